@@ -1,0 +1,31 @@
+# Everything sets itself up: `make repro` and `make test` work in a fresh checkout.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DO_NOT_TRACK := 1
+
+.PHONY: repro test check lock clean
+
+repro: $(READY)  ## reproduce the record and print the results
+	@dvc repro --keep-going; status=$$?; piecewise sync && piecewise summary; exit $$status
+
+test: $(READY)  ## the fast tests
+	@python -m pytest -q
+
+check: $(READY)  ## style and types
+	@ruff check . && ruff format --check . && mypy
+
+lock: $(READY)  ## resolve the dependencies anew
+	@uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
+		--no-header --no-annotate --quiet --output-file requirements.lock
+
+clean:  ## remove what the pipeline made, but neither data, caches nor your own runs
+	@rm -rf build results report
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@if [ ! -e .git ]; then $(BIN)/dvc config --quiet --local core.no_scm true; fi
+	@touch $(READY)

@@ -1,0 +1,23 @@
+"""Evaluate every trained job of one experiment on its test set: python pipelines/evaluate.py EXPERIMENT."""
+
+import sys
+from pathlib import Path
+
+from piecewise.cli import guarded
+from piecewise.durable import write_json
+from piecewise.jobs.evaluate import evaluate_run
+from piecewise.journal.folder import RunFolder
+from piecewise.report.results import stage_metrics
+
+
+def main(experiment: str) -> int:
+    for path in sorted(Path("results/train", experiment).glob("*/result.json")):
+        folder = RunFolder.of_stage(experiment, path.parent.name)
+        numbers = "  ".join(f"{key} {value:.5g}" for key, value in evaluate_run(folder).items())
+        print(f"{experiment} {path.parent.name}: {numbers}", flush=True)
+    write_json(Path("results/metrics") / f"{experiment}.json", stage_metrics(experiment))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(main, *sys.argv[1:]))

@@ -1,0 +1,19 @@
+"""Draw the figures, write the report, and bring every run to MLflow that is missing there."""
+
+from piecewise.cli import guarded
+from piecewise.jobs.provenance import find_root
+from piecewise.jobs.record import all_runs, sync, tracking_uri
+from piecewise.report.page import write_report
+
+
+def main() -> int:
+    root = find_root()
+    print(write_report(root))
+    uri = tracking_uri(root)
+    if uri is not None:
+        print(f"{sync(uri, all_runs(root))} runs brought to MLflow")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(main))

@@ -1,0 +1,21 @@
+"""Generate one synthetic data set: python pipelines/synthesise.py NAME."""
+
+import sys
+from pathlib import Path
+
+from piecewise.cli import guarded
+from piecewise.data.stored import Generated
+from piecewise.jobs.build import build_data
+from piecewise.jobs.job import read_json
+
+
+def main(name: str) -> int:
+    source = build_data(read_json(Path("build/data") / f"{name}.json"))
+    assert isinstance(source, Generated)
+    for part in ("train", "test"):
+        source.write(part, Path("data") / name / f"{part}.safetensors")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(main, *sys.argv[1:]))

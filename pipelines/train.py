@@ -1,0 +1,27 @@
+"""Train every job of one experiment: python pipelines/train.py EXPERIMENT."""
+
+import sys
+from pathlib import Path
+
+from piecewise.cli import guarded
+from piecewise.jobs.job import Job, read_jobs
+from piecewise.jobs.provenance import find_root
+from piecewise.jobs.record import tracking_uri
+from piecewise.jobs.session import Places, run_jobs
+from piecewise.jobs.train import read_result
+from piecewise.journal.folder import RunFolder
+
+
+def main(experiment: str) -> int:
+    jobs = read_jobs(Path("build/jobs") / f"{experiment}.json")
+    run_jobs(jobs, Places.of_stage(jobs), tracking_uri(find_root()), finish)
+    return 0
+
+
+def finish(job: Job, folder: RunFolder) -> None:
+    result = read_result(folder)
+    print(f"{job.title}: {result['steps']} steps, weights {result['weights_digest'][:12]}", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(main, *sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""piecewise: reproducible deep-learning experiments, one engine across Lightning, Hydra, MLflow and DVC."""

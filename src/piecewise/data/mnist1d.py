@@ -1,0 +1,53 @@
+"""MNIST-1D (Greydanus, 2020): ten classes of 40-number signals, generated locally by the `mnist1d` package."""
+
+from __future__ import annotations
+
+import random
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from piecewise.data.spec import DataSpec, Examples, TargetKind
+from piecewise.data.stored import Generated
+from piecewise.errors import BadInput
+
+
+class Mnist1d(Generated):
+    """4,000 training and 1,000 test examples by default; the package's own settings but for number and seed."""
+
+    name = "mnist1d"
+    kind = TargetKind.CLASS
+
+    def __init__(self, num_examples: int = 5000, seed: int = 42, folder: str | None = None) -> None:
+        if num_examples < 50 or num_examples % 10:
+            raise BadInput(f"data.num_examples={num_examples} must be a multiple of 10, at least 50")
+        self.parameters = {"num_examples": num_examples, "seed": seed}
+        self.folder = folder
+
+    def spec(self) -> DataSpec:
+        num_train = int(self.parameters["num_examples"] * 0.8)
+        num_test = self.parameters["num_examples"] - num_train
+        return DataSpec(self.name, (40,), frozenset({self.kind}), 1, 10, num_train, num_test)
+
+    def generate(self, part: str) -> Examples:
+        return self._parts[part]
+
+    @cached_property
+    def _parts(self) -> dict[str, Examples]:
+        from mnist1d.data import get_dataset_args, make_dataset
+
+        # The package seeds the global generators; they are put back, so that nobody else's numbers change.
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        try:
+            arguments = get_dataset_args()
+            arguments.num_samples, arguments.seed = self.parameters["num_examples"], self.parameters["seed"]
+            arrays = make_dataset(arguments)
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            torch.set_rng_state(states[2])
+        return {
+            part: Examples(torch.from_numpy(arrays[f"x{suffix}"]).float(), torch.from_numpy(arrays[f"y{suffix}"]).long())
+            for part, suffix in (("train", ""), ("test", "_test"))
+        }

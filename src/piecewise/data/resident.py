@@ -1,0 +1,99 @@
+"""Loaders for data that lives on the training device: a batch is one indexed gather, its order a pure function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from piecewise.data.chance import epoch_order, generator
+from piecewise.data.spec import Examples
+
+
+class Batch(NamedTuple):
+    """One rank's share of a global batch of `global_size` examples."""
+
+    x: Tensor
+    y: Tensor
+    global_size: int
+
+
+class TrainLoader:
+    """Every example once per epoch, in the order `epoch_order(N, seed, epoch)`, cut into global batches.
+
+    Rank r of W takes every W-th example of each global batch, so the global batches do not depend on W.
+    The position is a counter: `state_dict` is two numbers and resuming in mid-epoch is exact.
+    With `max_shift`, images move by up to that many pixels each way, as a function of (seed, step, place in the batch).
+    """
+
+    def __init__(
+        self, examples: Examples, batch_size: int, seed: int, max_shift: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.examples = examples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.windows = _shifted_windows(examples.x, max_shift) if max_shift else None
+        self.epoch = 0
+        self.position = 0  # global batches of this epoch already handed out
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.examples) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # The epoch rolls here and not after the last `yield`: a consumer that counts batches never asks for one more.
+        if self.position == len(self):
+            self.epoch, self.position = self.epoch + 1, 0
+        order = epoch_order(len(self.examples), self.seed, self.epoch)
+        for batch in range(self.position, len(self)):
+            self.position = batch + 1
+            yield self._batch(order[batch * self.batch_size : (batch + 1) * self.batch_size], batch)
+
+    def _batch(self, index: Tensor, number: int) -> Batch:
+        mine = slice(self.rank, None, self.world_size)
+        device = self.examples.x.device
+        rows = index[mine].to(device)
+        y = self.examples.y[rows]
+        if self.windows is None:
+            return Batch(self.examples.x[rows], y, len(index))
+        chance = generator(self.seed, "shift", self.epoch * len(self) + number)
+        # Drawn for the whole global batch and then cut, so that an example moves alike on any number of ranks.
+        shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=chance)[mine].to(device)
+        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.position = state["epoch"], state["position"]
+
+
+class ChunkLoader:
+    """Examples in order, in fixed chunks of the unpadded set; rank r of W takes every W-th whole chunk.
+
+    The last places of a floating-point output depend on the batch it was computed in: a fixed grid fixes them.
+    """
+
+    def __init__(self, examples: Examples, chunk_size: int = 1000, rank: int = 0, world_size: int = 1) -> None:
+        self.examples = examples
+        self.chunk_size = chunk_size
+        self.starts = range(0, len(examples), chunk_size)[rank::world_size]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in self.starts:
+            chunk = slice(start, start + self.chunk_size)
+            yield Batch(self.examples.x[chunk], self.examples.y[chunk], len(self.examples))
+
+
+def _shifted_windows(x: Tensor, max_shift: int) -> Tensor:
+    """A view of zero-padded images, (N, C, 2s + 1, 2s + 1, H, W): entry [i, :, a, b] is image i moved by (s − a, s − b)."""
+    padded = functional.pad(x, (max_shift,) * 4)
+    return padded.unfold(2, x.shape[2], 1).unfold(3, x.shape[3], 1)

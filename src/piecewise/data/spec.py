@@ -1,0 +1,66 @@
+"""What a data set is: its facts, known before it is read, and its examples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from torch import Tensor
+
+
+class TargetKind(StrEnum):
+    """The kinds of target a loss can fit."""
+
+    REAL = "real"  # y: (N, C) real numbers
+    BINARY = "binary"  # y: (N, 1), each 0 or 1
+    CLASS = "class"  # y: (N,) whole numbers 0 … C − 1
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The facts of a data set that models, losses and checks need; nothing here is typed into a configuration."""
+
+    name: str
+    input_shape: tuple[int, ...]  # of one example
+    kinds: frozenset[TargetKind]  # every way the targets can be read
+    num_targets: int  # C numbers per example; 1 for binary and class
+    num_classes: int | None  # for class targets
+    num_train: int  # examples before the validation split
+    num_test: int
+
+    @property
+    def num_inputs(self) -> int:
+        """D_i: numbers per example."""
+        return math.prod(self.input_shape)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """x: (N, *input_shape) float32;   y: (N, C) float32, or (N,) int64 for classes."""
+
+    x: Tensor
+    y: Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x holds {len(self.x)} examples but y holds {len(self.y)}")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor) -> Examples:
+        return Examples(self.x[index], self.y[index])
+
+
+class DataSource(Protocol):
+    """A data configuration, ready to be asked for its facts and its examples.
+
+    `train` and `test` verify the bytes they read; `digest` names the content of the part ("train" or "test").
+    """
+
+    def spec(self) -> DataSpec: ...
+    def train(self, kind: TargetKind) -> Examples: ...
+    def test(self, kind: TargetKind) -> Examples: ...
+    def digest(self, part: str) -> str: ...

@@ -1,0 +1,87 @@
+"""Generated data: examples that are a pure function of their parameters, with a verified copy on disk if there is one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from piecewise.data.idx import AlteredFile
+from piecewise.data.spec import DataSpec, Examples, TargetKind
+from piecewise.durable import write_atomic
+
+
+class Generated(ABC):
+    """A data set made by this project. `parameters` are the arguments that, with the code, determine every byte."""
+
+    name: ClassVar[str]
+    kind: ClassVar[TargetKind]
+    parameters: dict[str, Any]
+    folder: str | None
+
+    @abstractmethod
+    def spec(self) -> DataSpec: ...
+
+    @abstractmethod
+    def generate(self, part: str) -> Examples:
+        """The examples of the part "train" or "test"."""
+
+    def train(self, kind: TargetKind) -> Examples:
+        return self.read("train")
+
+    def test(self, kind: TargetKind) -> Examples:
+        return self.read("test")
+
+    def digest(self, part: str) -> str:
+        return digest_examples(self.read(part))
+
+    def file(self, part: str) -> Path | None:
+        """Where `synthesise` keeps the part; None if this configuration names no folder."""
+        return None if self.folder is None else Path(self.folder) / f"{part}.safetensors"
+
+    def read(self, part: str) -> Examples:
+        """The stored copy if it was made with these parameters, else the examples made anew: the same bits.
+
+        Raises AlteredFile if the stored bytes are not the ones that were written.
+        """
+        path = self.file(part)
+        if path is None or not path.is_file():
+            return self.generate(part)
+        try:
+            with safe_open(path, framework="pt") as stored:
+                about = json.loads((stored.metadata() or {})["piecewise"])
+                examples = Examples(stored.get_tensor("x"), stored.get_tensor("y"))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise AlteredFile(path, f"unreadable ({error})", "a file written by synthesise") from error
+        if digest_examples(examples) != about["digest"]:
+            raise AlteredFile(path, digest_examples(examples), about["digest"])
+        return examples if about["parameters"] == self.parameters else self.generate(part)
+
+    def write(self, part: str, path: Path) -> None:
+        """Generate the part and keep it at `path`, its parameters and digest in the file's header."""
+        examples = self.generate(part)
+        about = {"name": self.name, "parameters": self.parameters, "digest": digest_examples(examples)}
+        # One metadata entry only: safetensors does not keep the order of several, and the bytes must not vary.
+        metadata = {"piecewise": json.dumps(about, sort_keys=True)}
+        write_atomic(path, save({"x": examples.x, "y": examples.y}, metadata))
+
+
+def digest_examples(examples: Examples) -> str:
+    """SHA-256 over type, shape and bytes of x and y."""
+    return digest_tensors({"x": examples.x, "y": examples.y})
+
+
+def digest_tensors(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over name, type, shape and bytes of each tensor, in the order of their names."""
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        hashed.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()

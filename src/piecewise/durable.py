@@ -1,0 +1,68 @@
+"""Writing that survives a crash. Everything that must not be lost or half-written goes through here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader, or a restart, sees the old bytes or the new ones, never a mixture.
+
+    The temporary file stands in the target's own folder: a rename across file systems is a copy.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            flush(file)
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+    flush_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically."""
+    write_atomic(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def flush(file: IO[bytes]) -> None:
+    """Push a file's bytes through Python's and the kernel's buffers onto the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename or a new name in `folder` survive a power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_record(file: IO[bytes], record: dict[str, Any]) -> None:
+    """Append one line: CRC-32 of the JSON in hexadecimal, a space, the JSON. Killing the process loses no such line."""
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+    file.write(b"%08x %s\n" % (zlib.crc32(text), text))
+    file.flush()
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records that `append_record` wrote. A torn last line is left out; damage before it raises ValueError."""
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        checksum, _, text = line.partition(b" ")
+        if line and checksum == b"%08x" % zlib.crc32(text):
+            yield json.loads(text)
+        elif number < len(lines):
+            # Only the last line, the one without its newline, can be torn by a crash.
+            raise ValueError(f"{path}, line {number}: the checksum does not fit the record")

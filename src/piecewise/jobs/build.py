@@ -1,0 +1,165 @@
+"""From a job to the objects that train it: the only place where configurations become objects."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from piecewise.data.spec import DataSource, DataSpec
+from piecewise.data.split import num_validation, split
+from piecewise.errors import BadInput
+from piecewise.jobs.targets import check_arguments, resolve
+from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.training.schedule import Schedule
+
+# Options every data set has: how training uses it, whatever it is.
+LOADING = {"val_fraction": float, "split_seed": int, "max_shift": int}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What evaluation and training both need of a job; the model has fresh weights, drawn under the job's seed."""
+
+    source: DataSource
+    spec: DataSpec
+    loss: NegativeLogLikelihood
+    model: nn.Module
+
+
+def build_parts(config: dict[str, Any], device: str = "cpu") -> Parts:
+    """Data source, loss and model of a job. Raises BadInput, naming the key, if they do not fit together."""
+    source = build_data(config["data"])
+    spec = source.spec()
+    loss = _construct(config["loss"], "loss", NegativeLogLikelihood)
+    if loss.kind not in spec.kinds:
+        kinds = " or ".join(sorted(spec.kinds))
+        raise BadInput(
+            f"loss={type(loss).__name__} fits {loss.kind} targets, but data={spec.name} has {kinds} targets; "
+            f"allowed: {' '.join(_losses_for(spec))}"
+        )
+    return Parts(source, spec, loss, build_model(config, spec, loss, device))
+
+
+def build_data(config: dict[str, Any]) -> DataSource:
+    """The data source alone, without the options of its loading."""
+    options = {key: value for key, value in config.items() if key not in LOADING}
+    return _construct(options, "data", DataSource)  # type: ignore[type-abstract]
+
+
+def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelihood, device: str = "cpu") -> nn.Module:
+    """The model, told by the data and the loss how many numbers come in and go out."""
+    facts = {
+        "num_inputs": spec.num_inputs,
+        "input_shape": spec.input_shape,
+        "num_outputs": loss.num_outputs(spec),
+        "num_classes": loss.num_outputs(spec),
+    }
+    torch.manual_seed(config["seed"])
+    with torch.device(device):
+        return _construct(config["model"], "model", nn.Module, facts)
+
+
+def make_optimizer(config: dict[str, Any]) -> Callable[[Any], Optimizer]:
+    """What turns parameters into the job's optimizer."""
+    target, arguments = _checked(config["optimizer"], "optimizer", Optimizer, given=("params",))
+    return partial(target, **arguments)
+
+
+def make_schedule(config: dict[str, Any]) -> Schedule | None:
+    """The job's learning-rate schedule, or None."""
+    if not config["scheduler"]:
+        return None
+    options = dict(config["scheduler"])
+    interval = options.pop("interval", "step")
+    if interval not in ("step", "epoch"):
+        raise BadInput(f"scheduler.interval={interval!r} must be step or epoch")
+    base = torch.optim.lr_scheduler.LRScheduler
+    named = inspect.signature(resolve(options.get("_target_"), "scheduler._target_", base)).parameters
+    given = [key for key in ("optimizer", "total_steps", "T_max") if key in named and key not in options]
+    target, arguments = _checked(options, "scheduler", base, given)
+    return Schedule(target, arguments, interval)
+
+
+def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
+    """Lightning's Trainer with the job's options."""
+    from pytorch_lightning import Trainer
+
+    target, arguments = _checked(config["trainer"], "trainer", Trainer)
+    return partial(target, **arguments)
+
+
+def loading_options(config: dict[str, Any]) -> dict[str, Any]:
+    """`val_fraction`, `split_seed` and `max_shift` of a data configuration, with their types checked."""
+    options = {}
+    for key, wanted in LOADING.items():
+        value = config["data"].get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, (int, wanted)) or value < 0:
+            raise BadInput(f"data.{key}={value!r} must be a {wanted.__name__} of at least 0")
+        options[key] = value
+    return options
+
+
+def global_batch_size(config: dict[str, Any], num_examples: int) -> int:
+    """The configured number of examples per step; `all` is every training example. Raises BadInput if out of range."""
+    size = config["batch_size"]
+    if size == "all":
+        return num_examples
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= num_examples:
+        raise BadInput(f"batch_size={size!r} must be a whole number from 1 to the {num_examples} training examples, or all")
+    return size
+
+
+def check(config: dict[str, Any]) -> None:
+    """Build everything that can be built without data or a device, and so find what cannot. Raises BadInput."""
+    parts = build_parts(config, device="meta")
+    loading = loading_options(config)
+    num_train = parts.spec.num_train - num_validation(parts.spec.num_train, loading["val_fraction"])
+    global_batch_size(config, num_train)
+    if loading["max_shift"] and len(parts.spec.input_shape) != 3:
+        raise BadInput(f"data.max_shift={loading['max_shift']} moves images; data={parts.spec.name} has none")
+    if config["select"] not in ("best", "last"):
+        raise BadInput(f"select={config['select']!r} must be best or last")
+    try:
+        optimizer = make_optimizer(config)([nn.Parameter(torch.zeros(1))])
+        schedule = make_schedule(config)
+        if schedule is not None:
+            schedule.configure(optimizer, 1000)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"optimizer or scheduler: {error}") from error
+    make_trainer(config)
+
+
+def build_examples(config: dict[str, Any], parts: Parts) -> Any:
+    """(train, val) of a job."""
+    loading = loading_options(config)
+    return split(parts.source.train(parts.loss.kind), loading["val_fraction"], loading["split_seed"])
+
+
+def _construct(options: dict[str, Any], group: str, kind: type, facts: dict[str, Any] | None = None) -> Any:
+    """An object of the class that `options` names. `facts` are passed where the class asks for them."""
+    facts = facts or {}
+    target, arguments = _checked(options, group, kind, tuple(facts))
+    accepted = inspect.signature(target).parameters
+    return target(**{key: value for key, value in facts.items() if key in accepted}, **arguments)
+
+
+def _checked(options: Any, group: str, kind: type, given: Any = ()) -> tuple[type, dict[str, Any]]:
+    if not isinstance(options, dict):
+        raise BadInput(f"{group}={options!r} must be one of the group's files")
+    arguments = {key: value for key, value in options.items() if key not in ("_target_", "_partial_")}
+    target = resolve(options.get("_target_"), f"{group}._target_", kind)
+    return target, check_arguments(target, arguments, group, given)
+
+
+def _losses_for(spec: DataSpec) -> list[str]:
+    names = {"real": "squared_error", "binary": "bernoulli", "class": "categorical"}
+    return [names[kind] for kind in sorted(spec.kinds)]

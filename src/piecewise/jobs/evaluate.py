@@ -1,0 +1,93 @@
+"""Evaluate one trained job on its test set: the only place that opens one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from piecewise.data.spec import Examples, TargetKind
+from piecewise.durable import write_atomic, write_json
+from piecewise.jobs import build
+from piecewise.jobs.build import Parts
+from piecewise.jobs.job import Job, read_job
+from piecewise.jobs.train import describe_input
+from piecewise.journal.folder import RunFolder
+from piecewise.models.linear import Linear
+from piecewise.theory.closed_form import least_squares
+from piecewise.theory.regions import piecewise_linear
+from piecewise.training.evaluation import evaluate
+from piecewise.training.publish import load_weights
+
+NUM_HARDEST = 12
+GRID = 1001  # points at which a function that has no joints is drawn
+
+
+def evaluate_run(folder: RunFolder) -> dict[str, float]:
+    """Write the run's metrics, and the arrays that its figures are drawn from."""
+    job = read_job(folder.job)
+    parts = load_parts(job, folder)
+    test = parts.source.test(parts.loss.kind)
+    evaluation = evaluate(parts.model, parts.loss, test)
+    metrics = dict(evaluation.metrics)
+    if isinstance(parts.model, Linear) and parts.loss.kind is TargetKind.REAL:
+        metrics["distance_to_closed_form"] = distance_to_closed_form(job, parts)
+    arrays = _arrays(parts, test, evaluation.outputs)
+    write_atomic(folder.arrays, save({name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}))
+    write_json(folder.evaluation / "inputs.json", {"testing": describe_input(job.config["data"], "test")})
+    write_json(folder.metrics, metrics)
+    return metrics
+
+
+def load_parts(job: Job, folder: RunFolder) -> Parts:
+    """The job's parts with the trained weights in the model, in the precision they were trained in."""
+    parts = build.build_parts(job.config)
+    weights = load_weights(folder.weights)
+    parts.model.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
+    parts.model.load_state_dict(weights)
+    return parts
+
+
+@torch.no_grad()
+def distance_to_closed_form(job: Job, parts: Parts) -> float:
+    """‖φ − φ*‖ between the trained coefficients and the least-squares ones on the same training examples."""
+    assert isinstance(parts.model, Linear)
+    train, _ = build.build_examples(job.config, parts)
+    intercept, slopes = least_squares(train.x.flatten(1), train.y)
+    layer = parts.model.output
+    found = torch.cat([layer.bias.double()[:, None], layer.weight.double()], dim=1)
+    return float((found - torch.cat([intercept[:, None], slopes], dim=1)).norm())
+
+
+def _arrays(parts: Parts, test: Examples, outputs: Tensor) -> dict[str, Tensor]:
+    arrays: dict[str, Any] = {"outputs": outputs, "targets": test.y}
+    if parts.spec.num_inputs == 1:
+        train = parts.source.train(parts.loss.kind)
+        arrays |= {"train_x": train.x.flatten(), "train_y": train.y} | _function(parts, test)
+    elif len(parts.spec.input_shape) == 3 and parts.loss.kind is TargetKind.CLASS:
+        hardest = most_confidently_wrong(outputs, test.y)
+        arrays |= {"hardest": hardest, "hardest_x": test.x[hardest]}
+    return arrays
+
+
+def _function(parts: Parts, test: Examples) -> dict[str, Tensor]:
+    """The network's function over the range of its inputs: by its joints if it is piecewise linear, else on a grid."""
+    low, high = float(test.x.min()), float(test.x.max())
+    exact = piecewise_linear(parts.model, low, high)
+    if exact is not None:
+        return {"function_x": exact.knots, "function_y": exact.values, "joints": exact.joints}
+    grid = torch.linspace(low, high, GRID, dtype=next(parts.model.parameters()).dtype)
+    with torch.no_grad():
+        return {"function_x": grid, "function_y": parts.model(grid[:, None])}
+
+
+def most_confidently_wrong(logits: Tensor, targets: Tensor, count: int = NUM_HARDEST) -> Tensor:
+    """The indices of the wrong predictions with the highest probability, at most `count`, worst first.
+
+    logits: (N, C), targets: (N,) → (≤ count,) int64.
+    """
+    confidence, predicted = logits.double().softmax(dim=1).max(dim=1)
+    wrong = torch.nonzero(predicted != targets).flatten()
+    return wrong[confidence[wrong].sort(descending=True, stable=True).indices[:count]]

@@ -1,0 +1,114 @@
+"""The job: one resolved configuration frozen to canonical JSON. Nothing else trains."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from piecewise.durable import write_json
+from piecewise.errors import BadInput
+
+VERSION = 1
+
+# How, where and for whom a job runs, not what it is: these change no digest.
+VOLATILE = (
+    "about",
+    "tracking",
+    "evaluate",
+    "log_every_n_steps",
+    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision", "strategy")),
+)
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces. Raises ValueError for NaN and infinity."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(config: dict[str, Any]) -> str:
+    """SHA-256 of the canonical configuration without its volatile keys."""
+    kept = copy.deepcopy(config)
+    for key in VOLATILE:
+        group, _, leaf = key.rpartition(".")
+        (kept.get(group, {}) if group else kept).pop(leaf, None)
+    return hashlib.sha256(canonical(kept).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """`name` is the experiment's, `label` tells the jobs of a sweep apart (`model.width=3,seed=0`)."""
+
+    name: str
+    label: str
+    config: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.config)
+
+    @property
+    def title(self) -> str:
+        """What a person calls the run."""
+        return f"{self.name} {self.label}".strip()
+
+    @property
+    def folder_name(self) -> str:
+        """The label as the name of a folder."""
+        return re.sub(r"[^\w=.,+-]", "_", self.label) or "run"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"version": VERSION, "digest": self.digest, **vars(self)}
+
+    def write(self, path: Path) -> None:
+        write_json(path, self.as_dict())
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], where: Path) -> Job:
+        """Raises BadInput if the job was written by a newer piecewise, is incomplete, or was edited."""
+        if content.get("version") != VERSION:
+            raise BadInput(f"{where}: job version {content.get('version')!r} cannot be read; allowed: {VERSION}")
+        try:
+            job = cls(content["name"], content["label"], content["config"])
+            digest = content["digest"]
+        except KeyError as error:
+            raise BadInput(f"{where}: the job has no {error}") from error
+        if digest != job.digest:
+            raise BadInput(f"{where}: the job was edited: its digest is {job.digest}, recorded was {digest}")
+        return job
+
+
+def read_job(path: Path) -> Job:
+    """The job frozen at `path`. Raises BadInput if there is none that can be trusted."""
+    return Job.from_dict(read_json(path), path)
+
+
+def write_jobs(path: Path, experiment: str, jobs: list[Job], error: str | None = None) -> None:
+    """Keep an experiment's jobs, or why there are none, for the stage that trains them."""
+    content = {"version": VERSION, "experiment": experiment, "jobs": [job.as_dict() for job in jobs]}
+    write_json(path, content if error is None else content | {"error": error})
+
+
+def read_jobs(path: Path) -> list[Job]:
+    """The jobs that `write_jobs` kept. Raises BadInput if the experiment could not be composed, and as `Job.from_dict`."""
+    content = read_json(path)
+    if content.get("error"):
+        raise BadInput(content["error"])
+    return [Job.from_dict(job, path) for job in content["jobs"]]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises BadInput for a missing file or anything else."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} does not exist") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} holds no JSON object")
+    return content

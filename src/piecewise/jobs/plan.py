@@ -1,0 +1,128 @@
+"""From Hydra's configurations to frozen jobs. Hydra is used here and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.main import main as hydra_main
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from piecewise.errors import BadInput
+from piecewise.jobs import build
+from piecewise.jobs.job import Job, canonical
+from piecewise.jobs.schema import Config
+
+FORBIDDEN = ("${hydra:", "${now:", "${oc.env:", "${oc.decode:", "${oc.create:", "${random")
+
+
+def register_schema() -> None:
+    """Make the typed root known to Hydra as `schema`."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def freeze(config: DictConfig, name: str, label: str = "") -> Job:
+    """One composed configuration as a checked job.
+
+    Raises BadInput, naming the key, if it resolves anything that another machine or moment would resolve otherwise,
+    holds NaN or infinity, misses a value, or cannot be built.
+    """
+    _refuse_volatile_values(config)
+    try:
+        resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+        canonical(resolved)
+    except OmegaConfBaseException as error:
+        raise BadInput(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from error
+    except ValueError as error:
+        raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
+    build.check(resolved)
+    return Job(name, label, resolved)
+
+
+def plan_experiment(conf: Path, experiment: str) -> list[Job]:
+    """Every job of one experiment: the product of its `hydra.sweeper.params`. Raises BadInput."""
+    register_schema()
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base=None):
+            chosen = [f"experiment={experiment}"]
+            whole = compose("config", overrides=chosen, return_hydra_config=True)
+            params = OmegaConf.to_container(whole.hydra.sweeper, resolve=False).get("params") or {}  # type: ignore[union-attr]
+            jobs = []
+            for overrides in expand([f"{key}={value}" for key, value in params.items()]):
+                config = compose("config", overrides=[*chosen, *overrides])
+                jobs.append(freeze(config, experiment, ",".join(overrides)))
+            return jobs
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(_one_line(error)) from error
+
+
+def expand(overrides: list[str]) -> list[list[str]]:
+    """The product of all comma-separated values, as Hydra's own sweeper forms it."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+
+
+def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
+    """The jobs that `piecewise train ARGUMENTS` asks for, all checked, none started. Raises BadInput.
+
+    Hydra parses, composes and, with -m, sweeps; its task function only freezes.
+    """
+    register_schema()
+    jobs: list[Job] = []
+    problems: list[BadInput] = []
+
+    def task(config: DictConfig) -> None:
+        hydra = HydraConfig.get()
+        choices = hydra.runtime.choices
+        name = choices.experiment or f"{choices.data}-{choices.model}"
+        changed = [item for item in hydra.overrides.task if not item.startswith("experiment=")]
+        try:
+            jobs.append(freeze(config, name, ",".join(changed)))
+        except BadInput as error:
+            problems.append(error)
+
+    argv, sys.argv = sys.argv, ["piecewise train", *arguments]
+    try:
+        hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(_one_line(error)) from error
+    finally:
+        sys.argv = argv
+    if problems:
+        raise problems[0]
+    return jobs
+
+
+def _refuse_volatile_values(config: DictConfig) -> None:
+    for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
+        if isinstance(value, str) and value.startswith(FORBIDDEN):
+            raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
+
+
+def _first_non_finite(config: DictConfig) -> str:
+    for key, value in _leaves(OmegaConf.to_container(config, resolve=True)):
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+            return f"{key}={value}"
+    return "a value"
+
+
+def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [leaf for name, item in value.items() for leaf in _leaves(item, f"{key}.{name}" if key else str(name))]
+    if isinstance(value, list):
+        return [leaf for index, item in enumerate(value) for leaf in _leaves(item, f"{key}[{index}]")]
+    return [(key, value)]
+
+
+def _one_line(error: Exception) -> str:
+    """Hydra's message without its stack of causes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+    return " ".join(lines) or type(error).__name__

@@ -1,0 +1,106 @@
+"""Bringing runs to MLflow: in the background while they train, and whatever is missing later."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from piecewise.jobs.job import read_job, read_json
+from piecewise.jobs.provenance import find_root
+from piecewise.journal.folder import RunFolder
+
+FLUSH_SECONDS = 60  # that the end of a command waits for its mirror; `piecewise sync` brings the rest
+INTERVAL = 1.0  # seconds between two looks at a live journal
+
+
+class BackgroundMirror:
+    """A process that mirrors the journals of running jobs. Training neither imports MLflow nor waits for it.
+
+    Closing its standard input tells it that the runs are complete; so does the death of whoever started it.
+    """
+
+    def __init__(self, uri: str | None, folders: Iterable[RunFolder]) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        if uri is not None:
+            command = [sys.executable, "-m", "piecewise.jobs.record", uri, *(folder.as_text() for folder in folders)]
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+
+    def close(self) -> bool:
+        """Let it finish; False if it did not manage to in time, or failed."""
+        if self._process is None:
+            return True
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            return self._process.wait(FLUSH_SECONDS) == 0
+        except subprocess.TimeoutExpired:
+            # Two processes must not bring the same run over: what is left is left to the next one.
+            self._process.kill()
+            return False
+
+
+def sync(uri: str, folders: Iterable[RunFolder]) -> int:
+    """Bring every run to the store that is missing there or incomplete; how many that were."""
+    from piecewise.tracking.mirror import Mirror
+    from piecewise.tracking.store import open_store
+
+    root = find_root()
+    mirror = Mirror(open_store(uri, root), root)
+    return sum(mirror.push(folder, load_model) for folder in folders)
+
+
+def all_runs(root: Path) -> list[RunFolder]:
+    """Every run below the project's root, parents of sweeps before their children."""
+    pipeline = sorted((root / "results" / "journal").glob("*/*.jsonl"), key=lambda path: (path.stem != "sweep", path))
+    staged = [RunFolder.of_stage(path.parent.name, path.name.removesuffix(".jsonl")) for path in pipeline]
+    solo = sorted((root / "runs").glob("*/journal.jsonl"))
+    children = sorted((root / "runs").glob("*/*/journal.jsonl"))
+    return staged + [RunFolder.at(path.parent) for path in (*solo, *children)]
+
+
+def tracking_uri(root: Path) -> str | None:
+    """Where the pipeline's runs go, as `compose` froze it."""
+    path = root / "build" / "tracking.json"
+    uri = read_json(path).get("uri") if path.is_file() else "sqlite:///mlflow.db"
+    return uri if uri is None else str(uri)
+
+
+def load_model(folder: RunFolder) -> tuple[Any, np.ndarray]:
+    """The run's trained model and an example of two inputs to it."""
+    from piecewise.jobs.evaluate import load_parts
+
+    parts = load_parts(read_job(folder.job), folder)
+    dtype = str(next(parts.model.parameters()).dtype).removeprefix("torch.")
+    return parts.model, np.zeros((2, *parts.spec.input_shape), dtype=dtype)
+
+
+def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
+    """Mirror until the parent closes its end, then once more, completely."""
+    from piecewise.tracking.mirror import Mirror
+    from piecewise.tracking.store import open_store
+
+    root = find_root()
+    over = threading.Event()
+    threading.Thread(target=lambda: (parent.read(), over.set()), daemon=True).start()
+    # MLflow is imported after the first record, so that nothing competes with the start of training.
+    while not over.wait(INTERVAL) and not any(folder.journal.is_file() for folder in folders):
+        pass
+    mirror = Mirror(open_store(uri, root), root)
+    while not over.wait(INTERVAL):
+        for folder in folders:
+            mirror.push_live(folder)
+    for folder in folders:
+        mirror.push(folder, load_model)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(_follow(sys.argv[1], [RunFolder.from_text(text) for text in sys.argv[2:]], sys.stdin))

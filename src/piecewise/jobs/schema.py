@@ -1,0 +1,39 @@
+"""The typed root of every configuration. What a group's file holds is checked against its target, not typed here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class About:
+    """What an experiment asks and expects; read by people, the report and nothing that trains."""
+
+    question: str = ""
+    source: str = ""
+    command: str = ""
+    expected: list[Any] = field(default_factory=list)  # each: metric, at_least or at_most, optionally when
+    seconds: float | None = None  # on 2 CPU cores
+
+
+@dataclass
+class Config:
+    """One job before it is frozen."""
+
+    about: About = field(default_factory=About)
+    seed: int = 0
+    batch_size: Any = 64  # a number of examples, or "all"
+    select: str = "best"  # which weights are kept: "best" by val/nll, or "last"
+    early_stopping: Any = None  # null, or arguments of Lightning's EarlyStopping on val/nll
+    log_every_n_steps: int = 50
+    evaluate: bool = True
+    data: Any = MISSING
+    model: Any = MISSING
+    loss: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = None
+    trainer: Any = MISSING
+    tracking: Any = None

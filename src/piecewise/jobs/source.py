@@ -1,0 +1,47 @@
+"""Digests of the code that a stage runs, blind to comments, docstrings and layout."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+
+_DATA = ("errors.py", "durable.py", "data/chance.py", "data/idx.py", "data/spec.py", "data/stored.py")
+_MODELS = ("errors.py", "shapes.py", "data/*.py", "models/*.py", "losses/*.py", "training/*.py", "jobs/build.py")
+
+# What each stage's result can depend on, as patterns below src/piecewise.
+CLOSURES: dict[str, tuple[str, ...]] = {
+    "fetch": ("errors.py", "durable.py", "data/idx.py", "data/sources.py"),
+    "synthesise": (*_DATA, "data/synthetic.py", "data/mnist1d.py"),
+    "train": (*_MODELS, "journal/*.py", "jobs/targets.py", "jobs/train.py"),
+    "evaluate": (*_MODELS, "theory/*.py", "jobs/evaluate.py"),
+    "report": ("figures/*.py", "report/*", "tracking/*.py", "jobs/draw.py"),
+}
+ELSEWHERE = {"data/sources.py"}  # fetch's alone: how bytes arrive changes nothing once they are verified
+
+
+def source_digest(closure: str) -> str:
+    """SHA-256 of the syntax trees in a closure of CLOSURES."""
+    patterns = CLOSURES[closure]
+    files = {path for pattern in patterns for path in PACKAGE.glob(pattern) if path.is_file()}
+    hashed = hashlib.sha256()
+    for path in sorted(files):
+        name = path.relative_to(PACKAGE).as_posix()
+        if "__pycache__" in name or (name in ELSEWHERE and name not in patterns):
+            continue
+        content = normalised(path.read_text()) if path.suffix == ".py" else path.read_text()
+        hashed.update(f"{name}\n{content}\n".encode())
+    return hashed.hexdigest()
+
+
+def normalised(source: str) -> str:
+    """The syntax tree of a Python source as text, without comments, docstrings and positions."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = node.body[1:]
+    return ast.dump(tree)

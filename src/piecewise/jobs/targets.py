@@ -1,0 +1,104 @@
+"""Which classes a configuration may name, and whether its arguments are theirs. A configuration is data, not code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+from collections.abc import Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from piecewise.errors import BadInput, nearest
+
+ALLOWED = (
+    "piecewise.",
+    "torch.nn.",
+    "torch.optim.",
+    "torchvision.models.",
+    "pytorch_lightning.Trainer",
+)
+
+
+def resolve(target: object, key: str, kind: type) -> type:
+    """The class that `target` names, if it is a subclass of `kind` and lives where configurations may reach.
+
+    The resolved object is judged, not the string alone: `torch.nn.functional.torch.hub.load` also begins well.
+    Raises BadInput naming the key.
+    """
+    allowed = f"allowed: a subclass of {kind.__module__}.{kind.__qualname__} from {', '.join(ALLOWED)}"
+    if not isinstance(target, str) or not target.startswith(ALLOWED) or "__" in target:
+        raise BadInput(f"{key}={target!r} is not allowed; {allowed}")
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"{key}={target!r} does not exist ({error})") from error
+    home = f"{found.__module__}.{found.__qualname__}" if inspect.isclass(found) else ""
+    if not home.startswith((*ALLOWED, "pytorch_lightning.trainer.")) or not _is_kind(found, kind):
+        raise BadInput(f"{key}={target!r} is {home or type(found).__name__}; {allowed}")
+    return found  # type: ignore[no-any-return]
+
+
+def _is_kind(found: type, kind: type) -> bool:
+    if getattr(kind, "_is_protocol", False):
+        wanted = {name for name in vars(kind) if not name.startswith("_")}
+        return all(callable(getattr(found, name, None)) for name in wanted)
+    return issubclass(found, kind)
+
+
+def check_arguments(target: type, arguments: dict[str, Any], group: str, given: Sequence[str] = ()) -> dict[str, Any]:
+    """`arguments` with whole numbers made real where the target wants real ones.
+
+    Refuses arguments that the target does not have, values of another type, and required arguments that are missing;
+    `given` names those that piecewise itself provides. Raises BadInput naming the key.
+    """
+    parameters = inspect.signature(target).parameters
+    named = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    try:
+        hints = get_type_hints(target.__init__)
+    except (NameError, TypeError):  # a foreign class whose annotations only its own type checker can read
+        hints = {}
+    checked = {}
+    for name, value in arguments.items():
+        if name in given or (name not in named and not open_ended):
+            raise BadInput(f"{group}.{name}={value!r} is no option of {target.__name__}; {nearest(name, set(named) - set(given))}")
+        hint = hints.get(name, Any)
+        if isinstance(value, int) and not isinstance(value, bool) and fits(float(value), hint) and not fits(value, hint, strict=True):
+            value = float(value)
+        if not fits(value, hint):
+            raise BadInput(f"{group}.{name}={value!r} must be {_in_words(hint)}")
+        checked[name] = value
+    for name in named:
+        if parameters[name].default is inspect.Parameter.empty and name not in {*arguments, *given}:
+            raise BadInput(f"{group}.{name} is missing: {target.__name__} needs it")
+    return checked
+
+
+def fits(value: Any, hint: Any, strict: bool = False) -> bool:
+    """Whether a plain value may be passed where `hint` is annotated; `strict` keeps whole numbers out of float."""
+    if hint is Any or isinstance(hint, str):
+        return True
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, choice, strict) for choice in inner)
+    if origin is Literal:
+        return value in inner
+    if hint is float:
+        return isinstance(value, float) or (not strict and isinstance(value, int) and not isinstance(value, bool))
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str, dict, type(None)):
+        return isinstance(value, hint)
+    if hint is None:
+        return value is None
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return isinstance(value, list) and all(fits(item, inner[0], strict) for item in value)
+    if isinstance(origin, type) and issubclass(origin, dict):
+        return isinstance(value, dict)
+    # Objects of other classes cannot be written in a configuration.
+    return not isinstance(value, (bool, int, float, str, type(None)))
+
+
+def _in_words(hint: Any) -> str:
+    return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")

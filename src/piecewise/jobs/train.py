@@ -1,0 +1,162 @@
+"""Train one job into its run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from piecewise.data.stored import digest_tensors
+from piecewise.durable import write_json
+from piecewise.errors import PiecewiseError
+from piecewise.jobs import build
+from piecewise.jobs.job import Job, canonical, read_json
+from piecewise.jobs.provenance import lock_digest
+from piecewise.jobs.source import source_digest
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.writer import Journal
+
+# How a parent tells the process of a rank where to train, and what to note about the run.
+FOLDER = "PIECEWISE_FOLDER"
+FACTS = "PIECEWISE_FACTS"
+
+
+def run_key(job: Job, data_digest: str, source: str, lock: str) -> str:
+    """Names an experiment's result: the job, the data it reads, the source it runs, the lock of its environment."""
+    return hashlib.sha256(canonical([job.digest, data_digest, source, lock]).encode()).hexdigest()
+
+
+def needs_ranks(config: dict[str, Any]) -> bool:
+    """Whether the job trains in several processes."""
+    return "ddp" in str(config["trainer"].get("strategy", "auto"))
+
+
+def new_id() -> str:
+    """An id for a run: sorts by time, never repeats."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, progress: bool = False) -> None:
+    """Train `job` and leave weights, result and journal in `folder`; `facts` join the journal's first record.
+
+    A job of several ranks runs in a process of its own, started from its file: ranks re-execute the command line they
+    find, and nobody's sweep must be in it.
+    """
+    write_json(folder.training / "job.json", job.as_dict())
+    facts = {"id": new_id(), **(facts or {})}
+    if not needs_ranks(job.config):
+        _train_here(job, folder, facts, progress)
+        return
+    environment = {**os.environ, FOLDER: folder.as_text(), FACTS: canonical(facts)}
+    command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
+    status = subprocess.run(command, env=environment, check=False).returncode
+    if status != 0:
+        raise PiecewiseError(f"training {job.title} on several ranks ended with exit code {status}")
+
+
+def _train_here(job: Job, folder: RunFolder, facts: dict[str, Any], progress: bool) -> None:
+    """Train in this process, which may be one rank of several; only rank 0 records."""
+    if int(os.environ.get("LOCAL_RANK", "0")) != 0 or int(os.environ.get("RANK", "0")) != 0:
+        _fit(job, folder, None, False)
+        return
+    signal.signal(signal.SIGTERM, _terminated)
+    with Journal(folder.journal) as journal:
+        try:
+            result = _prepare(job)
+            journal.start(name=job.name, label=job.label, title=job.title, config=job.config, **result, **facts)
+            journal.artifact("model.yaml", "config")
+            result |= _fit(job, folder, journal, progress)
+            write_json(folder.result, result)
+            journal.end(**result)
+        except BaseException as error:
+            status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
+            journal.end(status, reason=f"{type(error).__name__}: {error}"[:500])
+            raise
+
+
+def _terminated(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
+
+
+def _prepare(job: Job) -> dict[str, Any]:
+    """The digests that name the result, before anything is trained."""
+    inputs = {"training": describe_input(job.config["data"], "train")}
+    digests = {"data": inputs["training"]["digest"], "source": source_digest("train"), "lock": lock_digest()}
+    key = run_key(job, digests["data"], digests["source"], digests["lock"])
+    return {"job_digest": job.digest, "run_key": key, "digests": digests, "inputs": inputs}
+
+
+def describe_input(config: dict[str, Any], part: str) -> dict[str, Any]:
+    """Name, digest, place and size of the part "train" or "test" of a data set, for whoever tracks the run."""
+    source = build.build_data(config)
+    spec = source.spec()
+    count = spec.num_train if part == "train" else spec.num_test
+    place = config.get("path") or config.get("folder") or "generated"
+    profile = {"num_examples": count, "input_shape": list(spec.input_shape)}
+    return {"name": spec.name, "digest": source.digest(part), "source": place, "profile": profile}
+
+
+def _fit(job: Job, folder: RunFolder, journal: Journal | None, progress: bool) -> dict[str, Any]:
+    from piecewise.training.datamodule import ResidentData
+    from piecewise.training.fit import FitOptions, fit
+    from piecewise.training.module import TrainingModule
+    from piecewise.training.publish import publish
+
+    config = job.config
+    parts = build.build_parts(config)
+    train_set, val_set = build.build_examples(config, parts)
+    batch_size = build.global_batch_size(config, len(train_set))
+    max_shift = build.loading_options(config)["max_shift"]
+    data = ResidentData(train_set, val_set, batch_size, config["seed"], max_shift)
+    module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
+    options = FitOptions(
+        folder.checkpoints,
+        config["select"],
+        config["early_stopping"],
+        config["log_every_n_steps"],
+        job.title if progress else None,
+    )
+    outcome = fit(module, data, build.make_trainer(config), journal, options)
+    if journal is not None:
+        publish(folder.weights, outcome.weights, config)
+    return {
+        "status": "FINISHED",
+        "steps": outcome.steps,
+        "steps_planned": outcome.steps_planned,
+        "epochs": outcome.epochs,
+        "selected_step": outcome.selected_step,
+        "num_parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
+        "num_train": len(train_set),
+        "num_val": len(val_set),
+        "numerics": outcome.numerics,
+        "weights_digest": digest_tensors(outcome.weights),
+    }
+
+
+def read_result(folder: RunFolder) -> dict[str, Any]:
+    """The result of a finished training. Raises PiecewiseError if it never finished."""
+    if not folder.result.is_file():
+        raise PiecewiseError(f"{folder.training} holds no finished training")
+    return read_json(folder.result)
+
+
+def train_as_rank(job: Job) -> None:
+    """Train in this very process: the entry of `python -m piecewise.worker` on every rank.
+
+    Rank 0 of a worker that nobody placed chooses its folder; the ranks that it starts inherit the choice.
+    """
+    folder = os.environ.setdefault(FOLDER, RunFolder.at(default_folder(job.name)).as_text())
+    facts = json.loads(os.environ.setdefault(FACTS, canonical({"id": new_id()})))
+    _train_here(job, RunFolder.from_text(folder), facts, progress=sys.stderr.isatty())
+
+
+def default_folder(name: str) -> Path:
+    """Where `piecewise train` keeps a new run."""
+    return Path("runs") / f"{new_id()}-{name}"

@@ -1,0 +1,65 @@
+"""Where the pieces of one run lie."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+SWEEP = "sweep"  # the label under which the pipeline keeps the parent of several jobs
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of a run. `piecewise train` keeps them together; the pipeline keeps what each stage makes apart."""
+
+    journal: Path  # the file with times in it
+    training: Path  # job.json, model.safetensors, model.yaml, result.json
+    evaluation: Path  # metrics.json, arrays.safetensors
+    figures: Path
+    checkpoints: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> RunFolder:
+        """A run of `piecewise train`, all below `folder`."""
+        parts = [folder / part for part in ("training", "evaluation", "figures", "checkpoints")]
+        return cls(folder / "journal.jsonl", *parts)
+
+    @classmethod
+    def of_stage(cls, experiment: str, label: str) -> RunFolder:
+        """A run of `dvc repro`. The journal, which holds times, and the live checkpoints are no stage's dependency."""
+        return cls(
+            Path("results/journal", experiment, f"{label}.jsonl"),
+            Path("results/train", experiment, label),
+            Path("results/evaluate", experiment, label),
+            Path("report/figures", experiment, label),
+            Path("runs/pipeline", experiment, label),
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> RunFolder:
+        """The folder that `as_text` described, for a process that was told its place."""
+        return cls(*(Path(part) for part in json.loads(text)))
+
+    def as_text(self) -> str:
+        return json.dumps([str(part) for part in astuple(self)])
+
+    @property
+    def job(self) -> Path:
+        return self.training / "job.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.training / "model.safetensors"
+
+    @property
+    def result(self) -> Path:
+        return self.training / "result.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.evaluation / "metrics.json"
+
+    @property
+    def arrays(self) -> Path:
+        return self.evaluation / "arrays.safetensors"

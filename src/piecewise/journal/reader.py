@@ -1,0 +1,46 @@
+"""Reading a journal back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from piecewise.durable import read_records
+
+
+@dataclass
+class RunRecord:
+    """Everything a journal says about its run."""
+
+    start: dict[str, Any]
+    metrics: list[dict[str, Any]] = field(default_factory=list)  # time, step, values
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    end: dict[str, Any] | None = None
+
+    def history(self) -> dict[str, list[tuple[int, float]]]:
+        """Each metric's (step, value) pairs, in order."""
+        series: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for record in self.metrics:
+            for key, value in record["values"].items():
+                series[key].append((record["step"], value))
+        return dict(series)
+
+
+def read_journal(path: Path) -> RunRecord | None:
+    """The run recorded at `path`, or None if it has not got as far as saying who it is."""
+    record: RunRecord | None = None
+    for entry in read_records(path):
+        kind = entry["kind"]
+        if kind == "start":
+            record = RunRecord(entry)
+        elif record is None:
+            raise ValueError(f"{path} has a record of kind {kind!r} before its start")
+        elif kind == "metrics":
+            record.metrics.append(entry)
+        elif kind == "artifact":
+            record.artifacts.append(entry)
+        elif kind == "end":
+            record.end = entry
+    return record

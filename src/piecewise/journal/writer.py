@@ -1,0 +1,48 @@
+"""The append-only record of a run: what happened, when, in the order it happened."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from piecewise.durable import append_record, flush
+
+
+class Journal:
+    """Appends records to one file. Kinds: start, metrics, artifact, end; each carries the wall-clock time in seconds."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file = path.open("ab")
+
+    def start(self, **facts: Any) -> None:
+        """Who this run is: its id, name, parameters, tags and inputs."""
+        self._append("start", facts)
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        """What was measured after `step` optimizer steps."""
+        self._append("metrics", {"step": step, "values": values})
+
+    def artifact(self, path: str, folder: str = "") -> None:
+        """A file that belongs to the run: `path` relative to the run's folder, shown in `folder` of the tracker."""
+        self._append("artifact", {"path": path, "folder": folder})
+
+    def end(self, status: str, **facts: Any) -> None:
+        """How the run ended: FINISHED, FAILED or KILLED."""
+        self._append("end", {"status": status, **facts})
+        flush(self._file)
+
+    def _append(self, kind: str, facts: dict[str, Any]) -> None:
+        append_record(self._file, {"kind": kind, "time": time.time(), **facts})
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        flush(self._file)
+        self._file.close()

@@ -1,0 +1,47 @@
+"""A small convolutional network for images (UDL chapter 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from piecewise.errors import BadInput
+from piecewise.models.activations import check_size
+
+
+class Cnn(nn.Module):
+    """One block per entry of `width`, each halving the image; then the maximum over all positions and a linear layer.
+
+    x: (N, C, H, W) → (N, D_o). Raises BadInput if the data are no images, or too small for that many blocks.
+    """
+
+    def __init__(self, input_shape: Sequence[int], num_outputs: int, width: Sequence[int] = (16, 32, 64)) -> None:
+        super().__init__()
+        if len(input_shape) != 3:
+            raise BadInput(f"model=cnn needs images (channels, height, width); the data has shape {tuple(input_shape)}")
+        if min(input_shape[1:]) < 2 ** len(width):
+            raise BadInput(f"model.width={list(width)} halves images of {tuple(input_shape[1:])} pixels too often")
+        channels = [input_shape[0], *(check_size("model.width", size) for size in width)]
+        self.features = nn.Sequential(*(_block(before, after) for before, after in pairwise(channels)))
+        self.output = nn.Linear(channels[-1], num_outputs)
+        # Channels-last weights let the convolutions use a CPU's matrix units and a GPU's tensor cores.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.features(x).amax(dim=(2, 3)))  # type: ignore[no-any-return]
+
+
+def _block(channels_in: int, channels_out: int) -> nn.Sequential:
+    """Two 3×3 convolutions with batch norm and ReLU. Pooling comes before the norm: four times less to normalise."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1, bias=False),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+        nn.Conv2d(channels_out, channels_out, kernel_size=3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )

@@ -1,0 +1,196 @@
+"""The mirror: what a run's journal says, brought to MLflow. Saying it twice changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import RunRecord, read_journal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from torch import nn
+
+RUN_ID = "piecewise.run_id"
+MIRRORED = "piecewise.mirrored"  # the fingerprint of everything that was brought over
+MAX_METRICS = 1000  # that MLflow takes in one batch, and
+MAX_PARAMS = 100
+UNTRACKED = ("about", "tracking")  # configuration that is no parameter of the experiment
+
+LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
+
+
+@dataclass
+class Progress:
+    """How far a live run has been mirrored by this process."""
+
+    mlflow_id: str
+    sent: int = 0
+
+
+class Mirror:
+    """Brings runs to one MLflow store. Runs are found by an id of ours, so that none is ever created twice."""
+
+    def __init__(self, client: MlflowClient, root: Path) -> None:
+        self.client = client
+        self.root = root
+        self._progress: dict[str, Progress] = {}
+        self._experiments: dict[str, str] = {}
+
+    def push_live(self, folder: RunFolder) -> None:
+        """Send what a running job has recorded since the last call."""
+        record = read_journal(folder.journal) if folder.journal.is_file() else None
+        if record is not None:
+            self._push_metrics(record, self._open_run(record))
+
+    def push(self, folder: RunFolder, load_model: LoadModel | None = None) -> bool:
+        """Bring over everything the run has; False if nothing was missing."""
+        record = read_journal(folder.journal) if folder.journal.is_file() else None
+        if record is None:
+            return False
+        fingerprint = _fingerprint(folder)
+        found = self._find(record.start["id"])
+        if found is not None and found.data.tags.get(MIRRORED) == fingerprint:
+            return False
+        progress = self._open_run(record)
+        run_id = progress.mlflow_id
+        self._push_metrics(record, progress)
+        self._push_evaluation(record, folder, run_id)
+        self._push_files(record, folder, run_id)
+        if load_model is not None and folder.weights.is_file() and not self._has_model(run_id):
+            log_model(run_id, *load_model(folder))
+        if record.end is not None:
+            self.client.set_terminated(run_id, record.end["status"], _milliseconds(record.end))
+        self.client.set_tag(run_id, MIRRORED, fingerprint)
+        return True
+
+    def _find(self, piecewise_id: str) -> Any:
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        runs = self.client.search_runs(experiments, f"tags.`{RUN_ID}` = '{piecewise_id}'", max_results=1)
+        return runs[0] if runs else None
+
+    def _open_run(self, record: RunRecord) -> Progress:
+        start = record.start
+        progress = self._progress.get(start["id"])
+        if progress is None:
+            found = self._find(start["id"])
+            progress = Progress(found.info.run_id if found else self._create(start))
+            self._progress[start["id"]] = progress
+        return progress
+
+    def _create(self, start: dict[str, Any]) -> str:
+        from mlflow.entities import Param
+
+        tags = {key: str(value) for key, value in start.get("tags", {}).items()} | {RUN_ID: start["id"]}
+        parent = self._find(start["parent"]) if start.get("parent") else None
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent.info.run_id
+        run = self.client.create_run(self._experiment(start["name"]), _milliseconds(start), tags, start["title"])
+        params = [Param(key, value) for key, value in flatten(start.get("config", {}))]
+        for batch in _batches(params, MAX_PARAMS):
+            self.client.log_batch(run.info.run_id, params=batch)
+        self._log_inputs(start.get("inputs", {}), run.info.run_id)
+        return str(run.info.run_id)
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            location = (self.root / "mlartifacts" / name).as_uri()
+            is_local = str(self.client.tracking_uri).startswith("sqlite:")
+            self._experiments[name] = (
+                found.experiment_id if found else self.client.create_experiment(name, location if is_local else None)
+            )
+        return self._experiments[name]
+
+    def _log_inputs(self, inputs: dict[str, Any], run_id: str) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        for part, data in inputs.items():
+            # The store keeps 36 characters of a digest; the tag has them all.
+            source = json.dumps({"uri": data["source"]})
+            dataset = Dataset(data["name"], data["digest"][:32], "local", source, profile=json.dumps(data["profile"]))
+            tags = [InputTag("mlflow.data.context", part), InputTag("sha256", data["digest"])]
+            self.client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+    def _push_metrics(self, record: RunRecord, progress: Progress) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(key, value, _milliseconds(entry), entry["step"])
+            for entry in record.metrics[progress.sent :]
+            for key, value in entry["values"].items()
+        ]
+        for batch in _batches(metrics, MAX_METRICS):
+            self.client.log_batch(progress.mlflow_id, metrics=batch)
+        progress.sent = len(record.metrics)
+
+    def _push_evaluation(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
+        from mlflow.entities import Metric
+
+        facts = {key: value for key, value in (record.end or {}).items() if isinstance(value, (str, int, dict))}
+        for key, value in flatten({key: facts[key] for key in ("weights_digest", "numerics") if key in facts}):
+            self.client.set_tag(run_id, key, value)
+        if folder.metrics.is_file() and record.end is not None:
+            # Timed as the end of training: the same on every replay, so that MLflow drops the doubles.
+            when, step = _milliseconds(record.end), record.end.get("selected_step", 0)
+            values = json.loads(folder.metrics.read_text())
+            self.client.log_batch(run_id, [Metric(key, value, when, step) for key, value in values.items()])
+            self._log_inputs(json.loads((folder.evaluation / "inputs.json").read_text()), run_id)
+
+    def _push_files(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
+        for artifact in record.artifacts:
+            path = folder.training / artifact["path"]
+            if path.is_file():
+                self.client.log_artifact(run_id, str(path), artifact["folder"] or None)
+        if folder.figures.is_dir():
+            self.client.log_artifacts(run_id, str(folder.figures), "figures")
+
+    def _has_model(self, run_id: str) -> bool:
+        outputs = self.client.get_run(run_id).outputs
+        return bool(outputs and outputs.model_outputs)
+
+
+def log_model(run_id: str, model: nn.Module, example: Any) -> None:
+    """Log `model` as an exported program: it loads where piecewise is not installed, and without unpickling."""
+    import mlflow
+    import mlflow.pytorch
+    import torch
+
+    requirements = [f"torch=={torch.__version__.partition('+')[0]}"]
+    with mlflow.start_run(run_id=run_id):
+        mlflow.pytorch.log_model(
+            model.eval(), name="model", serialization_format="pt2", input_example=example, pip_requirements=requirements
+        )
+
+
+def flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """A nested configuration as `group.option` and text; lists stay together."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if key or name not in UNTRACKED:
+                yield from flatten(item, f"{key}.{name}" if key else name)
+    else:
+        yield key, value if isinstance(value, str) else json.dumps(value)
+
+
+def _fingerprint(folder: RunFolder) -> str:
+    figures = sorted(folder.figures.glob("*")) if folder.figures.is_dir() else []
+    hashed = hashlib.sha256()
+    for path in (folder.journal, folder.metrics, *figures):
+        if path.is_file():
+            hashed.update(path.name.encode() + b"\0" + path.read_bytes())
+    return hashed.hexdigest()
+
+
+def _milliseconds(record: dict[str, Any]) -> int:
+    return int(record["time"] * 1000)
+
+
+def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,48 @@
+"""Opening MLflow: the embedded store at the project's root, or a server."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EMBEDDED = "sqlite:///mlflow.db"
+
+
+def open_store(uri: str, root: Path) -> MlflowClient:
+    """A client for `uri`; the embedded store is created once, under a lock, before anybody writes to it."""
+    # Neither telemetry nor unpickling, whatever MLflow's own defaults are.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="torch.export")
+    address = f"sqlite:///{root / 'mlflow.db'}" if uri == EMBEDDED else uri
+    mlflow.set_tracking_uri(address)
+    if uri != EMBEDDED:
+        return mlflow.MlflowClient(address)
+    with _locked(root / "runs" / ".store.lock"):
+        is_new = not (root / "mlflow.db").exists()
+        client = mlflow.MlflowClient(address)
+        client.search_experiments(max_results=1)  # creates the tables
+        if is_new:
+            client.delete_experiment("0")  # "Default", which nothing is ever logged to
+    return client
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

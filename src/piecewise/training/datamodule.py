@@ -1,0 +1,43 @@
+"""Puts the training and validation sets on the device of each rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from piecewise.data.resident import ChunkLoader, TrainLoader
+from piecewise.data.spec import Examples
+
+
+class ResidentData(pl.LightningDataModule):
+    """Loaders over two resident sets; batches come off the device they are needed on, so nothing is transferred."""
+
+    def __init__(self, train: Examples, val: Examples, batch_size: int, seed: int, max_shift: int = 0) -> None:
+        super().__init__()
+        self.sets = train, val
+        self.batch_size = batch_size
+        self.seed = seed
+        self.max_shift = max_shift
+        self._loaders: tuple[TrainLoader, ChunkLoader] | None = None
+
+    def setup(self, stage: str) -> None:
+        trainer = self.trainer
+        assert trainer is not None
+        device, ranks = trainer.strategy.root_device, (trainer.global_rank, trainer.world_size)
+        train, val = (Examples(part.x.to(device), part.y.to(device)) for part in self.sets)
+        self._loaders = (
+            TrainLoader(train, self.batch_size, self.seed, self.max_shift, *ranks),
+            ChunkLoader(val, 1000, *ranks),
+        )
+
+    def train_dataloader(self) -> Any:
+        assert self._loaders is not None
+        return self._loaders[0]
+
+    def val_dataloader(self) -> Any:
+        assert self._loaders is not None
+        return self._loaders[1]
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        return batch

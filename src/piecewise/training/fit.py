@@ -1,0 +1,139 @@
+"""One training: Lightning's Trainer with the callbacks a run needs, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+
+from piecewise.journal.writer import Journal
+from piecewise.training.datamodule import ResidentData
+from piecewise.training.module import TrainingModule
+from piecewise.training.progress import Progress
+from piecewise.training.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished training leaves: the chosen weights, and how far it went."""
+
+    weights: dict[str, Tensor]
+    selected_step: int  # the step the weights are from
+    steps: int
+    steps_planned: int
+    epochs: int
+    numerics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What is asked of a training besides its module and data."""
+
+    checkpoints: Path
+    select: str = "best"  # "best" by val/nll, or "last"
+    early_stopping: dict[str, Any] | None = None
+    log_every_n_steps: int = 50
+    progress: str | None = None  # the bar's label
+
+
+def fit(
+    module: TrainingModule,
+    data: ResidentData,
+    make_trainer: Callable[..., pl.Trainer],
+    journal: Journal | None,
+    options: FitOptions,
+) -> Outcome:
+    """Train to the end. `make_trainer` takes the Trainer arguments that are not the user's to choose."""
+    best = ModelCheckpoint(
+        options.checkpoints, "best", monitor="val/nll", save_top_k=1, save_last=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [Recorder(journal, options.log_every_n_steps), best]
+    if options.early_stopping is not None:
+        callbacks.append(EarlyStopping("val/nll", **options.early_stopping))
+    if options.progress is not None:
+        callbacks.append(Progress(options.progress))
+    # Filling fresh memory would only help to find reads of memory never written, and costs a tenth of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    if not torch.cuda.is_available():
+        # torch.optim looks for a GPU at every step, and without this opens the driver's library anew each time.
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    with _quiet_lightning():
+        trainer = _make(make_trainer, callbacks, options)
+        trainer.fit(module, datamodule=data)
+    return _outcome(trainer, module.model, best, options.select)
+
+
+def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], options: FitOptions) -> pl.Trainer:
+    return make_trainer(
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=options.checkpoints,
+    )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Without Lightning's tips, and its warnings about loaders that have no workers because they need none."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*TreeSpec.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _outcome(trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, select: str) -> Outcome:
+    weights, step = model.state_dict(), trainer.global_step
+    if select == "best" and best.best_model_path:
+        checkpoint = load_checkpoint(Path(best.best_model_path))
+        step = checkpoint["global_step"]
+        prefix = "model."
+        weights = {
+            name.removeprefix(prefix): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith(prefix)
+        }
+    return Outcome(
+        {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()},
+        step,
+        trainer.global_step,
+        int(trainer.estimated_stepping_batches),
+        trainer.current_epoch,
+        numerics(trainer),
+    )
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's tensors and plain values; nothing in it can run. The only `torch.load` of the project."""
+    return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+
+
+def numerics(trainer: pl.Trainer) -> dict[str, Any]:
+    """What decides the last bits of a result besides the job: recorded with every run, part of no key."""
+    device = trainer.strategy.root_device
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "world_size": trainer.world_size,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "packed": False,
+    }

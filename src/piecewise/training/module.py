@@ -1,0 +1,76 @@
+"""The model, its loss and its optimizer as Lightning sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from piecewise.data.resident import Batch
+from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.training.schedule import Schedule
+
+
+class TrainingModule(pl.LightningModule):
+    """Minimises the mean objective over each global batch; measures the mean negative log-likelihood of both sets.
+
+    What it measures stays on the device until somebody reads it: a step costs no synchronisation.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: NegativeLogLikelihood,
+        make_optimizer: Callable[[Any], Optimizer],
+        schedule: Schedule | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.make_optimizer = make_optimizer
+        self.schedule = schedule
+        self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
+        self.val_sums: Tensor | None = None
+        self.val_metrics: dict[str, float] = {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        outputs = self.model(batch.x)
+        if outputs.dtype is not batch.x.dtype:  # mixed precision is for the model, never for the loss
+            outputs = outputs.to(batch.x.dtype)
+        objective = self.loss.objective(outputs, batch.y)
+        nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), batch.y)
+        self.train_nll.append(nll.detach())
+        # DDP averages gradients over ranks: with this factor the average is the mean over the global batch.
+        return objective.sum() * (self.trainer.world_size / batch.global_size)
+
+    def take_train_nll(self) -> Tensor:
+        """Mean negative log-likelihood of this rank's training examples since the last call, a scalar on the device."""
+        mean = torch.cat(self.train_nll).mean()
+        self.train_nll.clear()
+        return mean
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        outputs = self.model(batch.x).to(batch.x.dtype)
+        sums = [self.loss.nll(outputs, batch.y).double().sum(), self.loss.scores(outputs, batch.y).double().sum()]
+        assert self.val_sums is not None
+        self.val_sums += torch.stack([*sums, torch.full_like(sums[0], len(batch.y))])
+
+    def on_validation_epoch_end(self) -> None:
+        assert self.val_sums is not None
+        nll, score, count = self.trainer.strategy.reduce(self.val_sums, reduce_op="sum").tolist()
+        self.val_metrics = {"val/nll": nll / count, f"val/{self.loss.score}": score / count}
+        # For callbacks that watch a metric; the values are the same on every rank already.
+        self.log_dict(self.val_metrics, sync_dist=self.trainer.world_size > 1)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.parameters())
+        if self.schedule is None:
+            return optimizer
+        return self.schedule.configure(optimizer, int(self.trainer.estimated_stepping_batches))

@@ -1,0 +1,44 @@
+"""The progress bar: epoch, loss, validation metric, time left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from tqdm import tqdm
+
+from piecewise.training.module import TrainingModule
+
+
+class Progress(pl.Callback):
+    """One bar over the whole training; reading the loss from the device only as often as the bar is redrawn."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._bar: tqdm[Any] | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            total = int(trainer.estimated_stepping_batches)
+            self._bar = tqdm(total=total, desc=self.label, unit="step", mininterval=0.2, dynamic_ncols=True, leave=False)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # `update` says whether enough time has passed to draw: only then is the loss worth a synchronisation.
+        if self._bar is not None and self._bar.update(trainer.global_step - self._bar.n):
+            assert isinstance(pl_module, TrainingModule)
+            shown = {"epoch": trainer.current_epoch, "loss": f"{float(outputs['loss']):.4g}"}
+            shown |= {key: f"{value:.4g}" for key, value in pl_module.val_metrics.items()}
+            self._bar.set_postfix(shown, refresh=False)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
