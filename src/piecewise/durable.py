@@ -50,14 +50,14 @@ def flush_folder(folder: Path) -> None:
 
 
 def append_record(file: IO[bytes], record: dict[str, Any]) -> None:
-    """Append one line: CRC-32 of the JSON in hexadecimal, a space, the JSON. Killing the process loses no such line."""
+    """Append one line: CRC-32 of the JSON in hexadecimal, a space, the JSON. A killed process loses no such line."""
     text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
     file.write(b"%08x %s\n" % (zlib.crc32(text), text))
     file.flush()
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records that `append_record` wrote. A torn last line is left out; damage before it raises ValueError."""
+    """Yield what `append_record` wrote. A torn last line is left out; damage before it raises ValueError."""
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         checksum, _, text = line.partition(b" ")

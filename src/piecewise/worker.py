@@ -1,4 +1,4 @@
-"""`python -m piecewise.worker job.json`: one job in one process. Ranks start here, never from a command line of Hydra."""
+"""`python -m piecewise.worker job.json`: one job in one process. Ranks start here, never from Hydra's command line."""
 
 from __future__ import annotations
 

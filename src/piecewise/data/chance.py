@@ -20,5 +20,5 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 def epoch_order(num_examples: int, seed: int, epoch: int) -> Tensor:
-    """The order of epoch `epoch`: a permutation of 0 … N − 1, the same on every rank, restart and machine.  (N,) int64."""
+    """The order of epoch `epoch`: a permutation of 0 … N − 1, the same on every rank and restart.  (N,) int64."""
     return torch.randperm(num_examples, generator=generator(seed, "order", epoch))

@@ -68,7 +68,9 @@ class Csv:
         count = len(self._table)
         num_test = round(count * self.test_fraction)
         if not 0 < num_test < count - 1:
-            raise BadInput(f"data.test_fraction={self.test_fraction} of {count} rows leaves nothing to train or test on")
+            raise BadInput(
+                f"data.test_fraction={self.test_fraction} of {count} rows leaves nothing to train or test on"
+            )
         rows = np.zeros(count, dtype=bool)
         rows[torch.randperm(count, generator=generator(self.test_seed, "csv"))[:num_test].numpy()] = True
         return rows
@@ -76,7 +78,7 @@ class Csv:
     def spec(self) -> DataSpec:
         y = self._table[:, self._header.index(self.target)]
         kinds, num_classes = {TargetKind.REAL}, None
-        if np.array_equal(y, y.round()) and 0 <= y.min() and y.max() < MAX_CLASSES:
+        if np.array_equal(y, y.round()) and y.min() >= 0 and y.max() < MAX_CLASSES:
             kinds, num_classes = kinds | {TargetKind.CLASS}, 1 + int(y.max())
             if num_classes == 2:
                 kinds |= {TargetKind.BINARY}
@@ -91,7 +93,9 @@ class Csv:
         return self._examples(self._test_rows, kind)
 
     def digest(self, part: str) -> str:
-        return hashlib.sha256(f"{part} {self.test_fraction} {self.test_seed}\n".encode() + self.path.read_bytes()).hexdigest()
+        return hashlib.sha256(
+            f"{part} {self.test_fraction} {self.test_seed}\n".encode() + self.path.read_bytes()
+        ).hexdigest()
 
     def _examples(self, rows: np.ndarray, kind: TargetKind) -> Examples:
         column = self._header.index(self.target)
@@ -100,4 +104,7 @@ class Csv:
             seen = inputs[~self._test_rows]
             inputs = (inputs - seen.mean(axis=0)) / np.where(seen.std(axis=0) > 0, seen.std(axis=0), 1.0)
         y: Tensor = torch.from_numpy(self._table[rows, column])
-        return Examples(torch.from_numpy(inputs[rows]).float(), y.long() if kind is TargetKind.CLASS else y.float()[:, None])
+        return Examples(
+            torch.from_numpy(inputs[rows]).float(),
+            y.long() if kind is TargetKind.CLASS else y.float()[:, None],
+        )

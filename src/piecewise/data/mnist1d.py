@@ -48,6 +48,8 @@ class Mnist1d(Generated):
             np.random.set_state(states[1])
             torch.set_rng_state(states[2])
         return {
-            part: Examples(torch.from_numpy(arrays[f"x{suffix}"]).float(), torch.from_numpy(arrays[f"y{suffix}"]).long())
+            part: Examples(
+                torch.from_numpy(arrays[f"x{suffix}"]).float(), torch.from_numpy(arrays[f"y{suffix}"]).long()
+            )
             for part, suffix in (("train", ""), ("test", "_test"))
         }

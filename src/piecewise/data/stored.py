@@ -1,8 +1,9 @@
-"""Generated data: examples that are a pure function of their parameters, with a verified copy on disk if there is one."""
+"""Generated data: examples that are a pure function of their parameters, and the verified copy of them on disk."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -23,7 +24,7 @@ class Generated(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[TargetKind]
-    parameters: dict[str, Any]
+    parameters: dict[str, Any]  # arguments that determine the examples
     folder: str | None
 
     @abstractmethod
@@ -47,7 +48,7 @@ class Generated(ABC):
         return None if self.folder is None else Path(self.folder) / f"{part}.safetensors"
 
     def read(self, part: str) -> Examples:
-        """The stored copy if it was made with these parameters, else the examples made anew: the same bits.
+        """The stored copy if it was made by the same recipe, else the examples made anew: the same bits.
 
         Raises AlteredFile if the stored bytes are not the ones that were written.
         """
@@ -62,12 +63,21 @@ class Generated(ABC):
             raise AlteredFile(path, f"unreadable ({error})", "a file written by synthesise") from error
         if digest_examples(examples) != about["digest"]:
             raise AlteredFile(path, digest_examples(examples), about["digest"])
-        return examples if about["parameters"] == self.parameters else self.generate(part)
+        return examples if about.get("recipe") == self.recipe() else self.generate(part)
+
+    def recipe(self) -> dict[str, Any]:
+        """What the examples were made from: the parameters, and a digest of the code beside them."""
+        code = inspect.getsource(inspect.getmodule(type(self)) or type(self))
+        return {
+            "name": self.name,
+            "parameters": self.parameters,
+            "code": hashlib.sha256(code.encode()).hexdigest(),
+        }
 
     def write(self, part: str, path: Path) -> None:
-        """Generate the part and keep it at `path`, its parameters and digest in the file's header."""
+        """Generate the part and keep it at `path`, its recipe and digest in the file's header."""
         examples = self.generate(part)
-        about = {"name": self.name, "parameters": self.parameters, "digest": digest_examples(examples)}
+        about = {"recipe": self.recipe(), "digest": digest_examples(examples)}
         # One metadata entry only: safetensors does not keep the order of several, and the bytes must not vary.
         metadata = {"piecewise": json.dumps(about, sort_keys=True)}
         write_atomic(path, save({"x": examples.x, "y": examples.y}, metadata))

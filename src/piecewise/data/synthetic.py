@@ -43,7 +43,8 @@ class OneDimensional(Generated):
     def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
         """y given x: f(x) plus normal noise with standard deviation `noise`.  x: (N, 1) → (N, 1)."""
         noise = torch.randn(x.shape, generator=chance, dtype=x.dtype)
-        return self.mean(x) + self.parameters["noise"] * noise
+        y: Tensor = self.mean(x) + self.parameters["noise"] * noise
+        return y
 
     def mean(self, x: Tensor) -> Tensor:
         """f(x) = E[y | x].  x: (N, 1) → (N, 1)."""
@@ -70,23 +71,29 @@ class Line(OneDimensional):
         super().__init__(num_train, num_test, seed, folder, intercept=intercept, slope=slope, noise=noise)
 
     def mean(self, x: Tensor) -> Tensor:
-        return self.parameters["intercept"] + self.parameters["slope"] * x
+        y: Tensor = self.parameters["intercept"] + self.parameters["slope"] * x
+        return y
 
 
 class Curve1d(OneDimensional):
-    """y = exp(sin 3x) − 1 + noise on [0, 3]: a smooth wave whose approximation by pieces can be seen."""
+    """y = exp(sin 4x) − 1 + noise on [−1, 1]: a smooth wave whose approximation by pieces can be seen."""
 
     name = "curve_1d"
     kind = TargetKind.REAL
-    high = 3.0
+    low = -1.0
 
     def __init__(
-        self, num_train: int = 400, num_test: int = 1000, seed: int = 0, noise: float = 0.1, folder: str | None = None
+        self,
+        num_train: int = 400,
+        num_test: int = 1000,
+        seed: int = 0,
+        noise: float = 0.1,
+        folder: str | None = None,
     ) -> None:
         super().__init__(num_train, num_test, seed, folder, noise=noise)
 
     def mean(self, x: Tensor) -> Tensor:
-        return torch.exp(torch.sin(3 * x)) - 1
+        return torch.exp(torch.sin(4 * x)) - 1
 
 
 class Binary1d(OneDimensional):

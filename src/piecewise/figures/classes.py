@@ -9,7 +9,7 @@ from piecewise.figures.style import style
 
 
 def confusion_matrix(counts: np.ndarray) -> Figure:
-    """Examples by true class (rows) and predicted class (columns), the diagonal left out of the colours.  counts: (C, C)."""
+    """Examples by true class (rows) and predicted class (columns); colours show the mistakes.  counts: (C, C)."""
     right, total = int(np.trace(counts)), int(counts.sum())
     wrong = counts - np.diag(np.diag(counts))
     with style():

@@ -9,9 +9,14 @@ from piecewise.figures.style import BLUE, GREY, RED, style
 
 
 def fitted_function(
-    train_x: np.ndarray, train_y: np.ndarray, x: np.ndarray, y: np.ndarray, joints: np.ndarray | None, y_label: str
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    joints: np.ndarray | None,
+    y_label: str,
 ) -> Figure:
-    """The fitted function through (x, y) over the training examples; its joints as dots.  x: (P,), y: (P,), joints: (J,)."""
+    """The function through (x, y), (P,) each, over the training examples; its joints, (J,), as dots."""
     with style():
         figure = Figure()
         axes = figure.add_subplot()

@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from piecewise.data.spec import DataSource, DataSpec
 from piecewise.data.split import num_validation, split
 from piecewise.errors import BadInput
-from piecewise.jobs.targets import check_arguments, resolve
+from piecewise.jobs.targets import check_arguments, fits, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.schedule import Schedule
 
 # Options every data set has: how training uses it, whatever it is.
-LOADING = {"val_fraction": float, "split_seed": int, "max_shift": int}
+LOADING: dict[str, type] = {"val_fraction": float, "split_seed": int, "max_shift": int}
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,13 @@ def build_parts(config: dict[str, Any], device: str = "cpu") -> Parts:
 def build_data(config: dict[str, Any]) -> DataSource:
     """The data source alone, without the options of its loading."""
     options = {key: value for key, value in config.items() if key not in LOADING}
-    return _construct(options, "data", DataSource)  # type: ignore[type-abstract]
+    source: DataSource = _construct(options, "data", DataSource)
+    return source
 
 
 def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelihood, device: str = "cpu") -> nn.Module:
     """The model, told by the data and the loss how many numbers come in and go out."""
-    facts = {
+    facts: dict[str, Any] = {
         "num_inputs": spec.num_inputs,
         "input_shape": spec.input_shape,
         "num_outputs": loss.num_outputs(spec),
@@ -63,7 +64,8 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
     }
     torch.manual_seed(config["seed"])
     with torch.device(device):
-        return _construct(config["model"], "model", nn.Module, facts)
+        model: nn.Module = _construct(config["model"], "model", nn.Module, facts)
+    return model
 
 
 def make_optimizer(config: dict[str, Any]) -> Callable[[Any], Optimizer]:
@@ -92,6 +94,9 @@ def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
     from pytorch_lightning import Trainer
 
     target, arguments = _checked(config["trainer"], "trainer", Trainer)
+    epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
+    if isinstance(epochs, int) and isinstance(every, int) and 0 < epochs < every:
+        arguments["check_val_every_n_epoch"] = epochs  # a short training is validated too, once, at its end
     return partial(target, **arguments)
 
 
@@ -99,8 +104,8 @@ def loading_options(config: dict[str, Any]) -> dict[str, Any]:
     """`val_fraction`, `split_seed` and `max_shift` of a data configuration, with their types checked."""
     options = {}
     for key, wanted in LOADING.items():
-        value = config["data"].get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, wanted)) or value < 0:
+        value: Any = config["data"].get(key, 0)
+        if not fits(value, wanted) or value < 0:
             raise BadInput(f"data.{key}={value!r} must be a {wanted.__name__} of at least 0")
         options[key] = value
     return options
@@ -112,7 +117,9 @@ def global_batch_size(config: dict[str, Any], num_examples: int) -> int:
     if size == "all":
         return num_examples
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= num_examples:
-        raise BadInput(f"batch_size={size!r} must be a whole number from 1 to the {num_examples} training examples, or all")
+        raise BadInput(
+            f"batch_size={size!r} must be a whole number from 1 to the {num_examples} training examples, or all"
+        )
     return size
 
 

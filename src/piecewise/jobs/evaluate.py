@@ -35,7 +35,10 @@ def evaluate_run(folder: RunFolder) -> dict[str, float]:
     if isinstance(parts.model, Linear) and parts.loss.kind is TargetKind.REAL:
         metrics["distance_to_closed_form"] = distance_to_closed_form(job, parts)
     arrays = _arrays(parts, test, evaluation.outputs)
-    write_atomic(folder.arrays, save({name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}))
+    write_atomic(
+        folder.arrays,
+        save({name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}),
+    )
     write_json(folder.evaluation / "inputs.json", {"testing": describe_input(job.config["data"], "test")})
     write_json(folder.metrics, metrics)
     return metrics

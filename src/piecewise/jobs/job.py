@@ -94,7 +94,7 @@ def write_jobs(path: Path, experiment: str, jobs: list[Job], error: str | None =
 
 
 def read_jobs(path: Path) -> list[Job]:
-    """The jobs that `write_jobs` kept. Raises BadInput if the experiment could not be composed, and as `Job.from_dict`."""
+    """The jobs that `write_jobs` kept. Raises BadInput if the experiment could not be composed, or as `from_dict`."""
     content = read_json(path)
     if content.get("error"):
         raise BadInput(content["error"])

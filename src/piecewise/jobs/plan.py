@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
 
     def task(config: DictConfig) -> None:
         hydra = HydraConfig.get()
-        choices = hydra.runtime.choices
+        choices: Any = hydra.runtime.choices
         name = choices.experiment or f"{choices.data}-{choices.model}"
         changed = [item for item in hydra.overrides.task if not item.startswith("experiment=")]
         try:
@@ -90,6 +91,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
             problems.append(error)
 
     argv, sys.argv = sys.argv, ["piecewise train", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing a stack and leaving with 1
     try:
         hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:

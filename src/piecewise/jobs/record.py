@@ -29,7 +29,13 @@ class BackgroundMirror:
     def __init__(self, uri: str | None, folders: Iterable[RunFolder]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         if uri is not None:
-            command = [sys.executable, "-m", "piecewise.jobs.record", uri, *(folder.as_text() for folder in folders)]
+            command = [
+                sys.executable,
+                "-m",
+                "piecewise.jobs.record",
+                uri,
+                *(folder.as_text() for folder in folders),
+            ]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
 
@@ -89,7 +95,7 @@ def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
 
     root = find_root()
     over = threading.Event()
-    threading.Thread(target=lambda: (parent.read(), over.set()), daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(parent, over), daemon=True).start()
     # MLflow is imported after the first record, so that nothing competes with the start of training.
     while not over.wait(INTERVAL) and not any(folder.journal.is_file() for folder in folders):
         pass
@@ -100,6 +106,11 @@ def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
     for folder in folders:
         mirror.push(folder, load_model)
     return 0
+
+
+def _wait_for_end(parent: IO[str], over: threading.Event) -> None:
+    parent.read()
+    over.set()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from piecewise.errors import PiecewiseError
+from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.job import Job
-from piecewise.jobs.provenance import git_state
+from piecewise.jobs.provenance import find_root, git_state
 from piecewise.jobs.record import BackgroundMirror
 from piecewise.jobs.train import new_id, train
 from piecewise.journal.folder import SWEEP, RunFolder
@@ -91,7 +92,10 @@ class Sweep:
 
 
 def describe(job: Job) -> dict[str, str]:
-    """Tags that tell a person, a year later, what a run was for."""
-    about = job.config.get("about") or {}
-    note = "\n\n".join(text for text in (about.get("question"), about.get("command") and f"`{about['command']}`") if text)
+    """Tags that tell a person, a year later, what a run was for and where its source stood."""
+    conf = find_root() / "conf"
+    about = read_about(conf, job.name) if job.name in experiments(conf) else {}
+    note = "\n\n".join(
+        part for part in (about.get("question"), about.get("command") and f"`{about['command']}`") if part
+    )
     return {**git_state(), **({"mlflow.note.content": note} if note else {})}

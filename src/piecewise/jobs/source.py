@@ -9,7 +9,15 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 _DATA = ("errors.py", "durable.py", "data/chance.py", "data/idx.py", "data/spec.py", "data/stored.py")
-_MODELS = ("errors.py", "shapes.py", "data/*.py", "models/*.py", "losses/*.py", "training/*.py", "jobs/build.py")
+_MODELS = (
+    "errors.py",
+    "shapes.py",
+    "data/*.py",
+    "models/*.py",
+    "losses/*.py",
+    "training/*.py",
+    "jobs/build.py",
+)
 
 # What each stage's result can depend on, as patterns below src/piecewise.
 CLOSURES: dict[str, tuple[str, ...]] = {
@@ -42,6 +50,10 @@ def normalised(source: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:]
     return ast.dump(tree)

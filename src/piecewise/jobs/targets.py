@@ -56,15 +56,22 @@ def check_arguments(target: type, arguments: dict[str, Any], group: str, given: 
     named = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     try:
-        hints = get_type_hints(target.__init__)
+        hints = get_type_hints(inspect.getattr_static(target, "__init__"))
     except (NameError, TypeError):  # a foreign class whose annotations only its own type checker can read
         hints = {}
     checked = {}
     for name, value in arguments.items():
         if name in given or (name not in named and not open_ended):
-            raise BadInput(f"{group}.{name}={value!r} is no option of {target.__name__}; {nearest(name, set(named) - set(given))}")
+            raise BadInput(
+                f"{group}.{name}={value!r} is no option of {target.__name__}; {nearest(name, set(named) - set(given))}"
+            )
         hint = hints.get(name, Any)
-        if isinstance(value, int) and not isinstance(value, bool) and fits(float(value), hint) and not fits(value, hint, strict=True):
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and fits(float(value), hint)
+            and not fits(value, hint, strict=True)
+        ):
             value = float(value)
         if not fits(value, hint):
             raise BadInput(f"{group}.{name}={value!r} must be {_in_words(hint)}")

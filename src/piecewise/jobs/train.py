@@ -67,9 +67,9 @@ def _train_here(job: Job, folder: RunFolder, facts: dict[str, Any], progress: bo
         _fit(job, folder, None, False)
         return
     signal.signal(signal.SIGTERM, _terminated)
+    result = _prepare(job)
     with Journal(folder.journal) as journal:
         try:
-            result = _prepare(job)
             journal.start(name=job.name, label=job.label, title=job.title, config=job.config, **result, **facts)
             journal.artifact("model.yaml", "config")
             result |= _fit(job, folder, journal, progress)

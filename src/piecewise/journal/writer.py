@@ -11,7 +11,7 @@ from piecewise.durable import append_record, flush
 
 
 class Journal:
-    """Appends records to one file. Kinds: start, metrics, artifact, end; each carries the wall-clock time in seconds."""
+    """Appends records to one file. Kinds: start, metrics, artifact, end; each carries the time in seconds."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

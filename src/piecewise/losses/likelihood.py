@@ -1,4 +1,4 @@
-"""The recipe of UDL 5.1: choose a distribution, let the network predict its parameters, minimise −log Pr(y | f[x, φ])."""
+"""The recipe of UDL 5.1: choose a distribution, let the network predict its parameters, minimise −log Pr(y | f[x])."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Cnn(nn.Module):
         self.features = nn.Sequential(*(_block(before, after) for before, after in pairwise(channels)))
         self.output = nn.Linear(channels[-1], num_outputs)
         # Channels-last weights let the convolutions use a CPU's matrix units and a GPU's tensor cores.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output(self.features(x).amax(dim=(2, 3)))  # type: ignore[no-any-return]

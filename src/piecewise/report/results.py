@@ -1,8 +1,9 @@
-"""The results of the pipeline as a table: each experiment's numbers over its seeds, and whether they are as expected."""
+"""The results of the pipeline: each experiment's numbers over its seeds, and whether they are as expected."""
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def collect(root: Path) -> list[Result]:
         groups = group_runs(name, read_runs(name))
         if groups:
             about = read_about(root / "conf", name)
-            results.append(Result(name, about, groups, [row for row in _rows(name, about, groups)]))
+            results.append(Result(name, about, groups, _rows(name, about, groups)))
     return results
 
 
@@ -117,9 +118,9 @@ def _applies(when: dict[str, Any], config: dict[str, Any]) -> bool:
 def _row(name: str, expectation: dict[str, Any], group: Group) -> Row:
     metric = expectation["metric"]
     mean = group.mean(metric)
-    low, high = expectation.get("at_least"), expectation.get("at_most")
-    bound = f"≥ {low:g}" if low is not None else f"≤ {high:g}"
-    is_met = mean >= low if low is not None else mean <= high
+    least, most = expectation.get("at_least", -math.inf), expectation.get("at_most", math.inf)
+    bound = f"≥ {least:g}" if math.isinf(most) else f"≤ {most:g}"
+    is_met = least <= mean <= most
     return Row(name, group.label, metric, mean, group.spread(metric), len(group.runs), bound, is_met)
 
 
@@ -131,16 +132,28 @@ def text_table(results: list[Result]) -> str:
             spread = "" if row.spread is None else f"{row.spread:.2g}"
             verdict = "as expected" if row.is_met else "NOT as expected"
             lines.append(
-                (row.experiment, row.label, row.metric, f"{row.mean:.5g}", spread, str(row.count), row.bound, verdict)
+                (
+                    row.experiment,
+                    row.label,
+                    row.metric,
+                    f"{row.mean:.5g}",
+                    spread,
+                    str(row.count),
+                    row.bound,
+                    verdict,
+                )
             )
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def stage_metrics(experiment: str) -> dict[str, Any]:
-    """Means over seeds by metric, under the group's label if there are several groups: what `dvc metrics show` shows."""
+    """Means over seeds by metric, under the group's label if there are several: what `dvc metrics show` shows."""
     groups = group_runs(experiment, read_runs(experiment))
     means = {
-        group.label or "all": {metric: group.mean(metric) for metric in sorted(group.runs[0].metrics)} for group in groups
+        group.label or "all": {metric: group.mean(metric) for metric in sorted(group.runs[0].metrics)}
+        for group in groups
     }
     return means if len(means) > 1 else json.loads(json.dumps(next(iter(means.values()))))

@@ -58,7 +58,7 @@ def _relu_layers(model: nn.Module) -> list[nn.Linear] | None:
     elif isinstance(model, Shallow) and isinstance(model.activation, nn.ReLU):
         layers = [model.hidden, model.output]
     elif isinstance(model, Mlp) and isinstance(model.activation, nn.ReLU):
-        layers = [*model.hidden, model.output]  # type: ignore[list-item]
+        layers = [*model.hidden, model.output]
     else:
         return None
     return layers if layers[0].in_features == 1 else None

@@ -20,6 +20,15 @@ RUN_ID = "piecewise.run_id"
 MIRRORED = "piecewise.mirrored"  # the fingerprint of everything that was brought over
 MAX_METRICS = 1000  # that MLflow takes in one batch, and
 MAX_PARAMS = 100
+FACTS = (
+    "job_digest",
+    "run_key",
+    "digests",
+    "numerics",
+    "weights_digest",
+    "num_parameters",
+    "reason",
+)  # kept as tags
 UNTRACKED = ("about", "tracking")  # configuration that is no parameter of the experiment
 
 LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
@@ -132,8 +141,8 @@ class Mirror:
     def _push_evaluation(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
         from mlflow.entities import Metric
 
-        facts = {key: value for key, value in (record.end or {}).items() if isinstance(value, (str, int, dict))}
-        for key, value in flatten({key: facts[key] for key in ("weights_digest", "numerics") if key in facts}):
+        facts = {**record.start, **(record.end or {})}
+        for key, value in flatten({key: facts[key] for key in FACTS if key in facts}):
             self.client.set_tag(run_id, key, value)
         if folder.metrics.is_file() and record.end is not None:
             # Timed as the end of training: the same on every replay, so that MLflow drops the doubles.
@@ -164,7 +173,11 @@ def log_model(run_id: str, model: nn.Module, example: Any) -> None:
     requirements = [f"torch=={torch.__version__.partition('+')[0]}"]
     with mlflow.start_run(run_id=run_id):
         mlflow.pytorch.log_model(
-            model.eval(), name="model", serialization_format="pt2", input_example=example, pip_requirements=requirements
+            model.eval(),
+            name="model",
+            serialization_format="pt2",
+            input_example=example,
+            pip_requirements=requirements,
         )
 
 

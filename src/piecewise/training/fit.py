@@ -55,7 +55,12 @@ def fit(
 ) -> Outcome:
     """Train to the end. `make_trainer` takes the Trainer arguments that are not the user's to choose."""
     best = ModelCheckpoint(
-        options.checkpoints, "best", monitor="val/nll", save_top_k=1, save_last=True, enable_version_counter=False
+        options.checkpoints,
+        "best",
+        monitor="val/nll",
+        save_top_k=1,
+        save_last=True,
+        enable_version_counter=False,
     )
     callbacks: list[Callback] = [Recorder(journal, options.log_every_n_steps), best]
     if options.early_stopping is not None:
@@ -63,7 +68,7 @@ def fit(
     if options.progress is not None:
         callbacks.append(Progress(options.progress))
     # Filling fresh memory would only help to find reads of memory never written, and costs a tenth of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if not torch.cuda.is_available():
         # torch.optim looks for a GPU at every step, and without this opens the driver's library anew each time.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -87,9 +92,10 @@ def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], op
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Without Lightning's tips, and its warnings about loaders that have no workers because they need none."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*TreeSpec.*")
@@ -97,7 +103,8 @@ def _quiet_lightning() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _outcome(trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, select: str) -> Outcome:

@@ -58,7 +58,10 @@ class TrainingModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         outputs = self.model(batch.x).to(batch.x.dtype)
-        sums = [self.loss.nll(outputs, batch.y).double().sum(), self.loss.scores(outputs, batch.y).double().sum()]
+        sums = [
+            self.loss.nll(outputs, batch.y).double().sum(),
+            self.loss.scores(outputs, batch.y).double().sum(),
+        ]
         assert self.val_sums is not None
         self.val_sums += torch.stack([*sums, torch.full_like(sums[0], len(batch.y))])
 

@@ -20,7 +20,9 @@ class Progress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
             total = int(trainer.estimated_stepping_batches)
-            self._bar = tqdm(total=total, desc=self.label, unit="step", mininterval=0.2, dynamic_ncols=True, leave=False)
+            self._bar = tqdm(
+                total=total, desc=self.label, unit="step", mininterval=0.2, dynamic_ncols=True, leave=False
+            )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

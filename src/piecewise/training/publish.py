@@ -21,4 +21,4 @@ def publish(weights: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -
 
 def load_weights(weights: Path) -> dict[str, Tensor]:
     """The tensors that `publish` wrote, by name."""
-    return load_file(weights)  # type: ignore[no-any-return]
+    return load_file(weights)

@@ -39,12 +39,12 @@ class Recorder(pl.Callback):
             assert isinstance(pl_module, TrainingModule)
             self._readings.append((step, pl_module.take_train_nll()))
             if len(self._readings) >= PENDING:
-                self._write()
+                self._write(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        self._write()
+        self._write(trainer)
         assert isinstance(pl_module, TrainingModule)
         if self.journal is not None:
             self.journal.metrics(trainer.global_step, pl_module.val_metrics)
@@ -53,14 +53,16 @@ class Recorder(pl.Callback):
         assert isinstance(pl_module, TrainingModule)
         if pl_module.train_nll:
             self._readings.append((trainer.global_step, pl_module.take_train_nll()))
-        self._write()
+        self._write(trainer)
 
-    def _write(self) -> None:
+    def _write(self, trainer: pl.Trainer) -> None:
         if not self._readings:
             return
         steps, tensors = zip(*self._readings, strict=True)
         self._readings = []
-        for step, nll in zip(steps, torch.stack(tensors).tolist(), strict=True):
+        means = trainer.strategy.reduce(torch.stack(tensors), reduce_op="mean")  # over ranks
+        assert isinstance(means, Tensor)
+        for step, nll in zip(steps, means.tolist(), strict=True):
             if self.journal is not None:
                 self.journal.metrics(step, {"train/nll": nll})
             if not math.isfinite(nll):

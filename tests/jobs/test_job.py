@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.jobs.job import Job, canonical, digest_of, read_job, read_jobs, write_jobs
+
+CONFIG: dict[str, Any] = {"seed": 0, "model": {"width": 3}, "trainer": {"max_epochs": 2, "devices": 1}, "about": {}}
+
+
+def test_digest_does_not_depend_on_the_order_of_keys() -> None:
+    assert digest_of(CONFIG) == digest_of(dict(reversed(CONFIG.items())))
+
+
+@pytest.mark.parametrize(("group", "key", "value"), [("trainer", "devices", 2), ("trainer", "precision", "64-true")])
+def test_digest_ignores_how_a_job_runs(group: str, key: str, value: object) -> None:
+    assert digest_of(CONFIG | {group: CONFIG[group] | {key: value}}) == digest_of(CONFIG)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"model": {"width": 4}}, {"trainer": {"max_epochs": 3}}])
+def test_digest_changes_with_what_a_job_is(change: dict[str, Any]) -> None:
+    assert digest_of(CONFIG | change) != digest_of(CONFIG)
+
+
+def test_canonical_json_refuses_nan() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical({"lr": float("nan")})
+
+
+def test_job_survives_its_file(tmp_path: Path) -> None:
+    job = Job("line-linear", "seed=0", CONFIG)
+    job.write(tmp_path / "job.json")
+    assert read_job(tmp_path / "job.json") == job
+
+
+def _edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": CONFIG | {"seed": 7}}, "the job was edited"),
+        ({"version": 2}, r"job version 2 cannot be read; allowed: 1"),
+    ],
+)
+def test_job_that_cannot_be_trusted_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = tmp_path / "job.json"
+    Job("line-linear", "", CONFIG).write(path)
+    _edit(path, **changes)
+    with pytest.raises(BadInput, match=message):
+        read_job(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "does not exist"), ("{", "is no JSON"), ("[]", "no JSON object")]
+)
+def test_file_that_is_no_job_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "job.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BadInput, match=message):
+        read_job(path)
+
+
+def test_experiment_that_could_not_be_composed_says_why(tmp_path: Path) -> None:
+    write_jobs(tmp_path / "x.json", "x", [], "model.wdth=3 is no option")
+    with pytest.raises(BadInput, match=r"model\.wdth=3 is no option"):
+        read_jobs(tmp_path / "x.json")
+
+
+def test_label_becomes_a_folder_name() -> None:
+    assert Job("x", "data.path=a/b c,model.width=[3,4]", {}).folder_name == "data.path=a_b_c,model.width=_3,4_"
+    assert Job("x", "", {}).folder_name == "run"

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.jobs.about import experiments, read_about
+from piecewise.jobs.job import Job
+from piecewise.jobs.plan import plan_experiment
+
+Plan = Callable[..., list[Job]]
+ROOT = Path(__file__).parents[2]
+
+
+def test_command_line_is_frozen_to_one_job(plan: Plan) -> None:
+    (job,) = plan("experiment=mnist_cnn", "optimizer=adamw", "optimizer.lr=3e-3", "trainer.max_epochs=2")
+    assert (job.name, job.label) == ("mnist_cnn", "optimizer=adamw,optimizer.lr=3e-3,trainer.max_epochs=2")
+    assert job.config["optimizer"]["_target_"] == "torch.optim.AdamW"
+    assert (job.config["optimizer"]["lr"], job.config["trainer"]["max_epochs"]) == (3e-3, 2)
+    assert job.config["scheduler"]["max_lr"] == 3e-3  # interpolations are resolved
+
+
+def test_multirun_is_the_product_of_its_values(plan: Plan) -> None:
+    jobs = plan("-m", "experiment=shallow_regression", "model.width=4,16,64", "seed=0,1")
+    found = [(job.config["model"]["width"], job.config["seed"]) for job in jobs]
+    assert found == list(product([4, 16, 64], [0, 1]))
+    assert len({job.digest for job in jobs}) == 6
+
+
+def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Plan) -> None:
+    assert plan("data=line", "optimizer=gd")[0].config["batch_size"] == "all"
+    assert plan("data=line", "optimizer=gd", "batch_size=10")[0].config["batch_size"] == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=shalow"], "shalow"),
+        (["model.wdth=3"], "wdth"),
+        (["experimnt=x"], "experimnt"),
+        (["+model.foo=3"], r"model\.foo=3 is no option of Shallow; allowed: activation, width"),
+        (["model.width=0"], r"model\.width=0 must be a whole number of at least 1"),
+        (["model.width=2.5"], r"model\.width=2\.5 must be int"),
+        (["model.activation=relo"], "did you mean 'relu'"),
+        (["optimizer.lr=abc"], r"optimizer\.lr='abc'"),
+        (["optimizer.lr=nan"], r"optimizer\.lr=nan must be a finite number"),
+        (["optimizer.lr=inf"], r"optimizer\.lr=inf must be a finite number"),
+        (["optimizer.lr=-1"], "Invalid learning rate: -1"),
+        (["seed=1.5"], "seed"),
+        (["batch_size=0"], "batch_size=0"),
+        (["batch_size=361"], "from 1 to the 360 training examples"),
+        (["select=worst"], "select='worst' must be best or last"),
+        (["data.val_fraction=0"], r"data\.val_fraction=0"),
+        (["data.max_shift=1"], r"data\.max_shift=1"),
+        (["+data.max_shift=1"], r"data\.max_shift=1 moves images"),
+        (["data=csv", "data.path=/nowhere.csv", "data.target=y"], "nowhere.csv does not exist"),
+        (["data=csv"], r"data\.(path|target)"),
+        (["loss.sigma=0"], r"loss\.sigma=0"),
+        (["model._target_=os.system"], r"model\._target_='os\.system' is not allowed"),
+        (["+scheduler.interval=day", "scheduler=step"], "interval"),
+        (["seed=${oc.env:HOME}"], "seed"),
+        (["+trainer.max_epoch=9"], r"did you mean 'max_epochs'"),
+    ],
+)
+def test_bad_configuration_is_refused_by_name(plan: Plan, arguments: list[str], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        plan(*arguments)
+
+
+def test_every_job_of_a_sweep_is_checked_before_any_starts(plan: Plan) -> None:
+    with pytest.raises(BadInput, match=r"model\.width=0"):
+        plan("-m", "model.width=3,0")
+
+
+def test_value_of_this_machine_is_not_frozen(plan: Plan) -> None:
+    with pytest.raises(BadInput, match="depends on the machine or the moment"):
+        plan("model.activation='${oc.env:HOME}'")
+
+
+KINDS = {"line": "real", "curve_1d": "real", "binary_1d": "binary", "mnist1d": "class", "mnist": "class"}
+FITTING = {"squared_error": "real", "bernoulli": "binary", "categorical": "class"}
+
+
+@pytest.mark.parametrize(("data", "loss"), list(product(KINDS, FITTING)))
+def test_data_model_and_loss_fit_or_fail_by_name(plan: Plan, data: str, loss: str) -> None:
+    fits = KINDS[data] == FITTING[loss]
+    for model in ("linear", "shallow", "mlp", "cnn"):
+        if fits and (model != "cnn" or data == "mnist"):
+            assert plan(f"data={data}", f"model={model}", f"loss={loss}")[0].name == f"{data}-{model}"
+        else:
+            with pytest.raises(BadInput, match=f"data={data}" if not fits else "model=cnn needs images"):
+                plan(f"data={data}", f"model={model}", f"loss={loss}")
+
+
+@pytest.mark.parametrize("experiment", experiments(ROOT / "conf"))
+def test_shipped_experiment_composes_and_says_what_it_expects(experiment: str) -> None:
+    jobs = plan_experiment(ROOT / "conf", experiment)
+    about = read_about(ROOT / "conf", experiment)
+    assert len({job.digest for job in jobs}) == len(jobs) >= 1
+    assert set(about) == {"question", "source", "command", "expected", "seconds"}
+    assert experiment in about["command"]
+    assert all({"at_least", "at_most"} & set(expected) and expected["metric"] for expected in about["expected"])

@@ -1,0 +1,62 @@
+"""Processes of their own: one job from its file, alone and on two ranks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from piecewise.jobs.job import Job
+from piecewise.jobs.train import read_result, train
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+
+Plan = Callable[..., list[Job]]
+
+
+def run_worker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "piecewise.worker", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_worker_runs_a_job_from_its_file(tiny_job: Job, project: Path) -> None:
+    tiny_job.write(project / "job.json")
+    done = run_worker("job.json")
+    assert done.returncode == 0, done.stderr
+    (place,) = (project / "runs").iterdir()
+    assert read_result(RunFolder.at(place))["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize(("arguments", "message"), [([], "usage"), (["nowhere.json"], "nowhere.json does not exist")])
+def test_worker_refuses_what_is_no_job(project: Path, arguments: list[str], message: str) -> None:
+    done = run_worker(*arguments)
+    assert (done.returncode, message in done.stderr) == (2, True)
+    assert not (project / "runs").exists()
+
+
+def test_two_ranks_make_one_run_that_learns(plan: Plan, project: Path) -> None:
+    (job,) = plan("trainer=ddp_cpu", "trainer.max_epochs=15", "optimizer.lr=0.02", "tracking=none")
+    folder = RunFolder.at(project / "runs" / "one")
+    train(job, folder)
+    record = read_journal(folder.journal)
+    assert record is not None
+    losses = [nll for _, nll in record.history()["train/nll"]]
+    assert read_result(folder)["numerics"]["world_size"] == 2
+    assert read_result(folder)["steps"] == 15 * 6  # 360 examples in global batches of 64, as with one process
+    assert len(losses) == 15
+    assert losses[-1] < losses[0] - 0.1
+    assert [path.name for path in (project / "runs").iterdir()] == ["one"]
+
+
+def test_hydra_is_not_initialised_in_a_worker(tiny_job: Job, project: Path) -> None:
+    tiny_job.write(project / "job.json")
+    code = (
+        "import sys; from piecewise.worker import main; status = main(['job.json']); "
+        "sys.exit(status or any(name.split('.')[0] in ('hydra', 'mlflow') for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"LOCAL_RANK": "0"}, check=False, timeout=120)
+    assert done.returncode == 0

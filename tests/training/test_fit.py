@@ -1,0 +1,149 @@
+"""Training through Lightning against a loop written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from piecewise.data.chance import epoch_order
+from piecewise.data.resident import TrainLoader
+from piecewise.errors import NonFiniteLoss
+from piecewise.jobs import build
+from piecewise.jobs.job import Job
+from piecewise.journal.reader import read_journal
+from piecewise.journal.writer import Journal
+from piecewise.training.datamodule import ResidentData
+from piecewise.training.fit import FitOptions, Outcome, fit, load_checkpoint
+from piecewise.training.module import TrainingModule
+
+Plan = Callable[..., list[Job]]
+SMALL = ["data.num_train=50", "data.num_test=20", "batch_size=10", "trainer.max_epochs=4", "tracking=none"]
+
+
+def train(job: Job, folder: Path, **options: Any) -> Outcome:
+    config = job.config
+    parts = build.build_parts(config)
+    train_set, val_set = build.build_examples(config, parts)
+    size = build.global_batch_size(config, len(train_set))
+    data = ResidentData(train_set, val_set, size, config["seed"])
+    module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
+    with Journal(folder / "journal.jsonl") as journal:
+        journal.start(id="x", name="x")
+        chosen = {"select": "last", "log_every_n_steps": 1} | options
+        return fit(module, data, build.make_trainer(config), journal, FitOptions(folder, **chosen))
+
+
+def by_hand(config: dict[str, Any], epochs: int) -> dict[str, Tensor]:
+    """The same training without Lightning, loader, module or loss class."""
+    parts = build.build_parts(config)
+    data, _ = build.build_examples(config, parts)
+    optimizer = torch.optim.SGD(parts.model.parameters(), lr=config["optimizer"]["lr"], fused=True)
+    for epoch in range(epochs):
+        for rows in epoch_order(len(data), config["seed"], epoch).split(config["batch_size"]):
+            loss = (0.5 * (parts.model(data.x[rows]) - data.y[rows]) ** 2 + 0.9189385332046727).sum() / len(rows)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return parts.model.state_dict()
+
+
+def test_training_equals_a_loop_by_hand(plan: Plan, tmp_path: Path) -> None:
+    (job,) = plan(*SMALL, "optimizer=sgd", "seed=3")
+    outcome = train(job, tmp_path)
+    for name, expected in by_hand(job.config, epochs=4).items():
+        torch.testing.assert_close(outcome.weights[name], expected, rtol=1e-6, atol=1e-6)
+
+
+def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+    original = TrainLoader._batch
+    monkeypatch.setattr(TrainLoader, "_batch", lambda self, rows, n: (seen.append(rows), original(self, rows, n))[1])
+    (job,) = plan(*SMALL, "data.num_train=47")  # 42 to train on: the last batch of each epoch has two examples
+    outcome = train(job, tmp_path)
+    assert outcome.steps == outcome.steps_planned == len(seen) == 4 * 5
+    for epoch in range(4):
+        order = torch.cat(seen[5 * epoch : 5 * epoch + 5])
+        assert torch.equal(order, epoch_order(42, job.config["seed"], epoch))
+        assert torch.equal(order.sort().values, torch.arange(42))
+
+
+def test_same_job_twice_gives_the_same_bits(plan: Plan, tmp_path: Path) -> None:
+    (job,) = plan(*SMALL, "scheduler=onecycle")
+    first, second = (train(job, tmp_path / name) for name in ("a", "b"))
+    assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+
+
+def test_journal_has_every_step_and_every_validation(plan: Plan, tmp_path: Path) -> None:
+    train(plan(*SMALL)[0], tmp_path)
+    record = read_journal(tmp_path / "journal.jsonl")
+    assert record is not None
+    history = record.history()
+    assert [step for step, _ in history["train/nll"]] == list(range(1, 21))
+    assert [step for step, _ in history["val/nll"]] == [5, 10, 15, 20]
+    assert set(history) == {"train/nll", "val/nll", "val/squared_error"}
+    # Norm[y; μ, 1]: the two validation metrics differ by the constant of the density and a factor.
+    for (_, nll), (_, error) in zip(history["val/nll"], history["val/squared_error"], strict=True):
+        assert nll == pytest.approx(0.5 * error + 0.9189385332046727, rel=1e-6)
+
+
+def test_short_runs_are_recorded_whatever_the_interval(plan: Plan, tmp_path: Path) -> None:
+    train(plan(*SMALL)[0], tmp_path, log_every_n_steps=50)
+    record = read_journal(tmp_path / "journal.jsonl")
+    assert record is not None
+    assert [step for step, _ in record.history()["train/nll"]] == [5, 10, 15, 20]
+
+
+def test_best_and_last_checkpoint_load_without_code(plan: Plan, tmp_path: Path) -> None:
+    outcome = train(plan(*SMALL, "optimizer.lr=0.5")[0], tmp_path, select="best")
+    record = read_journal(tmp_path / "journal.jsonl")
+    assert record is not None
+    best = min(record.history()["val/nll"], key=lambda point: point[1])[0]
+    assert outcome.selected_step == load_checkpoint(tmp_path / "best.ckpt")["global_step"] == best
+    assert load_checkpoint(tmp_path / "last.ckpt")["global_step"] == 20
+
+
+def test_early_stopping_stops(plan: Plan, tmp_path: Path) -> None:
+    (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0", "trainer.max_epochs=30")
+    outcome = train(job, tmp_path, early_stopping={"patience": 2})
+    assert (outcome.epochs, outcome.steps, outcome.steps_planned) == (3, 15, 150)
+
+
+def _with(make: Callable[..., pl.Trainer], watch: pl.Callback, callbacks: list[pl.Callback], **rest: Any) -> pl.Trainer:
+    return make(callbacks=[*callbacks, watch], **rest)
+
+
+def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *rest: object) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0.1", "scheduler=onecycle")
+    make = build.make_trainer(job.config)
+    monkeypatch.setattr(build, "make_trainer", lambda config: partial(_with, make, Watch()))
+    train(job, tmp_path)
+    assert (len(rates), rates.index(max(rates))) == (20, 5)  # 30 % of 20 steps up
+    assert max(rates) == pytest.approx(0.1)
+    assert rates[-1] < 1e-4
+
+
+def test_loss_that_is_not_finite_stops_the_training_by_name(plan: Plan, tmp_path: Path) -> None:
+    (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=1e30")
+    with pytest.raises(NonFiniteLoss, match=r"train/nll is (nan|inf) at step \d+"):
+        train(job, tmp_path)
+
+
+def test_double_precision_trains_in_double_precision(plan: Plan, tmp_path: Path) -> None:
+    outcome = train(plan(*SMALL, "trainer.precision=64-true")[0], tmp_path)
+    assert {value.dtype for value in outcome.weights.values()} == {torch.float64}
+    assert outcome.numerics["precision"] == "64-true"
