@@ -5,13 +5,16 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := 1
 
-.PHONY: repro test check lock clean
+.PHONY: repro test slow check lock clean
 
 repro: $(READY)  ## reproduce the record and print the results
-	@dvc repro --keep-going; status=$$?; piecewise sync && piecewise summary; exit $$status
+	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
 
 test: $(READY)  ## the fast tests
 	@python -m pytest -q
+
+slow: $(READY)  ## the tests that run whole pipelines, about eight minutes
+	@python -m pytest -q -m slow
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy

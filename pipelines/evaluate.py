@@ -6,6 +6,7 @@ from pathlib import Path
 from piecewise.cli import guarded
 from piecewise.durable import write_json
 from piecewise.jobs.evaluate import evaluate_run
+from piecewise.jobs.stages import run_stage
 from piecewise.journal.folder import RunFolder
 from piecewise.report.results import stage_metrics
 
@@ -20,4 +21,4 @@ def main(experiment: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(guarded(main, *sys.argv[1:]))
+    raise SystemExit(guarded(run_stage, main, *sys.argv[1:]))

@@ -8,6 +8,7 @@ from piecewise.jobs.job import Job, read_jobs
 from piecewise.jobs.provenance import find_root
 from piecewise.jobs.record import tracking_uri
 from piecewise.jobs.session import Places, run_jobs
+from piecewise.jobs.stages import run_stage
 from piecewise.jobs.train import read_result
 from piecewise.journal.folder import RunFolder
 
@@ -24,4 +25,4 @@ def finish(job: Job, folder: RunFolder) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(guarded(main, *sys.argv[1:]))
+    raise SystemExit(guarded(run_stage, main, *sys.argv[1:]))

@@ -49,7 +49,8 @@ def guarded(function: Callable[..., int], *arguments: object) -> int:
     except PiecewiseError as error:
         if os.environ.get("PIECEWISE_DEBUG"):
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        if not error.is_reported:
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -10,6 +10,7 @@ class PiecewiseError(Exception):
     """Something went wrong that is not a bug: the message is all a user needs."""
 
     exit_code = 1
+    is_reported = False  # whether the user has been told already
 
 
 class BadInput(PiecewiseError, ValueError):

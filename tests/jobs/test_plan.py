@@ -52,6 +52,8 @@ def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Pla
         (["seed=1.5"], "seed"),
         (["batch_size=0"], "batch_size=0"),
         (["batch_size=361"], "from 1 to the 360 training examples"),
+        (["early_stopping.patience=0"], r"early_stopping\.patience=0 must be at least 1"),
+        (["early_stopping.patience=soon"], "patience"),
         (["select=worst"], "select='worst' must be best or last"),
         (["data.val_fraction=0"], r"data\.val_fraction=0"),
         (["data.max_shift=1"], r"data\.max_shift=1"),

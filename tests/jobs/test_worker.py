@@ -39,7 +39,7 @@ def test_worker_refuses_what_is_no_job(project: Path, arguments: list[str], mess
 
 
 def test_two_ranks_make_one_run_that_learns(plan: Plan, project: Path) -> None:
-    (job,) = plan("trainer=ddp_cpu", "trainer.max_epochs=15", "optimizer.lr=0.02", "tracking=none")
+    (job,) = plan("trainer=ddp_cpu", "trainer.max_epochs=15", "optimizer.lr=0.02", "model.width=20", "tracking=none")
     folder = RunFolder.at(project / "runs" / "one")
     train(job, folder)
     record = read_journal(folder.journal)

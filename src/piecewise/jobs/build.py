@@ -131,6 +131,9 @@ def check(config: dict[str, Any]) -> None:
     global_batch_size(config, num_train)
     if loading["max_shift"] and len(parts.spec.input_shape) != 3:
         raise BadInput(f"data.max_shift={loading['max_shift']} moves images; data={parts.spec.name} has none")
+    patience = config["early_stopping"]["patience"]
+    if patience is not None and patience < 1:
+        raise BadInput(f"early_stopping.patience={patience} must be at least 1, or null")
     if config["select"] not in ("best", "last"):
         raise BadInput(f"select={config['select']!r} must be best or last")
     try:

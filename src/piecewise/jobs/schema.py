@@ -20,6 +20,14 @@ class About:
 
 
 @dataclass
+class EarlyStopping:
+    """Stop when `val/nll` has not fallen by more than `min_delta` in `patience` validations; null never stops."""
+
+    patience: int | None = None
+    min_delta: float = 0.0
+
+
+@dataclass
 class Config:
     """One job before it is frozen."""
 
@@ -27,7 +35,7 @@ class Config:
     seed: int = 0
     batch_size: Any = 64  # a number of examples, or "all"
     select: str = "best"  # which weights are kept: "best" by val/nll, or "last"
-    early_stopping: Any = None  # null, or arguments of Lightning's EarlyStopping on val/nll
+    early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     log_every_n_steps: int = 50
     evaluate: bool = True
     data: Any = MISSING

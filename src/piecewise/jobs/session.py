@@ -53,6 +53,7 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Callable[
                     train(job, folder, sweep.facts_of(job), progress=sys.stderr.isatty())
                     finish(job, folder)
                 except PiecewiseError as error:
+                    error.is_reported = True
                     errors.append(error)
                     sweep.has_failed = True
                     print(f"error: {job.title}: {error}", file=sys.stderr)

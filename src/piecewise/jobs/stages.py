@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from piecewise.data.idx import AlteredFile
 from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import experiments, read_about
@@ -69,6 +71,16 @@ def read_fetch(conf: Path) -> dict[str, Any]:
         if source not in SOURCES:
             raise BadInput(f"conf/fetch.yaml: mnist.sources has {source!r}; {nearest(source, SOURCES)}")
     return {"sources": mnist["sources"], "folder": mnist["folder"]}
+
+
+def run_stage(stage: Callable[..., int], *arguments: str) -> int:
+    """A stage's exit code; when it meets a data file that was altered behind DVC's back, DVC is made to look again."""
+    try:
+        return stage(*arguments)
+    except AlteredFile as error:
+        # DVC trusts size and time. With a new time it hashes the file, and restores it from its cache.
+        error.path.touch()
+        raise BadInput(f"{error}; `dvc repro` once more restores it from DVC's cache") from error
 
 
 def warn(problems: list[str]) -> None:

@@ -58,7 +58,9 @@ def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, prog
     command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
     status = subprocess.run(command, env=environment, check=False).returncode
     if status != 0:
-        raise PiecewiseError(f"training {job.title} on several ranks ended with exit code {status}")
+        failure = PiecewiseError(f"the ranks ended with exit code {status}; what they said stands above")
+        failure.exit_code = status if status > 0 else 128 - status
+        raise failure
 
 
 def _train_here(job: Job, folder: RunFolder, facts: dict[str, Any], progress: bool) -> None:
@@ -119,7 +121,7 @@ def _fit(job: Job, folder: RunFolder, journal: Journal | None, progress: bool) -
     options = FitOptions(
         folder.checkpoints,
         config["select"],
-        config["early_stopping"],
+        config["early_stopping"] if config["early_stopping"]["patience"] else None,
         config["log_every_n_steps"],
         job.title if progress else None,
     )

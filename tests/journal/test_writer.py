@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from piecewise.durable import read_records
+from piecewise.journal.writer import Journal
+
+
+def test_records_are_kept_in_order_with_their_time(tmp_path: Path) -> None:
+    before = time.time()
+    with Journal(tmp_path / "new" / "journal.jsonl") as journal:
+        journal.start(id="a", name="line")
+        journal.metrics(10, {"val/nll": 0.5})
+        journal.artifact("model.yaml", "config")
+        journal.end("FINISHED", steps=10)
+    records = list(read_records(journal.path))
+    times = [record.pop("time") for record in records]
+    assert records == [
+        {"kind": "start", "id": "a", "name": "line"},
+        {"kind": "metrics", "step": 10, "values": {"val/nll": 0.5}},
+        {"kind": "artifact", "path": "model.yaml", "folder": "config"},
+        {"kind": "end", "status": "FINISHED", "steps": 10},
+    ]
+    moments = [before, *times, time.time()]
+    assert moments == sorted(moments)
+
+
+def test_a_second_writer_appends(tmp_path: Path) -> None:
+    for status in ("KILLED", "FINISHED"):
+        with Journal(tmp_path / "journal.jsonl") as journal:
+            journal.end(status)
+    assert [record["status"] for record in read_records(journal.path)] == ["KILLED", "FINISHED"]
+
+
+def test_a_killed_process_loses_no_record(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from piecewise.journal.writer import Journal\n"
+        "journal = Journal(Path(sys.argv[1]))\n"
+        "for step in range(3): journal.metrics(step, {})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -signal.SIGKILL
+    assert [record["step"] for record in read_records(path)] == [0, 1, 2]
+
+
+def test_a_closed_journal_takes_no_more(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.metrics(1, {"train/nll": 1.0})
+    with pytest.raises(ValueError, match="closed file"):
+        journal.metrics(2, {"train/nll": 1.0})
+    assert len(list(read_records(journal.path))) == 1
+
+
+def test_an_error_in_the_run_passes_through(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.start()
+    with pytest.raises(RuntimeError, match="boom"), journal:
+        raise RuntimeError("boom")
+    assert [record["kind"] for record in read_records(path)] == ["start"]

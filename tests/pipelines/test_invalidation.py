@@ -1,0 +1,91 @@
+"""What an edit makes `dvc repro` run: no more than it must, and no less."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from small_project import Pipeline
+
+pytestmark = pytest.mark.slow
+
+
+def test_nothing_changed_runs_nothing(pipeline: Pipeline) -> None:
+    assert pipeline.repro() == set()
+    assert "up to date" in pipeline.run("dvc", "status")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("conf/model/cnn.yaml", "# Convolutions", "# The convolutions"),
+        ("conf/experiment/mnist_cnn.yaml", "batch_size", "# a comment\nbatch_size"),
+        ("src/piecewise/training/fit.py", '"""One training', '# a comment\n"""A training'),
+        ("src/piecewise/models/cnn.py", "    return nn.Sequential(", "    # a comment\n    return nn.Sequential("),
+        ("conf/model/mlp.yaml", "width: 100", "width: 101"),
+        ("conf/tracking/server.yaml", "uri: ???", "uri: http://localhost:5000"),
+    ],
+)
+def test_comment_or_unused_option_runs_compose_only(pipeline: Pipeline, file: str, old: str, new: str) -> None:
+    pipeline.edit(file, old, new)
+    assert pipeline.repro() == {"compose"}
+    pipeline.edit(file, new, old)
+    assert pipeline.repro() == set()  # DVC remembers what it made of these files
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "experiments"),
+    [
+        ("conf/model/cnn.yaml", "[16, 32, 64]", "[8, 16, 32]", ["mnist_cnn"]),
+        ("conf/experiment/least_squares.yaml", "lr: 0.8", "lr: 0.7", ["least_squares"]),
+        (
+            "src/piecewise/training/publish.py",
+            "sort_keys=True, allow_unicode",
+            "sort_keys=False, allow_unicode",
+            ["least_squares", "mnist_cnn", "shallow_regression"],
+        ),
+    ],
+)
+def test_edit_retrains_exactly_who_uses_it(
+    pipeline: Pipeline, file: str, old: str, new: str, experiments: list[str]
+) -> None:
+    stages = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in experiments}
+    pipeline.edit(file, old, new)
+    assert pipeline.repro() == {"compose", "report"} | stages
+    pipeline.edit(file, new, old)
+    assert pipeline.repro() == set()
+
+
+def test_figure_redraws_and_retrains_nothing(pipeline: Pipeline) -> None:
+    pipeline.edit("src/piecewise/figures/curves.py", '"Learning curves"', '"Curves"')
+    assert pipeline.repro() == {"compose", "report"}
+    pipeline.edit("src/piecewise/figures/curves.py", '"Curves"', '"Learning curves"')
+    assert pipeline.repro() == set()
+
+
+def test_altered_byte_is_restored_without_a_network(pipeline: Pipeline) -> None:
+    path = pipeline.root / "data" / "mnist" / "t10k-images-idx3-ubyte"
+    original = path.read_bytes()
+    path.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    (pipeline.root.parent / "mirror").rename(pipeline.root.parent / "away")
+    assert pipeline.repro() == set()
+    assert path.read_bytes() == original
+    (pipeline.root.parent / "away").rename(pipeline.root.parent / "mirror")
+
+
+def test_byte_altered_behind_dvc_is_noticed_by_who_reads_it_and_restored(pipeline: Pipeline) -> None:
+    path = pipeline.root / "data" / "mnist" / "train-images-idx3-ubyte"
+    original, before = path.read_bytes(), path.stat()
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([original[-1] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    pipeline.edit("conf/experiment/mnist_cnn.yaml", "lr: 0.15", "lr: 0.14")
+    said = pipeline.run("dvc", "repro", status=255)
+    assert "was altered" in said
+    assert "dvc repro" in said
+    assert pipeline.repro() >= {"train@mnist_cnn", "report"}
+    assert path.read_bytes() == original
+    pipeline.edit("conf/experiment/mnist_cnn.yaml", "lr: 0.14", "lr: 0.15")
+    assert pipeline.repro() == set()

@@ -1,0 +1,77 @@
+"""A whole project with its pipeline, made small enough to run again and again."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = ("least_squares", "shallow_regression", "mnist_cnn")
+AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+
+
+class Pipeline:
+    """A project in a folder of its own, and what its commands say."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | {"PYTHONPATH": str(root / "src"), "PATH": path}
+
+    def run(self, *command: str, status: int = 0) -> str:
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False, timeout=600
+        )
+        assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def repro(self, *arguments: str, status: int = 0) -> set[str]:
+        """The stages that `dvc repro` ran."""
+        return set(re.findall(r"Running stage '(.+)'", self.run("dvc", "repro", *arguments, status=status)))
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.root / name
+        text = path.read_text()
+        assert old in text, f"{name} has no {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+
+def make_small(root: Path) -> None:
+    for path in (root / "conf" / "experiment").glob("*.yaml"):
+        if path.stem not in EXPERIMENTS:
+            path.unlink()
+    experiment = root / "conf" / "experiment"
+    for name in EXPERIMENTS:
+        text = re.sub(r"max_epochs: \d+", "max_epochs: 2", (experiment / f"{name}.yaml").read_text())
+        (experiment / f"{name}.yaml").write_text(re.sub(r"seed: \"0,1,2\"", 'seed: "0,1"', text))
+    content = yaml.safe_load((root / "dvc.yaml").read_text())
+    content["vars"][0]["data_of"] = {name: content["vars"][0]["data_of"][name] for name in EXPERIMENTS}
+    (root / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    _make_small_mnist(root)
+
+
+def _make_small_mnist(root: Path) -> None:
+    """Four IDX files of random images, named as the folder to fetch MNIST from, and known by their own digests."""
+    import hashlib
+    import struct
+
+    import numpy as np
+
+    source = root / "src" / "piecewise" / "data" / "idx.py"
+    text = source.read_text().replace("60_000, 10_000", "512, 128")
+    rng = np.random.default_rng(0)
+    folder = root.parent / "mirror"
+    folder.mkdir()
+    for part, count in (("train", 512), ("t10k", 128)):
+        images = struct.pack(">4I", 0x803, count, 28, 28) + rng.integers(0, 256, count * 784, dtype=np.uint8).tobytes()
+        labels = struct.pack(">2I", 0x801, count) + rng.integers(0, 10, count, dtype=np.uint8).tobytes()
+        for name, data in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
+            (folder / name).write_bytes(data)
+            text = re.sub(rf'("{name}": ")[0-9a-f]{{64}}', rf"\g<1>{hashlib.sha256(data).hexdigest()}", text)
+    source.write_text(text)
+    (root / "conf" / "fetch.yaml").write_text(f"mnist: {{sources: [folder], folder: '{folder}'}}\n")

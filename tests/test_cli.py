@@ -1,0 +1,74 @@
+"""The command, as a process where it matters."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from piecewise.cli import main
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = (
+        "import sys; from piecewise.cli import main; main([]); main(['list']); "
+        "print({'hydra', 'torch', 'mlflow', 'matplotlib', 'pytorch_lightning'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert "piecewise train -m experiment=shallow_regression" in done.stdout
+    assert "mnist_cnn" in done.stdout
+    assert done.stdout.endswith("set()\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "model=shalow"], "shalow"),
+        (["train", "model.wdth=3"], "model.wdth"),
+        (["train", "data=mnist", "model=mlp"], "allowed: categorical"),
+        (["train", "model.width=-1"], "model.width=-1"),
+    ],
+)
+def test_bad_input_ends_with_2_one_line_and_nothing_started(
+    project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ")
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    assert {path.name for path in project.iterdir()} <= {"conf", "requirements.lock", "runs"}
+    assert not list(project.glob("runs/*/journal.jsonl"))
+
+
+def test_outside_a_project_its_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from piecewise.jobs.provenance import find_root
+
+    monkeypatch.chdir(tmp_path)
+    assert (find_root() / "conf" / "config.yaml").is_file()
+
+
+def test_train_says_what_came_of_it_and_where_it_is(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "-m", "model.width=4,8", "trainer=smoke", "tracking=none"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    (place,) = (project / "runs").glob("2*")
+    assert said.count("test/squared_error") == 2
+    assert f"runs/{place.name}" in said
+    assert len(list(place.glob("000?/figures/*.svg"))) == 4
+    assert (place / "journal.jsonl").is_file()
+
+
+def test_failed_job_stops_neither_the_others_nor_the_truth(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "trainer.max_epochs=3", "tracking=none"]
+    assert main(arguments) == 3
+    said = capsys.readouterr()
+    assert "optimizer.lr=1e+30" in said.err
+    assert "train/nll is nan at step" in said.err
+    assert "optimizer.lr=0.1" in said.out
+    (parent,) = (project / "runs").glob("*/journal.jsonl")
+    assert '"status":"FAILED"' in parent.read_text()

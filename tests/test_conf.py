@@ -1,0 +1,71 @@
+"""The shipped configurations against the files beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from piecewise.errors import BadInput
+from piecewise.jobs.about import experiments, read_about
+from piecewise.jobs.job import Job
+from piecewise.jobs.stages import GENERATED, read_fetch
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+OPTIONS = {
+    "data": "binary_1d csv curve_1d idx line mnist mnist1d",
+    "model": "cnn linear mlp shallow",
+    "loss": "bernoulli categorical squared_error",
+    "optimizer": "adam adamw gd momentum nesterov sgd",
+    "scheduler": "cosine none onecycle step",
+    "trainer": "cpu ddp ddp_cpu default gpu overfit smoke",
+    "tracking": "embedded none server",
+}
+
+
+@pytest.mark.parametrize(("group", "options"), OPTIONS.items())
+def test_groups_have_their_options(group: str, options: str) -> None:
+    assert " ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml"))) == options
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [(g, o) for g in ("optimizer", "scheduler", "trainer") for o in OPTIONS[g].split()]
+)
+def test_option_composes_and_is_used(plan: Callable[..., list[Job]], group: str, option: str) -> None:
+    (job,) = plan(f"{group}={option}")
+    content = yaml.safe_load((CONF / group / f"{option}.yaml").read_text()) or {}
+    for key, value in (content.get(group) or content).items():
+        if key != "defaults" and "${" not in str(value):
+            assert job.config[group][key] == value
+
+
+def test_every_option_says_what_it_is() -> None:
+    for path in sorted(CONF.glob("*/*.yaml")):
+        lines = [line for line in path.read_text().splitlines() if line != "# @package _global_"]
+        assert lines[0].startswith(("# ", "about:")), path
+
+
+def test_dvc_lists_every_experiment_with_the_data_it_reads() -> None:
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    composed = {}
+    for name in experiments(CONF):
+        defaults = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())["defaults"]
+        composed[name] = next(item["override /data"] for item in defaults if "override /data" in item)
+    assert pipeline["vars"][0]["data_of"] == composed
+    assert pipeline["stages"]["synthesise"]["matrix"]["name"] == list(GENERATED)
+
+
+def test_experiment_without_a_question_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "x.yaml").write_text("seed: 1\n")
+    with pytest.raises(BadInput, match=r"x\.yaml has no about\.question"):
+        read_about(tmp_path, "x")
+
+
+def test_unknown_source_of_mnist_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "fetch.yaml").write_text("mnist: {sources: [torchvison], folder: null}\n")
+    with pytest.raises(BadInput, match="did you mean 'torchvision'"):
+        read_fetch(tmp_path)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from piecewise.durable import append_record, read_records, write_atomic, write_json
+
+RECORDS = [{"kind": "start", "name": "λ\n"}, {"kind": "metrics", "values": {"train/nll": 0.1}}, {"kind": "end"}]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def lines_of(records: list[dict[str, Any]]) -> bytes:
+    file = BytesIO()
+    for record in records:
+        append_record(file, record)
+    return file.getvalue()
+
+
+def test_write_makes_folders_and_leaves_only_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    write_atomic(path, b"old")
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("owner", "step"), [(os, "fsync"), (Path, "replace")])
+def test_a_failed_write_leaves_the_old_bytes_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, step: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(owner, step, no_space)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bytes_reach_the_disk_before_the_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    seen: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(path.read_bytes()))
+    write_atomic(path, b"new")
+    assert seen == [b"old", b"new"], "one flush of the new bytes under another name, one of the folder after the rename"
+
+
+def test_json_is_sorted_readable_and_ends_with_a_newline(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    write_json(path, {"b": [1, 2.5], "a": "λ"})
+    assert path.read_text("utf-8") == '{\n "a": "λ",\n "b": [\n  1,\n  2.5\n ]\n}\n'
+
+
+def test_a_value_that_is_no_json_touches_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    write_json(path, 1)
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_json(path, {"path": tmp_path})
+    assert json.loads(path.read_bytes()) == 1
+
+
+def test_a_line_is_checksum_space_json() -> None:
+    text = b'{"kind":"end"}'
+    assert lines_of([{"kind": "end"}]) == f"{zlib.crc32(text):08x} ".encode() + text + b"\n"
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(records=st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=3), max_size=3))
+def test_records_come_back(records: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "records"
+    path.write_bytes(lines_of(records))
+    assert list(read_records(path)) == records
+
+
+def test_a_last_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
+    path, whole = tmp_path / "records", lines_of(RECORDS)
+    start = len(lines_of(RECORDS[:2]))
+    for cut in range(start, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        assert list(read_records(path)) == RECORDS[:2], f"cut after {cut} bytes"
+    path.write_bytes(whole[:-1])
+    assert list(read_records(path)) == RECORDS, "without its newline the last record is still whole"
+
+
+def test_any_damage_before_the_last_line_is_refused(tmp_path: Path) -> None:
+    path, whole = tmp_path / "records", lines_of(RECORDS)
+    for place in range(len(lines_of(RECORDS[:1]))):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"records, line 1: the checksum does not fit"):
+            list(read_records(path))
+
+
+def test_an_empty_line_between_records_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    path.write_bytes(lines_of(RECORDS[:1]) + b"\n" + lines_of(RECORDS[1:]))
+    with pytest.raises(ValueError, match="line 2"):
+        list(read_records(path))

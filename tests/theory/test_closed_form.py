@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from piecewise.theory.closed_form import least_squares
+
+
+@pytest.mark.parametrize(("num_inputs", "num_targets"), [(1, 1), (3, 2), (5, 1)])
+def test_the_coefficients_are_numpys(num_inputs: int, num_targets: int) -> None:
+    x, y = torch.randn(30, num_inputs) * 10 + 3, torch.randn(30, num_targets)
+    intercept, slopes = least_squares(x, y)
+    design = np.hstack([np.ones((30, 1)), x.double().numpy()])
+    wanted, *_ = np.linalg.lstsq(design, y.double().numpy(), rcond=None)
+    assert (intercept.shape, slopes.shape) == ((num_targets,), (num_targets, num_inputs))
+    np.testing.assert_allclose(intercept, wanted[0], atol=1e-12)
+    np.testing.assert_allclose(slopes, wanted[1:].T, atol=1e-12)
+
+
+def test_one_input_is_the_formula_of_the_textbook() -> None:
+    x, y = torch.rand(20, 1, dtype=torch.float64), torch.randn(20, 1, dtype=torch.float64)
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float((dx * dy).sum() / (dx * dx).sum())
+    intercept, slopes = least_squares(x, y)
+    assert slopes.item() == pytest.approx(slope, abs=1e-12)
+    assert intercept.item() == pytest.approx(float(y.mean()) - slope * float(x.mean()), abs=1e-12)
+
+
+def test_as_many_examples_as_coefficients_are_fitted_exactly() -> None:
+    intercept, slopes = least_squares(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [8.0]]))
+    assert (intercept.item(), slopes.item()) == (pytest.approx(-1), pytest.approx(3))
+
+
+def test_the_gradient_of_the_squares_vanishes() -> None:
+    x, y = torch.randn(2, 40, 1, dtype=torch.float64)
+    intercept, slopes = (beta.requires_grad_() for beta in least_squares(x, y))
+    ((y - intercept - x @ slopes.T) ** 2).sum().backward()
+    assert max(intercept.grad.abs().max(), slopes.grad.abs().max()) < 1e-11  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.zeros(1, 1),  # fewer examples than coefficients
+        torch.full((5, 1), 0.3),  # a constant input beside the intercept
+        torch.arange(5.0)[:, None].repeat(1, 2),  # an input that stands twice
+        torch.randn(2, 3),
+        torch.zeros(0, 1),
+    ],
+    ids=["one", "constant", "twice", "wide", "none"],
+)
+def test_inputs_that_determine_nothing_are_refused(x: torch.Tensor) -> None:
+    message = f"{len(x)} examples of {x.shape[1]} inputs do not determine the coefficients"
+    with pytest.raises(ValueError, match=message):
+        least_squares(x, torch.zeros(len(x), 1))
+
+
+def test_vectors_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"y must have 2 dimensions, got shape \(5,\)"):
+        least_squares(torch.randn(5, 1), torch.randn(5))
