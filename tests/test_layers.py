@@ -113,10 +113,7 @@ def test_imports_point_downwards() -> None:
     assert [fault for file in FILES for fault in layer_faults(read(file), file)] == []
 
 
-OPEN = {"matplotlib": pytest.mark.xfail(strict=True, reason="jobs/draw.py imports Figure for its annotation")}
-
-
-@pytest.mark.parametrize("tool", [pytest.param(tool, marks=OPEN.get(tool, ())) for tool in DOORS])
+@pytest.mark.parametrize("tool", DOORS)
 def test_a_tool_has_one_door(tool: str) -> None:
     assert [fault for file in FILES for fault in door_faults(read(file), file, tool)] == []
 

@@ -49,6 +49,16 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def open_records(path: Path) -> IO[bytes]:
+    """Open a file of records for appending, after cutting off a last line that a crash has torn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+b")
+    file.seek(0)
+    content = file.read()
+    file.truncate(content.rfind(b"\n") + 1)
+    return file
+
+
 def append_record(file: IO[bytes], record: dict[str, Any]) -> None:
     """Append one line: CRC-32 of the JSON in hexadecimal, a space, the JSON. A killed process loses no such line."""
     text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()

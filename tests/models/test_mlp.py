@@ -65,11 +65,7 @@ def test_images_are_read_as_vectors() -> None:
         ({"width": [3, 0]}, "model.width=0"),
         ({"depth": 0}, "model.depth=0"),
         ({"depth": 2.5}, "model.depth=2.5"),
-        pytest.param(
-            {"width": 2.5},
-            "model.width=2.5",
-            marks=pytest.mark.xfail(strict=True, raises=TypeError, reason="list(2.5) before the size is checked"),
-        ),
+        ({"width": 2.5}, "model.width=2.5"),
     ],
 )
 def test_a_size_that_is_none_is_refused(arguments: dict[str, Any], named: str) -> None:

@@ -102,7 +102,6 @@ def test_joints_outside_the_interval_are_left_out() -> None:
     assert exact(model).joints.tolist() == pytest.approx([1.0])
 
 
-@pytest.mark.xfail(strict=True, reason="each unit adds a knot of its own: a piece of length 0, its slope NaN")
 def test_units_that_share_a_joint_make_one() -> None:
     """h = a[x] + a[−x] = |x|: two units, one joint, two regions with slopes −1 and 1."""
     model = Shallow(1, 1, width=2)
@@ -112,7 +111,6 @@ def test_units_that_share_a_joint_make_one() -> None:
     assert function.slopes[:, 0].tolist() == pytest.approx([-1.0, 1.0])
 
 
-@pytest.mark.xfail(strict=True, reason="knots of one layer are kept although later layers do not pass the bend on")
 def test_a_joint_that_later_layers_switch_off_is_none() -> None:
     """y = a[−1 − a[x]] is zero everywhere: the first layer's joint at 0 never reaches the output."""
     model = Mlp(1, 1, depth=2, width=1)

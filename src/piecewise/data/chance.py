@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """A seed of 63 bits for one purpose, e.g. derive_seed(seed, "order", epoch); different purposes never share one."""
-    text = "/".join([str(seed), *map(str, purpose)])
+    text = json.dumps([seed, *purpose])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

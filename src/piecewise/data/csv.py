@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -43,6 +44,9 @@ class Csv:
             header = next(csv.reader(file), [])
         if self.target not in header:
             raise BadInput(f"data.target={self.target!r} is no column of {self.path}; {nearest(self.target, header)}")
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise BadInput(f"{self.path} has more than one column {twice!r}")
         if len(header) < 2:
             raise BadInput(f"{self.path} has the target {self.target!r} and no other column to predict it from")
         return header
@@ -52,7 +56,11 @@ class Csv:
         """The numbers below the header, float64 (N, columns)."""
         header = self._header
         try:
-            table = np.loadtxt(self.path, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8-sig", quotechar='"')
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # an empty table is refused below, by name
+                table = np.loadtxt(
+                    self.path, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8-sig", quotechar='"', comments=None
+                )
         except ValueError as error:
             raise BadInput(f"{self.path} must hold numbers only, {len(header)} in each row: {error}") from error
         if len(table) < 4 or table.shape[1] != len(header):

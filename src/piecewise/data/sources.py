@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import time
-import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def download(url: str, target: Path, open_url: Callable[..., Any] = urllib.reque
                     raise SourceFailed(f"{url} sends more than {MAX_BYTES} bytes, or for more than {TOTAL} s")
         with gzip.open(packed) as unpacked:
             data = unpacked.read(MAX_BYTES + 1)
-    except (urllib.error.URLError, OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
         raise SourceFailed(f"{url}: {error}") from error
     if len(data) > MAX_BYTES:
         raise SourceFailed(f"{url} unpacks to more than {MAX_BYTES} bytes")

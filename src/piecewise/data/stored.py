@@ -58,12 +58,13 @@ class Generated(ABC):
         try:
             with safe_open(path, framework="pt") as stored:
                 about = json.loads((stored.metadata() or {})["piecewise"])
+                digest, recipe = about["digest"], about["recipe"]
                 examples = Examples(stored.get_tensor("x"), stored.get_tensor("y"))
         except (SafetensorError, KeyError, ValueError) as error:
             raise AlteredFile(path, f"unreadable ({error})", "a file written by synthesise") from error
-        if digest_examples(examples) != about["digest"]:
-            raise AlteredFile(path, digest_examples(examples), about["digest"])
-        return examples if about.get("recipe") == self.recipe() else self.generate(part)
+        if digest_examples(examples) != digest:
+            raise AlteredFile(path, digest_examples(examples), digest)
+        return examples if recipe == self.recipe() else self.generate(part)
 
     def recipe(self) -> dict[str, Any]:
         """What the examples were made from: the parameters, and a digest of the code beside them."""

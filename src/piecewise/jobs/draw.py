@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
 from piecewise.durable import write_atomic
@@ -13,6 +14,9 @@ from piecewise.figures.fit import fitted_function
 from piecewise.figures.style import to_svg
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_run(folder: RunFolder) -> list[str]:

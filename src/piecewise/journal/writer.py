@@ -7,16 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from piecewise.durable import append_record, flush
+from piecewise.durable import append_record, flush, open_records
 
 
 class Journal:
     """Appends records to one file. Kinds: start, metrics, artifact, end; each carries the time in seconds."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("ab")
+        self._file = open_records(path)
 
     def start(self, **facts: Any) -> None:
         """Who this run is: its id, name, parameters, tags and inputs."""

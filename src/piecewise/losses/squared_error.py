@@ -33,7 +33,7 @@ class SquaredError(NegativeLogLikelihood):
     def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
         check_same_shape("outputs", outputs, "targets", targets)
         squares = ((targets - outputs) / self.sigma).square().flatten(1)
-        constant = math.log(2 * math.pi * self.sigma**2)
+        constant = math.log(2 * math.pi) + 2 * math.log(self.sigma)
         return 0.5 * (squares + constant).sum(dim=1)
 
     def mode(self, outputs: Tensor) -> Tensor:

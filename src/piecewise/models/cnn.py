@@ -20,6 +20,8 @@ class Cnn(nn.Module):
 
     def __init__(self, input_shape: Sequence[int], num_outputs: int, width: Sequence[int] = (16, 32, 64)) -> None:
         super().__init__()
+        if not isinstance(width, Sequence) or not width:
+            raise BadInput(f"model.width={width!r} must be a list with the channels of each block")
         if len(input_shape) != 3:
             raise BadInput(f"model=cnn needs images (channels, height, width); the data has shape {tuple(input_shape)}")
         if min(input_shape[1:]) < 2 ** len(width):

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from piecewise.errors import BadInput
 from piecewise.models.activations import ForwardPass, check_size, named_activation
 
 
@@ -26,7 +27,9 @@ class Mlp(nn.Module):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        sizes = [width] * check_size("model.depth", depth) if isinstance(width, int) else list(width)
+        sizes = list(width) if isinstance(width, Sequence) else [width] * check_size("model.depth", depth)
+        if not sizes:
+            raise BadInput("model.width=[] has no hidden layer; model=linear is the network without one")
         widths = [num_inputs, *(check_size("model.width", size) for size in sizes)]
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.activation = named_activation(activation)

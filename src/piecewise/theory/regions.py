@@ -11,6 +11,8 @@ from piecewise.models.linear import Linear
 from piecewise.models.mlp import Mlp
 from piecewise.models.shallow import Shallow
 
+STRAIGHT = 1e-9  # relative
+
 
 @dataclass(frozen=True)
 class PiecewiseLinear:
@@ -48,7 +50,21 @@ def piecewise_linear(model: nn.Module, low: float, high: float) -> PiecewiseLine
     for layer in layers[:-1]:
         knots, z = _insert_crossings(knots, _affine(layer, h))
         h = z.clamp_min(0)
-    return PiecewiseLinear(knots, _affine(layers[-1], h))
+    return _without_straight_knots(knots, _affine(layers[-1], h))
+
+
+def _without_straight_knots(knots: Tensor, values: Tensor) -> PiecewiseLinear:
+    """Keep the knots where the function bends: a later layer, or another unit, may undo a bend of an earlier one.
+
+    Bends below STRAIGHT of the steepest slope, and pieces below it of the interval, count as rounding.
+    """
+    is_apart = torch.cat([torch.ones(1, dtype=torch.bool), knots.diff() > STRAIGHT * (knots[-1] - knots[0])])
+    is_apart[-1] = True
+    knots, values = knots[is_apart], values[is_apart]
+    slopes = values.diff(dim=0) / knots.diff().unsqueeze(1)
+    bends = slopes.diff(dim=0).abs().amax(dim=1) > STRAIGHT * slopes.abs().max().clamp_min(1e-300)
+    is_kept = torch.cat([torch.ones(1, dtype=torch.bool), bends, torch.ones(1, dtype=torch.bool)])
+    return PiecewiseLinear(knots[is_kept], values[is_kept])
 
 
 def _relu_layers(model: nn.Module) -> list[nn.Linear] | None:

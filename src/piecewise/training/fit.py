@@ -54,15 +54,10 @@ def fit(
     options: FitOptions,
 ) -> Outcome:
     """Train to the end. `make_trainer` takes the Trainer arguments that are not the user's to choose."""
-    best = ModelCheckpoint(
-        options.checkpoints,
-        "best",
-        monitor="val/nll",
-        save_top_k=1,
-        save_last=True,
-        enable_version_counter=False,
-    )
-    callbacks: list[Callback] = [Recorder(journal, options.log_every_n_steps), best]
+    best = ModelCheckpoint(options.checkpoints, "best", monitor="val/nll", enable_version_counter=False)
+    # `save_last` would copy the best one each time it improves; without a metric to watch, the newest is kept.
+    last = ModelCheckpoint(options.checkpoints, "last", enable_version_counter=False)
+    callbacks: list[Callback] = [Recorder(journal, options.log_every_n_steps), best, last]
     if options.early_stopping is not None:
         callbacks.append(EarlyStopping("val/nll", **options.early_stopping))
     if options.progress is not None:
