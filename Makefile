@@ -5,7 +5,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := 1
 
-.PHONY: repro test slow check lock clean
+.PHONY: repro test slow check bench lock clean
 
 repro: $(READY)  ## reproduce the record and print the results
 	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
@@ -18,6 +18,9 @@ slow: $(READY)  ## the tests that run whole pipelines, about eight minutes
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy
+
+bench: $(READY)  ## speed, as ratios to what people would use instead
+	@python tests/benchmarks/mnist.py
 
 lock: $(READY)  ## resolve the dependencies anew
 	@uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \

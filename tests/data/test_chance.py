@@ -13,7 +13,7 @@ from piecewise.data.chance import derive_seed, epoch_order, generator
     [((0, "order", 0), "1c260f200b8b94c4"), ((7, "line", "train"), "ad1b59307513c7fc")],
 )
 def test_a_seed_is_the_first_63_bits_of_a_hash(arguments: tuple[int, ...], digest: str) -> None:
-    """The digests are from `printf '[0, "order", 0]' | sha256sum`: another machine, or another year, must find them too."""
+    """The digests are from `printf '[0, "order", 0]' | sha256sum`: any machine must find them too."""
     assert derive_seed(*arguments) == int(digest, 16) // 2
 
 

@@ -19,6 +19,7 @@ from piecewise.jobs import build
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
+from piecewise.training import progress
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.fit import FitOptions, Outcome, fit, load_checkpoint
 from piecewise.training.module import TrainingModule
@@ -147,3 +148,14 @@ def test_double_precision_trains_in_double_precision(plan: Plan, tmp_path: Path)
     outcome = train(plan(*SMALL, "trainer.precision=64-true")[0], tmp_path)
     assert {value.dtype for value in outcome.weights.values()} == {torch.float64}
     assert outcome.numerics["precision"] == "64-true"
+
+
+def test_progress_shows_epoch_loss_and_validation(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)  # no thread that outlives the test
+    monkeypatch.setattr(progress, "tqdm", partial(progress.tqdm, mininterval=0))
+    train(plan(*SMALL)[0], tmp_path, progress="a label")
+    said = capsys.readouterr().err
+    assert "a label" in said
+    assert all(f"{name}=" in said for name in ("epoch", "loss", "val/nll"))

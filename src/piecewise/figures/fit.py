@@ -24,7 +24,8 @@ def fitted_function(
         axes.plot(x, y, color=BLUE, linewidth=1.8, label="network")
         title = "Fitted function"
         if joints is not None:
-            axes.plot(joints, np.interp(joints, x, y), "o", color=RED, markersize=4, label="joints")
+            if len(joints):
+                axes.plot(joints, np.interp(joints, x, y), "o", color=RED, markersize=4, label="joints")
             title = f"Fitted function: {len(joints) + 1} linear region{'s' if len(joints) else ''}"
         axes.set(xlabel="x", ylabel=y_label, title=title)
         axes.legend()

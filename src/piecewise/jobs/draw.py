@@ -45,7 +45,9 @@ def _figures(folder: RunFolder) -> dict[str, Figure]:
 def _fitted_function(arrays: dict[str, np.ndarray]) -> Figure:
     x, y = arrays["function_x"], arrays["function_y"][:, 0]
     targets = arrays["train_y"].reshape(len(arrays["train_y"]), -1)[:, 0]
-    return fitted_function(arrays["train_x"], targets, x, y, arrays.get("joints"), "network output, y")
+    is_probability = bool(np.isin(targets, (0, 1)).all())
+    label = "Pr(y = 1 | x)" if is_probability else "y"
+    return fitted_function(arrays["train_x"], targets, x, y, arrays.get("joints"), label)
 
 
 def _of_classes(arrays: dict[str, np.ndarray]) -> dict[str, Figure]:

@@ -79,11 +79,15 @@ def _function(parts: Parts, test: Examples) -> dict[str, Tensor]:
     """The network's function over the range of its inputs: by its joints if it is piecewise linear, else on a grid."""
     low, high = float(test.x.min()), float(test.x.max())
     exact = piecewise_linear(parts.model, low, high)
-    if exact is not None:
-        return {"function_x": exact.knots, "function_y": exact.values, "joints": exact.joints}
+    joints = {} if exact is None else {"joints": exact.joints}
+    if exact is not None and parts.loss.kind is TargetKind.REAL:
+        return {"function_x": exact.knots, "function_y": exact.values} | joints
     grid = torch.linspace(low, high, GRID, dtype=next(parts.model.parameters()).dtype)
     with torch.no_grad():
-        return {"function_x": grid, "function_y": parts.model(grid[:, None])}
+        outputs = parts.model(grid[:, None])
+    # A probability bends between the joints of its logit, and is what a person wants to see.
+    y = outputs.sigmoid() if parts.loss.kind is TargetKind.BINARY else outputs
+    return {"function_x": grid, "function_y": y} | joints
 
 
 def most_confidently_wrong(logits: Tensor, targets: Tensor, count: int = NUM_HARDEST) -> Tensor:

@@ -93,6 +93,7 @@ def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
     from piecewise.tracking.mirror import Mirror
     from piecewise.tracking.store import open_store
 
+    os.nice(19)  # training has the processor first
     root = find_root()
     over = threading.Event()
     threading.Thread(target=_wait_for_end, args=(parent, over), daemon=True).start()

@@ -20,15 +20,8 @@ RUN_ID = "piecewise.run_id"
 MIRRORED = "piecewise.mirrored"  # the fingerprint of everything that was brought over
 MAX_METRICS = 1000  # that MLflow takes in one batch, and
 MAX_PARAMS = 100
-FACTS = (
-    "job_digest",
-    "run_key",
-    "digests",
-    "numerics",
-    "weights_digest",
-    "num_parameters",
-    "reason",
-)  # kept as tags
+# What a journal says that becomes tags.
+FACTS = ("job_digest", "run_key", "digests", "numerics", "weights_digest", "num_parameters", "reason")
 UNTRACKED = ("about", "tracking")  # configuration that is no parameter of the experiment
 
 LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
@@ -89,22 +82,26 @@ class Mirror:
         if progress is None:
             found = self._find(start["id"])
             progress = Progress(found.info.run_id if found else self._create(start))
+            # Also for a run that was found: whoever created it may have been killed before it said more.
+            self._describe(start, progress.mlflow_id)
             self._progress[start["id"]] = progress
         return progress
 
     def _create(self, start: dict[str, Any]) -> str:
-        from mlflow.entities import Param
-
         tags = {key: str(value) for key, value in start.get("tags", {}).items()} | {RUN_ID: start["id"]}
         parent = self._find(start["parent"]) if start.get("parent") else None
         if parent is not None:
             tags["mlflow.parentRunId"] = parent.info.run_id
         run = self.client.create_run(self._experiment(start["name"]), _milliseconds(start), tags, start["title"])
+        return str(run.info.run_id)
+
+    def _describe(self, start: dict[str, Any], run_id: str) -> None:
+        from mlflow.entities import Param
+
         params = [Param(key, value) for key, value in flatten(start.get("config", {}))]
         for batch in _batches(params, MAX_PARAMS):
-            self.client.log_batch(run.info.run_id, params=batch)
-        self._log_inputs(start.get("inputs", {}), run.info.run_id)
-        return str(run.info.run_id)
+            self.client.log_batch(run_id, params=batch)
+        self._log_inputs(start.get("inputs", {}), run_id)
 
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
