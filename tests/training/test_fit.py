@@ -154,7 +154,7 @@ def test_progress_shows_epoch_loss_and_validation(
     plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)  # no thread that outlives the test
-    monkeypatch.setattr(progress, "tqdm", partial(progress.tqdm, mininterval=0))
+    monkeypatch.setattr(progress, "REDRAW_SECONDS", 0)
     train(plan(*SMALL)[0], tmp_path, progress="a label")
     said = capsys.readouterr().err
     assert "a label" in said

@@ -9,6 +9,8 @@ from tqdm import tqdm
 
 from piecewise.training.module import TrainingModule
 
+REDRAW_SECONDS = 0.2
+
 
 class Progress(pl.Callback):
     """One bar over the whole training; reading the loss from the device only as often as the bar is redrawn."""
@@ -21,7 +23,7 @@ class Progress(pl.Callback):
         if trainer.is_global_zero:
             total = int(trainer.estimated_stepping_batches)
             self._bar = tqdm(
-                total=total, desc=self.label, unit="step", mininterval=0.2, dynamic_ncols=True, leave=False
+                total=total, desc=self.label, unit="step", mininterval=REDRAW_SECONDS, dynamic_ncols=True, leave=False
             )
 
     def on_train_batch_end(
