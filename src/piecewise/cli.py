@@ -62,6 +62,8 @@ def _run(verb: str, arguments: list[str]) -> int:
         raise BadInput(f"piecewise has no verb {verb!r}; {nearest(verb, VERBS)}")
     from piecewise.jobs.provenance import find_root
 
+    if arguments and verb != "train":
+        raise BadInput(f"piecewise {verb} takes no arguments, got {' '.join(arguments)!r}")
     root = find_root()
     os.chdir(root)  # every path in a configuration is relative to the project's root
     return VERBS[verb](root, arguments)
@@ -110,11 +112,13 @@ def _list(root: Path, arguments: list[str]) -> int:
 
 def _sync(root: Path, arguments: list[str]) -> int:
     from piecewise.jobs.record import all_runs, sync, tracking_uri
+    from piecewise.tracking.store import EMBEDDED
 
-    folders = all_runs(root)
-    count = sync(tracking_uri(root) or "sqlite:///mlflow.db", folders)
-    print(f"{len(folders)} runs, {count} brought up to date")
-    return 0
+    done = sync(tracking_uri(root) or EMBEDDED, all_runs(root))
+    print(f"{done.seen} runs, {done.updated} brought up to date")
+    for problem in done.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 1 if done.problems else 0
 
 
 def _report(root: Path, arguments: list[str]) -> int:

@@ -69,7 +69,7 @@ def test_missing_data_starts_no_run(plan: Plan, folder: RunFolder) -> None:
     (job,) = plan("experiment=mnist_mlp", "tracking=none")
     with pytest.raises(BadInput, match="does not exist"):
         train(job, folder)
-    assert not folder.result.exists()
+    assert not folder.journal.exists()
 
 
 def test_evaluation_of_a_line_measures_its_distance_to_the_closed_form(plan: Plan, folder: RunFolder) -> None:

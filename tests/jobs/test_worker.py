@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from piecewise.jobs.job import Job
 from piecewise.jobs.train import read_result, train
@@ -38,8 +40,10 @@ def test_worker_refuses_what_is_no_job(project: Path, arguments: list[str], mess
     assert not (project / "runs").exists()
 
 
-def test_two_ranks_make_one_run_that_learns(plan: Plan, project: Path) -> None:
-    (job,) = plan("trainer=ddp_cpu", "trainer.max_epochs=15", "optimizer.lr=0.02", "model.width=20", "tracking=none")
+def test_two_ranks_make_one_run_that_learns_what_one_process_learns(plan: Plan, project: Path) -> None:
+    # Plain SGD, which unlike Adam feels a wrong scale of the gradient; 400 examples leave a last batch of 40.
+    options = ["trainer.max_epochs=15", "optimizer=sgd", "model.width=20", "tracking=none"]
+    (job,) = plan("trainer=ddp_cpu", *options)
     folder = RunFolder.at(project / "runs" / "one")
     train(job, folder)
     record = read_journal(folder.journal)
@@ -48,7 +52,11 @@ def test_two_ranks_make_one_run_that_learns(plan: Plan, project: Path) -> None:
     assert read_result(folder)["numerics"]["world_size"] == 2
     assert read_result(folder)["steps"] == 15 * 6  # 360 examples in global batches of 64, as with one process
     assert len(losses) == 15
-    assert losses[-1] < losses[0] - 0.1
+    assert losses[-1] < losses[0]
+    alone = RunFolder.at(project / "alone")
+    train(plan(*options)[0], alone)
+    for name, weights in load_file(alone.weights).items():
+        torch.testing.assert_close(load_file(folder.weights)[name], weights, rtol=1e-4, atol=1e-5)
     assert [path.name for path in (project / "runs").iterdir()] == ["one"]
 
 

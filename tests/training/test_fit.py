@@ -77,6 +77,20 @@ def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
         assert torch.equal(order.sort().values, torch.arange(42))
 
 
+def test_overfit_sees_one_batch_over_and_over(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    original = TrainLoader._batch
+    monkeypatch.setattr(TrainLoader, "_batch", lambda self, rows, n: (seen.append(rows), original(self, rows, n))[1])
+    outcome = train(plan(*SMALL, "trainer=overfit", "trainer.max_epochs=5")[0], tmp_path)
+    assert outcome.steps == len(seen) == 5
+    assert all(torch.equal(rows.sort().values, torch.arange(10)) for rows in seen)
+
+
+def test_training_without_a_validation_keeps_its_last_weights_and_says_so(plan: Plan, tmp_path: Path) -> None:
+    outcome = train(plan(*SMALL, "+trainer.max_steps=3")[0], tmp_path, select="best")
+    assert (outcome.selected, outcome.selected_step, outcome.steps) == ("last", 3, 3)
+
+
 def test_same_job_twice_gives_the_same_bits(plan: Plan, tmp_path: Path) -> None:
     (job,) = plan(*SMALL, "scheduler=onecycle")
     first, second = (train(job, tmp_path / name) for name in ("a", "b"))

@@ -55,21 +55,21 @@ class TrainLoader:
         # The epoch rolls here and not after the last `yield`: a consumer that counts batches never asks for one more.
         if self.position == len(self):
             self.epoch, self.position = self.epoch + 1, 0
-        order = epoch_order(len(self.examples), self.seed, self.epoch)
+        # On the device once per epoch: a copy at every step would wait for the step before.
+        order = epoch_order(len(self.examples), self.seed, self.epoch).to(self.examples.x.device)
         for batch in range(self.position, len(self)):
             self.position = batch + 1
             yield self._batch(order[batch * self.batch_size : (batch + 1) * self.batch_size], batch)
 
     def _batch(self, index: Tensor, number: int) -> Batch:
         mine = slice(self.rank, None, self.world_size)
-        device = self.examples.x.device
-        rows = index[mine].to(device)
+        rows = index[mine]
         y = self.examples.y[rows]
         if self.windows is None:
             return Batch(self.examples.x[rows], y, len(index))
         chance = generator(self.seed, "shift", self.epoch * len(self) + number)
         # Drawn for the whole global batch and then cut, so that an example moves alike on any number of ranks.
-        shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=chance)[mine].to(device)
+        shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=chance)[mine].to(rows.device)
         return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index))
 
     def state_dict(self) -> dict[str, Any]:

@@ -19,6 +19,16 @@ from piecewise.jobs.targets import check_arguments, fits, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.schedule import Schedule
 
+# Trainer arguments that training itself provides.
+OURS = (
+    "callbacks",
+    "logger",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "num_sanity_val_steps",
+    "default_root_dir",
+)
+
 # Options every data set has: how training uses it, whatever it is.
 LOADING: dict[str, type] = {"val_fraction": float, "split_seed": int, "max_shift": int}
 
@@ -93,9 +103,13 @@ def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
     """Lightning's Trainer with the job's options."""
     from pytorch_lightning import Trainer
 
-    target, arguments = _checked(config["trainer"], "trainer", Trainer)
+    target, arguments = _checked(config["trainer"], "trainer", Trainer, given=OURS)
     epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
-    if isinstance(epochs, int) and isinstance(every, int) and 0 < epochs < every:
+    if not isinstance(epochs, int) or epochs < 1:
+        raise BadInput(f"trainer.max_epochs={epochs!r} must be a whole number of at least 1")
+    if arguments.get("accelerator") == "auto":  # Apple's has no float64, which evaluation cannot do without
+        arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if isinstance(every, int) and epochs < every:
         arguments["check_val_every_n_epoch"] = epochs  # a short training is validated too, once, at its end
     return partial(target, **arguments)
 
@@ -125,6 +139,8 @@ def global_batch_size(config: dict[str, Any], num_examples: int) -> int:
 
 def check(config: dict[str, Any]) -> None:
     """Build everything that can be built without data or a device, and so find what cannot. Raises BadInput."""
+    if not 0 <= config["seed"] < 2**63:
+        raise BadInput(f"seed={config['seed']} must be at least 0 and less than 2**63")
     parts = build_parts(config, device="meta")
     loading = loading_options(config)
     num_train = parts.spec.num_train - num_validation(parts.spec.num_train, loading["val_fraction"])
@@ -140,12 +156,28 @@ def check(config: dict[str, Any]) -> None:
         optimizer = make_optimizer(config)([nn.Parameter(torch.zeros(1))])
         schedule = make_schedule(config)
         if schedule is not None:
-            schedule.configure(optimizer, 1000)
-    except (TypeError, ValueError) as error:
+            schedule.configure(optimizer, 1000, 10)
+        probe = torch.zeros(2, *parts.spec.input_shape, device="meta")
+        shape, wanted = tuple(parts.model(probe).shape), (2, parts.loss.num_outputs(parts.spec))
+    except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"optimizer or scheduler: {error}") from error
+        raise BadInput(f"model, optimizer or scheduler: {error}") from error
+    if shape != wanted:
+        raise BadInput(
+            f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {wanted}"
+        )
     make_trainer(config)
+
+
+def check_devices(config: dict[str, Any]) -> None:
+    """Refuse a trainer that this machine has no device for. Raises BadInput."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        make_trainer(config)(logger=False, enable_progress_bar=False, enable_model_summary=False)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise BadInput(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def build_examples(config: dict[str, Any], parts: Parts) -> Any:

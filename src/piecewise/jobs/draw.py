@@ -43,10 +43,9 @@ def _figures(folder: RunFolder) -> dict[str, Figure]:
 
 
 def _fitted_function(arrays: dict[str, np.ndarray]) -> Figure:
-    x, y = arrays["function_x"], arrays["function_y"][:, 0]
+    label, key = ("Pr(y = 1 | x)", "probability_y") if "probability_y" in arrays else ("y", "function_y")
+    x, y = arrays["function_x"], arrays[key][:, 0]
     targets = arrays["train_y"].reshape(len(arrays["train_y"]), -1)[:, 0]
-    is_probability = bool(np.isin(targets, (0, 1)).all())
-    label = "Pr(y = 1 | x)" if is_probability else "y"
     return fitted_function(arrays["train_x"], targets, x, y, arrays.get("joints"), label)
 
 

@@ -66,7 +66,7 @@ def distance_to_closed_form(job: Job, parts: Parts) -> float:
 
 def _arrays(parts: Parts, test: Examples, outputs: Tensor) -> dict[str, Tensor]:
     arrays: dict[str, Any] = {"outputs": outputs, "targets": test.y}
-    if parts.spec.num_inputs == 1:
+    if parts.spec.num_inputs == 1 and parts.loss.kind is not TargetKind.CLASS:
         train = parts.source.train(parts.loss.kind)
         arrays |= {"train_x": train.x.flatten(), "train_y": train.y} | _function(parts, test)
     elif len(parts.spec.input_shape) == 3 and parts.loss.kind is TargetKind.CLASS:
@@ -85,9 +85,9 @@ def _function(parts: Parts, test: Examples) -> dict[str, Tensor]:
     grid = torch.linspace(low, high, GRID, dtype=next(parts.model.parameters()).dtype)
     with torch.no_grad():
         outputs = parts.model(grid[:, None])
-    # A probability bends between the joints of its logit, and is what a person wants to see.
-    y = outputs.sigmoid() if parts.loss.kind is TargetKind.BINARY else outputs
-    return {"function_x": grid, "function_y": y} | joints
+    if parts.loss.kind is TargetKind.BINARY:  # a person wants to see the probability, not its logit
+        return {"function_x": grid, "probability_y": outputs.sigmoid()} | joints
+    return {"function_x": grid, "function_y": outputs} | joints
 
 
 def most_confidently_wrong(logits: Tensor, targets: Tensor, count: int = NUM_HARDEST) -> Tensor:

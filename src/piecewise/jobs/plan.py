@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from hydra.errors import HydraException
 from hydra.main import main as hydra_main
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from piecewise.errors import BadInput
 from piecewise.jobs import build
 from piecewise.jobs.job import Job, canonical
 from piecewise.jobs.schema import Config
 
-FORBIDDEN = ("${hydra:", "${now:", "${oc.env:", "${oc.decode:", "${oc.create:", "${random")
+FORBIDDEN = re.compile(r"\$\{\s*(hydra|now|oc\.env|oc\.decode|oc\.create|random)")
 
 
 def register_schema() -> None:
@@ -61,7 +63,7 @@ def plan_experiment(conf: Path, experiment: str) -> list[Job]:
                 config = compose("config", overrides=[*chosen, *overrides])
                 jobs.append(freeze(config, experiment, ",".join(overrides)))
             return jobs
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BadInput(_one_line(error)) from error
 
 
@@ -94,7 +96,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing a stack and leaving with 1
     try:
         hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BadInput(_one_line(error)) from error
     finally:
         sys.argv = argv
@@ -105,7 +107,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
 
 def _refuse_volatile_values(config: DictConfig) -> None:
     for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
-        if isinstance(value, str) and value.startswith(FORBIDDEN):
+        if isinstance(value, str) and FORBIDDEN.search(value):
             raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
 
 

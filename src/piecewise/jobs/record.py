@@ -7,14 +7,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from piecewise.errors import BadInput
 from piecewise.jobs.job import read_job, read_json
 from piecewise.jobs.provenance import find_root
 from piecewise.journal.folder import RunFolder
+from piecewise.tracking.store import EMBEDDED
 
 FLUSH_SECONDS = 60  # that the end of a command waits for its mirror; `piecewise sync` brings the rest
 INTERVAL = 1.0  # seconds between two looks at a live journal
@@ -53,14 +56,57 @@ class BackgroundMirror:
             return False
 
 
-def sync(uri: str, folders: Iterable[RunFolder]) -> int:
-    """Bring every run to the store that is missing there or incomplete; how many that were."""
+@dataclass(frozen=True)
+class Synced:
+    """What `sync` did: runs seen, runs that were missing or incomplete and no longer are, and what went wrong."""
+
+    seen: int
+    updated: int
+    problems: list[str]
+
+
+def sync(default: str | None, folders: Iterable[RunFolder]) -> Synced:
+    """Bring every run to the store it was meant for, the pipeline's and untracked ones to `default`.
+
+    A run that cannot be brought over is named and keeps none of the others back.
+    """
+    by_store: dict[str, list[RunFolder]] = {}
+    for folder in folders:
+        uri = _meant_for(folder) or default
+        if uri is not None:
+            by_store.setdefault(uri, []).append(folder)
+    updated, problems = 0, []
+    for uri, members in by_store.items():
+        done = _push_all(uri, members)
+        updated += done.updated
+        problems += done.problems
+    return Synced(sum(map(len, by_store.values())), updated, problems)
+
+
+def _push_all(uri: str, folders: list[RunFolder]) -> Synced:
     from piecewise.tracking.mirror import Mirror
     from piecewise.tracking.store import open_store
 
     root = find_root()
     mirror = Mirror(open_store(uri, root), root)
-    return sum(mirror.push(folder, load_model) for folder in folders)
+    updated, problems = 0, []
+    for folder in folders:
+        try:
+            updated += mirror.push(folder, load_model)
+        except Exception as error:
+            problems.append(f"{folder.journal}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    return Synced(len(folders), updated, problems)
+
+
+def _meant_for(folder: RunFolder) -> str | None:
+    """The store that a run was started with; None if it named none."""
+    try:
+        tracking = read_job(folder.job).config.get("tracking") or {}
+    except BadInput:  # the parent of a sweep has no job: it goes where its first child goes
+        children = sorted(folder.training.parent.glob("*/training/job.json"))
+        tracking = (read_job(children[0]).config.get("tracking") or {}) if children else {}
+    uri = tracking.get("uri")
+    return None if uri is None else str(uri)
 
 
 def all_runs(root: Path) -> list[RunFolder]:
@@ -75,17 +121,21 @@ def all_runs(root: Path) -> list[RunFolder]:
 def tracking_uri(root: Path) -> str | None:
     """Where the pipeline's runs go, as `compose` froze it."""
     path = root / "build" / "tracking.json"
-    uri = read_json(path).get("uri") if path.is_file() else "sqlite:///mlflow.db"
+    uri = read_json(path).get("uri") if path.is_file() else EMBEDDED
     return uri if uri is None else str(uri)
 
 
 def load_model(folder: RunFolder) -> tuple[Any, np.ndarray]:
     """The run's trained model and an example of two inputs to it."""
+    import torch
+
     from piecewise.jobs.evaluate import load_parts
 
     parts = load_parts(read_job(folder.job), folder)
-    dtype = str(next(parts.model.parameters()).dtype).removeprefix("torch.")
-    return parts.model, np.zeros((2, *parts.spec.input_shape), dtype=dtype)
+    dtype = next(parts.model.parameters()).dtype
+    if dtype is torch.bfloat16 or dtype is torch.float16:  # NumPy, and so MLflow's schema, has no bfloat16
+        dtype = torch.float32
+    return parts.model.to(dtype), torch.zeros((2, *parts.spec.input_shape), dtype=dtype).numpy()
 
 
 def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
@@ -97,16 +147,24 @@ def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
     root = find_root()
     over = threading.Event()
     threading.Thread(target=_wait_for_end, args=(parent, over), daemon=True).start()
-    # MLflow is imported after the first record, so that nothing competes with the start of training.
-    while not over.wait(INTERVAL) and not any(folder.journal.is_file() for folder in folders):
+    # MLflow is imported after the first measurement, so that nothing competes with the start of training.
+    while not over.wait(INTERVAL) and not any(_has_measured(folder) for folder in folders):
         pass
     mirror = Mirror(open_store(uri, root), root)
     while not over.wait(INTERVAL):
         for folder in folders:
-            mirror.push_live(folder)
-    for folder in folders:
-        mirror.push(folder, load_model)
-    return 0
+            if folder.metrics.is_file():
+                mirror.push(folder)  # trained and evaluated: it need not wait for the rest of its sweep
+            else:
+                mirror.push_live(folder)
+    problems = _push_all(uri, folders).problems
+    for problem in problems:
+        print(f"warning: not in MLflow yet: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _has_measured(folder: RunFolder) -> bool:
+    return folder.journal.is_file() and b'"kind":"metrics"' in folder.journal.read_bytes()
 
 
 def _wait_for_end(parent: IO[str], over: threading.Event) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from piecewise.errors import PiecewiseError
+from piecewise.jobs import build
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.job import Job
 from piecewise.jobs.provenance import find_root, git_state
@@ -43,24 +45,28 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Callable[
 
     A job that fails stops neither the others nor the parent; the first error is raised when all are done.
     """
+    build.check_devices(jobs[0].config)
     watched = places.jobs if len(jobs) == 1 else [places.parent, *places.jobs]
     mirror = BackgroundMirror(uri, watched)
-    errors: list[PiecewiseError] = []
+    errors: list[Exception] = []
     try:
         with Sweep(places.parent, jobs) as sweep:
             for job, folder in zip(jobs, places.jobs, strict=True):
                 try:
                     train(job, folder, sweep.facts_of(job), progress=sys.stderr.isatty())
                     finish(job, folder)
-                except PiecewiseError as error:
-                    error.is_reported = True
+                except Exception as error:
+                    if not isinstance(error, PiecewiseError):  # out of memory, say: a bug, or a machine's limit
+                        traceback.print_exc()
                     errors.append(error)
                     sweep.has_failed = True
                     print(f"error: {job.title}: {error}", file=sys.stderr)
     finally:
         is_tracked = mirror.close()
     if errors:
-        raise errors[0]
+        first = errors[0] if isinstance(errors[0], PiecewiseError) else PiecewiseError(str(errors[0]))
+        first.is_reported = True
+        raise first
     return is_tracked
 
 
@@ -71,19 +77,18 @@ class Sweep:
         self.jobs = jobs
         self.id = new_id()
         self.has_failed = False
-        self.tags = describe(jobs[0])
         self._journal = Journal(folder.journal) if len(jobs) > 1 else None
 
     def __enter__(self) -> Sweep:
         if self._journal is not None:
             name = self.jobs[0].name
-            tags = {**self.tags, "sweep.num_jobs": str(len(self.jobs))}
+            tags = {**describe(self.jobs[0]), "sweep.num_jobs": str(len(self.jobs))}
             self._journal.start(id=self.id, name=name, label="", title=f"{name} sweep of {len(self.jobs)}", tags=tags)
         return self
 
     def facts_of(self, job: Job) -> dict[str, Any]:
         """What the journal of one of the jobs says besides the job."""
-        return {"id": new_id(), "tags": self.tags} | ({"parent": self.id} if self._journal is not None else {})
+        return {"id": new_id(), "tags": describe(job)} | ({"parent": self.id} if self._journal is not None else {})
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if self._journal is not None:

@@ -55,5 +55,5 @@ def normalised(source: str) -> str:
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                node.body = node.body[1:]
-    return ast.dump(tree)
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

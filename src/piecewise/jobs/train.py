@@ -34,8 +34,10 @@ def run_key(job: Job, data_digest: str, source: str, lock: str) -> str:
 
 
 def needs_ranks(config: dict[str, Any]) -> bool:
-    """Whether the job trains in several processes."""
-    return "ddp" in str(config["trainer"].get("strategy", "auto"))
+    """Whether the job may train in several processes: Lightning chooses DDP itself when it is given several devices."""
+    trainer = config["trainer"]
+    is_alone = trainer.get("devices") in (1, "1") and trainer.get("num_nodes", 1) == 1
+    return not (is_alone and trainer.get("strategy", "auto") == "auto")
 
 
 def new_id() -> str:
@@ -49,11 +51,11 @@ def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, prog
     A job of several ranks runs in a process of its own, started from its file: ranks re-execute the command line they
     find, and nobody's sweep must be in it.
     """
-    write_json(folder.training / "job.json", job.as_dict())
     facts = {"id": new_id(), **(facts or {})}
     if not needs_ranks(job.config):
         _train_here(job, folder, facts, progress)
         return
+    job.write(folder.job)
     environment = {**os.environ, FOLDER: folder.as_text(), FACTS: canonical(facts)}
     command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
     status = subprocess.run(command, env=environment, check=False).returncode
@@ -70,6 +72,7 @@ def _train_here(job: Job, folder: RunFolder, facts: dict[str, Any], progress: bo
         return
     signal.signal(signal.SIGTERM, _terminated)
     result = _prepare(job)
+    job.write(folder.job)
     with Journal(folder.journal) as journal:
         try:
             journal.start(name=job.name, label=job.label, title=job.title, config=job.config, **result, **facts)
@@ -133,6 +136,7 @@ def _fit(job: Job, folder: RunFolder, journal: Journal | None, progress: bool) -
         "steps": outcome.steps,
         "steps_planned": outcome.steps_planned,
         "epochs": outcome.epochs,
+        "selected": outcome.selected,
         "selected_step": outcome.selected_step,
         "num_parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
         "num_train": len(train_set),

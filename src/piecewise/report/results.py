@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.job import Job, read_job, read_json
 from piecewise.journal.folder import RunFolder
 
@@ -69,11 +68,11 @@ class Result:
 
 def collect(root: Path) -> list[Result]:
     """The results that exist below `root`, experiment by experiment."""
+    path = root / "build" / "about.json"
     results = []
-    for name in experiments(root / "conf"):
+    for name, about in sorted(read_json(path).items() if path.is_file() else ()):
         groups = group_runs(name, read_runs(name))
         if groups:
-            about = read_about(root / "conf", name)
             results.append(Result(name, about, groups, _rows(name, about, groups)))
     return results
 

@@ -64,11 +64,14 @@ class Mirror:
         self._push_metrics(record, progress)
         self._push_evaluation(record, folder, run_id)
         self._push_files(record, folder, run_id)
-        if load_model is not None and folder.weights.is_file() and not self._has_model(run_id):
-            log_model(run_id, *load_model(folder))
+        try:
+            if load_model is not None and folder.weights.is_file() and not self._has_model(run_id):
+                log_model(run_id, *load_model(folder))
+        finally:  # whether or not the model can be exported, the run ended as it ended
+            if record.end is not None:
+                self.client.set_terminated(run_id, record.end["status"], _milliseconds(record.end))
         if record.end is not None:
-            self.client.set_terminated(run_id, record.end["status"], _milliseconds(record.end))
-        self.client.set_tag(run_id, MIRRORED, fingerprint)
+            self.client.set_tag(run_id, MIRRORED, fingerprint)
         return True
 
     def _find(self, piecewise_id: str) -> Any:
@@ -106,6 +109,8 @@ class Mirror:
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
+            if found is not None and found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
             location = (self.root / "mlartifacts" / name).as_uri()
             is_local = str(self.client.tracking_uri).startswith("sqlite:")
             self._experiments[name] = (
@@ -158,7 +163,10 @@ class Mirror:
 
     def _has_model(self, run_id: str) -> bool:
         outputs = self.client.get_run(run_id).outputs
-        return bool(outputs and outputs.model_outputs)
+        models = [
+            self.client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else [])
+        ]
+        return any(str(model.status) == "READY" for model in models)  # others were cut off while they were written
 
 
 def log_model(run_id: str, model: nn.Module, example: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from piecewise.data.resident import ChunkLoader, TrainLoader
 from piecewise.data.spec import Examples
@@ -26,6 +27,9 @@ class ResidentData(pl.LightningDataModule):
         assert trainer is not None
         device, ranks = trainer.strategy.root_device, (trainer.global_rank, trainer.world_size)
         train, val = (Examples(part.x.to(device), part.y.to(device)) for part in self.sets)
+        batches = trainer.overfit_batches  # type: ignore[attr-defined]
+        if batches:  # always the same examples, which is what the option is for
+            train = train[torch.arange(min(len(train), int(batches * self.batch_size)), device=device)]
         self._loaders = (
             TrainLoader(train, self.batch_size, self.seed, self.max_shift, *ranks),
             ChunkLoader(val, 1000, *ranks),

@@ -28,6 +28,7 @@ class Outcome:
     """What a finished training leaves: the chosen weights, and how far it went."""
 
     weights: dict[str, Tensor]
+    selected: str  # "best" or "last": a training too short for a validation has no best
     selected_step: int  # the step the weights are from
     steps: int
     steps_planned: int
@@ -94,6 +95,7 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*TreeSpec.*")
+        warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")  # no validation: no best
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         try:
             yield
@@ -103,8 +105,9 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 def _outcome(trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, select: str) -> Outcome:
-    weights, step = model.state_dict(), trainer.global_step
+    weights, step, selected = model.state_dict(), trainer.global_step, "last"
     if select == "best" and best.best_model_path:
+        selected = "best"
         checkpoint = load_checkpoint(Path(best.best_model_path))
         step = checkpoint["global_step"]
         prefix = "model."
@@ -115,6 +118,7 @@ def _outcome(trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, selec
         }
     return Outcome(
         {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()},
+        selected,
         step,
         trainer.global_step,
         int(trainer.estimated_stepping_batches),

@@ -48,10 +48,10 @@ class TrainingModule(pl.LightningModule):
         return objective.sum() * (self.trainer.world_size / batch.global_size)
 
     def take_train_nll(self) -> Tensor:
-        """Mean negative log-likelihood of this rank's training examples since the last call, a scalar on the device."""
-        mean = torch.cat(self.train_nll).mean()
+        """Sum and count of the negative log-likelihoods of this rank's examples since the last call, on the device."""
+        nll = torch.cat(self.train_nll).double()
         self.train_nll.clear()
-        return mean
+        return torch.stack([nll.sum(), torch.full_like(nll.sum(), len(nll))])
 
     def on_validation_epoch_start(self) -> None:
         self.val_sums = torch.zeros(3, dtype=torch.float64, device=self.device)
@@ -76,4 +76,5 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.make_optimizer(self.parameters())
         if self.schedule is None:
             return optimizer
-        return self.schedule.configure(optimizer, int(self.trainer.estimated_stepping_batches))
+        num_epochs = self.trainer.max_epochs or 1
+        return self.schedule.configure(optimizer, int(self.trainer.estimated_stepping_batches), num_epochs)

@@ -26,16 +26,18 @@ class Recorder(pl.Callback):
         self.journal = journal
         self.every_n_steps = every_n_steps
         self._readings: list[tuple[int, Tensor]] = []
+        self._last_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Short runs still get ten readings: a fixed interval longer than an epoch would swallow them.
+        # An interval longer than an epoch would swallow the readings of a short run.
         self.every_n_steps = max(1, min(self.every_n_steps, int(trainer.num_training_batches)))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        if step % self.every_n_steps == 0:
+        if step % self.every_n_steps == 0 and step != self._last_step:
+            self._last_step = step  # with accumulated gradients several batches belong to one step
             assert isinstance(pl_module, TrainingModule)
             self._readings.append((step, pl_module.take_train_nll()))
             if len(self._readings) >= PENDING:
@@ -60,10 +62,11 @@ class Recorder(pl.Callback):
             return
         steps, tensors = zip(*self._readings, strict=True)
         self._readings = []
-        means = trainer.strategy.reduce(torch.stack(tensors), reduce_op="mean")  # over ranks
-        assert isinstance(means, Tensor)
-        for step, nll in zip(steps, means.tolist(), strict=True):
+        sums = trainer.strategy.reduce(torch.stack(tensors), reduce_op="sum")  # over ranks
+        assert isinstance(sums, Tensor)
+        for step, (total, count) in zip(steps, sums.tolist(), strict=True):
+            nll = total / count
             if self.journal is not None:
                 self.journal.metrics(step, {"train/nll": nll})
             if not math.isfinite(nll):
-                raise NonFiniteLoss(f"train/nll is {nll} at step {step}; the run stopped there. A smaller lr may help.")
+                raise NonFiniteLoss(f"train/nll is {nll} at step {step}; the run was stopped. A smaller lr may help.")

@@ -14,16 +14,17 @@ from torch.optim import Optimizer
 class Schedule:
     """A scheduler from torch.optim.lr_scheduler with its arguments, stepped once per `interval`.
 
-    Those that need the length of the training (`total_steps`, `T_max`) are told it, in optimizer steps.
+    Those that need the length of the training (`total_steps`, `T_max`) are told it, in intervals.
     """
 
     make: Callable[..., Any]
     arguments: dict[str, Any]
     interval: Literal["step", "epoch"] = "step"
 
-    def configure(self, optimizer: Optimizer, num_steps: int) -> dict[str, Any]:
+    def configure(self, optimizer: Optimizer, num_steps: int, num_epochs: int) -> dict[str, Any]:
         """What Lightning wants `configure_optimizers` to return."""
         accepted = inspect.signature(self.make).parameters
-        length = {key: num_steps for key in ("total_steps", "T_max") if key in accepted and key not in self.arguments}
+        total = num_steps if self.interval == "step" else num_epochs
+        length = {key: total for key in ("total_steps", "T_max") if key in accepted and key not in self.arguments}
         scheduler = self.make(optimizer, **length, **self.arguments)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": self.interval}}

@@ -1,0 +1,53 @@
+"""The mirror in its own process, and `sync` when something is wrong with one of the runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.jobs.build import check_devices
+from piecewise.jobs.job import Job
+from piecewise.jobs.record import BackgroundMirror, all_runs, sync
+from piecewise.jobs.train import train
+from piecewise.journal.folder import RunFolder
+from piecewise.tracking.store import EMBEDDED
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_mirror_brings_a_run_over_while_the_training_knows_nothing_of_it(tiny_job: Job, project: Path) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    mirror = BackgroundMirror(EMBEDDED, [folder])
+    train(tiny_job, folder)
+    assert mirror.close() is True
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        assert store.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
+        points = store.execute("SELECT count(*) FROM metrics WHERE key = 'train/nll'").fetchone()
+    assert points == (2,)  # one reading per epoch
+
+
+def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job: Job, project: Path) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    mirror = BackgroundMirror(f"sqlite:///{project}/requirements.lock/mlflow.db", [folder])
+    train(tiny_job, folder)
+    assert mirror.close() is False
+    assert folder.result.is_file()
+
+
+def test_run_that_cannot_be_brought_over_keeps_no_other_back(tiny_job: Job, project: Path) -> None:
+    for name in ("broken", "sound"):
+        train(tiny_job, RunFolder.at(project / "runs" / name))
+    (project / "runs" / "broken" / "training" / "model.safetensors").write_bytes(b"no tensors")
+    done = sync(EMBEDDED, all_runs(project))
+    assert (done.seen, done.updated, len(done.problems)) == (2, 1, 1)
+    assert "runs/broken" in done.problems[0]
+
+
+def test_trainer_without_its_device_is_refused(tiny_job: Job) -> None:
+    trainer = tiny_job.config["trainer"] | {"accelerator": "gpu", "devices": 64}
+    with pytest.raises(BadInput, match=r"trainer: .*(gpu|GPU|CUDA)"):
+        check_devices(tiny_job.config | {"trainer": trainer})
