@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from piecewise.jobs.job import Job
+from small_project import TINY
 
 ROOT = Path(__file__).parents[1]
-TINY = ["trainer.max_epochs=2", "data.num_train=40", "data.num_test=20", "batch_size=10", "tracking=none"]
 
 
 @pytest.fixture

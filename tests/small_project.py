@@ -12,6 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ("least_squares", "shallow_regression", "mnist_cnn")
+# A command line for a training of two epochs with four steps each.
+TINY = ["trainer.max_epochs=2", "data.num_train=40", "data.num_test=20", "batch_size=10", "tracking=none"]
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 

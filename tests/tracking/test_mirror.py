@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 from piecewise.tracking.mirror import Mirror, flatten
 from piecewise.tracking.store import EMBEDDED, open_store
+from small_project import TINY
 
 PIECEWISE_SYNC = [sys.executable, "-m", "piecewise", "sync"]
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
@@ -59,6 +60,22 @@ def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, t
     names = {item.path for item in mirror.client.list_artifacts(seen.info.run_id, "figures")}
     assert names == {"figures/fitted_function.svg", "figures/learning_curves.svg"}
     assert [item.path for item in mirror.client.list_artifacts(seen.info.run_id, "config")] == ["config/model.yaml"]
+
+
+def test_evaluation_of_an_earlier_training_is_not_taken_for_this_ones(
+    mirror: Mirror, run: RunFolder, plan: Callable[..., list[Job]]
+) -> None:
+    run.journal.unlink()
+    train(plan(*TINY, "seed=1")[0], run, {"id": "second"})  # into the same place, as a stage that runs again does
+    mirror.push_live(run)
+    mirror.push(run)
+    (seen,) = _runs(mirror)
+    assert (seen.data.tags["piecewise.run_id"], seen.info.status) == ("second", "FINISHED")
+    assert not [key for key in seen.data.metrics if key.startswith("test/")]
+    assert mirror.client.list_artifacts(seen.info.run_id, "figures") == []
+    fresh = evaluate_run(run)
+    mirror.push(run)
+    assert _runs(mirror)[0].data.metrics["test/nll"] == fresh["test/nll"]
 
 
 def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFolder) -> None:

@@ -9,6 +9,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from piecewise.data.spec import Examples, TargetKind
+from piecewise.data.stored import digest_tensors
 from piecewise.durable import write_atomic, write_json
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
@@ -39,7 +40,9 @@ def evaluate_run(folder: RunFolder) -> dict[str, float]:
         folder.arrays,
         save({name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}),
     )
-    write_json(folder.evaluation / "inputs.json", {"testing": describe_input(job.config["data"], "test")})
+    weights_digest = digest_tensors(load_weights(folder.weights))
+    inputs = {"testing": describe_input(job.config["data"], "test")}
+    write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
     write_json(folder.metrics, metrics)
     return metrics
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def load_model(folder: RunFolder) -> tuple[Any, np.ndarray]:
 
     parts = load_parts(read_job(folder.job), folder)
     dtype = next(parts.model.parameters()).dtype
-    if dtype is torch.bfloat16 or dtype is torch.float16:  # NumPy, and so MLflow's schema, has no bfloat16
+    if dtype is torch.bfloat16:  # which NumPy, and so MLflow's schema, does not have
         dtype = torch.float32
     return parts.model.to(dtype), torch.zeros((2, *parts.spec.input_shape), dtype=dtype).numpy()
 
@@ -151,12 +152,11 @@ def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
     while not over.wait(INTERVAL) and not any(_has_measured(folder) for folder in folders):
         pass
     mirror = Mirror(open_store(uri, root), root)
+    live = folders
     while not over.wait(INTERVAL):
-        for folder in folders:
-            if folder.metrics.is_file():
-                mirror.push(folder)  # trained and evaluated: it need not wait for the rest of its sweep
-            else:
-                mirror.push_live(folder)
+        # A store that is busy now is asked again a second later, and for everything at the end.
+        with contextlib.suppress(Exception):
+            live = [folder for folder in live if not mirror.push_live(folder)]
     problems = _push_all(uri, folders).problems
     for problem in problems:
         print(f"warning: not in MLflow yet: {problem}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from dataclasses import dataclass
@@ -151,8 +150,8 @@ def text_table(results: list[Result]) -> str:
 def stage_metrics(experiment: str) -> dict[str, Any]:
     """Means over seeds by metric, under the group's label if there are several: what `dvc metrics show` shows."""
     groups = group_runs(experiment, read_runs(experiment))
-    means = {
+    means: dict[str, Any] = {
         group.label or "all": {metric: group.mean(metric) for metric in sorted(group.runs[0].metrics)}
         for group in groups
     }
-    return means if len(means) > 1 else json.loads(json.dumps(next(iter(means.values()))))
+    return means if len(means) > 1 else next(iter(means.values()))

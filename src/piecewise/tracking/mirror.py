@@ -44,11 +44,16 @@ class Mirror:
         self._progress: dict[str, Progress] = {}
         self._experiments: dict[str, str] = {}
 
-    def push_live(self, folder: RunFolder) -> None:
-        """Send what a running job has recorded since the last call."""
+    def push_live(self, folder: RunFolder) -> bool:
+        """Send what a running job has recorded since the last call; True once it is trained, evaluated and here."""
         record = read_journal(folder.journal) if folder.journal.is_file() else None
-        if record is not None:
-            self._push_metrics(record, self._open_run(record))
+        if record is None:
+            return False
+        self._push_metrics(record, self._open_run(record))
+        if _evaluation(record, folder) is None:
+            return False
+        self.push(folder)
+        return True
 
     def push(self, folder: RunFolder, load_model: LoadModel | None = None) -> bool:
         """Bring over everything the run has; False if nothing was missing."""
@@ -146,19 +151,20 @@ class Mirror:
         facts = {**record.start, **(record.end or {})}
         for key, value in flatten({key: facts[key] for key in FACTS if key in facts}):
             self.client.set_tag(run_id, key, value)
-        if folder.metrics.is_file() and record.end is not None:
+        evaluation = _evaluation(record, folder)
+        if evaluation is not None and record.end is not None:
             # Timed as the end of training: the same on every replay, so that MLflow drops the doubles.
             when, step = _milliseconds(record.end), record.end.get("selected_step", 0)
             values = json.loads(folder.metrics.read_text())
             self.client.log_batch(run_id, [Metric(key, value, when, step) for key, value in values.items()])
-            self._log_inputs(json.loads((folder.evaluation / "inputs.json").read_text()), run_id)
+            self._log_inputs(evaluation["inputs"], run_id)
 
     def _push_files(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
         for artifact in record.artifacts:
             path = folder.training / artifact["path"]
             if path.is_file():
                 self.client.log_artifact(run_id, str(path), artifact["folder"] or None)
-        if folder.figures.is_dir():
+        if folder.figures.is_dir() and _evaluation(record, folder) is not None:
             self.client.log_artifacts(run_id, str(folder.figures), "figures")
 
     def _has_model(self, run_id: str) -> bool:
@@ -167,6 +173,15 @@ class Mirror:
             self.client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else [])
         ]
         return any(str(model.status) == "READY" for model in models)  # others were cut off while they were written
+
+
+def _evaluation(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
+    """What was evaluated, if it was this run: a stage that trains anew finds the evaluation of the run before it."""
+    path = folder.evaluation / "evaluated.json"
+    if record.end is None or not (path.is_file() and folder.metrics.is_file()):
+        return None
+    evaluated: dict[str, Any] = json.loads(path.read_text())
+    return evaluated if evaluated["weights_digest"] == record.end.get("weights_digest") else None
 
 
 def log_model(run_id: str, model: nn.Module, example: Any) -> None:
