@@ -62,6 +62,7 @@ def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Pla
             r"model\.(in|out)_features is missing",
         ),
         (["data.folder='/tmp/${oc.env:HOME}/x'"], "depends on the machine"),
+        (["model._target_=piecewise.losses.bernoulli.Bernoulli", "~model.width", "~model.activation"], "is a loss"),
         (["select=worst"], "select='worst' must be best or last"),
         (["data.val_fraction=0"], r"data\.val_fraction=0"),
         (["data.max_shift=1"], r"data\.max_shift=1"),
@@ -78,6 +79,12 @@ def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Pla
 def test_bad_configuration_is_refused_by_name(plan: Plan, arguments: list[str], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         plan(*arguments)
+
+
+def test_one_number_is_one_job_however_it_is_written(plan: Plan) -> None:
+    written = ["optimizer.lr=1", "optimizer.lr=1.0", "optimizer.lr=1e0"]
+    assert len({plan(item, "optimizer=sgd", "loss.sigma=1")[0].digest for item in written}) == 1
+    assert plan("optimizer=sgd", "optimizer.lr=1")[0].digest != plan("optimizer=sgd", "optimizer.lr=2")[0].digest
 
 
 def test_every_job_of_a_sweep_is_checked_before_any_starts(plan: Plan) -> None:

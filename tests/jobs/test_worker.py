@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from piecewise.jobs.job import Job
+from piecewise.jobs.record import all_runs, sync
 from piecewise.jobs.train import read_result, train
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.tracking.store import EMBEDDED
 
 Plan = Callable[..., list[Job]]
 
@@ -25,12 +27,15 @@ def run_worker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
 def test_worker_runs_a_job_from_its_file(tiny_job: Job, project: Path) -> None:
     tiny_job.write(project / "job.json")
     done = run_worker("job.json")
     assert done.returncode == 0, done.stderr
     (place,) = (project / "runs").iterdir()
     assert read_result(RunFolder.at(place))["status"] == "FINISHED"
+    assert all_runs(project) == [RunFolder.at(place)]
+    assert sync(EMBEDDED, all_runs(project)).updated == 1
 
 
 @pytest.mark.parametrize(("arguments", "message"), [([], "usage"), (["nowhere.json"], "nowhere.json does not exist")])

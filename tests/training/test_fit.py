@@ -77,6 +77,19 @@ def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
         assert torch.equal(order.sort().values, torch.arange(42))
 
 
+def test_limited_epochs_each_begin_with_an_order_of_their_own(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    whole = TrainLoader._batch
+    monkeypatch.setattr(TrainLoader, "_batch", lambda self, *to: seen.append((self.epoch, to[1])) or whole(self, *to))
+    for limit in ("3", "0.6"):  # of the 5 batches
+        seen.clear()
+        outcome = train(plan(*SMALL, f"+trainer.limit_train_batches={limit}")[0], tmp_path / limit)
+        assert outcome.steps == outcome.steps_planned == 4 * 3
+        assert seen == [(epoch, number) for epoch in range(4) for number in range(3)]
+
+
 def test_overfit_sees_one_batch_over_and_over(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Tensor] = []
     original = TrainLoader._batch

@@ -27,6 +27,7 @@ class TrainLoader:
 
     Rank r of W takes every W-th example of each global batch, so the global batches do not depend on W.
     The position is a counter: `state_dict` is two numbers and resuming in mid-epoch is exact.
+    With a smaller `limit` an epoch ends after so many batches, and the next one begins with an order of its own.
     With `max_shift`, images move by up to that many pixels each way, as a function of (seed, step, place in the batch).
     """
 
@@ -41,6 +42,7 @@ class TrainLoader:
     ) -> None:
         self.examples = examples
         self.batch_size = batch_size
+        self.limit = len(self)
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
@@ -53,11 +55,11 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         # The epoch rolls here and not after the last `yield`: a consumer that counts batches never asks for one more.
-        if self.position == len(self):
+        if self.position == self.limit:
             self.epoch, self.position = self.epoch + 1, 0
         # On the device once per epoch: a copy at every step would wait for the step before.
         order = epoch_order(len(self.examples), self.seed, self.epoch).to(self.examples.x.device)
-        for batch in range(self.position, len(self)):
+        for batch in range(self.position, self.limit):
             self.position = batch + 1
             yield self._batch(order[batch * self.batch_size : (batch + 1) * self.batch_size], batch)
 

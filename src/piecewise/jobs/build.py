@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from piecewise.data.spec import DataSource, DataSpec
 from piecewise.data.split import num_validation, split
 from piecewise.errors import BadInput
-from piecewise.jobs.targets import check_arguments, fits, resolve
+from piecewise.jobs.targets import annotated, check_arguments, fits, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.schedule import Schedule
 
@@ -75,6 +75,8 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
     torch.manual_seed(config["seed"])
     with torch.device(device):
         model: nn.Module = _construct(config["model"], "model", nn.Module, facts)
+    if isinstance(model, NegativeLogLikelihood):  # a module, but no model
+        raise BadInput(f"model._target_={config['model']['_target_']!r} is a loss; allowed: a model")
     return model
 
 
@@ -168,6 +170,16 @@ def check(config: dict[str, Any]) -> None:
             f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {wanted}"
         )
     make_trainer(config)
+
+
+def coerced(config: dict[str, Any]) -> dict[str, Any]:
+    """A checked configuration with its numbers of the types their targets want: `lr=1` is the same job as `lr=1.0`."""
+    groups = {}
+    for group, options in config.items():
+        if isinstance(options, dict) and "_target_" in options:
+            target = resolve(options["_target_"], f"{group}._target_", object)
+            groups[group] = annotated(target, options)
+    return config | groups
 
 
 def check_devices(config: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
     except ValueError as error:
         raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
     build.check(resolved)
-    return Job(name, label, resolved)
+    return Job(name, label, build.coerced(resolved))
 
 
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:

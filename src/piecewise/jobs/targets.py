@@ -47,7 +47,7 @@ def _is_kind(found: type, kind: type) -> bool:
 
 
 def check_arguments(target: type, arguments: dict[str, Any], group: str, given: Sequence[str] = ()) -> dict[str, Any]:
-    """`arguments` with whole numbers made real where the target wants real ones.
+    """`arguments`, as `annotated` makes them, if they are the target's own.
 
     Refuses arguments that the target does not have, values of another type, and required arguments that are missing;
     `given` names those that piecewise itself provides. Raises BadInput naming the key.
@@ -55,31 +55,37 @@ def check_arguments(target: type, arguments: dict[str, Any], group: str, given: 
     parameters = inspect.signature(target).parameters
     named = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    try:
-        hints = get_type_hints(inspect.getattr_static(target, "__init__"))
-    except (NameError, TypeError):  # a foreign class whose annotations only its own type checker can read
-        hints = {}
-    checked = {}
-    for name, value in arguments.items():
+    hints = _hints(target)
+    checked = annotated(target, arguments)
+    for name, value in checked.items():
         if name in given or (name not in named and not open_ended):
             raise BadInput(
                 f"{group}.{name}={value!r} is no option of {target.__name__}; {nearest(name, set(named) - set(given))}"
             )
-        hint = hints.get(name, Any)
-        if (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and fits(float(value), hint)
-            and not fits(value, hint, strict=True)
-        ):
-            value = float(value)
-        if not fits(value, hint):
-            raise BadInput(f"{group}.{name}={value!r} must be {_in_words(hint)}")
-        checked[name] = value
+        if not fits(value, hints.get(name, Any)):
+            raise BadInput(f"{group}.{name}={value!r} must be {_in_words(hints[name])}")
     for name in named:
         if parameters[name].default is inspect.Parameter.empty and name not in {*arguments, *given}:
             raise BadInput(f"{group}.{name} is missing: {target.__name__} needs it")
     return checked
+
+
+def annotated(target: type, arguments: dict[str, Any]) -> dict[str, Any]:
+    """`arguments` with whole numbers made real where the target wants only real ones: `lr=1` and `lr=1.0` are one."""
+    hints = _hints(target)
+    return {name: float(value) if _is_real(value, hints.get(name, Any)) else value for name, value in arguments.items()}
+
+
+def _is_real(value: Any, hint: Any) -> bool:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and fits(float(value), hint) and not fits(value, hint, strict=True)
+
+
+def _hints(target: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(inspect.getattr_static(target, "__init__"))
+    except (NameError, TypeError):  # a foreign class whose annotations only its own type checker can read
+        return {}
 
 
 def fits(value: Any, hint: Any, strict: bool = False) -> bool:

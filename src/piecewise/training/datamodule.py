@@ -30,10 +30,11 @@ class ResidentData(pl.LightningDataModule):
         batches = trainer.overfit_batches  # type: ignore[attr-defined]
         if batches:  # always the same examples, which is what the option is for
             train = train[torch.arange(min(len(train), int(batches * self.batch_size)), device=device)]
-        self._loaders = (
-            TrainLoader(train, self.batch_size, self.seed, self.max_shift, *ranks),
-            ChunkLoader(val, 1000, *ranks),
-        )
+        loader = TrainLoader(train, self.batch_size, self.seed, self.max_shift, *ranks)
+        limit = trainer.limit_train_batches
+        # As Lightning counts: a whole number of batches, or a fraction of them. It stops there, and so the epoch ends.
+        loader.limit = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+        self._loaders = loader, ChunkLoader(val, 1000, *ranks)
 
     def train_dataloader(self) -> Any:
         assert self._loaders is not None
