@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from piecewise.cli import guarded
-from piecewise.jobs.stages import compose, warn
+from piecewise.planning.compose import compose, warn
 
 
 def main() -> int:

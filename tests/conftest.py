@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from piecewise.jobs.job import Job
 from small_project import TINY
+from trials import KEY, Trials
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults")
+    group.addoption("--fault-share", type=float, default=0.02, help="which part of the trials of each promise to run")
+    group.addoption(
+        "--fault-seed", type=int, default=0, help="what the trials draw from; printed, so it can be replayed"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[KEY] = Trials(config.getoption("--fault-share"), config.getoption("--fault-seed"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    trials = config.stash[KEY]
+    if trials.tally:
+        terminalreporter.write_line(f"promises kept, with --fault-seed={trials.seed} --fault-share={trials.share:g}:")
+    for promise, (kept, tried) in trials.tally.items():
+        terminalreporter.write_line(f"  {kept} of {tried}  {promise}")
+
+
+@pytest.fixture
+def trials(request: pytest.FixtureRequest) -> Trials:
+    return request.config.stash[KEY]
+
+
+@pytest.fixture(autouse=True)
+def _as_found() -> Iterator[None]:
+    """Commands that run in this process set how it answers signals, who may read its files, and whether it is quiet."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    mask = os.umask(0o022)
+    os.umask(mask)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    os.umask(mask)
+    os.environ.pop("PIECEWISE_QUIET", None)
 
 
 @pytest.fixture
@@ -27,7 +68,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def plan(project: Path) -> Callable[..., list[Job]]:
     """`plan("experiment=…", …)`: the jobs that a command line of `piecewise train` makes."""
-    from piecewise.jobs.plan import plan_command_line
+    from piecewise.planning.plan import plan_command_line
 
     return lambda *arguments: plan_command_line(project / "conf", list(arguments))
 

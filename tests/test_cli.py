@@ -68,7 +68,7 @@ def test_failed_job_stops_neither_the_others_nor_the_truth(project: Path, capsys
     assert main(arguments) == 3
     said = capsys.readouterr()
     assert "optimizer.lr=1e+30" in said.err
-    assert "train/nll is nan at step" in said.err
+    assert "the loss is inf at step 2" in said.err
     assert "optimizer.lr=0.1" in said.out
     (parent,) = (project / "runs").glob("*/journal.jsonl")
     assert '"status":"FAILED"' in parent.read_text()

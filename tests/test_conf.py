@@ -11,7 +11,7 @@ import yaml
 from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.job import Job
-from piecewise.jobs.stages import GENERATED, read_fetch
+from piecewise.planning.compose import GENERATED, read_fetch
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"

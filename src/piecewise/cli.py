@@ -2,144 +2,111 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from piecewise import terminal
 from piecewise.errors import BadInput, PiecewiseError, nearest
+from piecewise.stopping import Stopped, listen
 
-if TYPE_CHECKING:
-    from piecewise.jobs.job import Job
-    from piecewise.journal.folder import RunFolder
-
-USAGE = """\
-piecewise runs deep-learning experiments that can be trusted, varied and found again.
-A run is one composed configuration, frozen to a job; every run is recorded in MLflow.
-`dvc repro` reproduces the record; `piecewise train` is for everything else.
-
-  piecewise train [-m] GROUP=OPTION KEY=VALUE …   train, evaluate and draw one run, or with -m a sweep
-  piecewise list                                  the experiments with their questions
-  piecewise sync                                  bring runs to MLflow that are missing there
-  piecewise report                                rebuild the report from the results that exist
-  piecewise summary                               the table of results
-
+# Each verb is a module of piecewise.commands.
+VERBS = {
+    "train": "train, evaluate and draw one run, or with -m a sweep",
+    "resume": "go on with a run that was interrupted",
+    "evaluate": "measure a run on its test set",
+    "predict": "what a run's model says about the examples in a file",
+    "list": "the experiments, or the options of a group",
+    "show": "a composed job, and where each value comes from",
+    "summary": "the table of results",
+    "report": "rebuild the report from the results that exist",
+    "ui": "open MLflow's pages on this machine",
+    "sync": "bring runs to MLflow that are missing there",
+    "verify": "re-hash data, cache, checkpoints, artifacts and journals",
+    "doctor": "find what is wrong with this installation and project, and the remedy",
+    "clean": "remove what finished or failed runs no longer need",
+}
+EXAMPLES = """\
   piecewise train experiment=mnist_cnn
   piecewise train experiment=mnist_cnn optimizer=adamw optimizer.lr=3e-3 trainer.max_epochs=2
   piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
 """
+HELP = ("-h", "--help", "help")
+COMPLETION = ("-sc", "--shell-completion")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if any(word in ("-q", "--quiet") for word in words):
+        os.environ[terminal.QUIET] = "1"
+        words = [word for word in words if word not in ("-q", "--quiet")]
+    if not words or words[0] in HELP:
+        print(usage(), end="")
         return 0
-    verb, *rest = arguments
-    return guarded(_run, verb, rest)
+    return guarded(_run, *words)
+
+
+def usage() -> str:
+    lines = [
+        "piecewise runs deep-learning experiments that can be trusted, varied and found again.",
+        "A run is one composed configuration, frozen to a job; every run is recorded in MLflow.",
+        "`dvc repro` reproduces the record; `piecewise train` is for everything else.",
+        "",
+        *terminal.columns([(terminal.paint(f"{verb:8}", "bold"), what) for verb, what in VERBS.items()], indent="  "),
+        "",
+        EXAMPLES.rstrip(),
+        "",
+        "piecewise VERB --help says more; --quiet leaves results and errors only. A RUN is named by its id,",
+        "the beginning of it, its title, or `last`.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def guarded(function: Callable[..., int], *arguments: object) -> int:
-    """Call `function` and turn what a user can cause into one line on stderr and an exit code."""
+    """Call `function` and turn what a user can cause into one line on stderr and an exit code.
+
+    What it writes is for the eyes of whoever started it. Set PIECEWISE_DEBUG for the traceback of an error.
+    """
+    os.umask(0o077)
+    listen()
     try:
         return function(*arguments)
     except PiecewiseError as error:
-        if os.environ.get("PIECEWISE_DEBUG"):
-            traceback.print_exc()
-        if not error.is_reported:
-            print(f"error: {error}", file=sys.stderr)
+        _explain(error, None if error.is_reported else str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except Stopped as stopped:
+        _explain(stopped, str(stopped))
+        return int(stopped.code or 1)
+    except BrokenPipeError:  # `piecewise list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}")
+        return 1
+    except Exception as error:
+        _explain(error, f"{type(error).__name__}: {error} (a bug in piecewise: PIECEWISE_DEBUG=1 shows where)")
+        return 1
 
 
-def _run(verb: str, arguments: list[str]) -> int:
+def _explain(error: BaseException, message: str | None) -> None:
+    if os.environ.get("PIECEWISE_DEBUG"):
+        traceback.print_exception(error)
+    if message is not None:
+        terminal.fail(message)
+
+
+def _run(verb: str, *arguments: str) -> int:
+    if verb in COMPLETION:
+        return int(importlib.import_module("piecewise.commands.completion").main(list(arguments)))
     if verb not in VERBS:
         raise BadInput(f"piecewise has no verb {verb!r}; {nearest(verb, VERBS)}")
     from piecewise.jobs.provenance import find_root
 
-    if arguments and verb != "train":
-        raise BadInput(f"piecewise {verb} takes no arguments, got {' '.join(arguments)!r}")
-    root = find_root()
+    command = importlib.import_module(f"piecewise.commands.{verb}")
+    root, started_in = find_root(), Path.cwd()
     os.chdir(root)  # every path in a configuration is relative to the project's root
-    return VERBS[verb](root, arguments)
-
-
-def _train(root: Path, arguments: list[str]) -> int:
-    from piecewise.jobs.plan import plan_command_line
-
-    jobs = plan_command_line(root / "conf", arguments)
-    if not jobs:  # Hydra only printed what it was asked for
-        return 0
-    from piecewise.jobs.session import Places, run_jobs
-    from piecewise.jobs.train import default_folder
-
-    place = default_folder(jobs[0].name)
-    uri = (jobs[0].config["tracking"] or {}).get("uri")
-    is_tracked = run_jobs(jobs, Places.below(place, len(jobs)), uri, _evaluate_and_draw)
-    print(f"\nrun folder  {place}\nfigures     {place}/{'' if len(jobs) == 1 else '*/'}figures")
-    if not is_tracked:
-        print("warning: MLflow does not have everything yet; piecewise sync brings the rest", file=sys.stderr)
-    print("compare     mlflow ui")
-    return 0
-
-
-def _evaluate_and_draw(job: Job, folder: RunFolder) -> None:
-    metrics = {}
-    if job.config["evaluate"]:
-        from piecewise.jobs.draw import draw_run
-        from piecewise.jobs.evaluate import evaluate_run
-
-        metrics = evaluate_run(folder)
-        draw_run(folder)
-    numbers = "  ".join(f"{key} {value:.5g}" for key, value in metrics.items())
-    print(f"{job.title}  {numbers}", flush=True)
-
-
-def _list(root: Path, arguments: list[str]) -> int:
-    from piecewise.jobs.about import experiments, read_about
-
-    names = experiments(root / "conf")
-    width = max(map(len, names))
-    for name in names:
-        print(f"{name:{width}}  {read_about(root / 'conf', name)['question']}")
-    return 0
-
-
-def _sync(root: Path, arguments: list[str]) -> int:
-    from piecewise.jobs.record import all_runs, sync, tracking_uri
-    from piecewise.tracking.store import EMBEDDED
-
-    done = sync(tracking_uri(root) or EMBEDDED, all_runs(root))
-    print(f"{done.seen} runs, {done.updated} brought up to date")
-    for problem in done.problems:
-        print(f"error: {problem}", file=sys.stderr)
-    return 1 if done.problems else 0
-
-
-def _report(root: Path, arguments: list[str]) -> int:
-    from piecewise.report.page import write_report
-
-    print(write_report(root))
-    return 0
-
-
-def _summary(root: Path, arguments: list[str]) -> int:
-    from piecewise.report.results import collect, text_table
-
-    print(text_table(collect(root)))
-    print(f"\nreport   {root / 'report' / 'index.html'}\nMLflow   mlflow ui")
-    return 0
-
-
-VERBS: dict[str, Callable[[Path, list[str]], int]] = {
-    "train": _train,
-    "list": _list,
-    "sync": _sync,
-    "report": _report,
-    "summary": _summary,
-}
+    return int(command.main(root, started_in, list(arguments)))

@@ -25,6 +25,12 @@ class NonFiniteLoss(PiecewiseError):
     exit_code = 3
 
 
+class TryAgain(PiecewiseError):
+    """Nothing is wrong with the job: a rank was lost, or something is busy."""
+
+    exit_code = 75
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The options in words, with the closest one to `name` first: `did you mean 'width'? allowed: …`."""
     options = sorted(allowed)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from piecewise.errors import PiecewiseError
+from piecewise.cli import guarded
+from piecewise.errors import BadInput
 from piecewise.jobs.job import read_job
 from piecewise.jobs.train import train_as_rank
 
 
-def main(arguments: list[str]) -> int:
+def main(*arguments: str) -> int:
     """Train the job in the file named, into the folder its parent chose or a new one below runs/."""
     if len(arguments) != 1:
-        print("usage: python -m piecewise.worker JOB.json", file=sys.stderr)
-        return 2
-    try:
-        train_as_rank(read_job(Path(arguments[0])))
-    except PiecewiseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        raise BadInput("usage: python -m piecewise.worker JOB.json")
+    train_as_rank(read_job(Path(arguments[0])))
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(guarded(main, *sys.argv[1:]))

@@ -26,7 +26,7 @@ OVERRIDES = [
 
 
 def job() -> Any:
-    from piecewise.jobs.plan import plan_command_line
+    from piecewise.planning.plan import plan_command_line
 
     return plan_command_line(Path("conf"), OVERRIDES)[0]
 

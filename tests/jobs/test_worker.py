@@ -68,7 +68,7 @@ def test_two_ranks_make_one_run_that_learns_what_one_process_learns(plan: Plan, 
 def test_hydra_is_not_initialised_in_a_worker(tiny_job: Job, project: Path) -> None:
     tiny_job.write(project / "job.json")
     code = (
-        "import sys; from piecewise.worker import main; status = main(['job.json']); "
+        "import sys; from piecewise.worker import main; status = main('job.json'); "
         "sys.exit(status or any(name.split('.')[0] in ('hydra', 'mlflow') for name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"LOCAL_RANK": "0"}, check=False, timeout=120)

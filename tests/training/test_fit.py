@@ -166,9 +166,27 @@ def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkey
 
 
 def test_loss_that_is_not_finite_stops_the_training_by_name(plan: Plan, tmp_path: Path) -> None:
+    """At the very step, before the weights are touched."""
     (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=1e30")
-    with pytest.raises(NonFiniteLoss, match=r"train/nll is (nan|inf) at step \d+"):
+    message = r"the loss is (nan|inf) at step 2 \(epoch 0, batch 1\); what went first: the (output|loss)"
+    with pytest.raises(NonFiniteLoss, match=message):
         train(job, tmp_path)
+
+
+def test_last_finite_checkpoint_is_kept(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TrainLoader._batch
+
+    def spoiled(self: TrainLoader, index: Tensor, number: int) -> Any:
+        batch = whole(self, index, number)
+        return batch._replace(x=batch.x * (torch.nan if (self.epoch, number) == (2, 1) else 1))
+
+    monkeypatch.setattr(TrainLoader, "_batch", spoiled)
+    message = r"step 12 \(epoch 2, batch 1\); what went first: the inputs of the batch"
+    with pytest.raises(NonFiniteLoss, match=message):
+        train(plan(*SMALL)[0], tmp_path)
+    checkpoint = load_checkpoint(tmp_path / "last.ckpt")
+    assert checkpoint["global_step"] == 10
+    assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
 
 
 def test_double_precision_trains_in_double_precision(plan: Plan, tmp_path: Path) -> None:

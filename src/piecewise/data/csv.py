@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from piecewise.data.chance import generator
 from piecewise.data.spec import DataSpec, Examples, TargetKind
+from piecewise.data.table import read_header, read_table
 from piecewise.errors import BadInput, nearest
 
 MAX_CLASSES = 1000  # beyond this, whole-number targets are taken for quantities, not classes
@@ -38,15 +37,9 @@ class Csv:
 
     @cached_property
     def _header(self) -> list[str]:
-        if not self.path.is_file():
-            raise BadInput(f"data.path={self.path} does not exist")
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
+        header = read_header(self.path)
         if self.target not in header:
             raise BadInput(f"data.target={self.target!r} is no column of {self.path}; {nearest(self.target, header)}")
-        if len(set(header)) < len(header):
-            twice = next(name for name in header if header.count(name) > 1)
-            raise BadInput(f"{self.path} has more than one column {twice!r}")
         if len(header) < 2:
             raise BadInput(f"{self.path} has the target {self.target!r} and no other column to predict it from")
         return header
@@ -54,21 +47,8 @@ class Csv:
     @cached_property
     def _table(self) -> np.ndarray:
         """The numbers below the header, float64 (N, columns)."""
-        header = self._header
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # an empty table is refused below, by name
-                table = np.loadtxt(
-                    self.path, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8-sig", quotechar='"', comments=None
-                )
-        except ValueError as error:
-            raise BadInput(f"{self.path} must hold numbers only, {len(header)} in each row: {error}") from error
-        if len(table) < 4 or table.shape[1] != len(header):
-            raise BadInput(f"{self.path} has {table.shape} numbers; wanted at least 4 rows of {len(header)}")
-        if not np.isfinite(table).all():
-            row, column = np.argwhere(~np.isfinite(table))[0]
-            raise BadInput(f"{self.path}, row {row + 2}, column {header[column]!r}: {table[row, column]} is not finite")
-        return table
+        assert self._header
+        return read_table(self.path, min_rows=4)
 
     @cached_property
     def _test_rows(self) -> np.ndarray:
@@ -105,14 +85,25 @@ class Csv:
             f"{part} {self.test_fraction} {self.test_seed}\n".encode() + self.path.read_bytes()
         ).hexdigest()
 
+    def inputs(self, path: Path) -> Tensor:
+        """The examples in another table with the same columns; the target's may be missing, and the order differ."""
+        wanted = [name for name in self._header if name != self.target]
+        header = read_header(path)
+        for name in wanted:
+            if name not in header:
+                raise BadInput(f"{path} has no column {name!r}; {nearest(name, header)}")
+        return self._standardised(read_table(path)[:, [header.index(name) for name in wanted]])
+
     def _examples(self, rows: np.ndarray, kind: TargetKind) -> Examples:
         column = self._header.index(self.target)
-        inputs = np.delete(self._table, column, axis=1)
-        if self.standardise:
-            seen = inputs[~self._test_rows]
-            inputs = (inputs - seen.mean(axis=0)) / np.where(seen.std(axis=0) > 0, seen.std(axis=0), 1.0)
         y: Tensor = torch.from_numpy(self._table[rows, column])
         return Examples(
-            torch.from_numpy(inputs[rows]).float(),
+            self._standardised(np.delete(self._table[rows], column, axis=1)),
             y.long() if kind is TargetKind.CLASS else y.float()[:, None],
         )
+
+    def _standardised(self, inputs: np.ndarray) -> Tensor:
+        if self.standardise:
+            seen = np.delete(self._table[~self._test_rows], self._header.index(self.target), axis=1)
+            inputs = (inputs - seen.mean(axis=0)) / np.where(seen.std(axis=0) > 0, seen.std(axis=0), 1.0)
+        return torch.from_numpy(inputs).float()

@@ -96,10 +96,21 @@ class Idx:
         hashes = [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in FILES[part]]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
+    def inputs(self, path: Path) -> Tensor:
+        """The images in another IDX file. Raises BadInput if their size is not that of the training images."""
+        x, wanted = _scaled(read_idx(path)), self.spec().input_shape
+        if x.shape[1:] != wanted:
+            raise BadInput(f"{path} holds examples of shape {tuple(x.shape[1:])}; the model takes {wanted}")
+        return x
+
     def _read(self, part: str, kind: TargetKind) -> Examples:
         images, labels = (read_idx(self.folder / name, (self.sha256 or {}).get(name)) for name in FILES[part])
-        x = (images.unsqueeze(1) if images.ndim == 3 else images).float() / 255
+        x = _scaled(images)
         return Examples(x, labels.long() if kind is TargetKind.CLASS else labels.float().unsqueeze(1))
+
+
+def _scaled(images: Tensor) -> Tensor:
+    return (images.unsqueeze(1) if images.ndim == 3 else images).float() / 255
 
 
 class Mnist(Idx):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -57,10 +58,12 @@ class Examples:
 class DataSource(Protocol):
     """A data configuration, ready to be asked for its facts and its examples.
 
-    `train` and `test` verify the bytes they read; `digest` names the content of the part ("train" or "test").
+    `train` and `test` verify the bytes they read; `digest` names the content of the part ("train" or "test");
+    `inputs` reads examples without targets from a file, (N, *input_shape), prepared as those of `train` are.
     """
 
     def spec(self) -> DataSpec: ...
     def train(self, kind: TargetKind) -> Examples: ...
     def test(self, kind: TargetKind) -> Examples: ...
     def digest(self, part: str) -> str: ...
+    def inputs(self, path: Path) -> Tensor: ...

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from piecewise.data.idx import AlteredFile
 from piecewise.data.spec import DataSpec, Examples, TargetKind
+from piecewise.data.table import read_table
 from piecewise.durable import write_atomic
+from piecewise.errors import BadInput
 
 
 class Generated(ABC):
@@ -33,6 +35,13 @@ class Generated(ABC):
     @abstractmethod
     def generate(self, part: str) -> Examples:
         """The examples of the part "train" or "test"."""
+
+    def inputs(self, path: Path) -> Tensor:
+        """The examples in a table whose columns are the inputs, in order."""
+        table, count = torch.from_numpy(read_table(path)).float(), self.spec().num_inputs
+        if table.shape[1] != count:
+            raise BadInput(f"{path} has {table.shape[1]} columns; the model takes {count}")
+        return table.reshape(-1, *self.spec().input_shape)
 
     def train(self, kind: TargetKind) -> Examples:
         return self.read("train")

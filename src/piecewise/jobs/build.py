@@ -13,9 +13,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from piecewise.data.spec import DataSource, DataSpec
-from piecewise.data.split import num_validation, split
+from piecewise.data.split import split
 from piecewise.errors import BadInput
-from piecewise.jobs.targets import annotated, check_arguments, fits, resolve
+from piecewise.jobs.targets import check_arguments, fits, refuse_targets, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.schedule import Schedule
 
@@ -116,6 +116,19 @@ def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
     return partial(target, **arguments)
 
 
+def check_devices(config: dict[str, Any]) -> None:
+    """Refuse a trainer that this machine has no device for. Raises BadInput."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    from piecewise.training.quiet import quiet_lightning
+
+    try:
+        with quiet_lightning():
+            make_trainer(config)(logger=False, enable_progress_bar=False, enable_model_summary=False)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise BadInput(f"trainer: {' '.join(str(error).split())}") from error
+
+
 def loading_options(config: dict[str, Any]) -> dict[str, Any]:
     """`val_fraction`, `split_seed` and `max_shift` of a data configuration, with their types checked."""
     options = {}
@@ -139,59 +152,6 @@ def global_batch_size(config: dict[str, Any], num_examples: int) -> int:
     return size
 
 
-def check(config: dict[str, Any]) -> None:
-    """Build everything that can be built without data or a device, and so find what cannot. Raises BadInput."""
-    if not 0 <= config["seed"] < 2**63:
-        raise BadInput(f"seed={config['seed']} must be at least 0 and less than 2**63")
-    parts = build_parts(config, device="meta")
-    loading = loading_options(config)
-    num_train = parts.spec.num_train - num_validation(parts.spec.num_train, loading["val_fraction"])
-    global_batch_size(config, num_train)
-    if loading["max_shift"] and len(parts.spec.input_shape) != 3:
-        raise BadInput(f"data.max_shift={loading['max_shift']} moves images; data={parts.spec.name} has none")
-    patience = config["early_stopping"]["patience"]
-    if patience is not None and patience < 1:
-        raise BadInput(f"early_stopping.patience={patience} must be at least 1, or null")
-    if config["select"] not in ("best", "last"):
-        raise BadInput(f"select={config['select']!r} must be best or last")
-    try:
-        optimizer = make_optimizer(config)([nn.Parameter(torch.zeros(1))])
-        schedule = make_schedule(config)
-        if schedule is not None:
-            schedule.configure(optimizer, 1000, 10)
-        probe = torch.zeros(2, *parts.spec.input_shape, device="meta")
-        shape, wanted = tuple(parts.model(probe).shape), (2, parts.loss.num_outputs(parts.spec))
-    except (TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"model, optimizer or scheduler: {error}") from error
-    if shape != wanted:
-        raise BadInput(
-            f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {wanted}"
-        )
-    make_trainer(config)
-
-
-def coerced(config: dict[str, Any]) -> dict[str, Any]:
-    """A checked configuration with its numbers of the types their targets want: `lr=1` is the same job as `lr=1.0`."""
-    groups = {}
-    for group, options in config.items():
-        if isinstance(options, dict) and "_target_" in options:
-            target = resolve(options["_target_"], f"{group}._target_", object)
-            groups[group] = annotated(target, options)
-    return config | groups
-
-
-def check_devices(config: dict[str, Any]) -> None:
-    """Refuse a trainer that this machine has no device for. Raises BadInput."""
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-
-    try:
-        make_trainer(config)(logger=False, enable_progress_bar=False, enable_model_summary=False)
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise BadInput(f"trainer: {' '.join(str(error).split())}") from error
-
-
 def build_examples(config: dict[str, Any], parts: Parts) -> Any:
     """(train, val) of a job."""
     loading = loading_options(config)
@@ -210,6 +170,7 @@ def _checked(options: Any, group: str, kind: type, given: Any = ()) -> tuple[typ
     if not isinstance(options, dict):
         raise BadInput(f"{group}={options!r} must be one of the group's files")
     arguments = {key: value for key, value in options.items() if key not in ("_target_", "_partial_")}
+    refuse_targets(arguments, group)
     target = resolve(options.get("_target_"), f"{group}._target_", kind)
     return target, check_arguments(target, arguments, group, given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,8 +27,28 @@ NUM_HARDEST = 12
 GRID = 1001  # points at which a function that has no joints is drawn
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Metrics by name, and the arrays that figures are drawn from."""
+
+    metrics: dict[str, float]
+    arrays: dict[str, Tensor]
+
+
 def evaluate_run(folder: RunFolder) -> dict[str, float]:
-    """Write the run's metrics, and the arrays that its figures are drawn from."""
+    """Measure the run and keep what came of it: metrics, arrays, and which weights and data they are of."""
+    measured = measure(folder)
+    arrays = {name: array.clone(memory_format=torch.contiguous_format) for name, array in measured.arrays.items()}
+    write_atomic(folder.arrays, save(arrays))
+    weights_digest = digest_tensors(load_weights(folder.weights))
+    inputs = {"testing": describe_input(read_job(folder.job).config["data"], "test")}
+    write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
+    write_json(folder.metrics, measured.metrics)
+    return measured.metrics
+
+
+def measure(folder: RunFolder) -> Measured:
+    """Evaluate the run's weights on its test set. Nothing is written."""
     job = read_job(folder.job)
     parts = load_parts(job, folder)
     test = parts.source.test(parts.loss.kind)
@@ -35,16 +56,7 @@ def evaluate_run(folder: RunFolder) -> dict[str, float]:
     metrics = dict(evaluation.metrics)
     if isinstance(parts.model, Linear) and parts.loss.kind is TargetKind.REAL:
         metrics["distance_to_closed_form"] = distance_to_closed_form(job, parts)
-    arrays = _arrays(parts, test, evaluation.outputs)
-    write_atomic(
-        folder.arrays,
-        save({name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}),
-    )
-    weights_digest = digest_tensors(load_weights(folder.weights))
-    inputs = {"testing": describe_input(job.config["data"], "test")}
-    write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
-    write_json(folder.metrics, metrics)
-    return metrics
+    return Measured(metrics, _arrays(parts, test, evaluation.outputs))
 
 
 def load_parts(job: Job, folder: RunFolder) -> Parts:

@@ -14,13 +14,16 @@ from typing import IO, Any
 
 import numpy as np
 
+from piecewise import terminal
 from piecewise.errors import BadInput
 from piecewise.jobs.job import read_job, read_json
 from piecewise.jobs.provenance import find_root
 from piecewise.journal.folder import RunFolder
 from piecewise.tracking.store import EMBEDDED
 
-FLUSH_SECONDS = 60  # that the end of a command waits for its mirror; `piecewise sync` brings the rest
+# That the end of a command waits for its mirror, and the end of one that was told to stop; `sync` brings the rest.
+FLUSH_SECONDS = 60
+STOP_SECONDS = 5
 INTERVAL = 1.0  # seconds between two looks at a live journal
 
 
@@ -43,14 +46,14 @@ class BackgroundMirror:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
 
-    def close(self) -> bool:
+    def close(self, at_once: bool = False) -> bool:
         """Let it finish; False if it did not manage to in time, or failed."""
         if self._process is None:
             return True
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            return self._process.wait(FLUSH_SECONDS) == 0
+            return self._process.wait(STOP_SECONDS if at_once else FLUSH_SECONDS) == 0
         except subprocess.TimeoutExpired:
             # Two processes must not bring the same run over: what is left is left to the next one.
             self._process.kill()
@@ -159,7 +162,7 @@ def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
             live = [folder for folder in live if not mirror.push_live(folder)]
     problems = _push_all(uri, folders).problems
     for problem in problems:
-        print(f"warning: not in MLflow yet: {problem}", file=sys.stderr)
+        terminal.warn(f"not in MLflow yet: {problem}")
     return 1 if problems else 0
 
 

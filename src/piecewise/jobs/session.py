@@ -5,103 +5,82 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from piecewise import terminal
 from piecewise.errors import PiecewiseError
-from piecewise.jobs import build
-from piecewise.jobs.about import experiments, read_about
+from piecewise.jobs.blocked import refuse_blocked
+from piecewise.jobs.build import check_devices
 from piecewise.jobs.job import Job
-from piecewise.jobs.provenance import find_root, git_state
+from piecewise.jobs.places import Places, check_writable
 from piecewise.jobs.record import BackgroundMirror
-from piecewise.jobs.train import new_id, train
-from piecewise.journal.folder import SWEEP, RunFolder
-from piecewise.journal.writer import Journal
+from piecewise.jobs.sweep import Sweep
+from piecewise.jobs.train import train
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.manifest import remove_manifest, write_manifest
+from piecewise.stopping import Stopped
+
+Finish = Callable[[Job, RunFolder], None]  # what follows a training
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the runs of a session go: a folder for each job, and one for the parent of several."""
-
-    parent: RunFolder
-    jobs: list[RunFolder]
-
-    @classmethod
-    def below(cls, place: Path, count: int) -> Places:
-        """For `piecewise train`: a single run has the place to itself."""
-        parent = RunFolder.at(place)
-        return cls(parent, [RunFolder.at(place / f"{n:04d}") for n in range(count)] if count > 1 else [parent])
-
-    @classmethod
-    def of_stage(cls, jobs: list[Job]) -> Places:
-        """For `dvc repro`."""
-        name = jobs[0].name
-        return cls(RunFolder.of_stage(name, SWEEP), [RunFolder.of_stage(name, job.folder_name) for job in jobs])
-
-
-def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Callable[[Job, RunFolder], None]) -> bool:
+def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, is_resumed: bool = False) -> bool:
     """Train every job, then `finish` it; True if MLflow has everything, False if `piecewise sync` has work left.
 
-    A job that fails stops neither the others nor the parent; the first error is raised when all are done.
+    A job that fails stops neither the others nor the parent; the first error is raised when all are done. A signal
+    stops everything. With `is_resumed` what is done is left alone, and what was begun goes on.
     """
-    build.check_devices(jobs[0].config)
-    watched = places.jobs if len(jobs) == 1 else [places.parent, *places.jobs]
-    mirror = BackgroundMirror(uri, watched)
+    refuse_blocked()
+    check_writable(places.root)
+    check_devices(jobs[0].config)
+    mirror = BackgroundMirror(uri, places.jobs if len(jobs) == 1 else [places.parent, *places.jobs])
     errors: list[Exception] = []
+    has_stopped = True
     try:
-        with Sweep(places.parent, jobs) as sweep:
+        with Sweep(places.id, places.parent, jobs) as sweep:
             for job, folder in zip(jobs, places.jobs, strict=True):
+                if is_resumed and is_done(job, folder):
+                    continue
                 try:
-                    train(job, folder, sweep.facts_of(job), progress=sys.stderr.isatty())
-                    finish(job, folder)
+                    _run(job, folder, sweep.facts_of(job), finish, is_resumed)
                 except Exception as error:
-                    if not isinstance(error, PiecewiseError):  # out of memory, say: a bug, or a machine's limit
-                        traceback.print_exc()
-                    errors.append(error)
+                    errors.append(_reported(error, job))
                     sweep.has_failed = True
-                    print(f"error: {job.title}: {error}", file=sys.stderr)
+        if len(jobs) > 1 and not places.parent.is_of_pipeline:
+            write_manifest(places.root, recursive=False)
+        has_stopped = False
     finally:
-        is_tracked = mirror.close()
+        is_tracked = mirror.close(at_once=has_stopped)
     if errors:
-        first = errors[0] if isinstance(errors[0], PiecewiseError) else PiecewiseError(str(errors[0]))
-        first.is_reported = True
-        raise first
+        raise errors[0]
     return is_tracked
 
 
-class Sweep:
-    """The parent run of several jobs; with one job there is none, and it writes nothing."""
-
-    def __init__(self, folder: RunFolder, jobs: list[Job]) -> None:
-        self.jobs = jobs
-        self.id = new_id()
-        self.has_failed = False
-        self._journal = Journal(folder.journal) if len(jobs) > 1 else None
-
-    def __enter__(self) -> Sweep:
-        if self._journal is not None:
-            name = self.jobs[0].name
-            tags = {**describe(self.jobs[0]), "sweep.num_jobs": str(len(self.jobs))}
-            self._journal.start(id=self.id, name=name, label="", title=f"{name} sweep of {len(self.jobs)}", tags=tags)
-        return self
-
-    def facts_of(self, job: Job) -> dict[str, Any]:
-        """What the journal of one of the jobs says besides the job."""
-        return {"id": new_id(), "tags": describe(job)} | ({"parent": self.id} if self._journal is not None else {})
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._journal is not None:
-            status = "FINISHED" if kind is None and not self.has_failed else "FAILED"
-            self._journal.end("KILLED" if kind in (KeyboardInterrupt, SystemExit) else status)
-            self._journal.__exit__(None, None, None)
+def is_done(job: Job, folder: RunFolder) -> bool:
+    """Whether nothing of the job is left to do."""
+    return folder.result.is_file() and (folder.metrics.is_file() or not job.config["evaluate"])
 
 
-def describe(job: Job) -> dict[str, str]:
-    """Tags that tell a person, a year later, what a run was for and where its source stood."""
-    conf = find_root() / "conf"
-    about = read_about(conf, job.name) if job.name in experiments(conf) else {}
-    note = "\n\n".join(
-        part for part in (about.get("question"), about.get("command") and f"`{about['command']}`") if part
-    )
-    return {**git_state(), **({"mlflow.note.content": note} if note else {})}
+def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_resumed: bool) -> None:
+    try:
+        remove_manifest(folder.sealed)
+        if not (is_resumed and folder.result.is_file()):
+            train(job, folder, facts, sys.stderr.isatty() and not terminal.is_quiet(), is_resumed)
+    except Stopped:
+        record = read_journal(folder.journal) if folder.journal.is_file() else None
+        if record is not None:
+            terminal.say(f"piecewise resume {record.start['id']}  goes on from here")
+        raise
+    finish(job, folder)
+    write_manifest(folder.sealed)
+
+
+def _reported(error: Exception, job: Job) -> PiecewiseError:
+    """Tell the user which job failed and why; the error, as one that needs no further telling."""
+    if not isinstance(error, PiecewiseError):
+        if not isinstance(error, (OSError, MemoryError)):  # a bug, whose place matters
+            traceback.print_exception(error)
+        error = PiecewiseError(f"{type(error).__name__}: {error}")
+    terminal.fail(f"{job.title}: {error}")
+    error.is_reported = True
+    return error

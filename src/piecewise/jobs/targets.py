@@ -46,6 +46,21 @@ def _is_kind(found: type, kind: type) -> bool:
     return issubclass(found, kind)
 
 
+def refuse_targets(value: Any, key: str) -> None:
+    """Refuse `_target_`, `_args_` and their like below a group's first level: nothing there is ever built.
+
+    Raises BadInput naming the key.
+    """
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if str(name).startswith("_"):
+                raise BadInput(f"{key}.{name}={item!r} is not allowed: one _target_ for each group, and plain values")
+            refuse_targets(item, f"{key}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            refuse_targets(item, f"{key}[{index}]")
+
+
 def check_arguments(target: type, arguments: dict[str, Any], group: str, given: Sequence[str] = ()) -> dict[str, Any]:
     """`arguments`, as `annotated` makes them, if they are the target's own.
 

@@ -6,26 +6,44 @@ import hashlib
 import json
 import os
 import secrets
-import signal
-import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from piecewise import stopping
 from piecewise.data.stored import digest_tensors
 from piecewise.durable import write_json
 from piecewise.errors import PiecewiseError
 from piecewise.jobs import build
 from piecewise.jobs.job import Job, canonical, read_json
 from piecewise.jobs.provenance import lock_digest
+from piecewise.jobs.ranks import REQUEST, run_ranks
+from piecewise.jobs.resume import unchanged
 from piecewise.jobs.source import source_digest
 from piecewise.journal.folder import RunFolder
+from piecewise.journal.process import this_process
+from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 
-# How a parent tells the process of a rank where to train, and what to note about the run.
-FOLDER = "PIECEWISE_FOLDER"
-FACTS = "PIECEWISE_FACTS"
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a training besides its job."""
+
+    folder: RunFolder
+    facts: dict[str, Any]  # join the journal's first record
+    has_progress: bool = False
+    is_resumed: bool = False  # go on from the newest checkpoint in the folder
+
+    def as_text(self) -> str:
+        return canonical({**vars(self), "folder": self.folder.as_text()})
+
+    @classmethod
+    def from_text(cls, text: str) -> Request:
+        content = json.loads(text)
+        return cls(**content | {"folder": RunFolder.from_text(content["folder"])})
 
 
 def run_key(job: Job, data_digest: str, source: str, lock: str) -> str:
@@ -45,49 +63,55 @@ def new_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
 
 
-def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, progress: bool = False) -> None:
+def train(
+    job: Job,
+    folder: RunFolder,
+    facts: dict[str, Any] | None = None,
+    has_progress: bool = False,
+    is_resumed: bool = False,
+) -> None:
     """Train `job` and leave weights, result and journal in `folder`; `facts` join the journal's first record.
 
     A job of several ranks runs in a process of its own, started from its file: ranks re-execute the command line they
-    find, and nobody's sweep must be in it.
+    find, and nobody's sweep must be in it. Raises NonFiniteLoss, and Stopped after a signal.
     """
-    facts = {"id": new_id(), **(facts or {})}
-    if not needs_ranks(job.config):
-        _train_here(job, folder, facts, progress)
-        return
-    job.write(folder.job)
-    environment = {**os.environ, FOLDER: folder.as_text(), FACTS: canonical(facts)}
-    command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
-    status = subprocess.run(command, env=environment, check=False).returncode
-    if status != 0:
-        failure = PiecewiseError(f"the ranks ended with exit code {status}; what they said stands above")
-        failure.exit_code = status if status > 0 else 128 - status
-        raise failure
+    request = Request(folder, {"id": new_id(), **(facts or {})}, has_progress, is_resumed)
+    if needs_ranks(job.config):
+        job.write(folder.job)
+        run_ranks(folder.job, request.as_text())
+    else:
+        _train_here(job, request)
 
 
-def _train_here(job: Job, folder: RunFolder, facts: dict[str, Any], progress: bool) -> None:
+def _train_here(job: Job, request: Request) -> None:
     """Train in this process, which may be one rank of several; only rank 0 records."""
-    if int(os.environ.get("LOCAL_RANK", "0")) != 0 or int(os.environ.get("RANK", "0")) != 0:
-        _fit(job, folder, None, False)
-        return
-    signal.signal(signal.SIGTERM, _terminated)
-    result = _prepare(job)
-    job.write(folder.job)
-    with Journal(folder.journal) as journal:
-        try:
-            journal.start(name=job.name, label=job.label, title=job.title, config=job.config, **result, **facts)
-            journal.artifact("model.yaml", "config")
-            result |= _fit(job, folder, journal, progress)
-            write_json(folder.result, result)
-            journal.end(**result)
-        except BaseException as error:
-            status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
-            journal.end(status, reason=f"{type(error).__name__}: {error}"[:500])
-            raise
+    with stopping.in_order():
+        if int(os.environ.get("LOCAL_RANK", "0")) != 0 or int(os.environ.get("RANK", "0")) != 0:
+            _fit(job, request, None)
+            return
+        result = _prepare(job)
+        with Journal(request.folder.journal) as journal:
+            _open(journal, job, request, result)
+            try:
+                result |= _fit(job, request, journal)
+                write_json(request.folder.result, result)
+                journal.end(**result)
+            except BaseException as error:
+                status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
+                journal.end(status, reason=f"{type(error).__name__}: {error}"[:500])
+                raise
 
 
-def _terminated(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
+def _open(journal: Journal, job: Job, request: Request, prepared: dict[str, Any]) -> None:
+    """Write who the run is, or that it goes on. Raises BadInput if it goes on with other data."""
+    record = read_journal(journal.path) if request.is_resumed else None
+    if record is None:
+        job.write(request.folder.job)
+        about = {"name": job.name, "label": job.label, "title": job.title, "config": job.config}
+        journal.start(**about, **prepared, process=this_process(), **request.facts)
+        journal.artifact("model.yaml", "config")
+    else:
+        journal.resume(process=this_process(), changed=unchanged(record.start, prepared))
 
 
 def _prepare(job: Job) -> dict[str, Any]:
@@ -108,7 +132,7 @@ def describe_input(config: dict[str, Any], part: str) -> dict[str, Any]:
     return {"name": spec.name, "digest": source.digest(part), "source": place, "profile": profile}
 
 
-def _fit(job: Job, folder: RunFolder, journal: Journal | None, progress: bool) -> dict[str, Any]:
+def _fit(job: Job, request: Request, journal: Journal | None) -> dict[str, Any]:
     from piecewise.training.datamodule import ResidentData
     from piecewise.training.fit import FitOptions, fit
     from piecewise.training.module import TrainingModule
@@ -122,15 +146,16 @@ def _fit(job: Job, folder: RunFolder, journal: Journal | None, progress: bool) -
     data = ResidentData(train_set, val_set, batch_size, config["seed"], max_shift)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     options = FitOptions(
-        folder.checkpoints,
+        request.folder.checkpoints,
         config["select"],
         config["early_stopping"] if config["early_stopping"]["patience"] else None,
         config["log_every_n_steps"],
-        job.title if progress else None,
+        job.title if request.has_progress and journal is not None else None,
+        request.is_resumed,
     )
     outcome = fit(module, data, build.make_trainer(config), journal, options)
     if journal is not None:
-        publish(folder.weights, outcome.weights, config)
+        publish(request.folder.weights, outcome.weights, config)
     return {
         "status": "FINISHED",
         "steps": outcome.steps,
@@ -158,11 +183,6 @@ def train_as_rank(job: Job) -> None:
 
     Rank 0 of a worker that nobody placed chooses its folder; the ranks that it starts inherit the choice.
     """
-    folder = os.environ.setdefault(FOLDER, RunFolder.at(default_folder(job.name)).as_text())
-    facts = json.loads(os.environ.setdefault(FACTS, canonical({"id": new_id()})))
-    _train_here(job, RunFolder.from_text(folder), facts, progress=sys.stderr.isatty())
-
-
-def default_folder(name: str) -> Path:
-    """Where `piecewise train` keeps a new run."""
-    return Path("runs") / f"{new_id()}-{name}"
+    run_id = new_id()
+    alone = Request(RunFolder.at(Path("runs") / f"{run_id}-{job.name}"), {"id": run_id}, sys.stderr.isatty())
+    _train_here(job, Request.from_text(os.environ.setdefault(REQUEST, alone.as_text())))

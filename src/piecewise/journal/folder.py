@@ -45,6 +45,15 @@ class RunFolder:
         return json.dumps([str(part) for part in astuple(self)])
 
     @property
+    def is_of_pipeline(self) -> bool:
+        return self.journal.parent != self.training.parent
+
+    @property
+    def sealed(self) -> Path:
+        """The folder that has a manifest once the run is finished; DVC keeps digests of the pipeline's other files."""
+        return self.checkpoints if self.is_of_pipeline else self.journal.parent
+
+    @property
     def job(self) -> Path:
         return self.training / "job.json"
 

@@ -18,6 +18,7 @@ class RunRecord:
     metrics: list[dict[str, Any]] = field(default_factory=list)  # time, step, values
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     end: dict[str, Any] | None = None
+    resumed: list[dict[str, Any]] = field(default_factory=list)
 
     def history(self) -> dict[str, list[tuple[int, float]]]:
         """Each metric's (step, value) pairs, in order."""
@@ -31,16 +32,24 @@ class RunRecord:
 def read_journal(path: Path) -> RunRecord | None:
     """The run recorded at `path`, or None if it has not got as far as saying who it is."""
     record: RunRecord | None = None
+    seen: set[tuple[int, str]] = set()
     for entry in read_records(path):
         kind = entry["kind"]
         if kind == "start":
             record = RunRecord(entry)
+            seen.clear()
         elif record is None:
             raise ValueError(f"{path} has a record of kind {kind!r} before its start")
         elif kind == "metrics":
-            record.metrics.append(entry)
+            values = {key: value for key, value in entry["values"].items() if (entry["step"], key) not in seen}
+            seen.update((entry["step"], key) for key in values)
+            if values:  # a resumed run repeats the steps after its checkpoint, to the same numbers
+                record.metrics.append(entry | {"values": values})
         elif kind == "artifact":
             record.artifacts.append(entry)
+        elif kind == "resume":
+            record.end = None
+            record.resumed.append(entry)
         elif kind == "end":
             record.end = entry
     return record

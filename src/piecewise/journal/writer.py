@@ -11,7 +11,7 @@ from piecewise.durable import append_record, flush, open_records
 
 
 class Journal:
-    """Appends records to one file. Kinds: start, metrics, artifact, end; each carries the time in seconds."""
+    """Appends records to one file. Kinds: start, resume, metrics, artifact, end; each carries the time in seconds."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -20,6 +20,10 @@ class Journal:
     def start(self, **facts: Any) -> None:
         """Who this run is: its id, name, parameters, tags and inputs."""
         self._append("start", facts)
+
+    def resume(self, **facts: Any) -> None:
+        """The run goes on after an interruption: readings of steps that are repeated count once."""
+        self._append("resume", facts)
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
         """What was measured after `step` optimizer steps."""

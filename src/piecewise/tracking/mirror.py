@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.tracking.artifacts import ArtifactRecord, local_path, ready_models
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +42,8 @@ class Mirror:
     def __init__(self, client: MlflowClient, root: Path) -> None:
         self.client = client
         self.root = root
+        is_embedded = str(client.tracking_uri).startswith("sqlite:")
+        self._artifacts = ArtifactRecord(client, root) if is_embedded else None
         self._progress: dict[str, Progress] = {}
         self._experiments: dict[str, str] = {}
 
@@ -62,20 +65,23 @@ class Mirror:
             return False
         fingerprint = _fingerprint(folder)
         found = self._find(record.start["id"])
-        if found is not None and found.data.tags.get(MIRRORED) == fingerprint:
+        if found is not None and found.data.tags.get(MIRRORED) == fingerprint and self._has_files(found.info.run_id):
             return False
         progress = self._open_run(record)
         run_id = progress.mlflow_id
         self._push_metrics(record, progress)
         self._push_evaluation(record, folder, run_id)
-        self._push_files(record, folder, run_id)
+        pushed = self._push_files(record, folder, run_id)
+        has_weights = folder.weights.is_file()
         try:
-            if load_model is not None and folder.weights.is_file() and not self._has_model(run_id):
+            if load_model is not None and has_weights and not self._has_model(run_id):
                 log_model(run_id, *load_model(folder))
         finally:  # whether or not the model can be exported, the run ended as it ended
             if record.end is not None:
                 self.client.set_terminated(run_id, record.end["status"], _milliseconds(record.end))
-        if record.end is not None:
+            if self._artifacts is not None:
+                self._artifacts.write(run_id, pushed)
+        if record.end is not None and (load_model is not None or not has_weights):
             self.client.set_tag(run_id, MIRRORED, fingerprint)
         return True
 
@@ -117,9 +123,10 @@ class Mirror:
             if found is not None and found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(found.experiment_id)
             location = (self.root / "mlartifacts" / name).as_uri()
-            is_local = str(self.client.tracking_uri).startswith("sqlite:")
             self._experiments[name] = (
-                found.experiment_id if found else self.client.create_experiment(name, location if is_local else None)
+                found.experiment_id
+                if found is not None
+                else self.client.create_experiment(name, location if self._artifacts is not None else None)
             )
         return self._experiments[name]
 
@@ -159,20 +166,32 @@ class Mirror:
             self.client.log_batch(run_id, [Metric(key, value, when, step) for key, value in values.items()])
             self._log_inputs(evaluation["inputs"], run_id)
 
-    def _push_files(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
+    def _push_files(self, record: RunRecord, folder: RunFolder, run_id: str) -> dict[str, Path]:
+        """The files that were brought over, by the path that MLflow shows."""
+        pushed = {}
         for artifact in record.artifacts:
             path = folder.training / artifact["path"]
             if path.is_file():
                 self.client.log_artifact(run_id, str(path), artifact["folder"] or None)
+                pushed[f"{artifact['folder']}/{path.name}".lstrip("/")] = path
         if folder.figures.is_dir() and _evaluation(record, folder) is not None:
             self.client.log_artifacts(run_id, str(folder.figures), "figures")
+            pushed |= {f"figures/{path.name}": path for path in folder.figures.iterdir() if path.is_file()}
+        return pushed
+
+    def _has_files(self, run_id: str) -> bool:
+        return self._artifacts is None or self._artifacts.missing(run_id) == []
 
     def _has_model(self, run_id: str) -> bool:
-        outputs = self.client.get_run(run_id).outputs
-        models = [
-            self.client.get_logged_model(output.model_id) for output in (outputs.model_outputs if outputs else [])
-        ]
-        return any(str(model.status) == "READY" for model in models)  # others were cut off while they were written
+        """Whether a whole model is there. One that lost files is deleted: nobody shall load it."""
+        models = ready_models(self.client, self.client.get_run(run_id))
+        lost = (self._artifacts.missing(run_id) or []) if self._artifacts is not None else []
+        for model in models:
+            place = local_path(model.artifact_location)
+            if place is not None and any(path.is_relative_to(place) for path in lost):
+                self.client.delete_logged_model(model.model_id)
+                models = [other for other in models if other is not model]
+        return bool(models)
 
 
 def _evaluation(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EMBEDDED = "sqlite:///mlflow.db"
+# Neither telemetry nor unpickling, whatever MLflow's own defaults are.
+PRIVATE = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "DO_NOT_TRACK": "1"}
 
 
 def open_store(uri: str, root: Path) -> MlflowClient:
     """A client for `uri`; the embedded store is created once, under a lock, before anybody writes to it."""
-    # Neither telemetry nor unpickling, whatever MLflow's own defaults are.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    os.environ.update(PRIVATE)
     import mlflow
 
     for name in ("mlflow", "alembic"):

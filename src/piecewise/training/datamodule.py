@@ -36,6 +36,15 @@ class ResidentData(pl.LightningDataModule):
         loader.limit = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
         self._loaders = loader, ChunkLoader(val, 1000, *ranks)
 
+    # Lightning keeps a loader's state too, but does not restore it once a schedule has asked how long the training is.
+    def state_dict(self) -> dict[str, Any]:
+        assert self._loaders is not None
+        return self._loaders[0].state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        assert self._loaders is not None
+        self._loaders[0].load_state_dict(state_dict)
+
     def train_dataloader(self) -> Any:
         assert self._loaders is not None
         return self._loaders[0]

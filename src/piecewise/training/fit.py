@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,9 @@ from piecewise.journal.writer import Journal
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.module import TrainingModule
 from piecewise.training.progress import Progress
+from piecewise.training.quiet import quiet_lightning
 from piecewise.training.recorder import Recorder
+from piecewise.training.stop import StopInOrder
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class FitOptions:
     early_stopping: dict[str, Any] | None = None
     log_every_n_steps: int = 50
     progress: str | None = None  # the bar's label
+    is_resumed: bool = False  # go on from the newest checkpoint, if there is one
 
 
 def fit(
@@ -58,7 +58,9 @@ def fit(
     best = ModelCheckpoint(options.checkpoints, "best", monitor="val/nll", enable_version_counter=False)
     # `save_last` would copy the best one each time it improves; without a metric to watch, the newest is kept.
     last = ModelCheckpoint(options.checkpoints, "last", enable_version_counter=False)
-    callbacks: list[Callback] = [Recorder(journal, options.log_every_n_steps), best, last]
+    recorder = Recorder(journal, options.log_every_n_steps)
+    newest = options.checkpoints / "last.ckpt"
+    callbacks: list[Callback] = [recorder, StopInOrder(newest, recorder), best, last]
     if options.early_stopping is not None:
         callbacks.append(EarlyStopping("val/nll", **options.early_stopping))
     if options.progress is not None:
@@ -68,9 +70,9 @@ def fit(
     if not torch.cuda.is_available():
         # torch.optim looks for a GPU at every step, and without this opens the driver's library anew each time.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    with _quiet_lightning():
+    with quiet_lightning():
         trainer = _make(make_trainer, callbacks, options)
-        trainer.fit(module, datamodule=data)
+        trainer.fit(module, datamodule=data, ckpt_path=newest if options.is_resumed and newest.is_file() else None)
     return _outcome(trainer, module.model, best, options.select)
 
 
@@ -83,25 +85,6 @@ def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], op
         num_sanity_val_steps=0,
         default_root_dir=options.checkpoints,
     )
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's tips, and its warnings about loaders that have no workers because they need none."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*TreeSpec.*")
-        warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")  # no validation: no best
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _outcome(trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, select: str) -> Outcome:

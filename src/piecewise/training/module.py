@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +12,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from piecewise.data.resident import Batch
+from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.training.finite import first_non_finite, has_finite_weights
 from piecewise.training.schedule import Schedule
 
 
 class TrainingModule(pl.LightningModule):
     """Minimises the mean objective over each global batch; measures the mean negative log-likelihood of both sets.
 
-    What it measures stays on the device until somebody reads it: a step costs no synchronisation.
+    What it measures stays on the device until somebody reads it; only whether the loss is finite is asked at each step.
     """
 
     def __init__(
@@ -45,7 +48,19 @@ class TrainingModule(pl.LightningModule):
         nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), batch.y)
         self.train_nll.append(nll.detach())
         # DDP averages gradients over ranks: with this factor the average is the mean over the global batch.
-        return objective.sum() * (self.trainer.world_size / batch.global_size)
+        mean = objective.sum() * (self.trainer.world_size / batch.global_size)
+        if not math.isfinite(mean.item()):
+            self._stop(mean.item(), batch, batch_idx)
+        return mean
+
+    def _stop(self, value: float, batch: Batch, batch_idx: int) -> None:
+        """Raise NonFiniteLoss before the weights are touched."""
+        if self.trainer.world_size > 1 and has_finite_weights(self.model):
+            return  # the other ranks do not know yet: after the next step all of them hold bad weights, and stop here
+        raise NonFiniteLoss(
+            f"the loss is {value} at step {self.trainer.global_step + 1} (epoch {self.trainer.current_epoch}, batch "
+            f"{batch_idx}); what went first: {first_non_finite(self.model, batch)}. A smaller lr may help"
+        )
 
     def take_train_nll(self) -> Tensor:
         """Sum and count of the negative log-likelihoods of this rank's examples since the last call, on the device."""

@@ -23,7 +23,13 @@ class Progress(pl.Callback):
         if trainer.is_global_zero:
             total = int(trainer.estimated_stepping_batches)
             self._bar = tqdm(
-                total=total, desc=self.label, unit="step", mininterval=REDRAW_SECONDS, dynamic_ncols=True, leave=False
+                total=total,
+                initial=trainer.global_step,  # not 0 for a training that is resumed
+                desc=self.label,
+                unit="step",
+                mininterval=REDRAW_SECONDS,
+                dynamic_ncols=True,
+                leave=False,
             )
 
     def on_train_batch_end(

@@ -14,6 +14,7 @@ from piecewise.journal.writer import Journal
 from piecewise.training.module import TrainingModule
 
 PENDING = 256  # readings held on the device before they are fetched in one go
+INTERVAL = "piecewise.train_nll"  # in a checkpoint: the losses since the last reading
 
 
 class Recorder(pl.Callback):
@@ -41,23 +42,41 @@ class Recorder(pl.Callback):
             assert isinstance(pl_module, TrainingModule)
             self._readings.append((step, pl_module.take_train_nll()))
             if len(self._readings) >= PENDING:
-                self._write(trainer)
+                self.write(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        self._write(trainer)
+        self.write(trainer)
         assert isinstance(pl_module, TrainingModule)
         if self.journal is not None:
             self.journal.metrics(trainer.global_step, pl_module.val_metrics)
+        for key, value in pl_module.val_metrics.items():
+            if not math.isfinite(value):
+                raise NonFiniteLoss(f"{key} is {value} after step {trainer.global_step}; a smaller lr may help")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         if pl_module.train_nll:
             self._readings.append((trainer.global_step, pl_module.take_train_nll()))
-        self._write(trainer)
+        self.write(trainer)
 
-    def _write(self, trainer: pl.Trainer) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        if pl_module.train_nll:  # an interval that has begun is finished after a restart
+            checkpoint[INTERVAL] = torch.cat(pl_module.train_nll)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        if INTERVAL in checkpoint:
+            pl_module.train_nll = [checkpoint[INTERVAL]]
+
+    def write(self, trainer: pl.Trainer) -> None:
+        """Bring what has been read so far to the journal."""
         if not self._readings:
             return
         steps, tensors = zip(*self._readings, strict=True)
@@ -69,4 +88,4 @@ class Recorder(pl.Callback):
             if self.journal is not None:
                 self.journal.metrics(step, {"train/nll": nll})
             if not math.isfinite(nll):
-                raise NonFiniteLoss(f"train/nll is {nll} at step {step}; the run was stopped. A smaller lr may help.")
+                raise NonFiniteLoss(f"train/nll is {nll} at step {step}; a smaller lr may help")

@@ -1,10 +1,11 @@
-"""From Hydra's configurations to frozen jobs. Hydra is used here and nowhere else."""
+"""From Hydra's configurations to frozen jobs."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from piecewise.errors import BadInput
-from piecewise.jobs import build
 from piecewise.jobs.job import Job, canonical
-from piecewise.jobs.schema import Config
+from piecewise.planning.explain import explain
+from piecewise.planning.schema import Config
 
 FORBIDDEN = re.compile(r"\$\{\s*(hydra|now|oc\.env|oc\.decode|oc\.create|random)")
 
@@ -43,11 +44,13 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
         resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
         canonical(resolved)
     except OmegaConfBaseException as error:
-        raise BadInput(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from error
+        raise BadInput(explain(error)) from error
     except ValueError as error:
         raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
-    build.check(resolved)
-    return Job(name, label, build.coerced(resolved))
+    from piecewise.planning import check  # and with it torch, which neither --help nor completion can wait for
+
+    check.check(resolved)
+    return Job(name, label, check.coerced(resolved))
 
 
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
@@ -64,7 +67,7 @@ def plan_experiment(conf: Path, experiment: str) -> list[Job]:
                 jobs.append(freeze(config, experiment, ",".join(overrides)))
             return jobs
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BadInput(_one_line(error)) from error
+        raise BadInput(explain(error)) from error
 
 
 def expand(overrides: list[str]) -> list[list[str]]:
@@ -92,14 +95,16 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
         except BadInput as error:
             problems.append(error)
 
-    argv, sys.argv = sys.argv, ["piecewise train", *arguments]
+    scratch = tempfile.TemporaryDirectory()  # where Hydra writes about a sweep: nothing is started here
+    argv, sys.argv = sys.argv, ["piecewise train", *arguments, f"hydra.sweep.dir={scratch.name}"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing a stack and leaving with 1
     try:
         hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BadInput(_one_line(error)) from error
+        raise BadInput(explain(error, arguments)) from error
     finally:
         sys.argv = argv
+        scratch.cleanup()
     if problems:
         raise problems[0]
     return jobs
@@ -124,9 +129,3 @@ def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
     if isinstance(value, list):
         return [leaf for index, item in enumerate(value) for leaf in _leaves(item, f"{key}[{index}]")]
     return [(key, value)]
-
-
-def _one_line(error: Exception) -> str:
-    """Hydra's message without its stack of causes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
-    return " ".join(lines) or type(error).__name__

@@ -9,7 +9,7 @@ import pytest
 from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.job import Job
-from piecewise.jobs.plan import plan_experiment
+from piecewise.planning.plan import plan_experiment
 
 Plan = Callable[..., list[Job]]
 ROOT = Path(__file__).parents[2]
@@ -38,9 +38,11 @@ def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Pla
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["model=shalow"], "shalow"),
-        (["model.wdth=3"], "wdth"),
-        (["experimnt=x"], "experimnt"),
+        (["model=shalow"], r"model=shalow does not exist; did you mean 'shallow'\? allowed: cnn, linear, mlp, shallow"),
+        (["model.wdth=3"], r"model\.wdth=3 is no option; did you mean 'width'\? allowed: activation, width"),
+        (["sed=3"], r"sed=3 is no option; did you mean 'seed'\?"),
+        (["experimnt=x"], "experimnt=x is no option"),
+        (["model"], "missing EQUAL"),
         (["+model.foo=3"], r"model\.foo=3 is no option of Shallow; allowed: activation, width"),
         (["model.width=0"], r"model\.width=0 must be a whole number of at least 1"),
         (["model.width=2.5"], r"model\.width=2\.5 must be int"),
@@ -65,10 +67,22 @@ def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Pla
         (["model._target_=piecewise.losses.bernoulli.Bernoulli", "~model.width", "~model.activation"], "is a loss"),
         (["select=worst"], "select='worst' must be best or last"),
         (["data.val_fraction=0"], r"data\.val_fraction=0"),
-        (["data.max_shift=1"], r"data\.max_shift=1"),
+        (["data.max_shift=1"], r"data\.max_shift=1 is no option"),
         (["+data.max_shift=1"], r"data\.max_shift=1 moves images"),
         (["data=csv", "data.path=/nowhere.csv", "data.target=y"], "nowhere.csv does not exist"),
-        (["data=csv"], r"data\.(path|target)"),
+        (["data=csv"], r"data\.path is missing"),
+        (
+            ["scheduler=step", "trainer.max_epochs=5"],
+            r"scheduler\.step_size=10 is longer than the training, .* 5 epochs",
+        ),
+        (["scheduler=onecycle", "+scheduler.total_steps=7"], r"scheduler\.total_steps=7 ends before the training"),
+        (["scheduler=cosine", "+scheduler.T_max=9999"], r"scheduler\.T_max=9999 is longer than the training"),
+        (["tracking.uri=https://me:hush@host"], "credentials"),
+        (["tracking.uri=./mlruns"], r"tracking\.uri='\./mlruns' is no store; allowed: http, https, sqlite"),
+        (["log_every_n_steps=0"], "log_every_n_steps=0"),
+        (["+model.activation._target_=os.system"], "model"),
+        (["+trainer.plugins=[{_target_: os.system}]"], r"trainer\.plugins\[0\]\._target_='os\.system' is not allowed"),
+        (["+model._args_=[3]"], r"_args_"),
         (["loss.sigma=0"], r"loss\.sigma=0"),
         (["model._target_=os.system"], r"model\._target_='os\.system' is not allowed"),
         (["+scheduler.interval=day", "scheduler=step"], "interval"),
@@ -120,3 +134,9 @@ def test_shipped_experiment_composes_and_says_what_it_expects(experiment: str) -
     assert set(about) == {"question", "source", "command", "expected", "seconds"}
     assert experiment in about["command"]
     assert all({"at_least", "at_most"} & set(expected) and expected["metric"] for expected in about["expected"])
+
+
+def test_a_secret_in_an_address_is_not_repeated(plan: Plan) -> None:
+    with pytest.raises(BadInput) as refused:
+        plan("tracking.uri=https://me:hush@host")
+    assert "hush" not in str(refused.value)

@@ -28,6 +28,13 @@ class EarlyStopping:
 
 
 @dataclass
+class Tracking:
+    """Where runs are recorded besides their journals: an MLflow store, or nowhere."""
+
+    uri: str | None = None
+
+
+@dataclass
 class Config:
     """One job before it is frozen."""
 

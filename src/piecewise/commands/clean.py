@@ -1,0 +1,30 @@
+"""Say what finished runs no longer need: their live checkpoints (the weights stay), and what a crash left half-written.
+
+Nothing is removed without --yes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    parser = Arguments("clean", __doc__)
+    parser.add_argument("--yes", action="store_true", help="remove it")
+    asked = parser.read(arguments)
+    if asked is None:
+        return 0
+    from piecewise.jobs.leftovers import leftovers, remove
+
+    found = leftovers(root)
+    rows = [(terminal.size(item.num_bytes), str(item.path.relative_to(root)), item.reason) for item in found]
+    if rows:
+        print(*terminal.columns(rows), sep="\n")
+    for item in found if asked.yes else ():
+        remove(item)
+    total = terminal.size(sum(item.num_bytes for item in found))
+    print(f"{total} removed" if asked.yes else f"{total} can go; piecewise clean --yes removes it")
+    return 0

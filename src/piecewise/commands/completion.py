@@ -1,0 +1,82 @@
+"""Completion in bash, zsh and fish: `eval "$(piecewise -sc install=bash)"`.
+
+Hydra's script asks `piecewise -sc query=SHELL` with the line so far in COMP_LINE.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pkgutil
+import re
+from pathlib import Path
+
+from piecewise import commands
+from piecewise.errors import BadInput
+from piecewise.jobs.provenance import find_root
+
+COMPOSING = ("train", "show")
+ABOUT_A_RUN = ("resume", "evaluate", "predict")
+MULTIRUN = ("-m", "--multirun")
+NO_VERBS = ("arguments", "completion")  # every other module of this package is one
+
+# Bash expands what it is offered once more: a value such as $(…) in a file must not be run by looking at it.
+SAFE = re.compile(r"[\w=.,:/@%+~-]+")
+
+
+def main(arguments: list[str]) -> int:
+    command, _, shell = " ".join(arguments).partition("=")
+    if command == "query":
+        print(_answer(shell), end="")
+        return 0
+    if not shell:
+        raise BadInput("-sc takes install=SHELL or uninstall=SHELL, with bash, zsh or fish as the shell")
+    from piecewise.planning.completion import script
+
+    print(script(command, shell), end="")
+    return 0
+
+
+def _answer(shell: str) -> str:
+    """The candidates as the shell's script wants them; nothing whatever goes wrong: a person is in mid-sentence."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            found = [word for word in complete(os.environ["COMP_LINE"]) if SAFE.fullmatch(word)]
+        except (Exception, SystemExit):  # Hydra leaves if it cannot read its arguments
+            return ""
+    return ("\n" if shell == "fish" else " ").join(found) + "\n" if found else ""
+
+
+def complete(line: str) -> list[str]:
+    """What the last word of `line` may become; after a space a new word begins."""
+    words = line.split()[1:]
+    typed = words.pop() if words and not line[-1].isspace() else ""
+    verb, *rest = [word for word in words if not word.startswith("-") or word in MULTIRUN] or [""]
+    if verb in COMPOSING:
+        return _overrides(" ".join([*rest, typed]))
+    return [] if rest else [word for word in _first_words(verb, typed) if word.startswith(typed)]
+
+
+def _overrides(words: str) -> list[str]:
+    from piecewise.planning.completion import complete_overrides
+
+    os.chdir(find_root())  # as train does before it reads a path
+    return complete_overrides(Path("conf"), words)
+
+
+def _first_words(verb: str, typed: str) -> list[str]:
+    """What may follow `verb`; without one, the verbs."""
+    if not verb:
+        return [module.name for module in pkgutil.iter_modules(commands.__path__) if module.name not in NO_VERBS]
+    if verb == "list":
+        from piecewise.jobs.about import groups
+
+        return groups(find_root() / "conf")
+    return _runs(find_root() / "runs", typed) if verb in ABOUT_A_RUN else []
+
+
+def _runs(runs: Path, typed: str) -> list[str]:
+    """`last` and the runs' folders, newest first; those of a sweep's jobs once its own has been typed."""
+    journals = runs.glob("*/*/journal.jsonl" if "/" in typed else "*/journal.jsonl")
+    return ["last", *sorted((path.parent.relative_to(runs).as_posix() for path in journals), reverse=True)]

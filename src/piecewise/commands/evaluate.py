@@ -1,0 +1,40 @@
+"""Measure a run on its test set, exactly. What is kept with the run already must agree with it.
+
+Exit code 1 if it does not: then data, weights or source are not what they were.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    parser = Arguments("evaluate", __doc__)
+    parser.add_run()
+    asked = parser.read(arguments)
+    if asked is None:
+        return 0
+    from piecewise.jobs.draw import draw_run
+    from piecewise.jobs.evaluate import evaluate_run, measure
+    from piecewise.jobs.job import read_json
+    from piecewise.jobs.runs import find_run
+    from piecewise.jobs.train import read_result
+    from piecewise.manifest import update_manifest
+
+    run = find_run(root, asked.run)
+    read_result(run.folder)
+    if run.folder.metrics.is_file():
+        recorded, metrics = read_json(run.folder.metrics), measure(run.folder).metrics
+    else:
+        recorded = metrics = evaluate_run(run.folder)
+        draw_run(run.folder)
+        update_manifest(run.folder.sealed, ["evaluation", "figures"])
+    rows = [(key, f"{value:.10g}") for key, value in metrics.items()]
+    print(*terminal.columns(rows), sep="\n")
+    differing = [key for key in {**recorded, **metrics} if recorded.get(key) != metrics.get(key)]
+    for key in differing:
+        terminal.fail(f"{key} is recorded as {recorded.get(key)}, measured now {metrics.get(key)}")
+    return 1 if differing else 0

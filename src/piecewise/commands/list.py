@@ -1,0 +1,46 @@
+"""The experiments, what each asks and what it expects; or the options of a group.
+
+  piecewise list
+  piecewise list model
+
+An option is chosen by GROUP=OPTION, as in piecewise train model=cnn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.about import expectations, experiments, first_comment, groups, options, read_about
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    parser = Arguments("list", __doc__)
+    parser.add_argument("group", nargs="?", metavar="GROUP", default="experiment", help="model, data, optimizer, …")
+    asked = parser.read(arguments)
+    if asked is None:
+        return 0
+    conf, group = root / "conf", asked.group
+    if group not in groups(conf):
+        raise BadInput(f"there is no group {group!r}; {nearest(group, groups(conf))}")
+    if group == "experiment":
+        rows = [row for name in experiments(conf) for row in _experiment(conf, name)]
+    else:
+        rows = [(option, first_comment(conf, group, option)) for option in options(conf, group)]
+    for line in terminal.columns([(terminal.paint(name, "bold"), text) for name, text in rows]):
+        print(line.rstrip())
+    return 0
+
+
+def _experiment(conf: Path, name: str) -> list[tuple[str, str]]:
+    """Its question on its own line, what it expects below; or what is wrong with its file."""
+    try:
+        about = read_about(conf, name)
+        return [
+            (name, str(about["question"])),
+            *(("", terminal.paint(expectation, "dim")) for expectation in expectations(about)),
+        ]
+    except BadInput as error:
+        return [(name, terminal.paint(f"cannot be used: {error}", "red"))]

@@ -1,0 +1,35 @@
+"""What a run's model says about the examples in a file, as CSV on stdout or in --output.
+
+The file holds inputs as the run's data has them: a table with a header line (the target's column may be missing),
+or IDX images. One line per example: the prediction, and for classes the probability of each.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments, given_path
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    parser = Arguments("predict", __doc__)
+    parser.add_run()
+    parser.add_argument("--input", required=True, metavar="FILE")
+    parser.add_argument("--output", metavar="FILE.csv")
+    asked = parser.read(arguments)
+    if asked is None:
+        return 0
+    from piecewise.durable import write_atomic
+    from piecewise.jobs.predict import predict
+    from piecewise.jobs.runs import find_run
+
+    text = predict(find_run(root, asked.run).folder, given_path(asked.input, started_in))
+    if asked.output is None:
+        sys.stdout.write(text)
+    else:
+        path = given_path(asked.output, started_in)
+        write_atomic(path, text.encode())
+        terminal.say(f"{path}: {text.count(chr(10)) - 1} predictions")
+    return 0

@@ -1,0 +1,16 @@
+"""Draw the pipeline's figures and write report/index.html from the results that exist. Trains nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise.commands.arguments import Arguments
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    if Arguments("report", __doc__).read(arguments) is None:
+        return 0
+    from piecewise.report.page import write_report
+
+    print(write_report(root))
+    return 0

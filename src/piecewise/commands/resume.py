@@ -1,0 +1,39 @@
+"""Go on with a run that was interrupted, from its newest checkpoint, or with the rest of a sweep.
+
+What is done is left alone. A run whose data have changed is refused; changed source is warned of.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    parser = Arguments("resume", __doc__)
+    parser.add_run()
+    asked = parser.read(arguments)
+    if asked is None:
+        return 0
+    from piecewise.commands.train import conclude, evaluate_and_draw
+    from piecewise.errors import BadInput
+    from piecewise.jobs.job import read_job, read_jobs
+    from piecewise.jobs.places import JOBS, Places
+    from piecewise.jobs.runs import find_run
+    from piecewise.jobs.session import is_done, run_jobs
+
+    run = find_run(root, asked.run)
+    if run.folder.is_of_pipeline:
+        raise BadInput(f"{run.start['title']} belongs to the pipeline: dvc repro train@{run.start['name']} runs it")
+    jobs = read_jobs(run.place / JOBS) if (run.place / JOBS).is_file() else [read_job(run.folder.job)]
+    places = Places.below(run.place.relative_to(root), len(jobs))
+    left = sum(not is_done(job, folder) for job, folder in zip(jobs, places.jobs, strict=True))
+    if not left:
+        terminal.say(f"{run.start['title']} is done: nothing is left to train")
+        return 0
+    uri = (jobs[0].config["tracking"] or {}).get("uri")
+    is_tracked = run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
+    conclude(places.root, len(jobs), is_tracked)
+    return 0

@@ -1,0 +1,95 @@
+"""The job that a command line makes, and beside each value where it comes from. Starts nothing.
+
+  piecewise show experiment=mnist_cnn optimizer.lr=3e-3
+
+What it prints is YAML: the origins are comments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments
+from piecewise.errors import BadInput
+
+if TYPE_CHECKING:
+    from piecewise.planning.origins import Key, Origins
+
+WIDEST = 60  # a longer value pushes its own origin to the right, and no other
+ONE_JOB = "piecewise show shows one job: leave out -m and give each key one value"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One key; the lines of the keys below it follow."""
+
+    name: str  # with its indentation and colon
+    value: str = ""
+    origin: str = ""
+
+    def __len__(self) -> int:
+        return len(f"{self.name} {self.value}")
+
+    def painted(self, width: int) -> str:
+        if not self.origin:
+            return self.name
+        gap = " " * max(width - len(self), 0)
+        return f"{self.name} {terminal.paint(self.value, 'cyan')}{gap}  {terminal.paint(f'# {self.origin}', 'dim')}"
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    parser = Arguments("show", __doc__)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for piecewise train")
+    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.read(arguments)
+    if asked is None:
+        return 0
+    if asked.multirun:
+        raise BadInput(ONE_JOB)
+    from piecewise.planning.origins import find_origins
+    from piecewise.planning.plan import plan_command_line
+
+    jobs = plan_command_line(root / "conf", asked.overrides)  # whatever is wrong is said as train says it
+    if len(jobs) != 1:
+        raise BadInput(ONE_JOB)
+    origins = find_origins(root / "conf", asked.overrides)
+    lines = list(_lines(jobs[0].config, (), origins))
+    width = max((len(line) for line in lines if len(line) <= WIDEST), default=0)
+    print(*(line.painted(width) for line in lines), sep="\n")
+    print(*_conclusion(jobs[0].digest, asked.overrides, origins.sweep()), sep="\n")
+    return 0
+
+
+def _lines(config: dict[str, Any], above: Key, origins: Origins) -> Iterator[Line]:
+    for name, value in config.items():
+        key, indented = (*above, name), f"{'  ' * len(above)}{written(name)}:"
+        if isinstance(value, dict) and value:
+            yield Line(indented)
+            yield from _lines(value, key, origins)
+        else:
+            yield Line(indented, written(value), str(origins.of(key)))
+
+
+def written(value: Any) -> str:
+    """A value as YAML on one line."""
+    dumped = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False)
+    text = dumped.removesuffix("...\n").strip()
+    return json.dumps(value) if "\n" in text else text
+
+
+def _conclusion(digest: str, overrides: list[str], sweep: dict[str, Any]) -> list[str]:
+    typed = shlex.join(overrides)
+    rows = [("digest", digest), ("runs with", f"piecewise train {typed}".rstrip())]
+    if sweep:
+        values = " ".join(f"{key}={value}" for key, value in sweep.items())
+        rows.append(("-m sweeps", values))
+    return ["", *(terminal.paint(line, "dim") for line in terminal.columns(rows, indent="# "))]

@@ -1,0 +1,21 @@
+"""Bring every run to MLflow that is missing there. Saying it twice changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    if Arguments("sync", __doc__).read(arguments) is None:
+        return 0
+    from piecewise.jobs.record import all_runs, sync, tracking_uri
+    from piecewise.tracking.store import EMBEDDED
+
+    done = sync(tracking_uri(root) or EMBEDDED, all_runs(root))
+    print(f"{done.seen} runs, {done.updated} brought up to date")
+    for problem in done.problems:
+        terminal.fail(problem)
+    return 1 if done.problems else 0

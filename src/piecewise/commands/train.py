@@ -1,0 +1,79 @@
+"""Train, evaluate and draw one run, or with -m every combination of the values given.
+
+  piecewise train experiment=mnist_cnn optimizer.lr=3e-3 trainer.max_epochs=2
+  piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
+
+--dry-run says how many jobs there are, how long they take and what they leave, and starts nothing.
+`piecewise list GROUP` names the options of a group; Hydra's own flags (--cfg job, --hydra-help, …) work too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from piecewise import terminal
+from piecewise.commands import completion
+
+if TYPE_CHECKING:
+    from piecewise.jobs.job import Job
+    from piecewise.journal.folder import RunFolder
+
+DRY_RUN = "--dry-run"
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    from piecewise.planning.plan import plan_command_line
+
+    if arguments and arguments[0] in ("-sc", "--shell-completion"):
+        return completion.main(arguments[1:])
+    jobs = plan_command_line(root / "conf", [word for word in arguments if word != DRY_RUN])
+    if not jobs:  # Hydra only printed what it was asked for
+        return 0
+    if DRY_RUN in arguments:
+        return _announce(jobs)
+    from piecewise.jobs.places import Places
+    from piecewise.jobs.session import run_jobs
+
+    places = Places.new(jobs)
+    uri = (jobs[0].config["tracking"] or {}).get("uri")
+    is_tracked = run_jobs(jobs, places, uri, evaluate_and_draw)
+    conclude(places.root, len(jobs), is_tracked)
+    return 0
+
+
+def _announce(jobs: list[Job]) -> int:
+    from piecewise.planning.estimate import estimate
+
+    rows = [(job.title, guess) for job in jobs for guess in [estimate(job)]]
+    shown = [(title, terminal.duration(guess.seconds), terminal.size(guess.num_bytes)) for title, guess in rows]
+    total = sum(guess.seconds for _, guess in rows), sum(guess.num_bytes for _, guess in rows)
+    print(*terminal.columns(shown), sep="\n")
+    count = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
+    print(f"\n{count}, about {terminal.duration(total[0])} and {terminal.size(total[1])}; nothing was started")
+    return 0
+
+
+def evaluate_and_draw(job: Job, folder: RunFolder) -> None:
+    """What follows every training: the test set, unless told not to, the figures, and a line about it."""
+    metrics = {}
+    if job.config["evaluate"]:
+        from piecewise.jobs.draw import draw_run
+        from piecewise.jobs.evaluate import evaluate_run
+
+        metrics = evaluate_run(folder)
+        draw_run(folder)
+    numbers = "  ".join(f"{key} {value:.5g}" for key, value in metrics.items())
+    print(f"{job.title}  {numbers}", flush=True)
+
+
+def conclude(place: Path, num_jobs: int, is_tracked: bool) -> None:
+    """Where everything is, and what to do next."""
+    figures = place / ("figures" if num_jobs == 1 else "*/figures")
+    terminal.say()
+    for line in terminal.columns(
+        [("run folder", str(place)), ("figures", str(figures)), ("compare", "piecewise ui  (or mlflow ui)")]
+    ):
+        terminal.say(line)
+    if not is_tracked:
+        terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")

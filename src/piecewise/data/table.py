@@ -1,0 +1,50 @@
+"""Reading a table of numbers with a header line."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from piecewise.errors import BadInput
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def read_header(path: Path) -> list[str]:
+    """The names of the columns. Raises BadInput if there is no such text file, or a name stands twice."""
+    if not path.is_file():
+        raise BadInput(f"data.path={path} does not exist")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is no text in UTF-8 with a header line: {error}") from error
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise BadInput(f"{path} has more than one column {twice!r}")
+    return header
+
+
+def read_table(path: Path, min_rows: int = 1) -> np.ndarray:
+    """The numbers below the header, float64 (N, columns). Raises BadInput naming the first that is none."""
+    header = read_header(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an empty table is refused below, by name
+            table = np.loadtxt(
+                path, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8-sig", quotechar='"', comments=None
+            )
+    except ValueError as error:
+        raise BadInput(f"{path} must hold numbers only, {len(header)} in each row: {error}") from error
+    if len(table) < min_rows or table.shape[1] != len(header):
+        raise BadInput(f"{path} has {table.shape} numbers; wanted at least {min_rows} rows of {len(header)}")
+    wrong = np.argwhere(~(np.abs(table) <= LARGEST))  # NaN and infinity too
+    if len(wrong):
+        row, column = wrong[0]
+        raise BadInput(
+            f"{path}, row {row + 2}, column {header[column]!r}: {table[row, column]} is not finite in float32"
+        )
+    return table

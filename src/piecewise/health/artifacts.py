@@ -1,0 +1,61 @@
+"""The embedded store: its artifacts against the digests the mirror left, its database as far as SQLite can tell."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from piecewise.health.rehashed import Rehashed, removal
+from piecewise.manifest import AlteredManifest
+from piecewise.tracking.artifacts import FOLDER, read_artifacts
+
+STORE = "mlflow.db"
+BUSY = 1.0  # seconds to wait for whoever writes to it
+
+
+def check_artifacts(root: Path) -> Rehashed:
+    """Figures, configurations and models, as the mirror brought them."""
+    rehashed = Rehashed("artifacts", root)
+    for manifest in sorted((root / FOLDER).glob("*.json")):
+        rehashed.digest(manifest)
+        try:
+            recorded = read_artifacts(manifest)
+        except AlteredManifest:
+            remedy = f"{removal(rehashed.name(manifest))}; piecewise sync records its run's artifacts as they are"
+            rehashed.fault(manifest, "was altered", remedy)
+            continue
+        for name, digest in recorded.items():
+            _check(rehashed, root / name, digest, manifest)
+    rehashed.note_rest("mlartifacts", "in no run's record")
+    return rehashed
+
+
+def _check(rehashed: Rehashed, path: Path, digest: str, manifest: Path) -> None:
+    if not path.is_file():
+        remedy = f"piecewise sync; if its run was deleted on purpose, {removal(rehashed.name(manifest))}"
+        rehashed.fault(path, "is missing", remedy)
+        return
+    found = rehashed.digest(path)
+    if found != digest:
+        what = "was altered" if found else "cannot be read"
+        rehashed.fault(path, what, f"{removal(rehashed.name(path))}; piecewise sync")
+
+
+def check_store(root: Path) -> Rehashed:
+    """Not hashed: the database changes with every run, and the journals make it again."""
+    rehashed = Rehashed("MLflow store", root)
+    if not (root / STORE).is_file():
+        return rehashed
+    address = f"{(root / STORE).absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=BUSY)) as store:
+            (sound,) = store.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:  # in use
+        rehashed.notes.append(f"{STORE}: {error}, not verified")
+        return rehashed
+    except sqlite3.DatabaseError as error:
+        sound = str(error)
+    if sound != "ok":
+        rehashed.fault(root / STORE, " ".join(sound.split()), "piecewise doctor says how the journals make it anew")
+    return rehashed

@@ -1,0 +1,93 @@
+"""The outs of DVC's stages, hashed again as DVC does it: it trusts a file whose size and time did not change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import yaml
+
+from piecewise.health.dvc_cache import DIR, Cache
+from piecewise.health.rehashed import Rehashed, removal
+from piecewise.manifest import differences
+
+
+@dataclass(frozen=True)
+class Out:
+    """What a stage left, as dvc.lock has it."""
+
+    path: str
+    digest: str
+
+
+def check_outs(root: Path, cache: Cache) -> tuple[Rehashed, Rehashed]:
+    """Hash the outs in the workspace against dvc.lock: those in data/, and the others."""
+    data, others = Rehashed("data", root), Rehashed("DVC outs", root)
+    try:
+        outs = list(_read_lock(root / "dvc.lock"))
+    except (OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError):
+        others.fault(root / "dvc.lock", "cannot be read", "git checkout dvc.lock")
+        outs = []
+    for out in outs:
+        rehashed = data if out.path.startswith("data/") else others
+        place = root / out.path
+        if not place.exists():
+            rehashed.notes.append(f"{out.path}: not here; dvc checkout or dvc repro brings it")
+        elif out.digest.endswith(DIR):
+            _check_folder(rehashed, out, cache)
+        elif rehashed.digest(place, "md5") != out.digest:
+            rehashed.fault(place, "differs from dvc.lock", _restoring(out, out.path, out.digest in cache.intact))
+    return data, others
+
+
+def _check_folder(rehashed: Rehashed, out: Out, cache: Cache) -> None:
+    place = rehashed.root / out.path
+    found = {name: rehashed.digest(path, "md5") for name, path in _tracked(rehashed.root, place)}
+    if folder_digest(found) == out.digest:
+        return
+    members = cache.members(out.digest)
+    if members is None:
+        what = "differs from dvc.lock; the cache cannot say in which file"
+        rehashed.fault(place, what, _restoring(out, out.path, False))
+        return
+    for name, what in differences(members, found).items():
+        path = f"{out.path}/{name}"
+        if name in members:
+            remedy = _restoring(out, path, members[name] in cache.intact)
+            rehashed.fault(place / name, what.replace("was altered", "differs from dvc.lock"), remedy)
+        else:
+            rehashed.fault(place / name, what, removal(path))
+
+
+def folder_digest(found: dict[str, str]) -> str:
+    """DVC's name for a folder whose files have these MD5s."""
+    members = [{"md5": digest, "relpath": name} for name, digest in sorted(found.items())]
+    return hashlib.md5(json.dumps(members).encode()).hexdigest() + DIR
+
+
+def _tracked(root: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files of an out by name, without those that DVC was told to ignore."""
+    ignore = root / ".dvcignore"
+    patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(fnmatch(part, pattern) for part in parts for pattern in patterns):
+            yield "/".join(parts), path
+
+
+def _read_lock(path: Path) -> Iterator[Out]:
+    content = yaml.safe_load(path.read_bytes()) if path.is_file() else {}
+    for stage in content.get("stages", {}).values():
+        for out in stage.get("outs", []):
+            if "md5" in out:
+                yield Out(out["path"], out["md5"])
+
+
+def _restoring(out: Out, path: str, is_cached: bool) -> str:
+    """The commands that bring a file back. It is removed first: DVC takes a file of that size and time for its own."""
+    return f"{removal(path)}; {f'dvc checkout {shlex.quote(out.path)}' if is_cached else 'dvc repro'}"

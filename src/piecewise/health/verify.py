@@ -1,0 +1,46 @@
+"""Every kind of file that can be hashed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from piecewise.health.artifacts import check_artifacts, check_store
+from piecewise.health.dvc_cache import check_cache
+from piecewise.health.dvc_outs import check_outs
+from piecewise.health.rehashed import Rehashed
+from piecewise.health.runs import check_checkpoints, check_journals, check_runs
+from piecewise.manifest import differences
+
+UNKNOWN = "in no out of dvc.lock"
+
+
+def verify(root: Path) -> Iterator[Rehashed]:
+    """Hash everything below the project's root, kind by kind."""
+    of_cache, cache = check_cache(root)
+    yield of_cache  # first: DVC would restore an out from a damaged object without a word
+    data, outs = check_outs(root, cache)
+    _check_mnist(data)
+    data.note_rest("data", UNKNOWN)
+    yield data
+    for folder in ("build", "results", "report"):
+        outs.note_rest(folder, UNKNOWN)
+    yield outs
+    yield check_runs(root)
+    yield check_checkpoints(root)
+    yield check_artifacts(root)
+    yield check_journals(root)
+    yield check_store(root)
+
+
+def _check_mnist(data: Rehashed) -> None:
+    """The four files against the digests of the canonical ones, whatever dvc.lock says."""
+    folder = data.root / "data" / "mnist"
+    if not folder.is_dir():
+        return
+    from piecewise.data.idx import Mnist
+
+    paths = {name: folder / name for name in Mnist.sha256}
+    found = {name: data.digest(path) for name, path in paths.items() if path.is_file()}
+    for name, what in differences(Mnist.sha256, found).items():
+        data.fault(paths[name], what, "rm -rf data/mnist; dvc repro fetch")

@@ -1,0 +1,46 @@
+"""Releases that must never be imported, told from the names and versions that are installed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from packaging.specifiers import SpecifierSet
+
+from piecewise.errors import BadInput
+
+THEFT = "attackers published it to steal credentials (Lightning #21691): change every one this machine holds"
+
+# Package: any of these releases, and why not.
+BLOCKED: dict[str, tuple[tuple[str, ...], str]] = {
+    "pytorch-lightning": (("==2.6.2", "==2.6.3"), THEFT),
+    "lightning": (("==2.6.2", "==2.6.3"), THEFT),
+    "mlflow": (("<3.13",), "it still writes runs to files, which later releases refuse to read"),
+    "torch": (("<2.10",), "a crafted checkpoint can run code in it, even if only weights are loaded (CVE-2026-24747)"),
+    "hydra-core": (("<1.3.6",), "a configuration can get around the list of what it must not call (Hydra #3410)"),
+}
+
+
+def blocked() -> list[str]:
+    """A sentence about each blocked release that is installed. Nothing is imported to find out."""
+    found = []
+    for package, (releases, reason) in BLOCKED.items():
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            continue
+        if any(SpecifierSet(release).contains(installed, prereleases=True) for release in releases):
+            found.append(f"{package} {installed} is installed: {reason}")
+    return found
+
+
+def refuse_blocked() -> None:
+    """Raises BadInput if a blocked release is installed: to be called before anything heavy is imported."""
+    if sentences := blocked():
+        raise BadInput(f"{'; '.join(sentences)}. It was not imported; the remedy: {reinstall()}")
+
+
+def reinstall() -> str:
+    """The command that brings this environment back to the lock."""
+    return f"{shlex.quote(sys.executable)} -m pip install --require-hashes --requirement requirements.lock"

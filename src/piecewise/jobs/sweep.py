@@ -1,0 +1,59 @@
+"""The parent run of several jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from piecewise.jobs.about import experiments, read_about
+from piecewise.jobs.job import Job
+from piecewise.jobs.provenance import find_root, git_state
+from piecewise.jobs.train import new_id
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.process import this_process
+from piecewise.journal.reader import read_journal
+from piecewise.journal.writer import Journal
+from piecewise.stopping import Stopped
+
+
+class Sweep:
+    """The journal of the parent; with one job there is none, and nothing is written."""
+
+    def __init__(self, run_id: str, folder: RunFolder, jobs: list[Job]) -> None:
+        self.jobs = jobs
+        self.has_failed = False
+        record = read_journal(folder.journal) if folder.journal.is_file() else None
+        self.is_known = record is not None  # its jobs are resumed
+        self.id = record.start["id"] if record is not None else run_id
+        self._journal = Journal(folder.journal) if len(jobs) > 1 else None
+
+    def __enter__(self) -> Sweep:
+        if self._journal is not None and self.is_known:
+            self._journal.resume(process=this_process())
+        elif self._journal is not None:
+            name = self.jobs[0].name
+            tags = {**describe(self.jobs[0]), "sweep.num_jobs": str(len(self.jobs))}
+            title = f"{name} sweep of {len(self.jobs)}"
+            self._journal.start(id=self.id, name=name, label="", title=title, tags=tags, process=this_process())
+        return self
+
+    def facts_of(self, job: Job) -> dict[str, Any]:
+        """What the journal of one of the jobs says besides the job."""
+        if self._journal is None:
+            return {"id": self.id, "tags": describe(job)}
+        return {"id": new_id(), "tags": describe(job), "parent": self.id}
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._journal is not None:
+            status = "FINISHED" if kind is None and not self.has_failed else "FAILED"
+            self._journal.end("KILLED" if kind is Stopped else status)
+            self._journal.__exit__(None, None, None)
+
+
+def describe(job: Job) -> dict[str, str]:
+    """Tags that tell a person, a year later, what a run was for and where its source stood."""
+    conf = find_root() / "conf"
+    about = read_about(conf, job.name) if job.name in experiments(conf) else {}
+    note = "\n\n".join(
+        part for part in (about.get("question"), about.get("command") and f"`{about['command']}`") if part
+    )
+    return {**git_state(), **({"mlflow.note.content": note} if note else {})}

@@ -1,0 +1,36 @@
+"""Naming a process so that it can be told from a later one with the same number."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+PROC = Path("/proc")
+
+
+def this_process() -> dict[str, Any]:
+    """Boot, process number and start time: together they never come again on one machine."""
+    return {"host": os.uname().nodename, "boot": _boot(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+
+
+def is_gone(process: dict[str, Any]) -> bool:
+    """Whether the process certainly no longer runs. On another machine, or without /proc, nobody can tell: False."""
+    if process["host"] != os.uname().nodename or _boot() is None:
+        return False
+    return bool(process["boot"] != _boot() or process["started"] != _start_time(process["pid"]))
+
+
+def _boot() -> str | None:
+    path = PROC / "sys" / "kernel" / "random" / "boot_id"
+    return path.read_text().strip() if path.is_file() else None
+
+
+def _start_time(pid: int) -> int | None:
+    """In clock ticks since the boot; None for a process that does not exist, or exists only as an unread status."""
+    try:
+        # The name, in parentheses, may itself hold spaces and parentheses: what counts stands behind the last one.
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])

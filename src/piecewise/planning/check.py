@@ -1,0 +1,138 @@
+"""Whether a configuration can be trained: everything that can be found out without its data and a device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import nn
+
+from piecewise.data.split import num_validation
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs import build
+from piecewise.jobs.build import Parts
+from piecewise.jobs.targets import annotated, resolve
+from piecewise.planning.schema import About, Config, EarlyStopping, Tracking
+
+# Options of schedulers that say, in intervals, how long something lasts.
+LENGTHS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestones")
+STORES = ("sqlite", "http", "https")
+
+
+def check(config: dict[str, Any]) -> None:
+    """Build everything that can be built, and so find what cannot. Raises BadInput naming the key."""
+    _check_root(config)
+    parts = build.build_parts(config, device="meta")
+    num_train = num_examples(config, parts)
+    build.global_batch_size(config, num_train)
+    max_shift = build.loading_options(config)["max_shift"]
+    if max_shift and len(parts.spec.input_shape) != 3:
+        raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
+    if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
+        raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
+    build.make_trainer(config)
+    try:
+        _check_schedule(config, num_train)
+        _check_outputs(parts)
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"model, optimizer or scheduler: {error}") from error
+
+
+def _check_root(config: dict[str, Any]) -> None:
+    for key, node in {"": Config, "about": About, "early_stopping": EarlyStopping, "tracking": Tracking}.items():
+        allowed = {option.name for option in fields(node)}
+        for name, value in ((config[key] if key else config) or {}).items():
+            if name not in allowed:  # `+` adds to typed nodes what they do not have
+                raise BadInput(f"{f'{key}.' if key else ''}{name}={value!r} is no option; {nearest(name, allowed)}")
+    if not 0 <= config["seed"] < 2**63:
+        raise BadInput(f"seed={config['seed']} must be at least 0 and less than 2**63")
+    patience, min_delta = config["early_stopping"]["patience"], config["early_stopping"]["min_delta"]
+    if patience is not None and patience < 1:
+        raise BadInput(f"early_stopping.patience={patience} must be at least 1, or null")
+    if min_delta < 0:
+        raise BadInput(f"early_stopping.min_delta={min_delta} must be at least 0")
+    if config["select"] not in ("best", "last"):
+        raise BadInput(f"select={config['select']!r} must be best or last")
+    if config["log_every_n_steps"] < 1:
+        raise BadInput(f"log_every_n_steps={config['log_every_n_steps']} must be at least 1")
+    _check_store((config["tracking"] or {}).get("uri"))
+
+
+def _check_store(uri: Any) -> None:
+    if uri is None:
+        return
+    parsed = urlsplit(str(uri))
+    if parsed.scheme not in STORES:
+        raise BadInput(f"tracking.uri={uri!r} is no store; {nearest(parsed.scheme, STORES)}")
+    if parsed.username or parsed.password or parsed.query:
+        # Not shown: whatever stands there may be a secret, and would be written into every job.
+        raise BadInput(
+            "tracking.uri holds credentials or a query; allowed: the address alone, "
+            "with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
+        )
+
+
+def num_examples(config: dict[str, Any], parts: Parts) -> int:
+    """How many examples are trained on, after the validation split."""
+    fraction = build.loading_options(config)["val_fraction"]
+    return parts.spec.num_train - num_validation(parts.spec.num_train, fraction)
+
+
+def length(config: dict[str, Any], num_train: int) -> tuple[int, int]:
+    """(steps, epochs) that the configuration asks for, early stopping aside."""
+    trainer = config["trainer"]
+    batches = math.ceil(num_train / build.global_batch_size(config, num_train))
+    for key in ("overfit_batches", "limit_train_batches"):
+        limit = trainer.get(key)
+        if limit:
+            batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    steps = math.ceil(batches / trainer.get("accumulate_grad_batches", 1)) * trainer["max_epochs"]
+    longest = trainer.get("max_steps", -1)
+    return max(1, steps if longest < 0 else min(steps, longest)), int(trainer["max_epochs"])
+
+
+def _check_schedule(config: dict[str, Any], num_train: int) -> None:
+    optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
+    schedule = build.make_schedule(config)
+    if schedule is None:
+        return
+    steps, epochs = length(config, num_train)
+    total = steps if schedule.interval == "step" else epochs
+    for key in LENGTHS:
+        value = schedule.arguments.get(key, 0)
+        longest = max(value, default=0) if isinstance(value, list) else value
+        if isinstance(longest, int) and longest > total:
+            raise BadInput(
+                f"scheduler.{key}={value} is longer than the training, which has {total} {schedule.interval}s; "
+                f"allowed: at most {total}"
+            )
+    if 0 < schedule.arguments.get("total_steps", total) < total:
+        raise BadInput(
+            f"scheduler.total_steps={schedule.arguments['total_steps']} ends before the training, which has {total} "
+            f"{schedule.interval}s; leave it out and it is set"
+        )
+    schedule.configure(optimizer, steps, epochs)
+
+
+def _check_outputs(parts: Parts) -> None:
+    probe = torch.zeros(2, *parts.spec.input_shape, device="meta")
+    shape, wanted = tuple(parts.model(probe).shape), (2, parts.loss.num_outputs(parts.spec))
+    if shape != wanted:
+        raise BadInput(
+            f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {wanted}"
+        )
+
+
+def coerced(config: dict[str, Any]) -> dict[str, Any]:
+    """A checked configuration with its numbers of the types their targets want: `lr=1` is the same job as `lr=1.0`."""
+    groups = {}
+    for group, options in config.items():
+        if isinstance(options, dict) and "_target_" in options:
+            target = resolve(options["_target_"], f"{group}._target_", object)
+            groups[group] = annotated(target, options)
+    return config | groups

@@ -1,0 +1,63 @@
+"""What a job will take, before it is started: three steps on made-up examples, timed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from piecewise.data.spec import DataSpec, TargetKind
+from piecewise.jobs import build
+from piecewise.jobs.build import Parts
+from piecewise.jobs.job import Job
+from piecewise.planning.check import length, num_examples
+
+STEPS = 3  # that are timed, after one that is not
+OVERHEAD = 6e-4  # seconds that the Trainer spends on each step besides the mathematics, and
+START = 4.0  # on beginning, evaluating, drawing
+FILES = 400_000  # bytes of journal, figures and the copies that MLflow keeps, besides weights
+COPIES = 8  # of the weights: published, in MLflow, and two checkpoints with the optimizer's state
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """On this machine's CPU; a GPU is usually faster."""
+
+    seconds: float
+    num_bytes: int
+
+
+def estimate(job: Job) -> Estimate:
+    """The time and disk that a job needs, early stopping aside."""
+    parts = build.build_parts(job.config)
+    num_train = num_examples(job.config, parts)
+    steps, _ = length(job.config, num_train)
+    batch_size = build.global_batch_size(job.config, num_train)
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in parts.model.state_dict().values())
+    seconds = START + steps * (OVERHEAD + _time_step(job, parts, batch_size))
+    return Estimate(seconds, FILES + COPIES * weights)
+
+
+def _time_step(job: Job, parts: Parts, batch_size: int) -> float:
+    """Seconds of one step, the fastest of a few."""
+    optimizer = build.make_optimizer(job.config)(parts.model.parameters())
+    x = torch.rand(batch_size, *parts.spec.input_shape)
+    y = _targets(parts.spec, parts.loss.kind, batch_size)
+    is_mixed = "bf16" in str(job.config["trainer"].get("precision"))
+    taken = []
+    for _ in range(1 + STEPS):
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_mixed):
+            outputs = parts.model(x)
+        optimizer.zero_grad()
+        torch.autograd.backward(parts.loss.objective(outputs.to(x.dtype), y).mean())
+        optimizer.step()
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:])
+
+
+def _targets(spec: DataSpec, kind: TargetKind, count: int) -> torch.Tensor:
+    if kind is TargetKind.CLASS:
+        return torch.zeros(count, dtype=torch.int64)
+    return torch.zeros(count, spec.num_targets)

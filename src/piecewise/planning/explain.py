@@ -1,0 +1,39 @@
+"""What Hydra and OmegaConf mean, in one line: the key, the value, what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from piecewise.errors import nearest
+
+
+def explain(error: BaseException, given: Sequence[str] = ()) -> str:
+    """The message of the first cause that says more than Hydra's stack of them; `given` knows the values."""
+    for cause in _causes(error):
+        if isinstance(cause, MissingConfigException) and cause.options is not None:
+            group, _, name = (cause.missing_cfg_file or "").rpartition("/")
+            return f"{group}={name} does not exist; {nearest(name, cause.options)}"
+        if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and isinstance(cause.parent_node, DictConfig):
+            options = [str(key) for key in cause.parent_node if not str(key).startswith("_")]
+            return f"{_with_value(str(cause.full_key), given)} is no option; {nearest(str(cause.key), options)}"
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} is missing: it has no default, and must be given"
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            return f"{_with_value(cause.full_key, given)}: {(cause.msg or str(cause)).splitlines()[0]}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
+    return " ".join(lines) or type(error).__name__
+
+
+def _with_value(key: str, given: Sequence[str]) -> str:
+    return next((item.lstrip("+~") for item in given if item.lstrip("+~").startswith(f"{key}=")), key)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The innermost first."""
+    if error is not None:
+        yield from _causes(error.__cause__)
+        yield error

@@ -1,0 +1,63 @@
+"""What a person sees: plain lines, aligned, with colour on terminals only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+QUIET = "PIECEWISE_QUIET"  # in the environment, so that the processes a command starts are as quiet
+
+
+def say(*parts: object) -> None:
+    """A line on stdout, unless the person asked for quiet. Results go through print: they are what was asked for."""
+    if not is_quiet():
+        print(*parts, flush=True)
+
+
+def warn(message: str) -> None:
+    print(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr, flush=True)
+
+
+def fail(message: str) -> None:
+    print(f"{paint('error:', 'red', sys.stderr)} {message}", file=sys.stderr, flush=True)
+
+
+def is_quiet() -> bool:
+    return bool(os.environ.get(QUIET))
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """`text` in a colour of CODES if `stream` (stdout) shows colours; https://no-color.org is respected."""
+    stream = sys.stdout if stream is None else stream
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{CODES[colour]}m{text}\x1b[0m"
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "", gap: str = "  ") -> list[str]:
+    """The rows as lines whose columns are aligned; the last one may be as long as it likes."""
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    return [
+        indent + gap.join([*(f"{cell:{width}}" for cell, width in zip(row[:-1], widths, strict=True)), row[-1]])
+        for row in rows
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 12 s, 3 min, 2 h 5 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(num_bytes: float) -> str:
+    """Bytes as a person says them: 512 B, 3.1 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000 or unit == "GB":
+            break
+        num_bytes /= 1000
+    return f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.1f} {unit}"

@@ -1,0 +1,44 @@
+"""Finding where a training first met a number that is NaN or infinite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from piecewise.data.resident import Batch
+
+
+def has_finite_weights(model: nn.Module) -> bool:
+    return all(is_finite(parameter) for parameter in model.parameters())
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a tensor holds numbers only; anything else counts as finite."""
+    return not isinstance(value, Tensor) or bool(torch.isfinite(value).all())
+
+
+@torch.no_grad()
+def first_non_finite(model: nn.Module, batch: Batch) -> str:
+    """What went first, in the order of computation: the weights, the batch, the output of a layer, the loss."""
+    for name, tensor in model.state_dict().items():
+        if not is_finite(tensor):
+            return f"the weights {name!r}, which the step before has made so"
+    for name, tensor in (("inputs", batch.x), ("targets", batch.y)):
+        if not is_finite(tensor):
+            return f"the {name} of the batch"
+    guilty: list[str] = []
+
+    def note(name: str, output: Any) -> None:
+        if not is_finite(output):
+            guilty.append(name)
+
+    leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(lambda _, __, out, name=name: note(name, out)) for name, module in leaves]
+    try:
+        model(batch.x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return f"the output of layer {guilty[0]!r}" if guilty else "the loss itself"

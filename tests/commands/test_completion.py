@@ -1,0 +1,190 @@
+"""Completion as each shell asks for it; through the shells themselves where they are installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from piecewise.cli import VERBS, main
+
+Ask = Callable[..., list[str]]
+BIN = Path(sys.executable).parent
+CASES = {
+    "piecewise tr": "train",
+    "piecewise train model=c": "model=cnn",
+    "piecewise train optimizer.l": "optimizer.lr=",
+    "piecewise show loss=cat": "loss=categorical",
+    "piecewise list mo": "model",
+    "piecewise resume ": "last",
+}
+
+
+def needs(shell: str) -> pytest.MarkDecorator:
+    missing = [name for name in (shell, str(BIN / "piecewise")) if shutil.which(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"{' and '.join(missing)} not installed")
+
+
+@pytest.fixture
+def ask(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """`ask(line)`: the candidates for its last word."""
+
+    def candidates(line: str, shell: str = "bash") -> list[str]:
+        monkeypatch.setenv("COMP_LINE", line)
+        assert main(["-sc", f"query={shell}"]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return printed.out.removesuffix("\n").split("\n" if shell == "fish" else " ") if printed.out else []
+
+    return candidates
+
+
+def run(shell: list[str], script: str, project: Path) -> list[str]:
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(project)}
+    done = subprocess.run([*shell, script], capture_output=True, text=True, cwd=project, env=environment, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_the_same_candidates(ask: Ask, shell: str) -> None:
+    assert [ask(line, shell) for line in CASES] == [[word] for word in CASES.values()]
+    assert {"model=", "model."} == set(ask("piecewise train mod", shell))
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("piecewise ", set(VERBS)),
+        ("piecewise re", {"resume", "report"}),
+        ("piecewise --quiet tr", {"train"}),
+        (".venv/bin/piecewise  tr", {"train"}),
+        ("piecewise train trainer=overfit trainer.over", {"trainer.overfit_batches="}),  # sees what was typed before
+        ("piecewise train trainer=default trainer.over", set()),
+        ("piecewise train experiment=mnist_cnn loss.", {"loss._target_=", "loss.label_smoothing="}),
+        ("piecewise train experiment=deep", {"experiment=deep_regression"}),
+        ("piecewise train --dry-run -m model=mlp,shallow model=cn", {"model=cnn"}),
+        ("piecewise show -m model.width=3,4 model.wi", {"model.width="}),
+        ("piecewise list model ", set()),
+        ("piecewise train train=", set()),
+        ("piecewise sync ", set()),
+        ("piecewise trian mod", set()),
+    ],
+)
+def test_candidates(ask: Ask, line: str, wanted: set[str]) -> None:
+    assert set(ask(line)) == wanted
+
+
+def test_paths_are_those_of_the_project(ask: Ask, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project / "conf")
+    assert ask("piecewise train data=idx data.path=./con") == ["data.path=./conf"]
+
+
+def test_runs_are_offered_by_their_folders(ask: Ask, project: Path) -> None:
+    for folder in ("20260102-b", "20260101-a", "20260101-a/0000", "20260101-a/0001", "20260103 $(touch x)"):
+        (project / "runs" / folder).mkdir(parents=True)
+        (project / "runs" / folder / "journal.jsonl").touch()
+    (project / "runs" / ".hydra").mkdir()
+    for verb in ("resume", "evaluate", "predict"):
+        assert ask(f"piecewise {verb} ") == ["last", "20260102-b", "20260101-a"]
+    assert ask("piecewise evaluate 20260101-a/0") == ["20260101-a/0001", "20260101-a/0000"]
+    assert ask("piecewise predict 20260102-b ") == []
+
+
+def test_whatever_is_wrong_nothing_is_said(ask: Ask, project: Path) -> None:
+    assert ask("piecewise train model=nope optimizer.l") == []
+    assert ask("piecewise train ((( optimizer.l") == []
+    (project / "conf" / "optimizer" / "adam.yaml").write_text("lr: [\n")
+    assert ask("piecewise train optimizer.l") == []
+    shutil.rmtree(project / "conf" / "data")
+    assert ask("piecewise show optimizer.l") == []
+
+
+def test_line_is_needed(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    assert main(["-sc", "query=bash"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_value_that_bash_would_run_is_not_offered(ask: Ask, project: Path) -> None:
+    path = project / "conf" / "loss" / "squared_error.yaml"
+    assert ask("piecewise train loss.sigma=") == ["loss.sigma=1.0"]
+    for value in ("$(touch x)", "`touch x`", "a b", "*"):
+        path.write_text(f"sigma: '{value}'\n")
+        assert ask("piecewise train loss.sigma=") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["install=tcsh"], "allowed: bash, fish, zsh"),
+        (["instal=bash"], "did you mean 'install'"),
+        (["install"], "takes install=SHELL"),
+        ([], "takes install=SHELL"),
+    ],
+)
+def test_unknown_shell_or_wish_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["--shell-completion", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_script_is_for_the_word_piecewise_wherever_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where a person's .bashrc runs
+    monkeypatch.setattr(sys, "argv", ["python"])
+    assert main(["-sc", f"install={shell}"]) == 0
+    (line,) = [
+        line for line in capsys.readouterr().out.splitlines() if re.match(r"(COMP.* )?complete.*piecewise( |$)", line)
+    ]
+    assert f"hydra_{'fish' if shell == 'fish' else 'bash'}_completion" in line
+    assert sys.argv == ["python"]
+
+
+def test_query_needs_no_torch(project: Path) -> None:
+    code = (
+        "import sys; from piecewise.cli import main; main(['-sc', 'query=bash']);"
+        "print({'torch', 'mlflow', 'pytorch_lightning'} & set(sys.modules), 'hydra' in sys.modules)"
+    )
+    environment = {**os.environ, "COMP_LINE": "piecewise train optimizer.l"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert (done.stdout, done.stderr) == ("optimizer.lr=\nset() True\n", "")
+
+
+@needs("bash")
+def test_bash_completes(project: Path) -> None:
+    script = """
+        eval "$(piecewise -sc install=bash)"; complete -p piecewise >/dev/null
+        ask() { COMP_LINE=$1 COMP_CWORD=$2; hydra_bash_completion; echo "${COMPREPLY[@]}"; }
+    """ + "\n".join(f"ask {shlex.quote(line)} {line.count(' ')}" for line in CASES)
+    script += '\neval "$(piecewise -sc uninstall=bash)"; declare -F hydra_bash_completion || echo gone'
+    assert run(["bash", "--norc", "-c"], script, project) == [*CASES.values(), "gone"]
+
+
+@needs("zsh")
+def test_zsh_takes_the_script(project: Path) -> None:
+    """Its completion works in an interactive shell only: what is asked there is tested above."""
+    script = (
+        "autoload -Uz compinit && compinit -u -D\n"
+        'eval "$(piecewise -sc install=zsh)"\necho $_comps[piecewise]; whence -w hydra_bash_completion'
+    )
+    found = run(["zsh", "-f", "-c"], script, project)
+    assert found == ["_bash_complete -o nospace -o default -F hydra_bash_completion", "hydra_bash_completion: function"]
+
+
+@needs("fish")
+def test_fish_completes(project: Path) -> None:
+    script = "piecewise -sc install=fish | source\n" + "\n".join(f"complete -C {shlex.quote(line)}" for line in CASES)
+    assert run(["fish", "--no-config", "-c"], script, project) == list(CASES.values())

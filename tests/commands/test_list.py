@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from piecewise.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(["list", *arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_every_experiment_with_its_question_and_what_it_expects(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = said(capsys)
+    assert said(capsys, "experiment") == lines
+    wanted = []
+    for path in sorted((project / "conf" / "experiment").iterdir()):
+        about = yaml.safe_load(path.read_text())["about"]
+        wanted += [(path.stem, about["question"]), *(("", item["metric"]) for item in about["expected"])]
+    assert [
+        (line[:23].strip(), line[23:][: len(text)]) for line, (_, text) in zip(lines, wanted, strict=True)
+    ] == wanted
+    assert "                       test/accuracy ≥ 0.992" in lines
+    assert "                       test/squared_error ≤ 0.03 when model.width=20" in lines
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("about: {question: [}\n", "conf/experiment/broken.yaml: line 1: "),
+        ("seed: 1\n", "has no about.question"),
+        ("- seed\n", "has no about.question"),
+        ("about: {question: Why, expected: 3}\n", "about.expected=3 must be a list"),
+        ("about: {question: Why, expected: [{at_least: 3}]}\n", "names no metric"),
+        ("about: {question: Why, expected: [{metric: m, at_lest: 3}]}\n", "expected of m needs a number"),
+        ("about: {question: Why, expected: [{metric: m, at_most: low}]}\n", "expected of m needs a number"),
+        ("about: {question: Why, expected: [{metric: m, at_most: 1, when: 3}]}\n", "when=3 must be keys"),
+        ("about: \xff", "can't decode"),
+        (None, "Is a directory"),
+    ],
+)
+def test_broken_experiment_is_named_and_hides_no_other(
+    project: Path, capsys: pytest.CaptureFixture[str], content: str | None, fault: str
+) -> None:
+    before = said(capsys)
+    path = project / "conf" / "experiment" / "broken.yaml"
+    path.mkdir() if content is None else path.write_bytes(content.encode("latin-1"))
+    lines = said(capsys)
+    (line,) = set(lines) - set(before)
+    assert [other for other in lines if other != line] == before
+    assert line.startswith("broken                 cannot be used: ")
+    assert fault in line
+    assert "conf/experiment/broken.yaml" in line
+
+
+def test_bounds_on_both_sides_are_both_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    about = "about: {question: Why, expected: [{metric: m, at_least: 1, at_most: 2.5, when: {seed: 3, model: mlp}}]}"
+    (project / "conf" / "experiment" / "both.yaml").write_text(about)
+    assert f"{'':23}m ≥ 1 and ≤ 2.5 when seed=3, model=mlp" in said(capsys)
+
+
+@pytest.mark.parametrize("group", ["data", "loss", "model", "optimizer", "scheduler", "tracking", "trainer"])
+def test_group_has_a_line_for_each_option(project: Path, capsys: pytest.CaptureFixture[str], group: str) -> None:
+    found = dict(line.split(maxsplit=1) for line in said(capsys, group))
+    assert found.keys() == {path.stem for path in (project / "conf" / group).iterdir()}
+    for option, text in found.items():
+        assert f"\n# {text}\n" in f"\n{(project / 'conf' / group / f'{option}.yaml').read_text()}"
+        assert not text.startswith("@")
+
+
+def test_option_that_says_nothing_has_an_empty_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "conf" / "model" / "silent.yaml").write_text("# @package model\n\nwidth: 3\n# of the hidden layer\n")
+    assert "silent" in said(capsys, "model")
+
+
+def test_unknown_group_is_refused_with_the_nearest(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "modle"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: there is no group 'modle'; did you mean 'model'?")
+    assert main(["list", "model", "cnn"]) == 2
+    assert "unrecognized arguments: cnn" in capsys.readouterr().err
+
+
+def test_list_needs_nothing_heavy() -> None:
+    code = (
+        "import sys; from piecewise.cli import main; main(['list']); main(['list', 'model']); main(['list', '--help']);"
+        "print({'hydra', 'omegaconf', 'torch', 'numpy', 'mlflow', 'pytorch_lightning'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, cwd=ROOT
+    )
+    assert "usage: piecewise list" in done.stdout
+    assert done.stdout.endswith("set()\n")

@@ -1,0 +1,217 @@
+"""The verbs, as a person uses them one after the other."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from piecewise.cli import VERBS, main
+from piecewise.jobs.job import Job
+from small_project import TINY
+
+Capture = pytest.CaptureFixture[str]
+
+
+def run(*arguments: str) -> int:
+    return main(list(arguments))
+
+
+@pytest.fixture
+def trained(project: Path) -> Path:
+    """The folder of a run that is done."""
+    assert run("train", *TINY) == 0
+    (place,) = (project / "runs").glob("2*")
+    return place
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
+def test_every_verb_explains_itself(project: Path, capsys: Capture, verb: str) -> None:
+    assert run(verb, "--help") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"usage: piecewise {verb}")
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train", "show", "list"}))
+def test_every_verb_refuses_what_it_does_not_know(project: Path, capsys: Capture, verb: str) -> None:
+    assert run(verb, "--nonsense") == 2
+    assert f"piecewise {verb}" in capsys.readouterr().err
+
+
+def test_dry_run_announces_and_starts_nothing(project: Path, capsys: Capture) -> None:
+    assert run("train", "-m", "--dry-run", *TINY, "model.width=2,3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert "model.width=3" in lines[1]
+    assert lines[-1].startswith("2 jobs, about ")
+    assert lines[-1].endswith("; nothing was started")
+    assert not (project / "runs").exists()
+
+
+def test_closing_words_say_where_everything_is(project: Path, capsys: Capture) -> None:
+    assert run("train", *TINY) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("curve_1d-shallow ")
+    assert "test/squared_error" in said[0]
+    assert [line.split()[0] for line in said[2:]] == ["run", "figures", "compare"]
+    for line in said[2:4]:
+        assert (project / line.split()[-1]).is_dir()
+
+
+def test_quiet_leaves_the_result_alone(project: Path, capsys: Capture) -> None:
+    assert run("train", "--quiet", *TINY) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert "test/nll" in said.out
+
+
+def test_evaluate_measures_again_and_says_so_when_it_differs(trained: Path, capsys: Capture) -> None:
+    capsys.readouterr()
+    recorded = json.loads((trained / "evaluation" / "metrics.json").read_text())
+    assert run("evaluate", "last") == 0
+    shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert {key: float(value) for key, value in shown.items()} == pytest.approx(recorded, rel=1e-9)
+    (trained / "evaluation" / "metrics.json").write_text(json.dumps(recorded | {"test/nll": 0.5}))
+    assert run("evaluate", "last") == 1
+    assert "test/nll is recorded as 0.5, measured now" in capsys.readouterr().err
+
+
+def test_evaluate_gives_a_run_what_it_was_trained_without(project: Path, capsys: Capture) -> None:
+    assert run("train", *TINY, "evaluate=false") == 0
+    (place,) = (project / "runs").glob("2*")
+    assert not (place / "evaluation").exists()
+    assert run("evaluate", place.name) == 0
+    assert (place / "figures" / "fitted_function.svg").is_file()
+    assert run("verify") == 0, capsys.readouterr()
+
+
+def test_predict_writes_where_it_is_told(trained: Path, project: Path, capsys: Capture) -> None:
+    (project / "x.csv").write_text("x\n0.5\n")
+    capsys.readouterr()
+    assert run("predict", "last", "--input", "x.csv") == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[0] == "prediction"
+    assert run("predict", "last", "--input", "x.csv", "--output", "y.csv") == 0
+    assert (project / "y.csv").read_text() == text
+    assert run("predict", "last", "--input", "none.csv") == 2
+
+
+def test_paths_are_meant_from_where_the_command_is_typed(
+    trained: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = project / "below"
+    below.mkdir()
+    (below / "x.csv").write_text("x\n0.5\n")
+    monkeypatch.chdir(below)
+    assert run("predict", "last", "--input", "x.csv", "--output", "y.csv") == 0
+    assert (below / "y.csv").is_file()
+
+
+def test_resume_of_what_is_done_does_nothing(trained: Path, capsys: Capture) -> None:
+    before = (trained / "journal.jsonl").read_bytes()
+    assert run("resume", "last") == 0
+    assert "nothing is left to train" in capsys.readouterr().out
+    assert (trained / "journal.jsonl").read_bytes() == before
+
+
+def test_resume_trains_the_rest_of_a_sweep(project: Path, capsys: Capture) -> None:
+    assert run("train", "-m", *TINY, "seed=0,1") == 0
+    (place,) = (project / "runs").glob("2*")
+    lost = place / "0001"
+    for name in ("training/result.json", "training/model.safetensors", "evaluation/metrics.json"):
+        (lost / name).unlink()
+    capsys.readouterr()
+    assert run("resume", place.name) == 0
+    assert "seed=1" in capsys.readouterr().out
+    assert (lost / "evaluation" / "metrics.json").is_file()
+
+
+def test_unknown_run_is_refused_before_anything_is_loaded(trained: Path, capsys: Capture) -> None:
+    for verb in (["resume", "nope"], ["evaluate", "nope"], ["predict", "nope", "--input", "x.csv"]):
+        assert run(*verb) == 2
+        assert "run 'nope' is unknown" in capsys.readouterr().err
+
+
+def test_clean_shows_and_only_then_removes(trained: Path, capsys: Capture) -> None:
+    assert run("clean") == 0
+    assert "checkpoints of a finished run" in capsys.readouterr().out
+    assert (trained / "checkpoints").is_dir()
+    assert run("clean", "--yes") == 0
+    assert not (trained / "checkpoints").exists()
+    assert run("verify") == 0
+
+
+def test_an_error_of_the_system_is_one_line(
+    project: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tiny_job: Job
+) -> None:
+    (project / "runs").write_text("a file where a folder must be")
+    assert run("train", *TINY) == 2
+    said = capsys.readouterr().err
+    assert "runs cannot be written" in said
+    assert said.count("\n") == 1
+
+
+def test_debug_shows_where(project: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIECEWISE_DEBUG", "1")
+    assert run("train", "model.width=0") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_ui_refuses_a_port_that_is_taken(project: Path, capsys: Capture) -> None:
+    (project / "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert run("ui", "--port", str(taken.getsockname()[1])) == 2
+    assert "cannot be used" in capsys.readouterr().err
+
+
+def test_ui_needs_something_to_show(project: Path, capsys: Capture) -> None:
+    assert run("ui") == 2
+    assert "has no mlflow.db yet" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ui_serves_this_machine_only(project: Path, free_port: int, wait: Callable[[str], bytes]) -> None:
+    assert run("train", *TINY[:-1]) == 0
+    command = [sys.executable, "-m", "piecewise", "ui", "--port", str(free_port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        assert f"http://127.0.0.1:{free_port}" in process.stdout.readline()
+        assert wait(f"http://127.0.0.1:{free_port}/health") == b"OK"
+        listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        assert [place for place in listening if place.endswith(f":{free_port:04X}") and place[:8] == "00000000"] == []
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def wait() -> Callable[[str], bytes]:
+    def fetch(address: str) -> bytes:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(address, timeout=5) as answer:
+                    return bytes(answer.read())
+            except OSError:
+                assert time.monotonic() < deadline, address
+                time.sleep(0.2)
+
+    return fetch

@@ -1,0 +1,135 @@
+"""Whatever is wrong in a configuration: one line, exit code 2, and nothing was started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from piecewise.errors import BadInput
+from piecewise.planning.plan import plan_command_line
+from trials import Trials
+
+GROUPS = {
+    "data": ["line", "curve_1d", "binary_1d", "mnist1d", "mnist"],
+    "model": ["linear", "shallow", "mlp", "cnn"],
+    "loss": ["squared_error", "bernoulli", "categorical"],
+    "optimizer": ["gd", "sgd", "momentum", "nesterov", "adam", "adamw"],
+    "scheduler": ["none", "step", "cosine", "onecycle"],
+    "trainer": ["default", "cpu", "smoke", "overfit"],
+}
+# Options that every configuration of these groups has, and values that none of them may take.
+NUMBERS = {
+    "model.width": ["0", "-1", "2.5", "1e3", "true", "abc", "[]", "{a: 1}"],
+    "optimizer.lr": ["-1", "nan", "inf", "-inf", "abc", "[0.1]", "{a: 1}", "true"],
+    "batch_size": ["0", "-3", "2.5", "some", "1000000", "[4]", "null"],
+    "seed": ["-1", "1.5", "abc", "[1]", "100000000000000000000", "null"],
+    "trainer.max_epochs": ["0", "-1", "1.5", "abc", "null"],
+    "data.val_fraction": ["0", "1", "-0.1", "1.5", "abc", "0.0000001", "nan"],
+    "data.num_train": ["0", "-5", "2.5", "many"],
+    "loss.sigma": ["0", "-1", "nan", "abc"],
+    "select": ["worst", "3", "[]"],
+    "early_stopping.patience": ["0", "-2", "soon", "1.5"],
+    "early_stopping.min_delta": ["-1", "abc"],
+    "log_every_n_steps": ["0", "-1", "abc"],
+    "evaluate": ["perhaps", "3.5"],
+    "model.activation": ["relo", "3", "[relu]"],
+    "tracking.uri": ["file:./mlruns", "mlruns", "https://a:b@c", "3"],
+}
+GADGETS = [
+    "os.system",
+    "builtins.eval",
+    "torch.load",
+    "subprocess.Popen",
+    "torch.hub.load",
+    "functools.partial",
+    "x",
+    "",
+]
+KNOWN = {
+    *NUMBERS,
+    *GROUPS,
+    *(
+        "trainer.precision",
+        "trainer.devices",
+        "data.noise",
+        "optimizer.eps",
+        "optimizer.betas",
+        "data.seed",
+        "data.folder",
+    ),
+}
+
+
+def typo(word: str, chance: Random) -> str:
+    """The word with a letter left out, doubled or exchanged for one that no option has."""
+    place = chance.randrange(len(word))
+    return word[:place] + chance.choice(["", word[place] * 2, chance.choice("qxzj")]) + word[place + 1 :]
+
+
+@st.composite
+def bad_overrides(draw: st.DrawFn) -> list[str]:
+    """A command line with one thing wrong in it, for the default data, model and loss."""
+    chance = Random(draw(st.integers(0, 2**32)))
+    kind = draw(st.sampled_from(["value", "option", "key", "added", "target", "fit", "deleted"]))
+    if kind == "value":
+        key = draw(st.sampled_from(sorted(NUMBERS)))
+        return [f"{key}={draw(st.sampled_from(NUMBERS[key]))}"]
+    if kind == "option":
+        group = draw(st.sampled_from(sorted(GROUPS)))
+        return [f"{group}={typo(draw(st.sampled_from(GROUPS[group])), chance)}"]
+    if kind in ("key", "added"):
+        key = draw(st.sampled_from(sorted(key for key in KNOWN if "." in key)))
+        group, _, leaf = key.partition(".")
+        plus = "+" if kind == "added" else ""
+        return [f"{plus}{group}.{typo(leaf, chance)}={chance.choice([1, 0.5, 'abc'])}"]
+    if kind == "target":
+        group = draw(st.sampled_from(["data", "model", "loss", "optimizer", "trainer"]))
+        return [f"{group}._target_={draw(st.sampled_from(GADGETS))}"]
+    if kind == "deleted":
+        return [f"~{draw(st.sampled_from(['data._target_', 'model._target_', 'trainer.max_epochs']))}"]
+    loss = draw(st.sampled_from(["bernoulli", "categorical"]))
+    return [f"data={draw(st.sampled_from(['line', 'curve_1d']))}", f"loss={loss}"]
+
+
+def test_bad_configurations_are_refused_by_name(project: Path, trials: Trials) -> None:
+    """In this process, through everything that `piecewise train` does before it starts."""
+    before = sorted(project.rglob("*"))
+
+    @seed(trials.seed)
+    @settings(
+        max_examples=trials.count(1000),
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(bad_overrides())
+    def refuse(overrides: list[str]) -> None:
+        trials.note("bad configurations refused, in process", kept=0, tried=1)
+        with pytest.raises(BadInput) as refused:
+            plan_command_line(project / "conf", overrides)
+        message = str(refused.value)
+        assert message.strip()
+        assert "\n" not in message
+        assert sorted(project.rglob("*")) == before
+        trials.note("bad configurations refused, in process", kept=1, tried=0)
+
+    refuse()
+
+
+def test_bad_configurations_end_the_command_with_2(project: Path, trials: Trials) -> None:
+    for chance in trials("bad configurations refused, as processes", 20):
+        key = chance.choice(sorted(NUMBERS))
+        override = f"{key}={chance.choice(NUMBERS[key])}"
+        command = [sys.executable, "-m", "piecewise", "train", override]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 2, (override, done.stderr)
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert done.stdout == ""
+        assert not list(project.glob("runs/*/*"))

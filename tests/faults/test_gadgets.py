@@ -1,0 +1,154 @@
+"""Configurations that try to run code: refused, and nothing is imported, let alone called."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.jobs.job import Job, read_job
+from piecewise.jobs.train import train
+from piecewise.journal.folder import RunFolder
+from piecewise.planning.plan import plan_command_line, plan_experiment
+
+Plan = Callable[..., list[Job]]
+
+# What other configuration systems have been made to call; every module here is one that must stay unloaded.
+STRANGERS = [
+    "antigravity",
+    "this",
+    "pip",
+    "ensurepip",
+    "idlelib",
+    "turtledemo",
+    "lib2to3",
+    "xmlrpc",
+    "nntplib",
+    "telnetlib",
+]
+GADGETS = [
+    *("os.system", "os.popen", "os.execv", "os.remove", "posix.system", "subprocess.run", "subprocess.Popen"),
+    *(
+        "subprocess.check_output",
+        "shutil.rmtree",
+        "builtins.eval",
+        "builtins.exec",
+        "builtins.__import__",
+        "builtins.open",
+    ),
+    *(
+        "builtins.compile",
+        "builtins.getattr",
+        "importlib.import_module",
+        "runpy.run_path",
+        "code.interact",
+        "pty.spawn",
+    ),
+    *("pickle.loads", "marshal.loads", "shelve.open", "ctypes.CDLL", "webbrowser.open", "urllib.request.urlopen"),
+    *("socket.socket", "functools.partial", "functools.reduce", "operator.attrgetter", "types.FunctionType"),
+    *("torch.load", "torch.hub.load", "torch.jit.load", "torch.save", "torch.utils.cpp_extension.load"),
+    *("torch.nn.functional.torch.hub.load", "torch.nn.modules.module.torch.load", "torch.optim.sgd.torch.load"),
+    *(
+        "torch.nn.Module.__init__",
+        "torch.nn.Module.__subclasses__",
+        "torch.nn.functional.relu",
+        "torch.nn.init.normal_",
+    ),
+    *("pandas.read_pickle", "numpy.load", "joblib.load", "pip.main", "ensurepip.bootstrap", "antigravity.fly"),
+    *("hydra.utils.get_method", "hydra.utils.instantiate", "mlflow.pyfunc.load_model", "omegaconf.OmegaConf.load"),
+    *("piecewise.cli.main", "piecewise.durable.os.system", "piecewise.training.fit.load_checkpoint"),
+    *("piecewise.jobs.ranks.subprocess.Popen", "pytorch_lightning.Trainer.fit", "pytorch_lightning.os.system"),
+    *("turtledemo.__main__.main", "lib2to3.main.main", "xmlrpc.client.ServerProxy", "idlelib.run.main"),
+]
+
+
+class Watch(MetaPathFinder):
+    """Notes which top-level modules anything tries to import."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        self.seen.add(name.partition(".")[0])
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    finder = Watch()
+    sys.meta_path.insert(0, finder)
+    yield finder
+    sys.meta_path.remove(finder)
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was called of the things that would do harm."""
+    import os
+    import subprocess
+
+    import torch
+
+    calls: list[str] = []
+    for owner, name in ((os, "system"), (os, "popen"), (torch, "load"), (torch.hub, "load"), (subprocess, "Popen")):
+        monkeypatch.setattr(owner, name, lambda *_, name=name, **__: calls.append(name))
+    return calls
+
+
+def test_there_are_fifty() -> None:
+    assert len(set(GADGETS)) >= 50
+
+
+@pytest.mark.parametrize("shape", ["plain", "partial", "nested", "args", "list", "optimizer"])
+def test_command_line_calls_no_gadget(plan: Plan, watch: Watch, called: list[str], shape: str) -> None:
+    shapes = {
+        "plain": "model._target_={0}",
+        "partial": "model={{_target_: {0}, _partial_: true}}",
+        "nested": "+model.inner={{_target_: {0}, command: echo}}",
+        "args": "model={{_target_: piecewise.models.linear.Linear, _args_: [{{_target_: {0}}}]}}",
+        "list": "+trainer.plugins=[{{_target_: {0}}}]",
+        "optimizer": "optimizer={{_target_: {0}, lr: 1}}",
+    }
+    plan()  # whatever planning itself imports
+    watch.seen.clear()
+    for gadget in GADGETS if shape == "plain" else GADGETS[::6]:
+        with pytest.raises(BadInput):
+            plan(shapes[shape].format(gadget))
+    assert called == []
+    assert watch.seen & set(STRANGERS) == set()
+
+
+def test_experiment_file_calls_no_gadget(project: Path, watch: Watch, called: list[str]) -> None:
+    for gadget in GADGETS[::9]:
+        text = f"# @package _global_\nabout: {{question: x}}\nmodel: {{_target_: {gadget}}}\n"
+        (project / "conf" / "experiment" / "evil.yaml").write_text(text)
+        with pytest.raises(BadInput, match=r"model\._target_"):
+            plan_experiment(project / "conf", "evil")
+    assert called == []
+    assert watch.seen & set(STRANGERS) == set()
+
+
+@pytest.mark.parametrize("group", ["data", "model", "loss", "optimizer", "trainer"])
+def test_job_file_calls_no_gadget(tiny_job: Job, project: Path, watch: Watch, called: list[str], group: str) -> None:
+    """One whose digest fits: whoever wrote it knew how to make one."""
+    for gadget in GADGETS[::9]:
+        config = tiny_job.config | {group: {**tiny_job.config[group], "_target_": gadget}}
+        path = project / "job.json"
+        path.write_text(json.dumps(Job("x", "", config).as_dict()))
+        with pytest.raises(BadInput, match=rf"{group}\._target_"):
+            train(read_job(path), RunFolder.at(project / "runs" / "x"))
+    assert called == []
+    assert watch.seen & set(STRANGERS) == set()
+
+
+def test_values_of_the_environment_stay_out_of_jobs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "canary-4711")
+    for override in ("data.folder='${oc.env:SECRET}'", "+data.folder='${oc.decode:${oc.env:SECRET}}'"):
+        with pytest.raises(BadInput) as refused:
+            plan_command_line(project / "conf", [override])
+        assert "canary" not in str(refused.value)

@@ -1,0 +1,158 @@
+"""Signals to whole processes: what a terminal, a scheduler or `dvc` sends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from piecewise.jobs.train import read_result
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.training.fit import load_checkpoint
+from trials import Trials
+
+LONG = ["trainer.max_epochs=100000", "log_every_n_steps=1", "tracking=none", "batch_size=50"]
+LIGHTNING = """
+import pytorch_lightning as pl, torch
+class Module(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+    def training_step(self, batch, batch_idx):
+        print("step", flush=True)
+        return self.layer(batch).mean()
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+pl.Trainer(max_epochs=-1, logger=False, enable_checkpointing=False, enable_progress_bar=False).fit(
+    Module(), torch.utils.data.DataLoader(torch.zeros(64, 1)))
+"""
+
+
+@contextmanager
+def started(*command: str) -> Iterator[subprocess.Popen[str]]:
+    """A process in a group of its own, of which nothing is left afterwards."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for_steps(project: Path, count: int) -> RunFolder:
+    """The run that is going on, as soon as its journal has so many readings."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for path in project.glob("runs/*/journal.jsonl"):
+            if path.read_bytes().count(b'"train/nll"') >= count:
+                return RunFolder.at(path.parent)
+        time.sleep(0.05)
+    raise AssertionError("no training has begun")
+
+
+def record_of(folder: RunFolder) -> RunRecord:
+    record = read_journal(folder.journal)
+    assert record is not None
+    return record
+
+
+@pytest.mark.slow
+def test_lightning_alone_calls_a_stopped_training_a_success() -> None:
+    """The fact that all of this is for; should it change one day, this says so."""
+    with started(sys.executable, "-W", "ignore", "-c", LIGHTNING) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "step\n":
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_training_in_order(project: Path, number: int, code: int) -> None:
+    with started(sys.executable, "-m", "piecewise", "train", *LONG) as process:
+        folder = wait_for_steps(project, 20)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == code, said
+    assert said.splitlines()[-1] == f"error: stopped by {signal.Signals(number).name}"
+    assert "Traceback" not in said
+    record = record_of(folder)
+    assert record.end is not None
+    assert record.end["status"] == "KILLED"
+    steps = [step for step, _ in record.history()["train/nll"]]
+    assert load_checkpoint(folder.checkpoints / "last.ckpt")["global_step"] == steps[-1]
+    assert not folder.result.is_file()
+
+
+def test_sigterm_at_any_moment(project: Path, trials: Trials) -> None:
+    """143 within ten seconds; a run that had begun is KILLED, and its checkpoint loads."""
+    for number, chance in enumerate(trials("SIGTERM at a random moment: 143, KILLED, checkpoint", 100)):
+        place = project / f"trial-{number}"
+        place.mkdir()
+        (place / "conf").symlink_to(project / "conf")
+        command = [sys.executable, "-m", "piecewise", "train", *LONG]
+        process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        folder = wait_for_steps(place, chance.randrange(1, 40)) if chance.random() < 0.8 else None
+        time.sleep(chance.random() * (0.5 if folder else 3))
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+        assert time.monotonic() - asked < 10
+        assert process.returncode in (143, -signal.SIGTERM), said  # the latter before Python itself was ready
+        for path in place.glob("runs/*/journal.jsonl"):
+            record = record_of(RunFolder.at(path.parent))
+            assert record.end is not None
+            assert record.end["status"] == "KILLED"
+            if folder is not None:
+                step = load_checkpoint(folder.checkpoints / "last.ckpt")["global_step"]
+                assert step == record.history()["train/nll"][-1][0]
+
+
+def test_ranks_are_told_and_none_is_left(project: Path) -> None:
+    with started(sys.executable, "-m", "piecewise", "train", "trainer=ddp_cpu", *LONG) as process:
+        folder = wait_for_steps(project, 5)
+        worker = record_of(folder).start["process"]["pid"]
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    record = record_of(folder)
+    assert record.end is not None
+    assert (record.end["status"], record.end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
+    assert (folder.checkpoints / "last.ckpt").is_file()
+    assert not Path(f"/proc/{worker}").exists()
+    members = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"piecewise.worker" in _read(path)]
+    assert [path for path in members if str(project).encode() in _read(path.with_name("environ"))] == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
+
+
+@pytest.mark.slow
+def test_resume_ends_what_was_begun(project: Path) -> None:
+    options = ["trainer.max_epochs=400", "log_every_n_steps=1", "tracking=none"]
+    with started(sys.executable, "-m", "piecewise", "train", *options) as process:
+        folder = wait_for_steps(project, 20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    done = subprocess.run([sys.executable, "-m", "piecewise", "resume", "last"], check=False, timeout=300)
+    assert done.returncode == 0
+    result = read_result(folder)
+    assert result["steps"] == result["steps_planned"] == 400 * 6
+    assert [step for step, _ in record_of(folder).history()["train/nll"]] == list(range(1, 400 * 6 + 1))
+    assert json.loads(folder.metrics.read_text())["test/nll"] > 0

@@ -1,0 +1,147 @@
+"""A store that MLflow itself made, moved, in use, or absent; damage is seeded in test_doctor."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from piecewise.durable import write_json
+from piecewise.health import store as checks
+from piecewise.health.findings import Level
+from piecewise.health.store import artifact_locations, schema
+from piecewise.journal.writer import Journal
+from piecewise.tracking.store import EMBEDDED, open_store
+
+
+@pytest.fixture
+def _leave_mlflow_as_it_was() -> Iterator[None]:
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
+@pytest.mark.usefixtures("_leave_mlflow_as_it_was")
+def test_store_that_mlflow_made_is_sound_until_the_project_is_moved(project: Path) -> None:
+    client = open_store(EMBEDDED, project)
+    experiment = client.create_experiment("one", (project / "mlartifacts" / "one").as_uri())
+    client.create_run(experiment)
+    client.create_logged_model(experiment, "model")
+    assert list(schema(project)) == []
+    assert list(artifact_locations(project)) == []
+    moved = project.rename(project.with_name("another place"))
+    assert list(schema(moved)) == []
+    (finding,) = artifact_locations(moved)
+    assert finding.level is Level.FAULT
+    assert finding.what.startswith("3 of 3 artifact locations are not in this project, such as file:///")
+    assert finding.remedy == 'mv mlflow.db* "$(mktemp -d runs/.aside.XXXXXX)" && piecewise sync'
+
+
+def make_store(root: Path, *locations: str | None) -> None:
+    with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
+        store.execute("CREATE TABLE experiments (artifact_location TEXT, lifecycle_stage TEXT)")
+        store.execute("CREATE TABLE runs (artifact_uri TEXT, lifecycle_stage TEXT)")
+        store.execute("CREATE TABLE logged_models (artifact_location TEXT, lifecycle_stage TEXT)")
+        store.executemany("INSERT INTO experiments VALUES (?, 'active')", [(location,) for location in locations])
+
+
+@pytest.mark.parametrize(
+    ("location", "is_outside"),
+    [
+        ("s3://bucket/x", False),
+        ("mlflow-artifacts:/x", False),
+        ("./mlruns/0", False),
+        (None, False),
+        ("../elsewhere", True),
+        ("/elsewhere", True),
+        ("file:///elsewhere/a%20project", True),
+    ],
+)
+def test_location_is_outside_if_it_is_a_place_on_this_machine_that_is_not_below(
+    project: Path, location: str | None, is_outside: bool
+) -> None:
+    make_store(project, location, (project / "mlartifacts").as_uri(), str(project / "mlartifacts"))
+    assert bool(list(artifact_locations(project))) is is_outside
+
+
+def test_neighbour_with_a_longer_name_is_outside(project: Path) -> None:
+    make_store(project, project.with_name(project.name + " 2").as_uri())
+    assert len(list(artifact_locations(project))) == 1
+
+
+def test_remedy_takes_the_artifacts_along_if_there_are_any(project: Path) -> None:
+    make_store(project, "/elsewhere")
+    (project / "mlartifacts").mkdir()
+    (finding,) = artifact_locations(project)
+    assert finding.remedy == 'mv mlflow.db* mlartifacts "$(mktemp -d runs/.aside.XXXXXX)" && piecewise sync'
+
+
+def test_project_reached_through_a_link_is_where_it_was(project: Path) -> None:
+    make_store(project, (project / "mlartifacts").as_uri())
+    link = project.with_name("link")
+    link.symlink_to(project)
+    assert list(artifact_locations(link)) == []
+
+
+def test_store_in_use_is_noted_and_not_called_corrupt(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "BUSY", 0.01)
+    make_store(project)
+    with closing(sqlite3.connect(project / "mlflow.db")) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        (seen,) = schema(project)
+        (place,) = artifact_locations(project)
+    assert (seen.level, seen.what) == (Level.NOTE, "mlflow.db is being written and could not be looked at")
+    assert (place.level, place.what) == (Level.NOTE, "not looked at: database is locked")
+
+
+KILLED_WRITER = """
+import os, sqlite3
+store = sqlite3.connect("mlflow.db")
+store.executemany("INSERT INTO runs VALUES (?, 'active')", [("x" * 1000,)] * 1000)
+store.commit()
+store.execute("PRAGMA cache_size = 5")
+store.execute("UPDATE runs SET artifact_uri = 'y' || artifact_uri")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_writer_that_was_killed_leaves_a_note_and_no_corruption(project: Path) -> None:
+    make_store(project)
+    assert subprocess.run([sys.executable, "-c", KILLED_WRITER], check=False, timeout=60).returncode == -9
+    (finding,) = schema(project)
+    assert finding.level is Level.NOTE
+    assert "half of a write that was killed" in finding.what
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        assert store.execute("SELECT count(*) FROM runs WHERE artifact_uri LIKE 'x%'").fetchone() == (1000,)
+    (finding,) = schema(project)
+    assert "names no schema revision" in finding.what
+
+
+def test_looking_writes_nothing(project: Path) -> None:
+    make_store(project)
+    before = (project / "mlflow.db").read_bytes()
+    list(schema(project))
+    list(artifact_locations(project))
+    assert (project / "mlflow.db").read_bytes() == before
+    assert {path.name for path in project.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
+
+
+def test_absent_store_is_noted_once_there_are_runs_for_it(project: Path) -> None:
+    (finding,) = schema(project)
+    assert finding.level is Level.OK
+    with Journal(project / "runs" / "one" / "journal.jsonl") as journal:
+        journal.start(id="one")
+    (finding,) = schema(project)
+    assert (finding.level, finding.remedy) == (Level.NOTE, "piecewise sync")
+    assert not (project / "mlflow.db").exists()
+    write_json(project / "build" / "tracking.json", {"uri": "http://127.0.0.1:5000"})
+    (finding,) = schema(project)
+    assert finding.level is Level.OK

@@ -1,0 +1,360 @@
+"""What verify finds in a project that was whole a moment ago."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bit_flips import COVERED, OUTS, covered_files, flip_trial, flipped, record_in_dvc, whole_project
+from piecewise.commands.verify import main
+from piecewise.data.idx import Mnist
+from piecewise.durable import append_record
+from piecewise.health.dvc_cache import remembered_names
+from piecewise.health.dvc_outs import folder_digest
+from piecewise.health.rehashed import Fault
+from piecewise.health.verify import verify
+from piecewise.journal.writer import Journal
+from piecewise.manifest import NAME
+
+NUM_FLIPS = 20
+SEED = 20
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with whole_project(tmp_path_factory.mktemp("verify") / "a project") as root:
+        yield root
+
+
+@pytest.fixture
+def root(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy to damage."""
+    copy = tmp_path / "a project"
+    shutil.copytree(whole, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def faults(root: Path) -> list[Fault]:
+    return [fault for rehashed in verify(root) for fault in rehashed.faults.values()]
+
+
+def notes(root: Path) -> list[str]:
+    return [note for rehashed in verify(root) for note in rehashed.notes]
+
+
+def found(root: Path) -> dict[str, str]:
+    return {fault.path: fault.what for fault in faults(root)}
+
+
+def only(root: Path, pattern: str) -> Path:
+    (path, *_) = sorted(root.glob(pattern))
+    return path
+
+
+def test_whole_project_has_nothing_to_report(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {rehashed.kind: rehashed for rehashed in verify(whole)}
+    hashed = {path for rehashed in kinds.values() for path in rehashed.files}
+    assert hashed == set(covered_files(whole))  # each of them, found without asking verify
+    assert [kind for kind, rehashed in kinds.items() if not rehashed.files] == ["MLflow store"]
+    assert kinds["runs"].num_bytes == sum(path.stat().st_size for path in kinds["runs"].files)
+    assert (faults(whole), notes(whole)) == ([], [])
+    assert main(whole, whole, []) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in said] == list(kinds)
+    assert all(line.endswith("  ok") for line in said)
+
+
+def test_project_covers_every_kind_of_file(whole: Path) -> None:
+    assert all(list((whole / folder).rglob("*")) for folder in COVERED)
+    assert len(list((whole / "mlartifacts").rglob("model.pt2"))) == 2
+    assert len(list((whole / "runs").rglob("*.ckpt"))) >= 3
+    assert len(list((whole / "runs").rglob(NAME))) == 4
+    assert len(list((whole / ".dvc").rglob("*.dir"))) == sum(
+        not path.endswith(".json") for paths in OUTS.values() for path in paths
+    )
+
+
+def test_flipped_bit_is_found_and_nothing_else(whole: Path) -> None:
+    assert flip_trial(whole, NUM_FLIPS, SEED) == []
+
+
+def test_trial_names_a_flip_that_was_missed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bit_flips.COVERED", ("conf",))  # which nobody verifies
+    assert len(flip_trial(whole, 3, SEED)) == 3
+
+
+VICTIMS = {
+    "runs/solo/training/model.safetensors": "was altered",
+    "runs/solo/checkpoints/*.ckpt": "was altered",
+    "runs/solo/manifest.json": "was altered",
+    "runs/sweep/manifest.json": "was altered",
+    "runs/sweep/0000/figures/learning_curves.svg": "was altered",
+    "runs/pipeline/x/run/*.ckpt": "was altered",
+    "mlartifacts/*/models/*/artifacts/data/model.pt2": "was altered",
+    "mlartifacts/*/*/artifacts/config/model.yaml": "was altered",
+    "mlartifacts/.manifests/*.json": "was altered",
+    "data/curve_1d/train.safetensors": "differs from dvc.lock",
+    "results/metrics/x.json": "differs from dvc.lock",
+    "report/figures/x/run/fitted_function.svg": "differs from dvc.lock",
+    ".dvc/cache/files/md5/*/*.dir": "is not what its name says",
+    ".dvc/cache/files/md5/*/*[0-9a-f]": "is not what its name says",
+}
+
+
+def _cut(data: bytes) -> bytes:
+    return data[:-1]
+
+
+def _empty(data: bytes) -> bytes:
+    return b""
+
+
+def _zero_a_block(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes(len(data[middle:]))
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _zero_a_block])
+def test_damaged_file_is_named_with_what_helps(whole: Path, damage: Callable[[bytes], bytes]) -> None:
+    for pattern, what in VICTIMS.items():
+        path = only(whole, pattern)
+        data = path.read_bytes()
+        path.write_bytes(damage(data))
+        (fault,) = faults(whole)
+        path.write_bytes(data)
+        assert (fault.path, fault.what) == (path.relative_to(whole).as_posix(), what)
+        assert fault.remedy
+    assert faults(whole) == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "runs/solo/training/job.json",
+        "runs/pipeline/x/run/*.ckpt",
+        "mlartifacts/*/models/*/artifacts/MLmodel",
+        "data/curve_1d/test.safetensors",
+        "results/train/x/run/result.json",
+    ],
+)
+def test_missing_file_is_named(root: Path, pattern: str) -> None:
+    path = only(root, pattern)
+    path.unlink()
+    assert found(root) == {path.relative_to(root).as_posix(): "is missing"}
+
+
+@pytest.mark.parametrize("name", ["runs/solo/figures/x.svg", "runs/sweep/x.json", "runs/pipeline/x/run/x.ckpt"])
+def test_file_that_was_not_there_is_named(root: Path, name: str) -> None:
+    (root / name).write_text("x")
+    assert found(root) == {name: "was not there"}
+
+
+def test_file_that_no_stage_left_is_named(root: Path) -> None:
+    (root / "results" / "train" / "x" / "extra").write_text("x")
+    (root / "results" / "train" / "x" / ".weights.12.tmp").write_text("x")
+    shutil.copy(Path(__file__).parents[2] / ".dvcignore", root)
+    assert found(root) == {"results/train/x/extra": "was not there"}
+
+
+def test_damaged_object_is_not_what_an_out_is_restored_from(root: Path) -> None:
+    path = root / "data" / "curve_1d" / "train.safetensors"
+    name = hashlib.md5(path.read_bytes()).hexdigest()
+    cached = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
+    path.write_bytes(b"x")
+    (fault,) = faults(root)
+    assert fault.remedy == "rm -rf data/curve_1d/train.safetensors; dvc checkout data/curve_1d"
+    cached.write_bytes(b"x")
+    of_object, of_out = faults(root)
+    assert of_object.remedy.startswith(f"rm -rf .dvc/cache/files/md5/{name[:2]}/{name[2:]}; ")
+    assert of_out.remedy == "rm -rf data/curve_1d/train.safetensors; dvc repro"
+
+
+def test_out_is_verified_without_the_list_of_its_files(root: Path) -> None:
+    shutil.rmtree(root / ".dvc" / "cache")
+    assert faults(root) == []
+    (root / "report" / "índex.html").write_text("<p>e</p>\n")
+    assert found(root) == {"report": "differs from dvc.lock; the cache cannot say in which file"}
+
+
+def test_cache_elsewhere_is_found(root: Path) -> None:
+    (root / ".dvc" / "cache").rename(root.parent / "cache")
+    (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n[cache]\n    dir = ../../cache\n")
+    only(root.parent, "cache/files/md5/*/*.dir").write_bytes(b"[]")
+    ((_, what),) = found(root).items()
+    assert what == "is not what its name says"
+
+
+def test_names_are_those_that_dvc_gives() -> None:
+    """As DVC 3.67.1 wrote them for a stage that leaves out/b.txt and out/sub/ü x.txt."""
+    files = {"sub/ü x.txt": "88df14e6957d2adb8ae54d0269f546ab", "b.txt": "764efa883dda1e11db47671c4a3bbd9e"}
+    assert folder_digest(files) == "d2a68f3d126f29e0383749b5730826ad.dir"
+    assert remembered_names(yaml.safe_load(REMEMBERED)) == REMEMBERED_AS
+
+
+REMEMBERED_AS = (
+    "bfe0ecf9b2ecc6ac9f4e52fdc6a929154906dbe6cdb4ed7fd9d25361fb4a8e2d",
+    "028aff7a7b92ca3de57d256aaa6c4e5b03a9eeab7944659ba9f807f492a61bf6",
+)
+REMEMBERED = """\
+cmd: mkdir -p out/sub && echo hi > out/b.txt && echo é > "out/sub/ü x.txt" &&\x20
+  echo m > m.json
+deps:
+- path: in.txt
+  hash: md5
+  md5: 401b30e3b8b5d629635a5c613cdb7919
+  size: 2
+outs:
+- path: m.json
+  hash: md5
+  md5: 69b64623f86def16ce17d454b8be41ae
+  size: 2
+- path: out
+  hash: md5
+  md5: d2a68f3d126f29e0383749b5730826ad.dir
+  size: 6
+  nfiles: 2
+"""
+
+
+def test_remembered_run_of_a_stage_is_verified(root: Path) -> None:
+    key, value = REMEMBERED_AS
+    path = root / ".dvc" / "cache" / "runs" / key[:2] / key / value
+    path.parent.mkdir(parents=True)
+    path.write_text(REMEMBERED)
+    assert faults(root) == []
+    for old, new in (("69b6", "69b7"), ("in.txt", "in.txu"), ("hash: md5\n", "hash: 2024-13-45\n"), ("cmd", "\0")):
+        path.write_text(REMEMBERED.replace(old, new, 1))
+        assert found(root) == {path.relative_to(root).as_posix(): "is not what its name says"}
+
+
+def test_out_that_is_not_here_is_a_note(root: Path) -> None:
+    shutil.rmtree(root / "results" / "train")
+    assert faults(root) == []
+    assert notes(root) == ["results/train/x: not here; dvc checkout or dvc repro brings it"]
+
+
+def test_without_a_lock_nothing_is_claimed_of_what_stages_left(root: Path) -> None:
+    (root / "dvc.lock").unlink()
+    assert faults(root) == []
+    unknown = "in no out of dvc.lock, not verified"
+    assert notes(root)[:2] == [
+        f"data/curve_1d/test.safetensors and 1 more: {unknown}",
+        f"build/jobs/x.json: {unknown}",
+    ]
+
+
+@pytest.mark.parametrize("content", ["stages: [", "stages: []", "[]", "stages: {a: {outs: [{md5: x}]}}"])
+def test_lock_that_cannot_be_read_is_a_fault(root: Path, content: str) -> None:
+    (root / "dvc.lock").write_text(content)
+    assert found(root) == {"dvc.lock": "cannot be read"}
+
+
+def test_mnist_is_the_canonical_one_whatever_the_lock_says(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = root / "data" / "mnist"
+    folder.mkdir()
+    for name in Mnist.sha256:
+        (folder / name).write_text(name)
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in Mnist.sha256}
+    record_in_dvc(root, OUTS | {"fetch": ["data/mnist"]})
+    name = "t10k-labels-idx1-ubyte"
+    monkeypatch.setattr(Mnist, "sha256", digests)
+    assert faults(root) == []
+    monkeypatch.setattr(Mnist, "sha256", digests | {name: "0" * 64})
+    assert found(root) == {f"data/mnist/{name}": "was altered"}
+
+
+def test_unfinished_run_is_a_note(root: Path) -> None:
+    (root / "runs" / "solo" / NAME).unlink()
+    with (root / "runs" / "solo" / "training" / "result.json").open("ab") as file:
+        file.write(b" ")
+    assert faults(root) == []
+    assert notes(root) == ["runs/solo: unfinished (no manifest), not verified"]
+
+
+def test_journal_of_a_run_that_goes_on(root: Path) -> None:
+    path = root / "runs" / "new" / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.start(id="new", name="x", title="x")
+        journal.metrics(1, {"train/nll": 1.0})
+    with path.open("ab") as file:
+        file.write(b"0000")
+    assert faults(root) == []
+    assert "runs/new/journal.jsonl: the last line is torn; the run did not end" in notes(root)
+    with flipped(path, 100):
+        assert found(root) == {"runs/new/journal.jsonl": "line 1: the checksum does not fit the record"}
+
+
+def test_bytes_after_the_end_of_a_run_are_a_fault(root: Path) -> None:
+    path = root / "runs" / "new" / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.start(id="new", name="x", title="x")
+        journal.end("FINISHED")
+    with path.open("ab") as file:
+        file.write(b"0000")
+    assert found(root) == {"runs/new/journal.jsonl": "goes on after its end"}
+
+
+def test_record_out_of_order_is_a_fault(root: Path) -> None:
+    path = root / "runs" / "new" / "journal.jsonl"
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        append_record(file, {"kind": "end", "status": "FINISHED"})
+    assert found(root) == {"runs/new/journal.jsonl": "has a record of kind 'end' before its start"}
+
+
+def test_artifact_that_no_record_knows_is_a_note(root: Path) -> None:
+    place = root / "mlartifacts" / "x"
+    place.mkdir()
+    for name in ("a", "b"):
+        (place / name).touch()
+    assert faults(root) == []
+    assert notes(root) == ["mlartifacts/x/a and 1 more: in no run's record, not verified"]
+
+
+def test_file_that_the_disk_does_not_give_back_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import piecewise.health.rehashed as module
+
+    path = root / "runs" / "solo" / "training" / "model.safetensors"
+    whole = module.digest_file
+
+    def digest_file(asked: Path, algorithm: str = "sha256") -> str:
+        if asked == path:
+            raise OSError(5, "Input/output error")
+        return whole(asked, algorithm)
+
+    monkeypatch.setattr(module, "digest_file", digest_file)
+    assert found(root) == {"runs/solo/training/model.safetensors": "cannot be read"}
+
+
+def test_database_is_asked_whether_it_is_sound(root: Path) -> None:
+    path = root / "mlflow.db"
+    path.write_bytes(b"no database" * 1000)
+    (fault,) = faults(root)
+    assert (fault.path, fault.what) == ("mlflow.db", "file is not a database")
+    assert "piecewise doctor" in fault.remedy
+
+
+def test_database_that_somebody_writes_is_a_note(root: Path) -> None:
+    with closing(sqlite3.connect(root / "mlflow.db", isolation_level=None)) as store:
+        store.execute("PRAGMA locking_mode = EXCLUSIVE")
+        store.execute("BEGIN EXCLUSIVE")
+        (rehashed,) = (rehashed for rehashed in verify(root) if rehashed.kind == "MLflow store")
+        assert (rehashed.faults, rehashed.notes) == ({}, ["mlflow.db: database is locked, not verified"])
+
+
+def test_faults_are_printed_with_their_remedies(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "runs" / "solo" / "figures" / "learning_curves.svg").write_text("x")
+    (root / "data" / "curve_1d" / "test.safetensors").unlink()
+    assert main(root, root, []) == 1
+    said = capsys.readouterr().out
+    assert "\n  data/curve_1d/test.safetensors is missing\n    rm -rf data/curve_1d/test.safetensors; dvc chec" in said
+    assert "\n  runs/solo/figures/learning_curves.svg was altered\n    rm -rf runs/solo/evaluation; piecewise" in said
+    assert sum(line.endswith("  1 fault") for line in said.splitlines()) == 2

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from piecewise.jobs.build import build_parts
+from piecewise.jobs.job import Job
+from piecewise.jobs.train import read_result, train
+from piecewise.journal.folder import RunFolder
+from piecewise.planning.check import length, num_examples
+from small_project import TINY
+
+Plan = Callable[..., list[Job]]
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ([], 2 * 4),
+        (["+trainer.limit_train_batches=3"], 2 * 3),
+        (["+trainer.limit_train_batches=0.5"], 2 * 2),
+        (["+trainer.accumulate_grad_batches=3"], 2 * 2),
+        (["+trainer.max_steps=3"], 3),
+        (["batch_size=all"], 2),
+        (["batch_size=7"], 2 * 6),
+        (["+trainer.overfit_batches=1"], 2),
+    ],
+)
+def test_length_is_what_training_takes(plan: Plan, project: object, options: list[str], steps: int) -> None:
+    (job,) = plan(*TINY, *options)
+    assert length(job.config, num_examples(job.config, build_parts(job.config))) == (steps, 2)
+    folder = RunFolder.at(project / "one")  # type: ignore[operator]
+    train(job, folder)
+    assert read_result(folder)["steps"] == read_result(folder)["steps_planned"] == steps

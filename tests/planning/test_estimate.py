@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from piecewise.jobs.job import Job
+from piecewise.planning.estimate import OVERHEAD, START, estimate
+
+Plan = Callable[..., list[Job]]
+
+
+def test_time_grows_with_the_steps_and_disk_with_the_weights(plan: Plan) -> None:
+    short, long, wide = (
+        estimate(plan("data=mnist1d", "loss=categorical", "model=mlp", *options)[0])
+        for options in (["trainer.max_epochs=1"], ["trainer.max_epochs=1000"], ["model.width=[2000]"])
+    )
+    assert START < short.seconds < START + 30
+    assert long.seconds - START > 1000 * 50 * OVERHEAD
+    assert wide.num_bytes - short.num_bytes > 4 * 40 * 1000
+
+
+def test_nothing_is_written(plan: Plan, project: object) -> None:
+    estimate(plan("data=line", "model=linear")[0])
+    assert not (project / "runs").exists()  # type: ignore[operator]

@@ -1,0 +1,149 @@
+"""Origins against the files themselves: each is opened again without Hydra, and must say what it is said to say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from piecewise.errors import BadInput
+from piecewise.jobs.about import experiments
+from piecewise.jobs.job import Job
+from piecewise.planning.origins import COMMAND_LINE, SCHEMA, Key, Origin, Origins, find_origins
+from piecewise.planning.schema import Config
+
+Plan = Callable[..., list[Job]]
+ROOT = Path(__file__).parents[2]
+NOWHERE = object()
+
+
+def leaves(config: dict[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+def look_up(content: Any, key: Key) -> Any:
+    for part in key:
+        content = content.get(part, NOWHERE) if isinstance(content, dict) else NOWHERE
+    return content
+
+
+def read(path: Path, key: Key) -> Any:
+    """What a configuration file has under `key`, with its package taken from the file's first line or its folder."""
+    text = path.read_text()
+    content = yaml.safe_load(text)
+    is_global = text.startswith("# @package _global_") or path.parent.name == "conf"
+    return look_up(content if is_global else {path.parent.name: content or {}}, key)
+
+
+@pytest.mark.parametrize("experiment", experiments(ROOT / "conf"))
+def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
+    project: Path, plan: Plan, experiment: str
+) -> None:
+    (job,) = plan(f"experiment={experiment}")
+    origins = find_origins(project / "conf", [f"experiment={experiment}"])
+    own = project / "conf" / "experiment" / f"{experiment}.yaml"
+    schema = asdict(Config())
+    for key, value in leaves(job.config):
+        origin = origins.of(key)
+        if origin.place == SCHEMA:
+            found = look_up(schema, key)
+        else:
+            found = read(project / origin.place, key)
+            if read(own, key) is not NOWHERE:  # an experiment has the last word
+                assert origin.place == f"conf/experiment/{experiment}.yaml"
+        if origin.expression:
+            path = re.fullmatch(r"\$\{([\w.]+)\}", found)
+            assert path is not None and found == origin.expression  # noqa: PT018
+            found = look_up(job.config, tuple(path[1].split(".")))
+        assert found == value, (key, origin)
+        groups = [project / "conf" / "optimizer" / "gd.yaml"] if experiment == "least_squares" else []
+        if origin.place == SCHEMA:
+            assert all(read(path, key) is NOWHERE for path in [own, *groups]), key
+
+
+def test_the_last_file_wins_and_the_next_one_takes_its_place(project: Path, plan: Plan) -> None:
+    own = project / "conf" / "experiment" / "mnist_cnn.yaml"
+    lr = ("optimizer", "lr")
+    seen = []
+    for line in ("optimizer: {lr: 0.25}", "optimizer: {nesterov: true}"):
+        own.write_text(re.sub(r"optimizer: \{.*\}", line, own.read_text()))
+        origins = find_origins(project / "conf", ["experiment=mnist_cnn"])
+        seen.append((plan("experiment=mnist_cnn")[0].config["optimizer"]["lr"], str(origins.of(lr))))
+    assert seen == [(0.25, "conf/experiment/mnist_cnn.yaml"), (0.05, "conf/optimizer/nesterov.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("defaults", "accelerator", "precision"),
+    [
+        ("[default]", "mine", "default"),
+        ("[default, _self_]", "mine", "default"),
+        ("[_self_, default]",) + 2 * ("default",),
+    ],
+)
+def test_file_inside_a_file_is_told_apart_from_it(
+    project: Path, defaults: str, accelerator: str, precision: str
+) -> None:
+    """Before or after the file that names it, as `_self_` says."""
+    (project / "conf" / "trainer" / "mine.yaml").write_text(f"defaults: {defaults}\naccelerator: cpu\n")
+    origins = find_origins(project / "conf", ["trainer=mine"])
+    assert origins.of(("trainer", "accelerator")).place == f"conf/trainer/{accelerator}.yaml"
+    assert origins.of(("trainer", "precision")).place == f"conf/trainer/{precision}.yaml"
+    assert origins.of(("trainer", "defaults")).written is None  # which is no key of the job
+
+
+@pytest.mark.parametrize(
+    ("typed", "key", "origin"),
+    [
+        ("optimizer.lr=1", "optimizer.lr", COMMAND_LINE),
+        ("optimizer.lr=1", "optimizer.fused", "conf/optimizer/adam.yaml"),
+        ("+optimizer.weight_decay=1", "optimizer.weight_decay", COMMAND_LINE),
+        ("++model.width=9", "model.width", COMMAND_LINE),
+        ("optimizer={lr: 1}", "optimizer.lr", COMMAND_LINE),
+        ("optimizer={lr: 1}", "optimizer.fused", "conf/optimizer/adam.yaml"),
+        ("optimizer.betas.0=0.5", "optimizer.betas", COMMAND_LINE),
+        ("optimizer.betas=[0.5,0.6]", "optimizer.betas", COMMAND_LINE),
+        ("~early_stopping.patience", "early_stopping", COMMAND_LINE),
+        ("~early_stopping.patience", "early_stopping.min_delta", SCHEMA),
+        ("optimizer=gd", "batch_size", "conf/optimizer/gd.yaml"),
+        ("scheduler=none", "scheduler", "conf/scheduler/none.yaml"),
+        ("scheduler=onecycle", "scheduler.max_lr", "${optimizer.lr} (conf/scheduler/onecycle.yaml)"),
+        ("loss.sigma='${optimizer.lr}'", "loss.sigma", "${optimizer.lr} (command line)"),
+        ("optimizer.betas=['${optimizer.lr}',0.9]", "optimizer.betas", "['${optimizer.lr}', 0.9] (command line)"),
+        ("early_stopping='${model}'", "early_stopping.patience", "${model} (command line)"),
+    ],
+)
+def test_what_is_typed_is_the_origin_of_what_it_changes_alone(project: Path, typed: str, key: str, origin: str) -> None:
+    assert str(find_origins(project / "conf", [typed]).of(tuple(key.split(".")))) == origin
+
+
+def test_value_replaces_all_that_stood_below_its_key() -> None:
+    origins = Origins()
+    origins.put(("a",), {"x": 1, "y": {"z": 2}}, "first")
+    origins.put(("a", "y"), None, "second")
+    assert origins.of(("a", "x")) == Origin("first", 1)
+    assert origins.of(("a", "y", "z")) == Origin("second", None)
+
+
+def test_sweep_is_what_the_experiment_and_the_command_line_say_of_it(project: Path) -> None:
+    conf, chosen = project / "conf", "experiment=shallow_regression"
+    assert find_origins(conf, [chosen]).sweep() == {"model.width": "3,20", "seed": "0,1,2"}
+    assert find_origins(conf, [chosen, "hydra.sweeper.params.seed='4,5'"]).sweep()["seed"] == "4,5"
+    assert find_origins(conf, [chosen, "~hydra.sweeper.params.seed"]).sweep() == {"model.width": "3,20"}
+    assert find_origins(conf, ["experiment=least_squares"]).sweep() == {}
+
+
+def test_file_from_elsewhere_is_not_taken_for_the_projects(project: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "model"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "theirs.yaml").write_text("width: 3\n")
+    with pytest.raises(BadInput, match=r"model/theirs comes from hydra\.searchpath"):
+        find_origins(project / "conf", [f"hydra.searchpath=['file://{elsewhere.parent}']", "model=theirs"])

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from piecewise.manifest import (
+    NAME,
+    AlteredManifest,
+    check_manifest,
+    digest_file,
+    read_sealed,
+    remove_manifest,
+    update_manifest,
+    write_manifest,
+    write_sealed,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "a run"
+    for name, data in (("journal.jsonl", b"{}\n"), ("training/weights", bytes(5000)), ("figures/ü.svg", b"<svg/>")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    write_manifest(folder)
+    return folder
+
+
+def test_digest_is_sha256_or_what_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1, and RFC 1321, appendix A.5
+    assert digest_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digest_file(tmp_path / "abc", "md5") == "900150983cd24fb0d6963f7d28e17f72"
+
+
+def test_folder_as_it_was_written_has_no_faults(folder: Path) -> None:
+    assert check_manifest(folder) == []
+    before = (folder / NAME).read_bytes()
+    write_manifest(folder)
+    assert (folder / NAME).read_bytes() == before
+    assert set(json.loads(before)["files"]) == {"journal.jsonl", "training/weights", "figures/ü.svg"}
+
+
+def test_altered_missing_and_unexpected_files_are_named(folder: Path) -> None:
+    (folder / "training" / "weights").write_bytes(bytes(4999) + b"\1")
+    (folder / "journal.jsonl").unlink()
+    (folder / "figures" / "more.svg").touch()
+    expected = ["figures/more.svg was not there", "journal.jsonl is missing", "training/weights was altered"]
+    assert check_manifest(folder) == expected
+
+
+def test_empty_folder_and_temporary_files_are_nobodys(folder: Path) -> None:
+    (folder / ".model.safetensors.123.tmp").write_bytes(b"half")
+    (folder / "empty").mkdir()
+    assert check_manifest(folder) == []
+
+
+def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    write_sealed(path, {"files": {"a": "1"}})
+    data = path.read_bytes()
+    for bit in range(8 * len(data)):
+        altered = bytearray(data)
+        altered[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(altered)
+        with pytest.raises(AlteredManifest):
+            read_sealed(path)
+
+
+def test_altered_manifest_is_named(folder: Path) -> None:
+    with (folder / NAME).open("ab") as file:
+        file.write(b"\n")
+    assert check_manifest(folder) == [f"{NAME} was altered"]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"digest"', b"{}\n", b'{"digest": 1}', b"\xff" * 9])
+def test_what_is_no_manifest_is_not_believed(folder: Path, data: bytes) -> None:
+    (folder / NAME).write_bytes(data)
+    assert check_manifest(folder) == [f"{NAME} was altered"]
+    with pytest.raises(AlteredManifest, match=r"manifest\.json was altered"):
+        update_manifest(folder, ["figures"])
+
+
+def test_same_content_in_another_form_is_altered(folder: Path) -> None:
+    content = json.loads((folder / NAME).read_bytes())
+    (folder / NAME).write_text(json.dumps(content))
+    assert check_manifest(folder) == [f"{NAME} was altered"]
+
+
+def test_parent_of_a_sweep_covers_its_own_files_only(folder: Path) -> None:
+    write_manifest(folder, recursive=False)
+    assert set(read_sealed(folder / NAME)["files"]) == {"journal.jsonl"}
+    (folder / "training" / "weights").unlink()
+    (folder / "0000").mkdir()
+    assert check_manifest(folder) == []
+    (folder / "jobs.json").touch()
+    assert check_manifest(folder) == ["jobs.json was not there"]
+
+
+def test_update_records_what_was_changed_on_purpose_and_nothing_else(folder: Path) -> None:
+    (folder / "figures" / "ü.svg").unlink()
+    (folder / "figures" / "new.svg").write_bytes(b"<svg></svg>")
+    (folder / "figures2").touch()
+    (folder / "training" / "weights").write_bytes(b"damaged")
+    (folder / "journal.jsonl").write_bytes(b"{}\n{}\n")
+    update_manifest(folder, ["figures", "journal.jsonl"])
+    assert check_manifest(folder) == ["figures2 was not there", "training/weights was altered"]
+
+
+def test_folder_without_a_manifest_stays_without(folder: Path) -> None:
+    remove_manifest(folder)
+    remove_manifest(folder)
+    update_manifest(folder, ["figures"])
+    assert not (folder / NAME).exists()
+
+
+def test_name_that_is_not_utf8_survives(folder: Path) -> None:
+    (folder / "caf\udce9").write_bytes(b"x")
+    write_manifest(folder)
+    assert check_manifest(folder) == []
+    (folder / "caf\udce9").write_bytes(b"y")
+    assert check_manifest(folder) == ["caf\udce9 was altered"]
+
+
+def test_sealed_content_comes_back(tmp_path: Path) -> None:
+    content = {"files": {"b": "1", "a": "é"}, "recursive": True}
+    write_sealed(tmp_path / "x.json", content)
+    assert read_sealed(tmp_path / "x.json") == content

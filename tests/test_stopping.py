@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from piecewise import stopping
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_at_once_what_does_not_poll(number: int, code: int) -> None:
+    stopping.listen()
+    with pytest.raises(stopping.Stopped) as stopped:
+        send(number)
+    assert stopped.value.code == code
+    assert str(stopped.value) == f"stopped by {signal.Signals(number).name}"
+
+
+def work(seen: list[int | None], *signals: int, error: Exception | None = None) -> None:
+    """Something that polls, and gets signals meanwhile."""
+    with stopping.in_order():
+        seen.append(stopping.asked())
+        for number in signals:
+            send(number)
+            seen.append(stopping.asked())
+        if error is not None:
+            raise error
+
+
+def test_the_first_signal_is_noted_and_the_second_ends_at_once() -> None:
+    seen: list[int | None] = []
+    with pytest.raises(stopping.Stopped) as stopped:
+        work(seen, signal.SIGTERM, signal.SIGINT)
+    assert stopped.value.code == 130
+    assert seen == [None, signal.SIGTERM]
+    assert stopping.asked() is None
+
+
+def test_a_signal_that_nobody_answered_ends_what_polls_when_it_is_done() -> None:
+    seen: list[int | None] = []
+    with pytest.raises(stopping.Stopped) as stopped:
+        work(seen, signal.SIGTERM)
+    assert (stopped.value.code, len(seen)) == (143, 2)
+
+
+def test_an_error_is_not_hidden_by_a_signal() -> None:
+    with pytest.raises(ValueError, match="first"):
+        work([], signal.SIGTERM, error=ValueError("first"))
+
+
+def test_no_except_exception_swallows_it() -> None:
+    assert not issubclass(stopping.Stopped, Exception)
+
+
+def test_the_exit_code_is_that_of_the_signal() -> None:
+    code = "import os, signal; from piecewise.stopping import listen; listen(); os.kill(os.getpid(), signal.SIGTERM)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 143

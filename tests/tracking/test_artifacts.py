@@ -1,0 +1,173 @@
+"""What the mirror leaves so that the embedded store's artifacts can be verified, and how they are made whole again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from piecewise.health.artifacts import check_artifacts
+from piecewise.jobs.draw import draw_run
+from piecewise.jobs.evaluate import evaluate_run
+from piecewise.jobs.record import load_model
+from piecewise.jobs.train import train
+from piecewise.journal.folder import RunFolder
+from piecewise.manifest import AlteredManifest
+from piecewise.planning.plan import plan_command_line
+from piecewise.tracking.artifacts import FOLDER, local_path
+from piecewise.tracking.mirror import Mirror
+from piecewise.tracking.store import EMBEDDED, open_store
+from small_project import ROOT, TINY
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
+
+
+@pytest.fixture(autouse=True)
+def _leave_mlflow_as_it_was() -> Iterator[None]:
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a finished run and an empty store: creating one takes seconds."""
+    root = tmp_path_factory.mktemp("artifacts") / "a project"
+    shutil.copytree(ROOT / "conf", root / "conf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        (job,) = plan_command_line(root / "conf", TINY)
+        folder = RunFolder.at(root / "runs" / "one")
+        train(job, folder, {"id": "first"})
+        evaluate_run(folder)
+        draw_run(folder)
+        open_store(EMBEDDED, root)
+    return root
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copy = tmp_path / "a project"
+    shutil.copytree(trained, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+@pytest.fixture
+def run(project: Path) -> RunFolder:
+    return RunFolder.at(project / "runs" / "one")
+
+
+@pytest.fixture
+def push(run: RunFolder, project: Path) -> Callable[[], bool]:
+    """Push the run and its model, as a new process would."""
+    client = open_store(EMBEDDED, project)
+    return lambda: Mirror(client, project).push(run, load_model)
+
+
+def artifacts(root: Path) -> dict[str, Path]:
+    """The files in mlartifacts by name."""
+    files = [path for path in (root / "mlartifacts").rglob("*") if path.is_file() and path.parent != root / FOLDER]
+    return {path.name: path for path in files}
+
+
+def recorded(root: Path) -> dict[str, str]:
+    (manifest,) = (root / FOLDER).glob("*.json")
+    files: dict[str, str] = json.loads(manifest.read_bytes())["files"]
+    return files
+
+
+def found(root: Path) -> dict[str, str]:
+    return {Path(fault.path).name: fault.what for fault in check_artifacts(root).faults.values()}
+
+
+def models(root: Path) -> list[Any]:
+    client = open_store(EMBEDDED, root)
+    return list(client.search_logged_models([item.experiment_id for item in client.search_experiments()]))
+
+
+def test_every_artifact_is_recorded_and_twice_is_once(push: Callable[[], bool], project: Path) -> None:
+    assert push() is True
+    assert {project / name for name in recorded(project)} == set(artifacts(project).values())
+    assert {"model.yaml", "learning_curves.svg", "model.pt2", "MLmodel"} <= artifacts(project).keys()
+    assert (found(project), check_artifacts(project).notes) == ({}, [])
+    assert push() is False
+
+
+def test_lost_artifacts_are_brought_again(push: Callable[[], bool], project: Path) -> None:
+    push()
+    (before,) = models(project)
+    artifacts(project)["learning_curves.svg"].unlink()
+    assert found(project) == {"learning_curves.svg": "is missing"}
+    assert push() is True
+    assert [model.model_id for model in models(project)] == [before.model_id]
+    artifacts(project)["MLmodel"].unlink()
+    assert found(project) == {"MLmodel": "is missing"}
+    assert push() is True
+    (after,) = models(project)  # the one that lost a file is not offered any more
+    assert after.model_id != before.model_id
+    assert found(project) == {}
+    assert push() is False
+
+
+def test_damage_does_not_become_the_truth(push: Callable[[], bool], run: RunFolder, project: Path) -> None:
+    push()
+    artifacts(project)["model.pt2"].write_bytes(b"damaged")
+    artifacts(project)["learning_curves.svg"].write_bytes(b"damaged")
+    (run.figures / "fitted_function.svg").write_text("<svg>drawn anew</svg>")
+    assert found(project) == {"model.pt2": "was altered", "learning_curves.svg": "was altered"}
+    assert push() is True
+    assert found(project) == {"model.pt2": "was altered"}  # figures are always brought anew
+    assert artifacts(project)["fitted_function.svg"].read_text() == "<svg>drawn anew</svg>"
+
+
+def test_altered_record_is_not_written_over(push: Callable[[], bool], project: Path) -> None:
+    push()
+    (manifest,) = (project / FOLDER).glob("*.json")
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    assert found(project) == {manifest.name: "was altered"}
+    with pytest.raises(AlteredManifest, match="was altered"):
+        push()
+    manifest.unlink()
+    assert push() is True
+    assert (found(project), len(models(project))) == ({}, 1)
+
+
+def test_run_that_was_mirrored_live_gets_its_model(push: Callable[[], bool], run: RunFolder, project: Path) -> None:
+    mirror = Mirror(open_store(EMBEDDED, project), project)
+    assert mirror.push_live(run) is True
+    assert models(project) == []
+    assert push() is True
+    assert len(models(project)) == 1
+    assert "model.pt2" in {Path(name).name for name in recorded(project)}
+    assert push() is False
+
+
+def test_model_that_cannot_be_exported_keeps_nothing_else_back(run: RunFolder, project: Path) -> None:
+    def fail(folder: RunFolder) -> Any:
+        raise RuntimeError("no export")
+
+    mirror = Mirror(open_store(EMBEDDED, project), project)
+    with pytest.raises(RuntimeError, match="no export"):
+        mirror.push(run, fail)
+    assert {Path(name).name for name in recorded(project)} == artifacts(project).keys()
+    assert found(project) == {}
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("file:///a%20b/%C3%A9", Path("/a b/é")),
+        ("/a/b", Path("/a/b")),
+        ("mlflow-artifacts:/1/2/artifacts", None),
+        ("s3://bucket/x", None),
+    ],
+)
+def test_only_addresses_on_this_machine_are_folders(uri: str, path: Path | None) -> None:
+    assert local_path(uri) == path

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from piecewise.data.resident import Batch
+from piecewise.training.finite import first_non_finite, has_finite_weights
+
+
+class Root(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sqrt()
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(1, 3), nn.Sequential(Root(), nn.ReLU()), nn.Linear(3, 1))
+
+
+def batch(x: float = 1.0, y: float = 0.0) -> Batch:
+    return Batch(torch.full((2, 1), x), torch.full((2, 1), y), 2)
+
+
+def test_the_first_layer_whose_output_is_not_finite_is_named() -> None:
+    model = network()
+    with torch.no_grad():
+        model[0].bias.fill_(-100.0)  # the square root of which is NaN, here and in everything after it
+    assert first_non_finite(model, batch()) == "the output of layer '1.0'"
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_come_before_all_else(value: float) -> None:
+    model = network()
+    assert has_finite_weights(model)
+    with torch.no_grad():
+        model[2].weight[0, 1] = value
+    assert not has_finite_weights(model)
+    assert first_non_finite(model, batch(x=math.nan)) == "the weights '2.weight', which the step before has made so"
+
+
+def test_the_batch_is_looked_at() -> None:
+    assert first_non_finite(nn.Linear(1, 1), batch(x=math.nan)) == "the inputs of the batch"
+    assert first_non_finite(nn.Linear(1, 1), batch(y=math.inf)) == "the targets of the batch"
+
+
+def test_when_the_network_is_fine_it_was_the_loss() -> None:
+    assert first_non_finite(nn.Linear(1, 1), batch()) == "the loss itself"

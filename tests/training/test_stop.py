@@ -1,0 +1,163 @@
+"""A training that is told to stop, and goes on later: as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from piecewise import stopping
+from piecewise.errors import BadInput
+from piecewise.jobs.job import Job
+from piecewise.jobs.train import read_result, train
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.training.module import TrainingModule
+
+Plan = Callable[..., list[Job]]
+OPTIONS = [
+    "data.num_train=50",
+    "data.num_test=20",
+    "batch_size=10",
+    "trainer.max_epochs=4",
+    "log_every_n_steps=3",
+    "scheduler=cosine",
+    "early_stopping.patience=3",
+    "tracking=none",
+]
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:
+    """Send a signal in the midst of a step."""
+    whole = TrainingModule.training_step
+
+    def training_step(self: TrainingModule, *arguments: Any) -> Any:
+        if self.trainer.global_step + 1 == step:
+            os.kill(os.getpid(), number)
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(TrainingModule, "training_step", training_step)
+
+
+def record_of(folder: RunFolder) -> RunRecord:
+    record = read_journal(folder.journal)
+    assert record is not None
+    return record
+
+
+def assert_same_weights(folder: RunFolder, other: RunFolder) -> None:
+    for name, value in load_file(folder.weights).items():
+        torch.testing.assert_close(value, load_file(other.weights)[name], rtol=0, atol=0)
+
+
+@pytest.fixture
+def undisturbed(plan: Plan, project: Path) -> RunFolder:
+    folder = RunFolder.at(project / "undisturbed")
+    train(plan(*OPTIONS)[0], folder)
+    return folder
+
+
+SINGLE = ["batch_size=all", "trainer.max_epochs=20", "trainer.check_val_every_n_epoch=4"]  # epochs of one batch
+
+
+@pytest.mark.parametrize("step", [7, 8])  # before an epoch without validation, and before one with
+def test_epochs_of_a_single_batch_stop_and_resume_too(
+    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    (job,) = plan(*OPTIONS, *SINGLE)
+    folder, undisturbed = RunFolder.at(project / "runs" / "one"), RunFolder.at(project / "undisturbed")
+    train(job, undisturbed)
+    with monkeypatch.context() as patched:
+        stop_at(patched, step)
+        with pytest.raises(stopping.Stopped):
+            train(job, folder)
+    assert record_of(folder).history()["train/nll"][-1][0] == step
+    train(job, folder, is_resumed=True)
+    assert_same_weights(folder, undisturbed)
+    assert record_of(folder).history() == record_of(undisturbed).history()
+
+
+@pytest.mark.parametrize("step", [1, 5, 7, 19])  # the first, the last of an epoch, in the midst of one, near the end
+def test_stopped_and_resumed_equals_undisturbed(
+    plan: Plan, project: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    (job,) = plan(*OPTIONS)
+    folder = RunFolder.at(project / "runs" / "one")
+    with monkeypatch.context() as patched:
+        stop_at(patched, step)
+        with pytest.raises(stopping.Stopped) as stopped:
+            train(job, folder)
+    assert stopped.value.code == 143
+    assert not folder.result.is_file()
+    end = record_of(folder).end
+    assert end is not None
+    assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
+
+    train(job, folder, is_resumed=True)
+    assert read_result(folder)["steps"] == 20
+    assert_same_weights(folder, undisturbed)
+    assert read_result(folder)["selected_step"] == read_result(undisturbed)["selected_step"]
+    assert record_of(folder).history() == record_of(undisturbed).history()
+    assert len(record_of(folder).resumed) == 1
+
+
+def test_the_second_signal_does_not_wait_for_the_step(
+    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = TrainingModule.training_step
+
+    def training_step(self: TrainingModule, *arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("it went on")
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(TrainingModule, "training_step", training_step)
+    folder = RunFolder.at(project / "runs" / "one")
+    with pytest.raises(stopping.Stopped) as stopped:
+        train(plan(*OPTIONS)[0], folder)
+    assert stopped.value.code == 130
+    assert not (folder.checkpoints / "last.ckpt").exists()
+
+
+def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
+    plan: Plan, project: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured after the checkpoint is measured again, to the same numbers, and counts once."""
+    (job,) = plan(*OPTIONS)
+    folder = RunFolder.at(project / "runs" / "one")
+    with monkeypatch.context() as patched:
+        whole = TrainingModule.training_step
+
+        def training_step(self: TrainingModule, *arguments: Any) -> Any:
+            if self.trainer.global_step == 13:
+                raise MemoryError
+            return whole(self, *arguments)
+
+        patched.setattr(TrainingModule, "training_step", training_step)
+        with pytest.raises(MemoryError):
+            train(job, folder)
+    assert record_of(folder).end["status"] == "FAILED"  # type: ignore[index]
+    train(job, folder, is_resumed=True)
+    assert_same_weights(folder, undisturbed)
+    assert record_of(folder).history() == record_of(undisturbed).history()
+
+
+def test_a_run_does_not_go_on_with_other_data_or_another_job(
+    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(stopping.Stopped):
+            train(plan(*OPTIONS)[0], folder)
+    before = folder.journal.read_bytes()
+    with pytest.raises(BadInput, match="the job has changed"):
+        train(plan(*OPTIONS, "optimizer.lr=0.5")[0], folder, is_resumed=True)
+    assert folder.journal.read_bytes() == before

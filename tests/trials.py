@@ -1,0 +1,36 @@
+"""Trials of a promise: as many as there is time for, from a seed that can be replayed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+
+class Trials:
+    """`for chance in trials("promise", 200): …` runs a share of the 200, and counts those that reach their end."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.share = share
+        self.seed = seed
+        self.tally: dict[str, list[int]] = {}  # promise: [kept, tried]
+
+    def count(self, full: int) -> int:
+        return max(1, math.ceil(full * self.share))
+
+    def __call__(self, promise: str, full: int) -> Iterator[Random]:
+        """A generator of chance for each trial. What a trial draws depends on seed, promise and number alone."""
+        for number in range(self.count(full)):
+            self.note(promise, kept=0, tried=1)
+            yield Random(f"{self.seed} {promise} {number}")
+            self.note(promise, kept=1, tried=0)
+
+    def note(self, promise: str, kept: int, tried: int) -> None:
+        entry = self.tally.setdefault(promise, [0, 0])
+        entry[0] += kept
+        entry[1] += tried
+
+
+KEY = pytest.StashKey[Trials]()
