@@ -5,16 +5,23 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := 1
 
-.PHONY: repro test slow check bench lock clean
+# Of `make faults`: which part of the trials, and what they draw from.
+SHARE ?= 1
+SEED ?= 0
+
+.PHONY: repro test slow faults check bench lock clean
 
 repro: $(READY)  ## reproduce the record and print the results
 	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
 
 test: $(READY)  ## the fast tests
-	@python -m pytest -q
+	@python -m pytest -q -n 2 --dist loadfile
 
 slow: $(READY)  ## the tests that run whole pipelines, about eight minutes
 	@python -m pytest -q -m slow
+
+faults: $(READY)  ## every promise as often as it is made, about half an hour; SHARE=0.1 for a tenth
+	@python -m pytest -q -m "slow or not slow" tests/faults --fault-share $(SHARE) --fault-seed $(SEED)
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy

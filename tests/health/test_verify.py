@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
@@ -83,12 +84,14 @@ def test_project_covers_every_kind_of_file(whole: Path) -> None:
 
 
 def test_flipped_bit_is_found_and_nothing_else(whole: Path) -> None:
-    assert flip_trial(whole, NUM_FLIPS, SEED) == []
+    for number in range(NUM_FLIPS):
+        flip_trial(whole, Random(f"{SEED} {number}"))
 
 
 def test_trial_names_a_flip_that_was_missed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bit_flips.COVERED", ("conf",))  # which nobody verifies
-    assert len(flip_trial(whole, 3, SEED)) == 3
+    with pytest.raises(AssertionError, match=r"^bit \d+ of conf/.* flipped, found: {}"):
+        flip_trial(whole, Random(SEED))
 
 
 VICTIMS = {
@@ -233,6 +236,10 @@ def test_remembered_run_of_a_stage_is_verified(root: Path) -> None:
     for old, new in (("69b6", "69b7"), ("in.txt", "in.txu"), ("hash: md5\n", "hash: 2024-13-45\n"), ("cmd", "\0")):
         path.write_text(REMEMBERED.replace(old, new, 1))
         assert found(root) == {path.relative_to(root).as_posix(): "is not what its name says"}
+    elsewhere = path.parents[1] / key[::-1] / value
+    path.parent.rename(elsewhere.parent)
+    elsewhere.write_text(REMEMBERED)
+    assert found(root) == {elsewhere.relative_to(root).as_posix(): "is not what its name says"}
 
 
 def test_out_that_is_not_here_is_a_note(root: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from piecewise.journal.reader import read_journal
 from small_project import AUTHOR, EXPERIMENTS, Pipeline
 
 pytestmark = pytest.mark.slow
@@ -45,6 +50,61 @@ def test_experiment_with_another_value(pipeline: Pipeline) -> None:
     pipeline.run("git", "checkout", "-q", "--", ".")
     pipeline.run("dvc", "checkout", "--quiet")
     assert pipeline.repro() == set()
+
+
+def test_everything_is_as_it_was_written_and_nothing_is_wrong(pipeline: Pipeline) -> None:
+    assert pipeline.repro() <= {"report"}
+    said = pipeline.run("piecewise", "verify")
+    assert said.count("  ok") >= 6
+    damaged = pipeline.root / "results" / "train" / "least_squares" / "run" / "model.safetensors"
+    whole = damaged.read_bytes()
+    damaged.chmod(0o600)
+    damaged.write_bytes(bytes([*whole[:-1], whole[-1] ^ 1]))
+    assert "model.safetensors" in pipeline.run("piecewise", "verify", status=1)
+    damaged.write_bytes(whole)
+
+
+def test_half_a_training_is_never_recorded(pipeline: Pipeline) -> None:
+    """SIGTERM to the stage: Lightning alone would end with 0, and DVC would take the rest for done."""
+    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2", "max_epochs: 1000000")
+    command = ["dvc", "repro", "train@least_squares"]
+    process = subprocess.Popen(
+        command,
+        cwd=pipeline.root,
+        env=pipeline.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        os.kill(_trainer(pipeline, since=time.time()), signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode != 0
+    assert "exited with 143" in said
+    assert "stopped by SIGTERM" in said
+    assert "changed" in pipeline.run("dvc", "status", "train@least_squares")
+    assert not list((pipeline.root / "results" / "train" / "least_squares").rglob("result.json"))
+    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 1000000", "max_epochs: 2")
+    pipeline.repro()
+    assert (pipeline.root / "results" / "train" / "least_squares" / "run" / "result.json").is_file()
+    assert pipeline.repro() == set()
+
+
+def _trainer(pipeline: Pipeline, since: float) -> int:
+    """The process that trains `least_squares`, as soon as it has measured something."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for path in (pipeline.root / "results" / "journal" / "least_squares").glob("*.jsonl"):
+            if b'"val/nll"' in path.read_bytes():
+                record = read_journal(path)
+                if record is not None and record.start["time"] > since:  # not the run before
+                    return int(record.start["process"]["pid"])
+        time.sleep(0.1)
+    raise AssertionError("no training has begun")
 
 
 def test_lost_store_is_made_again_without_training(pipeline: Pipeline) -> None:

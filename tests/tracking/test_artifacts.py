@@ -127,6 +127,22 @@ def test_damage_does_not_become_the_truth(push: Callable[[], bool], run: RunFold
     assert artifacts(project)["fitted_function.svg"].read_text() == "<svg>drawn anew</svg>"
 
 
+def test_copy_that_is_not_like_the_original_is_found(
+    push: Callable[[], bool], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    copy = MlflowClient.log_artifacts
+
+    def copy_wrong(client: MlflowClient, run_id: str, folder: str, place: str) -> None:
+        copy(client, run_id, folder, place)
+        artifacts(project)["learning_curves.svg"].write_text("half")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", copy_wrong)
+    push()
+    assert found(project) == {"learning_curves.svg": "was altered"}
+
+
 def test_altered_record_is_not_written_over(push: Callable[[], bool], project: Path) -> None:
     push()
     (manifest,) = (project / FOLDER).glob("*.json")

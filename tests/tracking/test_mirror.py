@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def run(tiny_job: Job, project: Path) -> RunFolder:
     return folder
 
 
-def _runs(mirror: Mirror) -> list[object]:
+def _runs(mirror: Mirror) -> list[Any]:
     experiments = [experiment.experiment_id for experiment in mirror.client.search_experiments()]
     return list(mirror.client.search_runs(experiments))
 
@@ -60,6 +61,28 @@ def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, t
     names = {item.path for item in mirror.client.list_artifacts(seen.info.run_id, "figures")}
     assert names == {"figures/fitted_function.svg", "figures/learning_curves.svg"}
     assert [item.path for item in mirror.client.list_artifacts(seen.info.run_id, "config")] == ["config/model.yaml"]
+
+
+def test_a_run_that_was_stopped_and_goes_on_is_one_run(mirror: Mirror, project: Path) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    statuses = []
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x")
+        journal.metrics(1, {"train/nll": 2.0})
+        for step, end in ((1, "KILLED"), (2, None), (3, "FINISHED")):
+            if step == 2:
+                journal.resume()
+                journal.metrics(1, {"train/nll": 2.0})  # repeated
+            if step > 1:
+                journal.metrics(step, {"train/nll": 1.0 / step})
+            if end is not None:
+                journal.end(end)
+            Mirror(mirror.client, mirror.root).push(folder)
+            statuses += [seen.info.status for seen in _runs(mirror)]
+    assert statuses == ["KILLED", "RUNNING", "FINISHED"]
+    (run,) = _runs(mirror)
+    points = mirror.client.get_metric_history(run.info.run_id, "train/nll")
+    assert [(point.step, point.value) for point in points] == [(1, 2.0), (2, 0.5), (3, pytest.approx(1 / 3))]
 
 
 def test_evaluation_of_an_earlier_training_is_not_taken_for_this_ones(

@@ -98,6 +98,8 @@ class Mirror:
             progress = Progress(found.info.run_id if found else self._create(start))
             # Also for a run that was found: whoever created it may have been killed before it said more.
             self._describe(start, progress.mlflow_id)
+            if record.end is None and found is not None and found.info.end_time is not None:
+                self.client.update_run(progress.mlflow_id, "RUNNING")  # it was stopped, and goes on
             self._progress[start["id"]] = progress
         return progress
 
