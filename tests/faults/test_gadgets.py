@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytorch_lightning import Trainer
+from torch import nn
+from torch.optim import Optimizer
 
+from piecewise.data.spec import DataSource
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job, read_job
+from piecewise.jobs.targets import resolve
 from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
 from piecewise.planning.plan import plan_command_line, plan_experiment
@@ -116,9 +121,18 @@ def test_command_line_calls_no_gadget(plan: Plan, watch: Watch, called: list[str
     }
     plan()  # whatever planning itself imports
     watch.seen.clear()
-    for gadget in GADGETS if shape == "plain" else GADGETS[::6]:
+    for gadget in GADGETS[::10]:
         with pytest.raises(BadInput):
             plan(shapes[shape].format(gadget))
+    assert called == []
+    assert watch.seen & set(STRANGERS) == set()
+
+
+@pytest.mark.parametrize("kind", [nn.Module, Optimizer, DataSource, Trainer])
+def test_no_slot_takes_a_gadget(watch: Watch, called: list[str], kind: type) -> None:
+    for gadget in GADGETS:
+        with pytest.raises(BadInput, match=r"not allowed|does not exist|allowed: a subclass"):
+            resolve(gadget, "model._target_", kind)
     assert called == []
     assert watch.seen & set(STRANGERS) == set()
 

@@ -79,7 +79,9 @@ def test_lightning_alone_calls_a_stopped_training_a_success() -> None:
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_training_in_order(project: Path, number: int, code: int) -> None:
     with started(sys.executable, "-m", "piecewise", "train", *LONG) as process:
         folder = wait_for_steps(project, 20)
@@ -96,6 +98,7 @@ def test_a_signal_ends_training_in_order(project: Path, number: int, code: int) 
     assert not folder.result.is_file()
 
 
+@pytest.mark.slow
 def test_sigterm_at_any_moment(project: Path, trials: Trials) -> None:
     """143 within ten seconds; a run that had begun is KILLED, and its checkpoint loads."""
     for number, chance in enumerate(trials("SIGTERM at a random moment: 143, KILLED, checkpoint", 100)):
@@ -120,6 +123,7 @@ def test_sigterm_at_any_moment(project: Path, trials: Trials) -> None:
                 assert step == record.history()["train/nll"][-1][0]
 
 
+@pytest.mark.slow
 def test_ranks_are_told_and_none_is_left(project: Path) -> None:
     with started(sys.executable, "-m", "piecewise", "train", "trainer=ddp_cpu", *LONG) as process:
         folder = wait_for_steps(project, 5)

@@ -113,6 +113,7 @@ def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFold
         assert sorted(found) == sorted(points)
 
 
+@pytest.mark.slow
 def test_lost_store_is_made_again_from_the_journals(mirror: Mirror, run: RunFolder, project: Path) -> None:
     mirror.push(run)
     (project / "mlflow.db").unlink()
@@ -149,6 +150,7 @@ print(mlflow.pyfunc.load_model(sys.argv[2]).predict(np.zeros((5, 1), np.float32)
 """
 
 
+@pytest.mark.slow
 def test_model_loads_without_piecewise_and_without_pickle(mirror: Mirror, run: RunFolder, project: Path) -> None:
     mirror.push(run, load_model)
     (seen,) = _runs(mirror)

@@ -1,9 +1,11 @@
 """Hash everything again and name what is not as it was written.
 
-Covered: DVC's cache, data and outs (against dvc.lock), finished runs of `piecewise train` with their checkpoints,
-MLflow's artifacts in the embedded store, journals. A single bit is found. An out that was changed on purpose cannot be
-told from a damaged one. Not hashed: mlflow.db, which changes with every run and is made again from the journals;
-SQLite is asked whether it is sound.
+Covered: DVC's cache, the data and outs in dvc.lock, finished runs of `piecewise train` with their checkpoints, MLflow's
+artifacts in the embedded store, journals. A single bit is found. An out that was changed on purpose cannot be told from
+a damaged one.
+
+Not hashed: mlflow.db, which changes with every run and which the journals make again; SQLite is asked whether it is
+sound. Of what DVC remembers of earlier runs, sizes are not covered: no name or digest of DVC's depends on them.
 
 Exit code 0 if all is as it was written, 1 if not. A run that has not ended is named, and is no fault.
 """
