@@ -47,7 +47,10 @@ def ask(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 
 def run(shell: list[str], script: str, project: Path) -> list[str]:
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(project)}
+    place = project / "bin"  # whose path has a space in it
+    place.mkdir()
+    (place / "piecewise").symlink_to(Path(BIN) / "piecewise")
+    environment = {**os.environ, "PATH": f"{place}{os.pathsep}{os.environ['PATH']}", "HOME": str(project)}
     done = subprocess.run([*shell, script], capture_output=True, text=True, cwd=project, env=environment, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

@@ -33,6 +33,7 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
     refuse_blocked()
     check_writable(places.root)
     check_devices(jobs[0].config)
+    remove_manifest(places.root)
     mirror = BackgroundMirror(uri, places.jobs if len(jobs) == 1 else [places.parent, *places.jobs])
     errors: list[Exception] = []
     has_stopped = True

@@ -16,6 +16,8 @@ from piecewise.errors import BadInput, nearest
 from piecewise.planning.plan import register_schema
 
 SCRIPTS = ("install", "uninstall")
+# Hydra's script splits the command's path at its spaces.
+UNQUOTED, QUOTED = "EXECUTABLE=($(command -v $helper))", 'EXECUTABLE=("$(command -v $helper)")'
 ZSH = "autoload -Uz bashcompinit && bashcompinit\n"  # Hydra gives zsh the script of bash, and leaves this to its reader
 
 
@@ -33,7 +35,8 @@ def script(command: str, shell: str) -> str:
             getattr(plugins[shell], command)()
     finally:
         sys.argv = argv
-    return (ZSH if (command, shell) == ("install", "zsh") else "") + printed.getvalue()
+    text = printed.getvalue().replace(UNQUOTED, QUOTED)
+    return ZSH + text if (command, shell) == ("install", "zsh") else text
 
 
 def complete_overrides(conf: Path, words: str) -> list[str]:

@@ -1,0 +1,19 @@
+"""A bit that changes anywhere on disk is found, and its file is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bit_flips import flip_trial, whole_project
+from trials import Trials
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path, trials: Trials) -> None:
+    with whole_project(tmp_path / "a project") as root:
+        for chance in trials("flipped bits found by piecewise verify, and named", 200):
+            name, found = flip_trial(root, chance)
+            assert set(found) == {name}
