@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from piecewise.cli import main
+from piecewise.cli import guarded, main
+from piecewise.errors import BadInput, NonFiniteLoss, TryAgain
+from piecewise.stopping import Stopped
 
 
 def test_help_needs_nothing_heavy() -> None:
@@ -72,3 +76,49 @@ def test_failed_job_stops_neither_the_others_nor_the_truth(project: Path, capsys
     assert "optimizer.lr=0.1" in said.out
     (parent,) = (project / "runs").glob("*/journal.jsonl")
     assert '"status":"FAILED"' in parent.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (BadInput("a=1 is wrong"), 2, "error: a=1 is wrong\n"),
+        (NonFiniteLoss("the loss is nan"), 3, "error: the loss is nan\n"),
+        (TryAgain("a rank was lost"), 75, "error: a rank was lost\n"),
+        (Stopped(signal.SIGINT), 130, "error: stopped by SIGINT\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 1, "error: runs/x: No space left on device\n"),
+        (KeyError("k"), 1, "error: KeyError: 'k' (a bug in piecewise: PIECEWISE_DEBUG=1 shows where)\n"),
+    ],
+)
+def test_every_error_is_one_line_and_a_code_of_its_own(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
+) -> None:
+    def fail() -> int:
+        raise error
+
+    assert guarded(fail) == code
+    assert capsys.readouterr() == ("", message)
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    code = "from piecewise.cli import guarded; import sys; sys.exit(guarded(lambda: print('x' * 10**6) or 0))"
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.close()
+    assert writer.stderr is not None
+    assert writer.stderr.read() == b""
+    writer.stderr.close()
+    assert writer.wait(60) == 141
+
+
+def test_full_disk_in_the_midst_fails_the_run_by_name(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
+
+    monkeypatch.setattr("piecewise.training.publish.write_atomic", refuse)
+    assert main(["train", "trainer=smoke", "tracking=none"]) == 1
+    assert "model.safetensors: No space left on device" in capsys.readouterr().err
+    (journal,) = project.glob("runs/*/journal.jsonl")
+    assert '"status":"FAILED"' in journal.read_text()
+    assert not list(journal.parent.glob("training/result.json"))

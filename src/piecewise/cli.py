@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from piecewise import terminal
-from piecewise.errors import BadInput, PiecewiseError, nearest
+from piecewise.errors import BadInput, nearest
 from piecewise.stopping import Stopped, listen
 
 # Each verb is a module of piecewise.commands.
@@ -75,28 +74,14 @@ def guarded(function: Callable[..., int], *arguments: object) -> int:
     listen()
     try:
         return function(*arguments)
-    except PiecewiseError as error:
-        _explain(error, None if error.is_reported else str(error))
-        return error.exit_code
-    except Stopped as stopped:
-        _explain(stopped, str(stopped))
-        return int(stopped.code or 1)
     except BrokenPipeError:  # `piecewise list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        _explain(error, f"{error.filename or 'the system'}: {error.strerror or error}")
-        return 1
-    except Exception as error:
-        _explain(error, f"{type(error).__name__}: {error} (a bug in piecewise: PIECEWISE_DEBUG=1 shows where)")
-        return 1
-
-
-def _explain(error: BaseException, message: str | None) -> None:
-    if os.environ.get("PIECEWISE_DEBUG"):
-        traceback.print_exception(error)
-    if message is not None:
-        terminal.fail(message)
+    except (Exception, Stopped) as error:
+        message = terminal.explain(error)
+        if not getattr(error, "is_reported", False):
+            terminal.fail(message)
+        return int(error.code or 1) if isinstance(error, Stopped) else getattr(error, "exit_code", 1)
 
 
 def _run(verb: str, *arguments: str) -> int:

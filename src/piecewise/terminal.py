@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import TextIO
 
+from piecewise.errors import PiecewiseError
+
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-QUIET = "PIECEWISE_QUIET"  # in the environment, so that the processes a command starts are as quiet
+# In the environment, so that the processes a command starts do the same.
+QUIET = "PIECEWISE_QUIET"
+DEBUG = "PIECEWISE_DEBUG"
 
 
 def say(*parts: object) -> None:
@@ -23,6 +28,18 @@ def warn(message: str) -> None:
 
 def fail(message: str) -> None:
     print(f"{paint('error:', 'red', sys.stderr)} {message}", file=sys.stderr, flush=True)
+
+
+def explain(error: BaseException) -> str:
+    """What an error means to whoever caused it, in a line; with PIECEWISE_DEBUG set, its traceback goes to stderr."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    if isinstance(error, (PiecewiseError, SystemExit)):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return what if isinstance(error, MemoryError) else f"{what} (a bug in piecewise: {DEBUG}=1 shows where)"
 
 
 def is_quiet() -> bool:

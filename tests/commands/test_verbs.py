@@ -199,7 +199,7 @@ def test_ui_serves_this_machine_only(project: Path, free_port: int, wait: Callab
         assert [place for place in listening if place.endswith(f":{free_port:04X}") and place[:8] == "00000000"] == []
     finally:
         process.terminate()
-        process.wait(30)
+        process.communicate(timeout=30)
 
 
 @pytest.fixture

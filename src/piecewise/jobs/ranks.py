@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,9 +30,9 @@ def run_ranks(job_file: Path, request: str) -> None:
         with stopping.in_order():
             status = _wait(process)
     finally:
-        if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # also when the first rank has ended: the others may live on
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
     if status < 0:
         raise TryAgain(f"the ranks were lost: signal {signal.Signals(-status).name}")
     if status != 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -78,10 +77,8 @@ def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_
 
 def _reported(error: Exception, job: Job) -> PiecewiseError:
     """Tell the user which job failed and why; the error, as one that needs no further telling."""
-    if not isinstance(error, PiecewiseError):
-        if not isinstance(error, (OSError, MemoryError)):  # a bug, whose place matters
-            traceback.print_exception(error)
-        error = PiecewiseError(f"{type(error).__name__}: {error}")
-    terminal.fail(f"{job.title}: {error}")
-    error.is_reported = True
-    return error
+    message = terminal.explain(error)
+    terminal.fail(f"{job.title}: {message}")
+    reported = error if isinstance(error, PiecewiseError) else PiecewiseError(message)
+    reported.is_reported = True
+    return reported
