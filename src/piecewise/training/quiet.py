@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytorch_lightning  # noqa: F401  its first import sets the levels that are changed here
+
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
