@@ -17,8 +17,8 @@ repro: $(READY)  ## reproduce the record and print the results
 test: $(READY)  ## the fast tests
 	@python -m pytest -q -n 2 --dist loadfile
 
-slow: $(READY)  ## the tests that run whole pipelines, about eight minutes
-	@python -m pytest -q -m slow
+slow: $(READY)  ## the tests that run whole pipelines and servers, about ten minutes
+	@python -m pytest -q -m slow --ignore tests/faults
 
 faults: $(READY)  ## every promise as often as it is made, about half an hour; SHARE=0.1 for a tenth
 	@python -m pytest -q -m "slow or not slow" tests/faults --fault-share $(SHARE) --fault-seed $(SEED)
