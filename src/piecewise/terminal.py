@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -19,7 +20,8 @@ DEBUG = "PIECEWISE_DEBUG"
 def say(*parts: object) -> None:
     """A line on stdout, unless the person asked for quiet. Results go through print: they are what was asked for."""
     if not is_quiet():
-        print(*parts, flush=True)
+        with contextlib.suppress(OSError):  # a reader that has gone, as `tee` does with Ctrl-C, must stop nothing
+            print(*parts, flush=True)
 
 
 def warn(message: str) -> None:

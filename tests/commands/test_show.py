@@ -76,7 +76,7 @@ def test_bad_configuration_ends_as_for_train(project: Path, capsys: pytest.Captu
     assert ends[1][1].out == ""
 
 
-@pytest.mark.parametrize("typed", [["-m", "seed=0,1"], ["seed=0,1", "--multirun"], ["hydra.mode=MULTIRUN", "seed=0,1"]])
+@pytest.mark.parametrize("typed", [["-m", "seed=0,1"], ["seed=0,1", "--multirun"]])
 def test_sweep_is_refused(project: Path, capsys: pytest.CaptureFixture[str], typed: list[str]) -> None:
     assert main(["show", *typed]) == 2
     assert "shows one job: leave out -m" in capsys.readouterr().err

@@ -48,6 +48,7 @@ def test_a_run_is_found_by_any_of_its_names(runs: Path, text: str, run_id: str) 
         ("lin seed=0", r"run 'lin seed=0' is unknown; did you mean 'line seed=0'\?"),
         ("20260101", r"run '20260101' may be any of 3: 20260101-100001-abc \(line seed=0\), .*; give more of the id"),
         ("mnist s", "may be any of 2"),
+        ("", "RUN is empty"),
     ],
 )
 def test_unknown_and_ambiguous_runs_are_refused(runs: Path, text: str, message: str) -> None:

@@ -140,3 +140,14 @@ def test_a_secret_in_an_address_is_not_repeated(plan: Plan) -> None:
     with pytest.raises(BadInput) as refused:
         plan("tracking.uri=https://me:hush@host")
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("arguments", [["seed=0,1", "-m"], ["-m", "seed=0,1"], ["trainer=cpu", "-m", "seed=0,1"]])
+def test_flags_may_stand_anywhere(plan: Plan, arguments: list[str]) -> None:
+    assert [job.config["seed"] for job in plan(*arguments)] == [0, 1]
+
+
+@pytest.mark.parametrize("arguments", [["seed=0", "--cfg", "job"], ["--cfg", "job", "seed=0"]])
+def test_what_hydra_prints_starts_nothing(plan: Plan, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert plan(*arguments) == []
+    assert "early_stopping:" in capsys.readouterr().out

@@ -39,6 +39,8 @@ class KnownRun:
 
 def find_run(root: Path, text: str) -> KnownRun:
     """The run called `text`: a name of it, the beginning of one, or `last`. Raises BadInput if none or several are."""
+    if not text.strip():
+        raise BadInput("RUN is empty; allowed: an id, the beginning of one, a title, a folder, or last")
     runs = known_runs(root)
     if not runs:
         raise BadInput(f"run {text!r}: there are no runs below {root}; piecewise train makes one")

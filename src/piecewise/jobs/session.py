@@ -69,7 +69,7 @@ def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_
     except Stopped:
         record = read_journal(folder.journal) if folder.journal.is_file() else None
         if record is not None:
-            terminal.say(f"piecewise resume {record.start['id']}  goes on from here")
+            terminal.say(f"piecewise resume {facts.get('parent', record.start['id'])}  goes on from here")
         raise
     finish(job, folder)
     write_manifest(folder.sealed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -23,9 +22,11 @@ from yaml import YAMLError
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job, canonical
 from piecewise.planning.explain import explain
+from piecewise.planning.fence import NOT_PLAIN, refuse_hydra
 from piecewise.planning.schema import Config
 
-FORBIDDEN = re.compile(r"\$\{\s*(hydra|now|oc\.env|oc\.decode|oc\.create|random)")
+# What may follow --cfg and --info.
+FLAG_VALUES = ("job", "hydra", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 def register_schema() -> None:
@@ -55,6 +56,7 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
 
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
     """Every job of one experiment: the product of its `hydra.sweeper.params`. Raises BadInput."""
+    refuse_hydra(conf, ())
     register_schema()
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
@@ -81,6 +83,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
 
     Hydra parses, composes and, with -m, sweeps; its task function only freezes.
     """
+    refuse_hydra(conf, arguments)
     register_schema()
     jobs: list[Job] = []
     problems: list[BadInput] = []
@@ -96,7 +99,10 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
             problems.append(error)
 
     scratch = tempfile.TemporaryDirectory()  # where Hydra writes about a sweep: nothing is started here
-    argv, sys.argv = sys.argv, ["piecewise train", *arguments, f"hydra.sweep.dir={scratch.name}"]
+    # Overrides last, together: argparse takes only one row of them, wherever the flags stand.
+    flags = [word for word in arguments if word.startswith("-") or word in FLAG_VALUES]
+    overrides = [word for word in arguments if word not in flags]
+    argv, sys.argv = sys.argv, ["piecewise train", *flags, *overrides, f"hydra.sweep.dir={scratch.name}"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing a stack and leaving with 1
     try:
         hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
@@ -112,7 +118,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
 
 def _refuse_volatile_values(config: DictConfig) -> None:
     for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
-        if isinstance(value, str) and FORBIDDEN.search(value):
+        if isinstance(value, str) and NOT_PLAIN.search(value):
             raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
 
 

@@ -1,0 +1,77 @@
+"""Hydra builds what stands below `hydra` by itself: nobody but the project's own config.yaml may write there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.planning.fence import refuse_hydra
+from piecewise.planning.plan import plan_command_line, plan_experiment
+
+EVIL = "{_target_: os.system, command: echo}"
+
+
+@pytest.fixture(autouse=True)
+def _no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "system", lambda command: pytest.fail("it was called"))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"+hydra.callbacks.x={EVIL}",
+        f"hydra.launcher={EVIL}",
+        "hydra.searchpath=[pkg://this]",
+        "hydra/launcher=joblib",
+        "+model@hydra.callbacks.x=mlp",
+        "hydra.run.dir=somewhere",
+        "hydra.output_subdir=here",
+        "--config-dir=/tmp",
+        "-cn",
+    ],
+)
+def test_arguments_do_not_reach_hydra(project: Path, override: str) -> None:
+    before = sorted(project.rglob("*"))
+    with pytest.raises(BadInput, match="is not allowed"):
+        plan_command_line(project / "conf", [override])
+    assert sorted(project.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"hydra: {{callbacks: {{x: {EVIL}}}}}",
+        f"hydra: {{sweeper: {EVIL}}}",
+        f"hydra: {{job_logging: {{handlers: {{x: {EVIL}}}}}}}",
+        "defaults: [override /hydra/launcher: joblib]",
+        "defaults: [/model@hydra.callbacks: mlp]",
+        "about: {question: '${oc.${about.source}:SECRET}', source: env}",
+        "defaults: [override /model: '${oc.env:SECRET}']",
+        "about: {question: '${now:%Y}'}",
+        "seed: ${hydra.job.num}",
+    ],
+)
+def test_files_do_not_reach_hydra_or_the_environment(project: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SECRET", "canary")
+    (project / "conf" / "experiment" / "evil.yaml").write_text(f"# @package _global_\n{text}\n")
+    for plan in (
+        lambda: plan_command_line(project / "conf", ["experiment=evil"]),
+        lambda: plan_experiment(project / "conf", "evil"),
+    ):
+        with pytest.raises(BadInput, match=r"evil\.yaml: .* is not allowed") as refused:
+            plan()
+        assert "canary" not in str(refused.value)
+
+
+def test_a_package_header_does_not_reach_hydra(project: Path) -> None:
+    (project / "conf" / "model" / "evil.yaml").write_text(f"# @package hydra.callbacks\nx: {EVIL}\n")
+    with pytest.raises(BadInput, match=r"evil\.yaml"):
+        refuse_hydra(project / "conf", [])
+
+
+def test_what_is_shipped_passes(project: Path) -> None:
+    refuse_hydra(project / "conf", ["-m", "seed=0,1", "--hydra-help", "experiment=mnist_cnn"])
+    assert plan_experiment(project / "conf", "least_squares")
