@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from piecewise import terminal
 from piecewise.cli import guarded
-from piecewise.planning.compose import compose, warn
+from piecewise.planning.compose import compose
 
 
 def main() -> int:
     # An experiment that cannot be composed fails in its own train stage: one broken file must not stop the others.
-    warn(compose(Path("conf"), Path("build")))
+    for problem in compose(Path("conf"), Path("build")):
+        terminal.fail(problem)
     return 0
 
 

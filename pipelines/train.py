@@ -5,9 +5,10 @@ from pathlib import Path
 
 from piecewise.cli import guarded
 from piecewise.jobs.job import Job, read_jobs
+from piecewise.jobs.places import Places
 from piecewise.jobs.provenance import find_root
 from piecewise.jobs.record import tracking_uri
-from piecewise.jobs.session import Places, run_jobs
+from piecewise.jobs.session import run_jobs
 from piecewise.jobs.stages import run_stage
 from piecewise.jobs.train import read_result
 from piecewise.journal.folder import RunFolder

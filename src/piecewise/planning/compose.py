@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,3 @@ def read_fetch(conf: Path) -> dict[str, Any]:
         if source not in SOURCES:
             raise BadInput(f"conf/fetch.yaml: mnist.sources has {source!r}; {nearest(source, SOURCES)}")
     return {"sources": mnist["sources"], "folder": mnist["folder"]}
-
-
-def warn(problems: list[str]) -> None:
-    """Say on stderr what could not be composed."""
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
