@@ -12,6 +12,7 @@ import pytest
 
 from piecewise.cli import guarded, main
 from piecewise.errors import BadInput, NonFiniteLoss, TryAgain
+from piecewise.manifest import check_manifest
 from piecewise.stopping import Stopped
 
 
@@ -24,6 +25,26 @@ def test_help_needs_nothing_heavy() -> None:
     assert "piecewise train -m experiment=shallow_regression" in done.stdout
     assert "mnist_cnn" in done.stdout
     assert done.stdout.endswith("set()\n")
+
+
+@pytest.mark.parametrize("command", ["piecewise", "piecewise list", "piecewise train model=nope"])
+@pytest.mark.parametrize("where", [">&-", "2>&-", ">&- 2>&-", "| true"])
+def test_nobody_who_listens_is_no_error_of_its_own(command: str, where: str) -> None:
+    """Neither a traceback nor an exit code of Python's."""
+    line = f"{sys.executable} -m {command} {where}" + "; exit ${PIPESTATUS[0]}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode in ((2,) if "nope" in command else (0, 141))
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_costs_no_run(project: Path) -> None:
+    line = f"{sys.executable} -m piecewise train trainer=smoke tracking=none | head -0; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    (manifest,) = project.glob("runs/2*/manifest.json")
+    assert check_manifest(manifest.parent) == []
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 DOORS: dict[str, tuple[str, ...]] = {
     "matplotlib": ("figures/",),
     "mpl_toolkits": ("figures/",),
-    "pytorch_lightning": ("training/", "jobs/build.py"),
+    "pytorch_lightning": ("training/", "jobs/trainer.py"),
     "lightning": (),
     "mlflow": ("tracking/",),
     "hydra": ("planning/",),

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from piecewise import stopping
+
+
+@pytest.fixture(autouse=True)
+def listening() -> None:
+    stopping.listen()
 
 
 def send(number: int) -> None:
@@ -16,14 +25,13 @@ def send(number: int) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_at_once_what_does_not_poll(number: int, code: int) -> None:
-    stopping.listen()
     with pytest.raises(stopping.Stopped) as stopped:
         send(number)
     assert stopped.value.code == code
     assert str(stopped.value) == f"stopped by {signal.Signals(number).name}"
 
 
-def work(seen: list[int | None], *signals: int, error: Exception | None = None) -> None:
+def work(seen: list[int | None], *signals: int, error: BaseException | None = None) -> None:
     """Something that polls, and gets signals meanwhile."""
     with stopping.in_order():
         seen.append(stopping.asked())
@@ -62,3 +70,46 @@ def test_no_except_exception_swallows_it() -> None:
 def test_the_exit_code_is_that_of_the_signal() -> None:
     code = "import os, signal; from piecewise.stopping import listen; listen(); os.kill(os.getpid(), signal.SIGTERM)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 143
+
+
+def test_an_import_is_finished_before_a_signal_ends_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that is half there has made torch abort, NumPy recurse without end, and the command go on."""
+    lines = [
+        "import os, signal",
+        "try:",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "except BaseException:",
+        "    pass",
+    ]
+    (tmp_path / "interrupted.py").write_text("\n".join([*lines, "is_whole = True"]))
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("interrupted")
+    assert module.is_whole
+    with pytest.raises(stopping.Stopped):
+        time.sleep(5)
+
+
+def test_a_signal_that_foreign_code_swallowed_is_not_forgotten() -> None:
+    stopping.check()
+    with contextlib.suppress(BaseException):
+        send(signal.SIGTERM)
+    with pytest.raises(stopping.Stopped), stopping.in_order():
+        pytest.fail("work began after all")
+    with pytest.raises(stopping.Stopped):
+        stopping.check()
+    stopping.listen()
+    stopping.check()
+
+
+def test_the_code_with_which_lightning_answers_a_signal_does_not_count() -> None:
+    with pytest.raises(stopping.Stopped) as stopped:
+        work([], signal.SIGTERM, error=SystemExit(0))
+    assert stopped.value.code == 143
+
+
+def test_who_leaves_without_a_signal_leaves() -> None:
+    with pytest.raises(SystemExit) as left:
+        work([], error=SystemExit(7))
+    assert left.value.code == 7

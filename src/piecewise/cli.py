@@ -10,7 +10,7 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.errors import BadInput, nearest
-from piecewise.stopping import Stopped, listen
+from piecewise.stopping import Stopped, answered
 
 # Each verb is a module of piecewise.commands.
 VERBS = {
@@ -43,10 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(word in ("-q", "--quiet") for word in words):
         os.environ[terminal.QUIET] = "1"
         words = [word for word in words if word not in ("-q", "--quiet")]
-    if not words or words[0] in HELP:
-        print(usage(), end="")
-        return 0
-    return guarded(_run, *words)
+    return guarded(_run, *(words or HELP[:1]))
 
 
 def usage() -> str:
@@ -71,9 +68,12 @@ def guarded(function: Callable[..., int], *arguments: object) -> int:
     What it writes is for the eyes of whoever started it. Set PIECEWISE_DEBUG for the traceback of an error.
     """
     os.umask(0o077)
-    listen()
     try:
-        return function(*arguments)
+        with answered():
+            code = function(*arguments)
+            if sys.stdout is not None:  # closed by whoever started it
+                sys.stdout.flush()
+            return code
     except BrokenPipeError:  # `piecewise list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -85,6 +85,9 @@ def guarded(function: Callable[..., int], *arguments: object) -> int:
 
 
 def _run(verb: str, *arguments: str) -> int:
+    if verb in HELP:
+        print(usage(), end="")
+        return 0
     if verb in COMPLETION:
         return int(importlib.import_module("piecewise.commands.completion").main(list(arguments)))
     if verb not in VERBS:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from piecewise.errors import BadInput
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -50,13 +53,43 @@ def flush_folder(folder: Path) -> None:
 
 
 def open_records(path: Path) -> IO[bytes]:
-    """Open a file of records for appending, after cutting off a last line that a crash has torn."""
+    """Open a file of records for appending, after cutting off a last line that a crash has torn.
+
+    Raises BlockingIOError while another writer has it open.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+b")
+    try:
+        _lock(file)
+    except BlockingIOError:
+        file.close()
+        raise
     file.seek(0)
     content = file.read()
     file.truncate(content.rfind(b"\n") + 1)
     return file
+
+
+def has_writer(path: Path) -> bool:
+    """Whether somebody, in this process or another, has the file of records open for appending."""
+    try:
+        with path.open("rb") as file:
+            _lock(file)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Until it is closed, or its process is gone."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system that knows no locks
+        pass
 
 
 def append_record(file: IO[bytes], record: dict[str, Any]) -> None:
@@ -67,7 +100,7 @@ def append_record(file: IO[bytes], record: dict[str, Any]) -> None:
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what `append_record` wrote. A torn last line is left out; damage before it raises ValueError."""
+    """Yield what `append_record` wrote. A torn last line is left out; damage before it raises BadInput."""
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         checksum, _, text = line.partition(b" ")
@@ -75,4 +108,4 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(text)
         elif number < len(lines):
             # Only the last line, the one without its newline, can be torn by a crash.
-            raise ValueError(f"{path}, line {number}: the checksum does not fit the record")
+            raise BadInput(f"{path}, line {number}: the checksum does not fit the record")

@@ -18,18 +18,30 @@ DEBUG = "PIECEWISE_DEBUG"
 
 
 def say(*parts: object) -> None:
-    """A line on stdout, unless the person asked for quiet. Results go through print: they are what was asked for."""
+    """A line on stdout, unless the person asked for quiet."""
     if not is_quiet():
-        with contextlib.suppress(OSError):  # a reader that has gone, as `tee` does with Ctrl-C, must stop nothing
-            print(*parts, flush=True)
+        show(*parts)
+
+
+def show(*parts: object) -> None:
+    """A line of results on stdout, in the middle of work that must go on when its reader is gone."""
+    try:
+        print(*parts, flush=True)
+    except OSError:  # as `tee` does with Ctrl-C; what Python still holds goes nowhere, without complaint
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def warn(message: str) -> None:
-    print(f"{paint('warning:', 'yellow', sys.stderr)} {message}", file=sys.stderr, flush=True)
+    _tell(f"{paint('warning:', 'yellow', sys.stderr)} {message}")
 
 
 def fail(message: str) -> None:
-    print(f"{paint('error:', 'red', sys.stderr)} {message}", file=sys.stderr, flush=True)
+    _tell(f"{paint('error:', 'red', sys.stderr)} {message}")
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def explain(error: BaseException) -> str:
@@ -51,7 +63,7 @@ def is_quiet() -> bool:
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     """`text` in a colour of CODES if `stream` (stdout) shows colours; https://no-color.org is respected."""
     stream = sys.stdout if stream is None else stream
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or stream is None or not stream.isatty():
         return text
     return f"\x1b[{CODES[colour]}m{text}\x1b[0m"
 

@@ -70,7 +70,7 @@ def _timed(module_fit: Callable[[Any], None]) -> float:
 
 def piecewise() -> float:
     """Seconds of an epoch of `piecewise train`, journal and mirror running."""
-    from piecewise.jobs import build
+    from piecewise.jobs import train as training
     from piecewise.jobs.record import BackgroundMirror
     from piecewise.jobs.train import train
     from piecewise.journal.folder import RunFolder
@@ -78,8 +78,8 @@ def piecewise() -> float:
     def run(clock: Any) -> None:
         with tempfile.TemporaryDirectory() as folder:
             place = RunFolder.at(Path(folder))
-            make = build.make_trainer
-            build.make_trainer = lambda config: (
+            make = training.make_trainer
+            training.make_trainer = lambda config: (
                 lambda callbacks, **rest: make(config)(callbacks=[*callbacks, clock], **rest)
             )
             mirror = BackgroundMirror(f"sqlite:///{folder}/store.db", [place])

@@ -69,8 +69,8 @@ def test_each_shell_gets_the_same_candidates(ask: Ask, shell: str) -> None:
         ("piecewise re", {"resume", "report"}),
         ("piecewise --quiet tr", {"train"}),
         (".venv/bin/piecewise  tr", {"train"}),
-        ("piecewise train trainer=overfit trainer.over", {"trainer.overfit_batches="}),  # sees what was typed before
-        ("piecewise train trainer=default trainer.over", set()),
+        ("piecewise train loss=categorical loss.label", {"loss.label_smoothing="}),  # sees what was typed before
+        ("piecewise train loss=squared_error loss.label", set()),
         ("piecewise train experiment=mnist_cnn loss.", {"loss._target_=", "loss.label_smoothing="}),
         ("piecewise train experiment=deep", {"experiment=deep_regression"}),
         ("piecewise train --dry-run -m model=mlp,shallow model=cn", {"model=cnn"}),

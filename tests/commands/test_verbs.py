@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +104,9 @@ def test_predict_writes_where_it_is_told(trained: Path, project: Path, capsys: C
     assert run("predict", "last", "--input", "x.csv", "--output", "y.csv") == 0
     assert (project / "y.csv").read_text() == text
     assert run("predict", "last", "--input", "none.csv") == 2
+    assert run("predict", "last", "--input", "x.csv", "--output", ".") == 2
+    assert run("predict", "last", "--input", ".") == 2
+    assert "is a folder" in capsys.readouterr().err
 
 
 def test_paths_are_meant_from_where_the_command_is_typed(
@@ -129,7 +134,7 @@ def test_resume_trains_the_rest_of_a_sweep(project: Path, capsys: Capture) -> No
     for name in ("training/result.json", "training/model.safetensors", "evaluation/metrics.json"):
         (lost / name).unlink()
     capsys.readouterr()
-    assert run("resume", place.name) == 0
+    assert run("resume", f"{place.name}/0001") == 0  # which is a job of the sweep: that goes on
     assert "seed=1" in capsys.readouterr().out
     assert (lost / "evaluation" / "metrics.json").is_file()
 
@@ -190,16 +195,26 @@ def test_ui_needs_something_to_show(project: Path, capsys: Capture) -> None:
 def test_ui_serves_this_machine_only(project: Path, free_port: int, wait: Callable[[str], bytes]) -> None:
     assert run("train", *TINY[:-1]) == 0
     command = [sys.executable, "-m", "piecewise", "ui", "--port", str(free_port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert f"http://127.0.0.1:{free_port}" in process.stdout.readline()
         assert wait(f"http://127.0.0.1:{free_port}/health") == b"OK"
         listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         assert [place for place in listening if place.endswith(f":{free_port:04X}") and place[:8] == "00000000"] == []
+        for header in ({"Host": "rebound.example"}, {"Host": "192.168.0.1"}, {"Origin": "https://elsewhere.example"}):
+            address = f"http://127.0.0.1:{free_port}/api/2.0/mlflow/experiments/search"
+            request = urllib.request.Request(address, b'{"max_results": 1}', header)
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request, timeout=30)
+            assert refused.value.code == 403
+            refused.value.close()
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "error: stopped by SIGINT\n")
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{free_port}/health", timeout=5)
 
 
 @pytest.fixture

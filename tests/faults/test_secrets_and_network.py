@@ -73,6 +73,20 @@ def test_commands_need_no_network(project: Path, arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
+def test_commands_about_runs_need_no_network(project: Path) -> None:
+    (project / "x.csv").write_text("x\n0.5\n")
+    verbs = ["evaluate last", "predict last --input x.csv", "resume last", "verify", "summary", "report", "clean --yes"]
+    script = "\n".join(f"{sys.executable} -m piecewise {verb} || exit" for verb in ["train " + " ".join(TRAIN), *verbs])
+    ui = f"timeout --signal=INT --preserve-status 20 {sys.executable} -m piecewise ui --port 0; [ $? = 130 ]"
+    command = [sys.executable, "-c", ALONE, "/bin/bash", "-c", f"{script}\n{ui}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode == 77:
+        pytest.skip("this machine forbids network namespaces")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
 def test_the_namespace_has_no_network() -> None:
     """Else the test above would prove nothing."""
     code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)"

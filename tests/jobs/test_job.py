@@ -45,7 +45,12 @@ def _edit(path: Path, **changes: Any) -> None:
     ("changes", "message"),
     [
         ({"config": CONFIG | {"seed": 7}}, "the job was edited"),
-        ({"version": 2}, r"job version 2 cannot be read; allowed: 1"),
+        ({"config": CONFIG | {"tracking": "sqlite:///elsewhere.db"}}, "the job was edited"),  # no part of the digest
+        ({"name": "other"}, "the job was edited"),
+        ({"digest": "0" * 64}, "the job was edited"),
+        ({"config": 5}, "the job's config is 5; it must be a dict"),
+        ({"seal": None}, "the job's seal is None"),
+        ({"version": 2}, r"version 2 cannot be read; allowed: 1"),
     ],
 )
 def test_job_that_cannot_be_trusted_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.errors import BadInput
-from piecewise.jobs.build import check_devices
 from piecewise.jobs.job import Job
 from piecewise.jobs.record import BackgroundMirror, all_runs, sync
 from piecewise.jobs.train import train
@@ -45,9 +43,3 @@ def test_run_that_cannot_be_brought_over_keeps_no_other_back(tiny_job: Job, proj
     done = sync(EMBEDDED, all_runs(project))
     assert (done.seen, done.updated, len(done.problems)) == (2, 1, 1)
     assert "runs/broken" in done.problems[0]
-
-
-def test_trainer_without_its_device_is_refused(tiny_job: Job) -> None:
-    trainer = tiny_job.config["trainer"] | {"accelerator": "gpu", "devices": 64}
-    with pytest.raises(BadInput, match=r"trainer: .*(gpu|GPU|CUDA)"):
-        check_devices(tiny_job.config | {"trainer": trainer})

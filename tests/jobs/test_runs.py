@@ -24,6 +24,13 @@ def runs(project: Path) -> Path:
     return project
 
 
+def test_a_damaged_journal_hides_only_its_own_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = runs / "runs" / "20260101-100000-aaa-line" / "journal.jsonl"
+    damaged.write_bytes(damaged.read_bytes().replace(b"line", b"lime"))
+    assert len(known_runs(runs)) == 3
+    assert "the checksum does not fit the record; piecewise verify says more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "run_id"),
     [

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from piecewise.errors import TryAgain
 from piecewise.jobs.job import Job
 from piecewise.jobs.places import Places
 from piecewise.jobs.session import is_done, run_jobs
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.journal.writer import Journal
 from piecewise.manifest import check_manifest
-from piecewise.stopping import Stopped
+from piecewise.stopping import Stopped, answered
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -30,15 +32,16 @@ def keep(job: Job, folder: RunFolder) -> None:
 
 @pytest.fixture
 def stopped(plan: Plan, project: Path) -> tuple[list[Job], Places]:
-    """A sweep of three that was told to stop when its first job had finished."""
+    """A sweep of three that was told to stop when its second job had trained and was being measured."""
     jobs = plan("-m", *TINY, "seed=0,1,2")
     places = Places.new(jobs)
 
     def stop(job: Job, folder: RunFolder) -> None:
+        if job is jobs[1]:
+            os.kill(os.getpid(), signal.SIGTERM)
         keep(job, folder)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped), answered():
         run_jobs(jobs, places, None, stop)
     return jobs, places
 
@@ -51,26 +54,35 @@ def status(folder: RunFolder) -> str:
 
 
 def test_a_stopped_sweep_says_so_and_what_was_done_stays(stopped: tuple[list[Job], Places]) -> None:
-    jobs, places = stopped
+    _, places = stopped
     assert status(places.parent) == "KILLED"
-    assert [is_done(job, folder) for job, folder in zip(jobs, places.jobs, strict=True)] == [True, False, False]
+    assert [is_done(folder) for folder in places.jobs] == [True, False, False]
 
 
 def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], Places]) -> None:
     jobs, places = stopped
     finished: list[str] = []
-    before = places.jobs[0].journal.read_bytes()
+    before = [folder.journal.read_bytes() for folder in places.jobs[:2]]
 
     def note(job: Job, folder: RunFolder) -> None:
         keep(job, folder)
         finished.append(job.label)
 
-    assert run_jobs(jobs, Places.below(places.root, 3), None, note, is_resumed=True)
+    run_jobs(jobs, Places.below(places.root, 3), None, note, is_resumed=True)
     assert finished == [job.label for job in jobs[1:]]
-    assert places.jobs[0].journal.read_bytes() == before
+    assert [folder.journal.read_bytes() for folder in places.jobs[:2]] == before
     assert [status(folder) for folder in (places.parent, *places.jobs)] == ["FINISHED"] * 4
     ids = {read_journal(folder.journal).start.get("parent") for folder in places.jobs}  # type: ignore[union-attr]
     assert ids == {read_journal(places.parent.journal).start["id"]}  # type: ignore[union-attr]
+
+
+def test_a_run_that_goes_on_elsewhere_is_left_alone(stopped: tuple[list[Job], Places]) -> None:
+    jobs, places = stopped
+    seen = {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
+    with Journal(places.jobs[2].journal), pytest.raises(TryAgain, match="its run goes on in another process"):
+        run_jobs(jobs, Places.below(places.root, 3), None, keep, is_resumed=True)
+    places.jobs[2].journal.unlink()
+    assert seen == {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
 
 
 def test_every_finished_run_is_sealed(plan: Plan, project: Path) -> None:

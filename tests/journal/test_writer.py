@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.durable import read_records
+from piecewise.durable import has_writer, read_records
+from piecewise.errors import TryAgain
 from piecewise.journal.writer import Journal
 
 
@@ -29,6 +30,19 @@ def test_records_are_kept_in_order_with_their_time(tmp_path: Path) -> None:
     ]
     moments = [before, *times, time.time()]
     assert moments == sorted(moments)
+
+
+def test_there_is_one_writer_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    assert not has_writer(path)
+    with Journal(path) as journal:
+        journal.start(id="a", name="line")
+        with pytest.raises(TryAgain, match=r"journal\.jsonl is being written"):
+            Journal(path)
+        journal.end("FINISHED")
+        assert has_writer(path)
+    assert not has_writer(path)
+    assert [record["kind"] for record in read_records(path)] == ["start", "end"]
 
 
 def test_a_second_writer_appends(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ Plan = Callable[..., list[Job]]
     ("options", "steps"),
     [
         ([], 2 * 4),
-        (["+trainer.limit_train_batches=3"], 2 * 3),
-        (["+trainer.limit_train_batches=0.5"], 2 * 2),
-        (["+trainer.accumulate_grad_batches=3"], 2 * 2),
+        (["trainer.limit_train_batches=3"], 2 * 3),
+        (["trainer.limit_train_batches=0.5"], 2 * 2),
+        (["trainer.accumulate_grad_batches=3"], 2 * 2),
         (["+trainer.max_steps=3"], 3),
         (["batch_size=all"], 2),
         (["batch_size=7"], 2 * 6),
-        (["+trainer.overfit_batches=1"], 2),
+        (["trainer.overfit_batches=1"], 2),
     ],
 )
 def test_length_is_what_training_takes(plan: Plan, project: object, options: list[str], steps: int) -> None:

@@ -17,6 +17,7 @@ from piecewise.data.resident import TrainLoader
 from piecewise.errors import NonFiniteLoss
 from piecewise.jobs import build
 from piecewise.jobs.job import Job
+from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 from piecewise.training import progress
@@ -38,7 +39,7 @@ def train(job: Job, folder: Path, **options: Any) -> Outcome:
     with Journal(folder / "journal.jsonl") as journal:
         journal.start(id="x", name="x")
         chosen = {"select": "last", "log_every_n_steps": 1} | options
-        return fit(module, data, build.make_trainer(config), journal, FitOptions(folder, **chosen))
+        return fit(module, data, make_trainer(config), journal, FitOptions(folder, **chosen))
 
 
 def by_hand(config: dict[str, Any], epochs: int) -> dict[str, Tensor]:
@@ -85,7 +86,7 @@ def test_limited_epochs_each_begin_with_an_order_of_their_own(
     monkeypatch.setattr(TrainLoader, "_batch", lambda self, *to: seen.append((self.epoch, to[1])) or whole(self, *to))
     for limit in ("3", "0.6"):  # of the 5 batches
         seen.clear()
-        outcome = train(plan(*SMALL, f"+trainer.limit_train_batches={limit}")[0], tmp_path / limit)
+        outcome = train(plan(*SMALL, f"trainer.limit_train_batches={limit}")[0], tmp_path / limit)
         assert outcome.steps == outcome.steps_planned == 4 * 3
         assert seen == [(epoch, number) for epoch in range(4) for number in range(3)]
 
@@ -157,8 +158,8 @@ def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkey
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0.1", "scheduler=onecycle")
-    make = build.make_trainer(job.config)
-    monkeypatch.setattr(build, "make_trainer", lambda config: partial(_with, make, Watch()))
+    make = make_trainer(job.config)
+    monkeypatch.setitem(globals(), "make_trainer", lambda config: partial(_with, make, Watch()))
     train(job, tmp_path)
     assert (len(rates), rates.index(max(rates))) == (20, 5)  # 30 % of 20 steps up
     assert max(rates) == pytest.approx(0.1)

@@ -120,7 +120,7 @@ def test_the_second_signal_does_not_wait_for_the_step(
 
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
     folder = RunFolder.at(project / "runs" / "one")
-    with pytest.raises(stopping.Stopped) as stopped:
+    with pytest.raises(stopping.Stopped) as stopped, stopping.answered():
         train(plan(*OPTIONS)[0], folder)
     assert stopped.value.code == 130
     assert not (folder.checkpoints / "last.ckpt").exists()

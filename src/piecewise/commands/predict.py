@@ -22,14 +22,17 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if asked is None:
         return 0
     from piecewise.durable import write_atomic
+    from piecewise.errors import BadInput
     from piecewise.jobs.predict import predict
     from piecewise.jobs.runs import find_run
 
+    output = None if asked.output is None else given_path(asked.output, started_in)
+    if output is not None and output.is_dir():
+        raise BadInput(f"--output={output} is a folder; allowed: a file")
     text = predict(find_run(root, asked.run).folder, given_path(asked.input, started_in))
-    if asked.output is None:
+    if output is None:
         sys.stdout.write(text)
     else:
-        path = given_path(asked.output, started_in)
-        write_atomic(path, text.encode())
-        terminal.say(f"{path}: {text.count(chr(10)) - 1} predictions")
+        write_atomic(output, text.encode())
+        terminal.say(f"{output}: {text.count(chr(10)) - 1} predictions")
     return 0

@@ -25,15 +25,17 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.jobs.session import is_done, run_jobs
 
     run = find_run(root, asked.run)
+    if "parent" in run.start and (run.place.parent / JOBS).is_file():
+        run = find_run(root, run.start["parent"])  # a job of a sweep goes on with its sweep
     if run.folder.is_of_pipeline:
         raise BadInput(f"{run.start['title']} belongs to the pipeline: dvc repro train@{run.start['name']} runs it")
     jobs = read_jobs(run.place / JOBS) if (run.place / JOBS).is_file() else [read_job(run.folder.job)]
     places = Places.below(run.place.relative_to(root), len(jobs))
-    left = sum(not is_done(job, folder) for job, folder in zip(jobs, places.jobs, strict=True))
+    left = sum(not is_done(folder) for folder in places.jobs)
     if not left:
         terminal.say(f"{run.start['title']} is done: nothing is left to train")
         return 0
     uri = (jobs[0].config["tracking"] or {}).get("uri")
-    is_tracked = run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
-    conclude(places.root, len(jobs), is_tracked)
+    run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
+    conclude(places.root, len(jobs))
     return 0

@@ -30,6 +30,9 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     jobs = plan_command_line(root / "conf", [word for word in arguments if word != DRY_RUN])
     if not jobs:  # Hydra only printed what it was asked for
         return 0
+    from piecewise.jobs.trainer import check_devices
+
+    check_devices([job.config for job in jobs])
     if DRY_RUN in arguments:
         return _announce(jobs)
     from piecewise.jobs.places import Places
@@ -37,8 +40,8 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
 
     places = Places.new(jobs)
     uri = (jobs[0].config["tracking"] or {}).get("uri")
-    is_tracked = run_jobs(jobs, places, uri, evaluate_and_draw)
-    conclude(places.root, len(jobs), is_tracked)
+    run_jobs(jobs, places, uri, evaluate_and_draw)
+    conclude(places.root, len(jobs))
     return 0
 
 
@@ -64,10 +67,10 @@ def evaluate_and_draw(job: Job, folder: RunFolder) -> None:
         metrics = evaluate_run(folder)
         draw_run(folder)
     numbers = "  ".join(f"{key} {value:.5g}" for key, value in metrics.items())
-    print(f"{job.title}  {numbers}", flush=True)
+    terminal.show(f"{job.title}  {numbers}")
 
 
-def conclude(place: Path, num_jobs: int, is_tracked: bool) -> None:
+def conclude(place: Path, num_jobs: int) -> None:
     """Where everything is, and what to do next."""
     figures = place / ("figures" if num_jobs == 1 else "*/figures")
     terminal.say()
@@ -75,5 +78,3 @@ def conclude(place: Path, num_jobs: int, is_tracked: bool) -> None:
         [("run folder", str(place)), ("figures", str(figures)), ("compare", "piecewise ui  (or mlflow ui)")]
     ):
         terminal.say(line)
-    if not is_tracked:
-        terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
-from piecewise.errors import BadInput
+from piecewise.errors import BadInput, PiecewiseError
 
 HOST = "127.0.0.1"
 PORT = 5000
+LOG = Path("runs", ".ui.log")
 
 
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
@@ -28,8 +32,20 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     port = _free(asked.port)
     address = f"http://{HOST}:{port}"
     terminal.say(f"MLflow   {terminal.paint(address, 'cyan')}\nCtrl-C ends it")
+    names = [f"{host}:{port}" for host in (HOST, "localhost")]  # no other: a foreign page may not reach it by its own
     server = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", EMBEDDED, "--host", HOST]
-    os.execve(sys.executable, [*server, "--port", str(port)], {**os.environ, **PRIVATE})
+    server += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    server += ["--allowed-hosts", ",".join(names), "--cors-allowed-origins", ",".join(f"http://{n}" for n in names)]
+    (root / "runs").mkdir(exist_ok=True)
+    with (root / LOG).open("wb") as log:
+        environment = {**os.environ, **PRIVATE, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        process = subprocess.Popen(server, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        raise PiecewiseError(f"MLflow's server ended by itself with {process.wait()}; what it said is in {root / LOG}")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
 
 
 def _free(port: int) -> int:

@@ -47,7 +47,6 @@ class Csv:
     @cached_property
     def _table(self) -> np.ndarray:
         """The numbers below the header, float64 (N, columns)."""
-        assert self._header
         return read_table(self.path, min_rows=4)
 
     @cached_property

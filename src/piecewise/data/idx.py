@@ -27,7 +27,7 @@ def read_header(path: Path) -> tuple[int, ...]:
     Raises BadInput for a missing file, another magic number or type, and a file that is too short or too long.
     """
     if not path.is_file():
-        raise BadInput(f"{path} does not exist")
+        raise BadInput(f"{path.absolute()} {'is no file' if path.exists() else 'does not exist'}")
     with path.open("rb") as file:
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 0x08 or not 1 <= magic[3] <= 4:

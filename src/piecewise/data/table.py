@@ -16,12 +16,14 @@ LARGEST = float(np.finfo(np.float32).max)
 def read_header(path: Path) -> list[str]:
     """The names of the columns. Raises BadInput if there is no such text file, or a name stands twice."""
     if not path.is_file():
-        raise BadInput(f"data.path={path} does not exist")
+        raise BadInput(f"{path.absolute()} {'is no file' if path.exists() else 'does not exist'}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = next(csv.reader(file), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{path} is no text in UTF-8 with a header line: {error}") from error
+    if not header:
+        raise BadInput(f"{path} is empty; wanted a header line, and numbers below it")
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise BadInput(f"{path} has more than one column {twice!r}")

@@ -15,19 +15,9 @@ from torch.optim import Optimizer
 from piecewise.data.spec import DataSource, DataSpec
 from piecewise.data.split import split
 from piecewise.errors import BadInput
-from piecewise.jobs.targets import check_arguments, fits, refuse_targets, resolve
+from piecewise.jobs.targets import checked_target, fits, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.schedule import Schedule
-
-# Trainer arguments that training itself provides.
-OURS = (
-    "callbacks",
-    "logger",
-    "enable_progress_bar",
-    "enable_model_summary",
-    "num_sanity_val_steps",
-    "default_root_dir",
-)
 
 # Options every data set has: how training uses it, whatever it is.
 LOADING: dict[str, type] = {"val_fraction": float, "split_seed": int, "max_shift": int}
@@ -73,8 +63,13 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
         "num_classes": loss.num_outputs(spec),
     }
     torch.manual_seed(config["seed"])
-    with torch.device(device):
-        model: nn.Module = _construct(config["model"], "model", nn.Module, facts)
+    try:
+        with torch.device(device):
+            model: nn.Module = _construct(config["model"], "model", nn.Module, facts)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"model cannot be built: {str(error).splitlines()[0]}") from error
     if isinstance(model, NegativeLogLikelihood):  # a module, but no model
         raise BadInput(f"model._target_={config['model']['_target_']!r} is a loss; allowed: a model")
     return model
@@ -82,7 +77,7 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
 
 def make_optimizer(config: dict[str, Any]) -> Callable[[Any], Optimizer]:
     """What turns parameters into the job's optimizer."""
-    target, arguments = _checked(config["optimizer"], "optimizer", Optimizer, given=("params",))
+    target, arguments = checked_target(config["optimizer"], "optimizer", Optimizer, given=("params",))
     return partial(target, **arguments)
 
 
@@ -97,36 +92,8 @@ def make_schedule(config: dict[str, Any]) -> Schedule | None:
     base = torch.optim.lr_scheduler.LRScheduler
     named = inspect.signature(resolve(options.get("_target_"), "scheduler._target_", base)).parameters
     given = [key for key in ("optimizer", "total_steps", "T_max") if key in named and key not in options]
-    target, arguments = _checked(options, "scheduler", base, given)
+    target, arguments = checked_target(options, "scheduler", base, given)
     return Schedule(target, arguments, interval)
-
-
-def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
-    """Lightning's Trainer with the job's options."""
-    from pytorch_lightning import Trainer
-
-    target, arguments = _checked(config["trainer"], "trainer", Trainer, given=OURS)
-    epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
-    if not isinstance(epochs, int) or epochs < 1:
-        raise BadInput(f"trainer.max_epochs={epochs!r} must be a whole number of at least 1")
-    if arguments.get("accelerator") == "auto":  # Apple's has no float64, which evaluation cannot do without
-        arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
-    if isinstance(every, int) and epochs < every:
-        arguments["check_val_every_n_epoch"] = epochs  # a short training is validated too, once, at its end
-    return partial(target, **arguments)
-
-
-def check_devices(config: dict[str, Any]) -> None:
-    """Refuse a trainer that this machine has no device for. Raises BadInput."""
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-
-    from piecewise.training.quiet import quiet_lightning
-
-    try:
-        with quiet_lightning():
-            make_trainer(config)(logger=False, enable_progress_bar=False, enable_model_summary=False)
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        raise BadInput(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def loading_options(config: dict[str, Any]) -> dict[str, Any]:
@@ -161,18 +128,9 @@ def build_examples(config: dict[str, Any], parts: Parts) -> Any:
 def _construct(options: dict[str, Any], group: str, kind: type, facts: dict[str, Any] | None = None) -> Any:
     """An object of the class that `options` names. `facts` are passed where the class asks for them."""
     facts = facts or {}
-    target, arguments = _checked(options, group, kind, tuple(facts))
+    target, arguments = checked_target(options, group, kind, tuple(facts))
     accepted = inspect.signature(target).parameters
     return target(**{key: value for key, value in facts.items() if key in accepted}, **arguments)
-
-
-def _checked(options: Any, group: str, kind: type, given: Any = ()) -> tuple[type, dict[str, Any]]:
-    if not isinstance(options, dict):
-        raise BadInput(f"{group}={options!r} must be one of the group's files")
-    arguments = {key: value for key, value in options.items() if key not in ("_target_", "_partial_")}
-    refuse_targets(arguments, group)
-    target = resolve(options.get("_target_"), f"{group}._target_", kind)
-    return target, check_arguments(target, arguments, group, given)
 
 
 def _losses_for(spec: DataSpec) -> list[str]:

@@ -12,10 +12,11 @@ from torch import Tensor
 from piecewise.data.spec import Examples, TargetKind
 from piecewise.data.stored import digest_tensors
 from piecewise.durable import write_atomic, write_json
+from piecewise.errors import BadInput
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job, read_job
-from piecewise.jobs.train import describe_input
+from piecewise.jobs.train import describe_input, read_result
 from piecewise.journal.folder import RunFolder
 from piecewise.models.linear import Linear
 from piecewise.theory.closed_form import least_squares
@@ -40,7 +41,7 @@ def evaluate_run(folder: RunFolder) -> dict[str, float]:
     measured = measure(folder)
     arrays = {name: array.clone(memory_format=torch.contiguous_format) for name, array in measured.arrays.items()}
     write_atomic(folder.arrays, save(arrays))
-    weights_digest = digest_tensors(load_weights(folder.weights))
+    weights_digest = read_result(folder)["weights_digest"]
     inputs = {"testing": describe_input(read_job(folder.job).config["data"], "test")}
     write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
     write_json(folder.metrics, measured.metrics)
@@ -60,9 +61,15 @@ def measure(folder: RunFolder) -> Measured:
 
 
 def load_parts(job: Job, folder: RunFolder) -> Parts:
-    """The job's parts with the trained weights in the model, in the precision they were trained in."""
-    parts = build.build_parts(job.config)
+    """The job's parts with the trained weights in the model, in the precision they were trained in.
+
+    Raises BadInput if the weights are not the ones that the training recorded.
+    """
+    recorded = read_result(folder)["weights_digest"]
     weights = load_weights(folder.weights)
+    if digest_tensors(weights) != recorded:
+        raise BadInput(f"{folder.weights} was altered: its digest is {digest_tensors(weights)}, recorded is {recorded}")
+    parts = build.build_parts(job.config)
     parts.model.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
     parts.model.load_state_dict(weights)
     return parts

@@ -62,7 +62,11 @@ class Job:
         return re.sub(r"[^\w=.,+-]", "_", self.label) or "run"
 
     def as_dict(self) -> dict[str, Any]:
-        return {"version": VERSION, "digest": self.digest, **vars(self)}
+        return {"version": VERSION, "digest": self.digest, "seal": self._seal(), **vars(self)}
+
+    def _seal(self) -> str:
+        """Over everything, also what the digest leaves out."""
+        return hashlib.sha256(canonical(vars(self)).encode()).hexdigest()
 
     def write(self, path: Path) -> None:
         write_json(path, self.as_dict())
@@ -70,15 +74,13 @@ class Job:
     @classmethod
     def from_dict(cls, content: dict[str, Any], where: Path) -> Job:
         """Raises BadInput if the job was written by a newer piecewise, is incomplete, or was edited."""
-        if content.get("version") != VERSION:
-            raise BadInput(f"{where}: job version {content.get('version')!r} cannot be read; allowed: {VERSION}")
-        try:
-            job = cls(content["name"], content["label"], content["config"])
-            digest = content["digest"]
-        except KeyError as error:
-            raise BadInput(f"{where}: the job has no {error}") from error
-        if digest != job.digest:
-            raise BadInput(f"{where}: the job was edited: its digest is {job.digest}, recorded was {digest}")
+        _check_version(content, where)
+        for key, kind in {"name": str, "label": str, "config": dict, "seal": str}.items():
+            if not isinstance(content.get(key), kind):
+                raise BadInput(f"{where}: the job's {key} is {content.get(key)!r}; it must be a {kind.__name__}")
+        job = cls(content["name"], content["label"], content["config"])
+        if content != job.as_dict():
+            raise BadInput(f"{where}: the job was edited: its seal is {job._seal()}, recorded was {content['seal']}")
         return job
 
 
@@ -96,9 +98,17 @@ def write_jobs(path: Path, experiment: str, jobs: list[Job], error: str | None =
 def read_jobs(path: Path) -> list[Job]:
     """The jobs that `write_jobs` kept. Raises BadInput if the experiment could not be composed, or as `from_dict`."""
     content = read_json(path)
+    _check_version(content, path)
     if content.get("error"):
-        raise BadInput(content["error"])
+        raise BadInput(str(content["error"]))
+    if not isinstance(content.get("jobs"), list) or not all(isinstance(job, dict) for job in content["jobs"]):
+        raise BadInput(f"{path} holds no list of jobs")
     return [Job.from_dict(job, path) for job in content["jobs"]]
+
+
+def _check_version(content: dict[str, Any], where: Path) -> None:
+    if content.get("version") != VERSION:
+        raise BadInput(f"{where}: version {content.get('version')!r} cannot be read; allowed: {VERSION}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,28 +9,28 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from piecewise.data.spec import TargetKind
+from piecewise.data.spec import Examples, TargetKind
 from piecewise.errors import BadInput
 from piecewise.jobs.evaluate import load_parts
 from piecewise.jobs.job import read_job
 from piecewise.jobs.train import read_result
 from piecewise.journal.folder import RunFolder
+from piecewise.training.evaluation import outputs_of
 
 
-@torch.no_grad()
 def predict(folder: RunFolder, path: Path) -> str:
     """CSV: the mode of the predicted distribution for each example in `path`, and the probabilities of classes.
 
     Raises BadInput if the file does not hold the model's inputs, or the data that prepare them are no longer the run's.
     """
     if not path.is_file():
-        raise BadInput(f"--input={path} does not exist")
+        raise BadInput(f"--input={path} {'is no file' if path.exists() else 'does not exist'}")
     recorded = read_result(folder)["digests"]["data"]
     parts = load_parts(read_job(folder.job), folder)
     if parts.source.digest("train") != recorded:
         raise BadInput(f"the training data of this run have changed, and with them how inputs are prepared: {path}")
     inputs = parts.source.inputs(path)
-    outputs = parts.model.eval()(inputs.to(next(parts.model.parameters()).dtype)).double()
+    outputs = outputs_of(parts.model, Examples(inputs, torch.zeros(len(inputs)))).double()
     columns = _named("prediction", parts.loss.mode(outputs)) | _probabilities(parts.loss.kind, outputs)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from piecewise import terminal
 from piecewise.durable import read_records
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.record import all_runs
@@ -63,7 +64,11 @@ def known_runs(root: Path) -> list[KnownRun]:
     """Every run that has begun its journal, the oldest first; the children of a sweep follow it."""
     runs = []
     for folder in all_runs(root):
-        start = next(read_records(folder.journal), None)
+        try:
+            start = next(read_records(folder.journal), None)
+        except BadInput as error:
+            terminal.warn(f"{error}; piecewise verify says more")
+            continue
         if start is not None and start["kind"] == "start":
             runs.append(KnownRun(folder, start))
     return sorted(runs, key=lambda run: float(run.start["time"]))

@@ -6,32 +6,36 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from piecewise import terminal
+from piecewise import manifest, stopping, terminal
+from piecewise.durable import has_writer
 from piecewise.errors import PiecewiseError
 from piecewise.jobs.blocked import refuse_blocked
-from piecewise.jobs.build import check_devices
 from piecewise.jobs.job import Job
 from piecewise.jobs.places import Places, check_writable
 from piecewise.jobs.record import BackgroundMirror
 from piecewise.jobs.sweep import Sweep
 from piecewise.jobs.train import train
+from piecewise.jobs.trainer import check_devices
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.journal.writer import busy
 from piecewise.manifest import remove_manifest, write_manifest
-from piecewise.stopping import Stopped
 
 Finish = Callable[[Job, RunFolder], None]  # what follows a training
 
 
-def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, is_resumed: bool = False) -> bool:
-    """Train every job, then `finish` it; True if MLflow has everything, False if `piecewise sync` has work left.
+def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, is_resumed: bool = False) -> None:
+    """Train every job, then `finish` it, and see that MLflow has everything, or say that it has not.
 
     A job that fails stops neither the others nor the parent; the first error is raised when all are done. A signal
     stops everything. With `is_resumed` what is done is left alone, and what was begun goes on.
     """
     refuse_blocked()
     check_writable(places.root)
-    check_devices(jobs[0].config)
+    for folder in (places.parent, *places.jobs):
+        if has_writer(folder.journal):
+            raise busy(folder.journal)
+    check_devices([job.config for job in jobs])
     remove_manifest(places.root)
     mirror = BackgroundMirror(uri, places.jobs if len(jobs) == 1 else [places.parent, *places.jobs])
     errors: list[Exception] = []
@@ -39,11 +43,12 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
     try:
         with Sweep(places.id, places.parent, jobs) as sweep:
             for job, folder in zip(jobs, places.jobs, strict=True):
-                if is_resumed and is_done(job, folder):
+                if is_resumed and is_done(folder):
                     continue
                 try:
                     _run(job, folder, sweep.facts_of(job), finish, is_resumed)
                 except Exception as error:
+                    stopping.check()
                     errors.append(_reported(error, job))
                     sweep.has_failed = True
         if len(jobs) > 1 and not places.parent.is_of_pipeline:
@@ -51,14 +56,15 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
         has_stopped = False
     finally:
         is_tracked = mirror.close(at_once=has_stopped)
+        if not is_tracked:
+            terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")
     if errors:
         raise errors[0]
-    return is_tracked
 
 
-def is_done(job: Job, folder: RunFolder) -> bool:
+def is_done(folder: RunFolder) -> bool:
     """Whether nothing of the job is left to do."""
-    return folder.result.is_file() and (folder.metrics.is_file() or not job.config["evaluate"])
+    return all(path.is_file() for path in (folder.sealed / manifest.NAME, folder.result, folder.weights))
 
 
 def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_resumed: bool) -> None:
@@ -66,7 +72,7 @@ def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_
         remove_manifest(folder.sealed)
         if not (is_resumed and folder.result.is_file()):
             train(job, folder, facts, sys.stderr.isatty() and not terminal.is_quiet(), is_resumed)
-    except Stopped:
+    except stopping.Stopped:
         record = read_journal(folder.journal) if folder.journal.is_file() else None
         if record is not None:
             terminal.say(f"piecewise resume {facts.get('parent', record.start['id'])}  goes on from here")

@@ -39,6 +39,19 @@ def resolve(target: object, key: str, kind: type) -> type:
     return found  # type: ignore[no-any-return]
 
 
+def checked_target(options: Any, group: str, kind: type, given: Sequence[str] = ()) -> tuple[type, dict[str, Any]]:
+    """The class that a group's options name, and their other values as its arguments, all checked.
+
+    `given` names the arguments that piecewise itself provides. Raises BadInput naming the key.
+    """
+    if not isinstance(options, dict):
+        raise BadInput(f"{group}={options!r} must be one of the group's files")
+    arguments = {key: value for key, value in options.items() if key not in ("_target_", "_partial_")}
+    refuse_targets(arguments, group)
+    target = resolve(options.get("_target_"), f"{group}._target_", kind)
+    return target, check_arguments(target, arguments, group, given)
+
+
 def _is_kind(found: type, kind: type) -> bool:
     if getattr(kind, "_is_protocol", False):
         wanted = {name for name in vars(kind) if not name.startswith("_")}
@@ -120,6 +133,9 @@ def fits(value: Any, hint: Any, strict: bool = False) -> bool:
         return isinstance(value, hint)
     if hint is None:
         return value is None
+    if origin is tuple and Ellipsis not in inner:
+        pairs = zip(value, inner, strict=True) if isinstance(value, list) and len(value) == len(inner) else None
+        return pairs is not None and all(fits(item, choice, strict) for item, choice in pairs)
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return isinstance(value, list) and all(fits(item, inner[0], strict) for item in value)
     if isinstance(origin, type) and issubclass(origin, dict):
@@ -129,4 +145,19 @@ def fits(value: Any, hint: Any, strict: bool = False) -> bool:
 
 
 def _in_words(hint: Any) -> str:
+    """What may be written in a configuration for `hint`: objects of other classes are left out."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        written = [
+            choice for choice in inner if choice in (bool, int, float, str, None, type(None)) or get_origin(choice)
+        ]
+        return " or ".join(dict.fromkeys(_in_words(choice) for choice in written)) or str(hint)
+    if origin is Literal:
+        return " or ".join(map(str, inner))
+    if origin is tuple:
+        return f"a list of {len(inner)} values ({', '.join(_in_words(item) for item in inner)})"
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return f"a list of {_in_words(inner[0])}"
+    if hint in (None, type(None)):
+        return "null"
     return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")

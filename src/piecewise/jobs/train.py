@@ -22,6 +22,7 @@ from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.ranks import REQUEST, run_ranks
 from piecewise.jobs.resume import unchanged
 from piecewise.jobs.source import source_digest
+from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.process import this_process
 from piecewise.journal.reader import read_journal
@@ -153,7 +154,7 @@ def _fit(job: Job, request: Request, journal: Journal | None) -> dict[str, Any]:
         job.title if request.has_progress and journal is not None else None,
         request.is_resumed,
     )
-    outcome = fit(module, data, build.make_trainer(config), journal, options)
+    outcome = fit(module, data, make_trainer(config), journal, options)
     if journal is not None:
         publish(request.folder.weights, outcome.weights, config)
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from piecewise.durable import read_records
+from piecewise.errors import BadInput
 
 
 @dataclass
@@ -39,7 +40,7 @@ def read_journal(path: Path) -> RunRecord | None:
             record = RunRecord(entry)
             seen.clear()
         elif record is None:
-            raise ValueError(f"{path} has a record of kind {kind!r} before its start")
+            raise BadInput(f"{path} has a record of kind {kind!r} before its start")
         elif kind == "metrics":
             values = {key: value for key, value in entry["values"].items() if (entry["step"], key) not in seen}
             seen.update((entry["step"], key) for key in values)

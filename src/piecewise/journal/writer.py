@@ -8,14 +8,25 @@ from types import TracebackType
 from typing import Any
 
 from piecewise.durable import append_record, flush, open_records
+from piecewise.errors import TryAgain
+
+
+def busy(path: Path) -> TryAgain:
+    return TryAgain(f"{path} is being written: its run goes on in another process; stop that, or wait for it")
 
 
 class Journal:
-    """Appends records to one file. Kinds: start, resume, metrics, artifact, end; each carries the time in seconds."""
+    """Appends records to one file. Kinds: start, resume, metrics, artifact, end; each carries the time in seconds.
+
+    A journal has one writer at a time: another one raises TryAgain.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = open_records(path)
+        try:
+            self._file = open_records(path)
+        except BlockingIOError as error:
+            raise busy(path) from error
 
     def start(self, **facts: Any) -> None:
         """Who this run is: its id, name, parameters, tags and inputs."""

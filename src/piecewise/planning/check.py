@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,15 +11,18 @@ from urllib.parse import urlsplit
 import torch
 from torch import nn
 
+from piecewise import terminal
 from piecewise.data.split import num_validation
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.targets import annotated, resolve
+from piecewise.jobs.trainer import make_trainer
 from piecewise.planning.schema import About, Config, EarlyStopping, Tracking
 
 # Options of schedulers that say, in intervals, how long something lasts.
 LENGTHS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestones")
+COPIES = 3  # of the weights in memory: themselves, their gradients, and what most optimizers remember
 STORES = ("sqlite", "http", "https")
 
 
@@ -33,14 +37,15 @@ def check(config: dict[str, Any]) -> None:
         raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
     if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
         raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
-    build.make_trainer(config)
+    make_trainer(config)
     try:
         _check_schedule(config, num_train)
         _check_outputs(parts)
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"model, optimizer or scheduler: {error}") from error
+        _check_memory(parts)
+    except BadInput:
+        raise
+    except Exception as error:  # other people's classes have many ways to refuse a value
+        raise BadInput(f"model, optimizer or scheduler: {type(error).__name__}: {error}") from error
 
 
 def _check_root(config: dict[str, Any]) -> None:
@@ -90,18 +95,21 @@ def length(config: dict[str, Any], num_train: int) -> tuple[int, int]:
     for key in ("overfit_batches", "limit_train_batches"):
         limit = trainer.get(key)
         if limit:
-            batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+            limited = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+            if limited < 1:
+                raise BadInput(f"trainer.{key}={limit} leaves nothing of {batches} batches")
+            batches = limited
     steps = math.ceil(batches / trainer.get("accumulate_grad_batches", 1)) * trainer["max_epochs"]
     longest = trainer.get("max_steps", -1)
-    return max(1, steps if longest < 0 else min(steps, longest)), int(trainer["max_epochs"])
+    return steps if longest < 0 else min(steps, longest), int(trainer["max_epochs"])
 
 
 def _check_schedule(config: dict[str, Any], num_train: int) -> None:
     optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
     schedule = build.make_schedule(config)
+    steps, epochs = length(config, num_train)
     if schedule is None:
         return
-    steps, epochs = length(config, num_train)
     total = steps if schedule.interval == "step" else epochs
     for key in LENGTHS:
         value = schedule.arguments.get(key, 0)
@@ -125,6 +133,17 @@ def _check_outputs(parts: Parts) -> None:
     if shape != wanted:
         raise BadInput(
             f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {wanted}"
+        )
+
+
+def _check_memory(parts: Parts) -> None:
+    """A model whose weights, gradients and optimizer state are larger than all memory would only be killed."""
+    wanted = COPIES * sum(weight.numel() * weight.element_size() for weight in parts.model.parameters())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > memory:
+        raise BadInput(
+            f"model is too large: training its weights wants {terminal.size(wanted)} of memory, "
+            f"this machine has {terminal.size(memory)}"
         )
 
 

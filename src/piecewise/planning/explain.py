@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
@@ -24,6 +24,8 @@ def explain(error: BaseException, given: Sequence[str] = ()) -> str:
             return f"{cause.full_key} is missing: it has no default, and must be given"
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             return f"{_with_value(cause.full_key, given)}: {(cause.msg or str(cause)).splitlines()[0]}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read; allowed: KEY=VALUE, with quotes around a VALUE of unusual characters"
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
     return " ".join(lines) or type(error).__name__
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from piecewise.errors import BadInput
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.about import options
 
 WORD = "hydra"
 NOT_PLAIN = re.compile(r"\$\{(?!\.*(?!hydra\b)[\w.]+\})")  # an interpolation that is no plain reference to a key
@@ -27,6 +28,9 @@ def refuse_hydra(conf: Path, arguments: Sequence[str]) -> None:
             raise BadInput(f"{word} is not allowed: configurations come from {conf}")
         if WORD in word.partition("=")[0] and not word.startswith("--"):
             raise BadInput(f"{word} is not allowed: Hydra is configured in {conf / 'config.yaml'} alone")
+        group, equals, value = word.partition("=")
+        if equals and value in ("null", "") and (conf / group).is_dir():
+            raise BadInput(f"{word} is no option of {group}; {nearest('none', options(conf, group))}")
     for path in sorted(conf.rglob("*.yaml")):
         if path != conf / "config.yaml":
             _check_file(path)

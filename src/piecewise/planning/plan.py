@@ -19,12 +19,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from piecewise.errors import BadInput
+from piecewise.errors import BadInput, nearest
 from piecewise.jobs.job import Job, canonical
 from piecewise.planning.explain import explain
 from piecewise.planning.fence import NOT_PLAIN, refuse_hydra
 from piecewise.planning.schema import Config
 
+FLAGS = ("--cfg", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve", "--run", "--version")
+SHORT_FLAGS = ("-c", "-h", "-i", "-m", "-p", "-r")
 # What may follow --cfg and --info.
 FLAG_VALUES = ("job", "hydra", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
@@ -86,7 +88,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
     refuse_hydra(conf, arguments)
     register_schema()
     jobs: list[Job] = []
-    problems: list[BadInput] = []
+    problems: list[Exception] = []
 
     def task(config: DictConfig) -> None:
         hydra = HydraConfig.get()
@@ -95,13 +97,16 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
         changed = [item for item in hydra.overrides.task if not item.startswith("experiment=")]
         try:
             jobs.append(freeze(config, name, ",".join(changed)))
-        except BadInput as error:
+        except Exception as error:  # raised below: Hydra would print a line of its own before
             problems.append(error)
 
-    scratch = tempfile.TemporaryDirectory()  # where Hydra writes about a sweep: nothing is started here
     # Overrides last, together: argparse takes only one row of them, wherever the flags stand.
     flags = [word for word in arguments if word.startswith("-") or word in FLAG_VALUES]
+    for flag in flags:
+        if flag.startswith("-") and flag.partition("=")[0] not in (*FLAGS, *SHORT_FLAGS):
+            raise BadInput(f"{flag} is no option; {nearest(flag, (*FLAGS, '--dry-run', '--quiet'))}")
     overrides = [word for word in arguments if word not in flags]
+    scratch = tempfile.TemporaryDirectory()  # where Hydra writes about a sweep: nothing is started here
     argv, sys.argv = sys.argv, ["piecewise train", *flags, *overrides, f"hydra.sweep.dir={scratch.name}"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing a stack and leaving with 1
     try:

@@ -22,14 +22,20 @@ class Evaluation:
 
 
 @torch.no_grad()
+def outputs_of(model: nn.Module, examples: Examples) -> Tensor:
+    """The network's outputs for each example, (N, D_o), in the model's precision; a chunk at a time."""
+    model.eval()
+    dtype = next(model.parameters()).dtype
+    return torch.cat([model(batch.x.to(dtype)) for batch in ChunkLoader(examples)])
+
+
+@torch.no_grad()
 def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples) -> Evaluation:
     """`test/nll` in nats and `test/<score>`, means over the unpadded set.
 
     Per-example values in float64, added exactly (`math.fsum`) in the order of the examples.
     """
-    model.eval()
-    dtype = next(model.parameters()).dtype
-    outputs = torch.cat([model(batch.x.to(dtype)) for batch in ChunkLoader(test)])
+    outputs = outputs_of(model, test)
     y = test.y.double() if test.y.is_floating_point() else test.y
     nll = loss.nll(outputs.double(), y).tolist()
     scores = loss.scores(outputs.double(), y).tolist()

@@ -10,10 +10,6 @@ from torch import Tensor, nn
 from piecewise.data.resident import Batch
 
 
-def has_finite_weights(model: nn.Module) -> bool:
-    return all(is_finite(parameter) for parameter in model.parameters())
-
-
 def is_finite(value: Any) -> bool:
     """Whether a tensor holds numbers only; anything else counts as finite."""
     return not isinstance(value, Tensor) or bool(torch.isfinite(value).all())

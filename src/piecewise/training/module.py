@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from piecewise.data.resident import Batch
 from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
-from piecewise.training.finite import first_non_finite, has_finite_weights
+from piecewise.training.finite import first_non_finite
 from piecewise.training.schedule import Schedule
 
 
@@ -49,14 +49,18 @@ class TrainingModule(pl.LightningModule):
         self.train_nll.append(nll.detach())
         # DDP averages gradients over ranks: with this factor the average is the mean over the global batch.
         mean = objective.sum() * (self.trainer.world_size / batch.global_size)
-        if not math.isfinite(mean.item()):
-            self._stop(mean.item(), batch, batch_idx)
+        self._refuse_non_finite(mean.item(), batch, batch_idx)
         return mean
 
-    def _stop(self, value: float, batch: Batch, batch_idx: int) -> None:
-        """Raise NonFiniteLoss before the weights are touched."""
-        if self.trainer.world_size > 1 and has_finite_weights(self.model):
-            return  # the other ranks do not know yet: after the next step all of them hold bad weights, and stop here
+    def _refuse_non_finite(self, value: float, batch: Batch, batch_idx: int) -> None:
+        """Raise NonFiniteLoss, on all ranks at once, before the weights are touched; who met it says where."""
+        is_here = not math.isfinite(value)
+        if not self.trainer.strategy.reduce_boolean_decision(is_here, all=False):
+            return
+        if not is_here:
+            error = NonFiniteLoss(f"another rank met a loss that is not finite, at step {self.trainer.global_step + 1}")
+            error.is_reported = True
+            raise error
         raise NonFiniteLoss(
             f"the loss is {value} at step {self.trainer.global_step + 1} (epoch {self.trainer.current_epoch}, batch "
             f"{batch_idx}); what went first: {first_non_finite(self.model, batch)}. A smaller lr may help"

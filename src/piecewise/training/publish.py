@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from piecewise.durable import write_atomic
+from piecewise.errors import BadInput
 
 
 def publish(weights: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
@@ -20,5 +22,8 @@ def publish(weights: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -
 
 
 def load_weights(weights: Path) -> dict[str, Tensor]:
-    """The tensors that `publish` wrote, by name."""
-    return load_file(weights)
+    """The tensors that `publish` wrote, by name. Raises BadInput if they cannot be read."""
+    try:
+        return load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{weights} cannot be read: {error}") from error

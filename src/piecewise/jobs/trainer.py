@@ -1,0 +1,77 @@
+"""From a job to Lightning's Trainer: which of its options are the user's to choose, and what they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.targets import checked_target
+
+# The Trainer's other arguments are provided by training itself, end a run before its plan says, or write files.
+CHOICES = {
+    "accelerator": ("auto", "cpu", "gpu", "cuda"),
+    "strategy": ("auto", "ddp"),
+    "precision": ("64-true", "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"),
+    "gradient_clip_algorithm": ("norm", "value"),
+}
+COUNTS = ("max_epochs", "max_steps", "num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch")
+SHARES = ("limit_train_batches", "limit_val_batches", "overfit_batches")  # of all batches, or how many
+OTHERS = ("devices", "gradient_clip_val", "deterministic", "benchmark", "sync_batchnorm", "detect_anomaly")
+OPTIONS = (*CHOICES, *COUNTS, *SHARES, *OTHERS)
+UNSET = {"max_steps": -1, "overfit_batches": 0}  # what Lightning takes for "not at all"
+LARGEST = 10**9  # of COUNTS: beyond it lies a mistake
+
+
+def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
+    """Lightning's Trainer with the job's options. Raises BadInput, naming the key."""
+    from pytorch_lightning import Trainer
+
+    target, arguments = checked_target(config["trainer"], "trainer", Trainer)
+    for key, value in arguments.items():
+        _check(key, value)
+    epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
+    if epochs is None:
+        raise BadInput("trainer.max_epochs is missing: how often training goes through its examples")
+    if arguments.get("accelerator") == "auto":  # Apple's has no float64, which evaluation cannot do without
+        arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if every is not None and epochs < every:
+        arguments["check_val_every_n_epoch"] = epochs  # a short training is validated too, once, at its end
+    return partial(target, **arguments)
+
+
+def check_devices(configs: list[dict[str, Any]]) -> None:
+    """Refuse trainers that this machine has no device for. Raises BadInput."""
+    from piecewise.training.quiet import quiet_lightning
+
+    seen: list[Any] = []
+    for config in configs:
+        if config["trainer"] in seen:
+            continue
+        seen.append(config["trainer"])
+        make = make_trainer(config)
+        try:
+            with quiet_lightning():
+                make(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
+        except Exception as error:  # Lightning has many ways to say that there is no such device
+            shown = {key: config["trainer"].get(key) for key in ("accelerator", "devices", "strategy", "precision")}
+            options = ", ".join(f"trainer.{key}={value}" for key, value in shown.items() if value is not None)
+            raise BadInput(f"{options}: not on this machine: {' '.join(str(error).split())}") from error
+
+
+def _check(key: str, value: Any) -> None:
+    if key not in OPTIONS:
+        raise BadInput(f"trainer.{key}={value!r} is no option; {nearest(key, OPTIONS)}")
+    if value is None or value == UNSET.get(key):
+        return
+    if key in CHOICES and str(value) not in CHOICES[key]:
+        raise BadInput(f"trainer.{key}={value!r} does not exist; {nearest(str(value), CHOICES[key])}")
+    if key in COUNTS and not 1 <= value <= LARGEST:
+        raise BadInput(f"trainer.{key}={value!r} must be a whole number from 1 to {LARGEST}")
+    if key in SHARES and not (value >= 1 if isinstance(value, int) else 0 < value <= 1):
+        raise BadInput(f"trainer.{key}={value!r} must be a number of batches, at least 1, or a share above 0.0 to 1.0")
+    if key == "gradient_clip_val" and not value > 0:
+        raise BadInput(f"trainer.{key}={value!r} must be above 0, or null")

@@ -1,0 +1,95 @@
+"""Which of Lightning's options a job may set, and what they may be."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytorch_lightning import Trainer
+
+from piecewise.errors import BadInput
+from piecewise.jobs.job import Job
+from piecewise.jobs.trainer import OPTIONS, check_devices, make_trainer
+
+Plan = Callable[..., list[Job]]
+
+
+def test_every_option_is_one_of_lightnings() -> None:
+    assert set(OPTIONS) <= set(inspect.signature(Trainer).parameters)
+
+
+@pytest.mark.parametrize(
+    "option", ["callbacks", "logger", "fast_dev_run", "max_time", "profiler", "barebones", "plugins"]
+)
+def test_what_training_provides_or_ends_it_early_is_not_the_users(tiny_job: Job, option: str) -> None:
+    with pytest.raises(BadInput, match=rf"trainer\.{option}='x' (is no option|must be)"):
+        make_trainer(tiny_job.config | {"trainer": tiny_job.config["trainer"] | {option: "x"}})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("max_epochs", 0, "a whole number from 1 to 1000000000"),
+        ("max_epochs", 10**20, "a whole number from 1 to 1000000000"),
+        ("max_epochs", None, "is missing"),
+        ("max_epochs", 1.5, "must be int or null"),
+        ("max_steps", 0, "a whole number from 1"),
+        ("accumulate_grad_batches", 0, "a whole number from 1"),
+        ("check_val_every_n_epoch", 0, "a whole number from 1"),
+        ("limit_train_batches", 0, "at least 1, or a share above 0.0 to 1.0"),
+        ("limit_train_batches", 1.5, "at least 1, or a share above 0.0 to 1.0"),
+        ("limit_val_batches", -1, "at least 1, or a share above 0.0 to 1.0"),
+        ("overfit_batches", -1, "at least 1, or a share above 0.0 to 1.0"),
+        ("gradient_clip_val", -1.0, "must be above 0"),
+        ("strategy", "dpp", r"did you mean 'ddp'\? allowed: auto, ddp"),
+        ("strategy", "ddp_spawn", "does not exist"),
+        ("accelerator", "gpus", "did you mean 'gpu'"),
+        ("precision", "transformer-engine", "does not exist; allowed: 16-mixed"),
+        ("precision", "bf16", "did you mean 'bf16-"),
+    ],
+)
+def test_a_value_that_cannot_train_is_refused(tiny_job: Job, option: str, value: object, message: str) -> None:
+    with pytest.raises(BadInput, match=rf"trainer\.{option}.*{message}"):
+        make_trainer(tiny_job.config | {"trainer": tiny_job.config["trainer"] | {option: value}})
+
+
+def test_a_limit_that_leaves_no_batch_is_refused(plan: Plan) -> None:
+    with pytest.raises(BadInput, match=r"trainer\.limit_train_batches=0\.01 leaves nothing of \d+ batches"):
+        plan("trainer.limit_train_batches=0.01")
+
+
+def test_a_training_shorter_than_its_validation_is_validated_at_its_end(tiny_job: Job) -> None:
+    trainer = tiny_job.config["trainer"] | {"max_epochs": 2, "check_val_every_n_epoch": 5}
+    assert make_trainer(tiny_job.config | {"trainer": trainer})(logger=False).check_val_every_n_epoch == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"accelerator": "gpu", "devices": 64},
+        {"accelerator": "cpu", "devices": -1},
+        {"accelerator": "cpu", "devices": 0},
+        {"accelerator": "cpu", "devices": "two"},
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_in_every_job_of_a_sweep(
+    tiny_job: Job, options: dict[str, object]
+) -> None:
+    check_devices([tiny_job.config])
+    other = tiny_job.config | {"trainer": tiny_job.config["trainer"] | options}
+    with pytest.raises(BadInput, match=rf"trainer\.devices={options['devices']}.* not on this machine"):
+        check_devices([tiny_job.config, other])
+
+
+def test_a_model_larger_than_memory_is_refused(plan: Plan) -> None:
+    with pytest.raises(BadInput, match=r"model is too large: .* wants .* GB"):
+        plan("model=mlp", "model.width=10000000", "model.depth=3")
+
+
+@pytest.mark.parametrize("width", [10**20, 10**30])
+def test_a_model_that_no_number_can_count_is_refused(plan: Plan, width: int) -> None:
+    with pytest.raises(BadInput, match="model cannot be built"):
+        plan("model=mlp", f"model.width={width}")
+    assert torch.get_default_dtype() is torch.float32
