@@ -5,10 +5,10 @@ from pathlib import Path
 
 from piecewise.cli import guarded
 from piecewise.durable import write_json
-from piecewise.jobs.evaluate import evaluate_run
-from piecewise.jobs.stages import run_stage
 from piecewise.journal.folder import RunFolder
 from piecewise.report.results import stage_metrics
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.stages import run_stage
 
 
 def main(experiment: str) -> int:

@@ -2,8 +2,8 @@
 
 from piecewise.cli import guarded
 from piecewise.jobs.provenance import find_root
-from piecewise.jobs.record import all_runs, sync, tracking_uri
 from piecewise.report.page import write_report
+from piecewise.runs.record import all_runs, sync, tracking_uri
 
 
 def main() -> int:

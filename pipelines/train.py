@@ -5,13 +5,13 @@ from pathlib import Path
 
 from piecewise.cli import guarded
 from piecewise.jobs.job import Job, read_jobs
-from piecewise.jobs.places import Places
 from piecewise.jobs.provenance import find_root
-from piecewise.jobs.record import tracking_uri
-from piecewise.jobs.session import run_jobs
-from piecewise.jobs.stages import run_stage
-from piecewise.jobs.train import read_result
 from piecewise.journal.folder import RunFolder
+from piecewise.runs.places import Places
+from piecewise.runs.record import tracking_uri
+from piecewise.runs.session import run_jobs
+from piecewise.runs.stages import run_stage
+from piecewise.runs.train import read_result
 
 
 def main(experiment: str) -> int:

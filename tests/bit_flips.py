@@ -46,11 +46,11 @@ def whole_project(root: Path) -> Iterator[Path]:
 def _train_and_push(root: Path) -> None:
     import mlflow
 
-    from piecewise.jobs.record import load_model
     from piecewise.journal.folder import RunFolder
     from piecewise.journal.writer import Journal
     from piecewise.manifest import write_manifest
     from piecewise.planning.plan import plan_command_line
+    from piecewise.runs.record import load_model
     from piecewise.tracking.mirror import Mirror
     from piecewise.tracking.store import EMBEDDED, open_store
 
@@ -71,10 +71,10 @@ def _train_and_push(root: Path) -> None:
 
 
 def _run(job: object, place: Path, facts: dict[str, object]) -> None:
-    from piecewise.jobs.draw import draw_run
-    from piecewise.jobs.evaluate import evaluate_run
-    from piecewise.jobs.train import train
     from piecewise.journal.folder import RunFolder
+    from piecewise.runs.draw import draw_run
+    from piecewise.runs.evaluate import evaluate_run
+    from piecewise.runs.train import train
 
     folder = RunFolder.at(place)
     train(job, folder, facts)  # type: ignore[arg-type]

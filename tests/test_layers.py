@@ -22,6 +22,7 @@ ROWS: list[set[str]] = [
     {"figures", "training"},
     {"tracking"},
     {"jobs"},
+    {"runs"},
     {"planning"},
     {"report", "health"},
     {"commands"},

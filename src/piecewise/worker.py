@@ -8,7 +8,7 @@ from pathlib import Path
 from piecewise.cli import guarded
 from piecewise.errors import BadInput
 from piecewise.jobs.job import read_job
-from piecewise.jobs.train import train_as_rank
+from piecewise.runs.train import train_as_rank
 
 
 def main(*arguments: str) -> int:

@@ -70,10 +70,10 @@ def _timed(module_fit: Callable[[Any], None]) -> float:
 
 def piecewise() -> float:
     """Seconds of an epoch of `piecewise train`, journal and mirror running."""
-    from piecewise.jobs import train as training
-    from piecewise.jobs.record import BackgroundMirror
-    from piecewise.jobs.train import train
     from piecewise.journal.folder import RunFolder
+    from piecewise.runs import train as training
+    from piecewise.runs.record import BackgroundMirror
+    from piecewise.runs.train import train
 
     def run(clock: Any) -> None:
         with tempfile.TemporaryDirectory() as folder:

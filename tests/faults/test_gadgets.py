@@ -18,9 +18,9 @@ from piecewise.data.spec import DataSource
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.targets import resolve
-from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
 from piecewise.planning.plan import plan_command_line, plan_experiment
+from piecewise.runs.train import train
 
 Plan = Callable[..., list[Job]]
 
@@ -68,7 +68,7 @@ GADGETS = [
     *("pandas.read_pickle", "numpy.load", "joblib.load", "pip.main", "ensurepip.bootstrap", "antigravity.fly"),
     *("hydra.utils.get_method", "hydra.utils.instantiate", "mlflow.pyfunc.load_model", "omegaconf.OmegaConf.load"),
     *("piecewise.cli.main", "piecewise.durable.os.system", "piecewise.training.fit.load_checkpoint"),
-    *("piecewise.jobs.ranks.subprocess.Popen", "pytorch_lightning.Trainer.fit", "pytorch_lightning.os.system"),
+    *("piecewise.runs.ranks.subprocess.Popen", "pytorch_lightning.Trainer.fit", "pytorch_lightning.os.system"),
     *("turtledemo.__main__.main", "lib2to3.main.main", "xmlrpc.client.ServerProxy", "idlelib.run.main"),
 ]
 

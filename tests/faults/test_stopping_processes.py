@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.jobs.train import read_result
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.runs.train import read_result
 from piecewise.training.fit import load_checkpoint
 from trials import Trials
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from piecewise.jobs import source
-from piecewise.jobs.source import normalised, source_digest
+from piecewise.jobs.source import CLOSURES, PACKAGE, normalised, source_digest
 
 CODE = '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n'
 
@@ -56,3 +57,46 @@ def test_edit_reaches_the_stages_that_run_it(package: Path, edited: str, changed
 def test_every_pattern_of_a_closure_finds_a_file() -> None:
     for patterns in source.CLOSURES.values():
         assert all(list(source.PACKAGE.glob(pattern)) for pattern in patterns)
+
+
+# What a stage imports and its numbers cannot depend on: how files are written, runs named, stopped, started in ranks.
+NO_RESULT = {
+    "durable.py",
+    "stopping.py",
+    "terminal.py",
+    "manifest.py",
+    "jobs/provenance.py",
+    "jobs/source.py",
+    "jobs/about.py",
+    "journal/process.py",
+    "runs/ranks.py",
+    "runs/resume.py",
+}
+
+
+def imported(name: str) -> set[str]:
+    """The files of the package that `name` imports, at its top or anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / name).read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("piecewise"):
+            base = "/".join((node.module or "").split(".")[1:])
+            found |= {f"{base}.py", *(f"{base}/{alias.name}.py".lstrip("/") for alias in node.names)}
+    return {path for path in found if (PACKAGE / path).is_file()}
+
+
+def reached(name: str) -> set[str]:
+    found, waiting = {name}, [name]
+    while waiting:
+        new = imported(waiting.pop()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+@pytest.mark.parametrize(("closure", "entry"), [("train", "runs/train.py"), ("evaluate", "runs/evaluate.py")])
+def test_a_closure_holds_everything_its_result_may_depend_on(closure: str, entry: str) -> None:
+    held = {path.relative_to(PACKAGE).as_posix() for pattern in CLOSURES[closure] for path in PACKAGE.glob(pattern)}
+    others = set() if closure == "train" else reached("runs/train.py")  # whose result is an input of the evaluation
+    missing = reached(entry) - held - others - NO_RESULT
+    assert "jobs/build.py" in reached(entry)
+    assert missing == set()

@@ -6,9 +6,9 @@ import pytest
 
 from piecewise.jobs.build import build_parts
 from piecewise.jobs.job import Job
-from piecewise.jobs.train import read_result, train
 from piecewise.journal.folder import RunFolder
 from piecewise.planning.check import length, num_examples
+from piecewise.runs.train import read_result, train
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from piecewise.health.artifacts import check_artifacts
-from piecewise.jobs.draw import draw_run
-from piecewise.jobs.evaluate import evaluate_run
-from piecewise.jobs.record import load_model
-from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
 from piecewise.manifest import AlteredManifest
 from piecewise.planning.plan import plan_command_line
+from piecewise.runs.draw import draw_run
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.record import load_model
+from piecewise.runs.train import train
 from piecewise.tracking.artifacts import FOLDER, local_path
 from piecewise.tracking.mirror import Mirror
 from piecewise.tracking.store import EMBEDDED, open_store

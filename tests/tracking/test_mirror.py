@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from piecewise.jobs.draw import draw_run
-from piecewise.jobs.evaluate import evaluate_run
 from piecewise.jobs.job import Job
-from piecewise.jobs.record import load_model
-from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
+from piecewise.runs.draw import draw_run
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.record import load_model
+from piecewise.runs.train import train
 from piecewise.tracking.mirror import Mirror, flatten
 from piecewise.tracking.store import EMBEDDED, open_store
 from small_project import TINY

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from piecewise import stopping
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job
-from piecewise.jobs.train import read_result, train
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.runs.train import read_result, train
 from piecewise.training.module import TrainingModule
 
 Plan = Callable[..., list[Job]]

@@ -17,7 +17,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.jobs.leftovers import leftovers, remove
+    from piecewise.runs.leftovers import leftovers, remove
 
     found = leftovers(root)
     rows = [(terminal.size(item.num_bytes), str(item.path.relative_to(root)), item.reason) for item in found]

@@ -17,12 +17,12 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.jobs.draw import draw_run
-    from piecewise.jobs.evaluate import evaluate_run, measure
     from piecewise.jobs.job import read_json
-    from piecewise.jobs.runs import find_run
-    from piecewise.jobs.train import read_result
     from piecewise.manifest import update_manifest
+    from piecewise.runs.draw import draw_run
+    from piecewise.runs.evaluate import evaluate_run, measure
+    from piecewise.runs.find import find_run
+    from piecewise.runs.train import read_result
 
     run = find_run(root, asked.run)
     read_result(run.folder)

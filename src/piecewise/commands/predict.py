@@ -23,8 +23,8 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         return 0
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
-    from piecewise.jobs.predict import predict
-    from piecewise.jobs.runs import find_run
+    from piecewise.runs.find import find_run
+    from piecewise.runs.predict import predict
 
     output = None if asked.output is None else given_path(asked.output, started_in)
     if output is not None and output.is_dir():

@@ -20,9 +20,9 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.commands.train import conclude, evaluate_and_draw
     from piecewise.errors import BadInput
     from piecewise.jobs.job import read_job, read_jobs
-    from piecewise.jobs.places import JOBS, Places
-    from piecewise.jobs.runs import find_run
-    from piecewise.jobs.session import is_done, run_jobs
+    from piecewise.runs.find import find_run
+    from piecewise.runs.places import JOBS, Places
+    from piecewise.runs.session import is_done, run_jobs
 
     run = find_run(root, asked.run)
     if "parent" in run.start and (run.place.parent / JOBS).is_file():

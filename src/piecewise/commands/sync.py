@@ -11,7 +11,7 @@ from piecewise.commands.arguments import Arguments
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if Arguments("sync", __doc__).read(arguments) is None:
         return 0
-    from piecewise.jobs.record import all_runs, sync, tracking_uri
+    from piecewise.runs.record import all_runs, sync, tracking_uri
     from piecewise.tracking.store import EMBEDDED
 
     done = sync(tracking_uri(root) or EMBEDDED, all_runs(root))

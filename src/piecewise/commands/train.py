@@ -35,8 +35,8 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     check_devices([job.config for job in jobs])
     if DRY_RUN in arguments:
         return _announce(jobs)
-    from piecewise.jobs.places import Places
-    from piecewise.jobs.session import run_jobs
+    from piecewise.runs.places import Places
+    from piecewise.runs.session import run_jobs
 
     places = Places.new(jobs)
     uri = (jobs[0].config["tracking"] or {}).get("uri")
@@ -61,8 +61,8 @@ def evaluate_and_draw(job: Job, folder: RunFolder) -> None:
     """What follows every training: the test set, unless told not to, the figures, and a line about it."""
     metrics = {}
     if job.config["evaluate"]:
-        from piecewise.jobs.draw import draw_run
-        from piecewise.jobs.evaluate import evaluate_run
+        from piecewise.runs.draw import draw_run
+        from piecewise.runs.evaluate import evaluate_run
 
         metrics = evaluate_run(folder)
         draw_run(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.health.findings import Finding, fault
-from piecewise.jobs.record import all_runs
+from piecewise.runs.record import all_runs
 
 SPACE = 1_000_000_000  # bytes: a small sweep's runs and their copies in MLflow
 LEEWAY = 60  # seconds that another machine, whose disk this may be, can be ahead

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.health.findings import Finding, fault, note
-from piecewise.jobs.record import all_runs
 from piecewise.journal.process import is_gone
 from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.runs.record import all_runs
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 SETTLE = 0.2  # seconds that DVC needs at most to write it, which it does in place

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from piecewise.health.findings import Finding, fault, fine, note
 from piecewise.jobs.blocked import reinstall
-from piecewise.jobs.record import all_runs, tracking_uri
+from piecewise.runs.record import all_runs, tracking_uri
 from piecewise.tracking.artifacts import local_path
 from piecewise.tracking.schema import schema_head, schema_revisions
 from piecewise.tracking.store import EMBEDDED

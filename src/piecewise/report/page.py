@@ -7,8 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from piecewise.durable import write_atomic
-from piecewise.jobs.draw import draw_run
 from piecewise.report.results import Result, collect
+from piecewise.runs.draw import draw_run
 
 
 def write_report(root: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.errors import PiecewiseError, TryAgain
-from piecewise.jobs.ranks import REQUEST, run_ranks
+from piecewise.runs.ranks import REQUEST, run_ranks
 from piecewise.stopping import Stopped
 
 Script = Callable[[str], Path]

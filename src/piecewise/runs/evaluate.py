@@ -16,9 +16,9 @@ from piecewise.errors import BadInput
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job, read_job
-from piecewise.jobs.train import describe_input, read_result
 from piecewise.journal.folder import RunFolder
 from piecewise.models.linear import Linear
+from piecewise.runs.train import describe_input, read_result
 from piecewise.theory.closed_form import least_squares
 from piecewise.theory.regions import piecewise_linear
 from piecewise.training.evaluation import evaluate

@@ -7,11 +7,11 @@ from typing import Any
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.job import Job
 from piecewise.jobs.provenance import find_root, git_state
-from piecewise.jobs.train import new_id
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.process import this_process
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
+from piecewise.runs.train import new_id
 from piecewise.stopping import Stopped
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from piecewise.data.spec import Examples, TargetKind
 from piecewise.errors import BadInput
-from piecewise.jobs.evaluate import load_parts
 from piecewise.jobs.job import read_job
-from piecewise.jobs.train import read_result
 from piecewise.journal.folder import RunFolder
+from piecewise.runs.evaluate import load_parts
+from piecewise.runs.train import read_result
 from piecewise.training.evaluation import outputs_of
 
 

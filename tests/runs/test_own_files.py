@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from piecewise.jobs.evaluate import evaluate_run
 from piecewise.jobs.job import Job
-from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.train import train
 
 Plan = Callable[..., list[Job]]
 

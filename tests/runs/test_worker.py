@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from piecewise.jobs.job import Job
-from piecewise.jobs.record import all_runs, sync
-from piecewise.jobs.train import read_result, train
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.runs.record import all_runs, sync
+from piecewise.runs.train import read_result, train
 from piecewise.tracking.store import EMBEDDED
 
 Plan = Callable[..., list[Job]]

@@ -10,8 +10,8 @@ from pathlib import Path
 from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job, write_jobs
-from piecewise.jobs.train import new_id
 from piecewise.journal.folder import SWEEP, RunFolder
+from piecewise.runs.train import new_id
 
 SPACE = 100_000_000  # bytes that must be free before anything starts
 JOBS = "jobs.json"  # in a sweep's folder: all of its jobs, so that those never started are not lost

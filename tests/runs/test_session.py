@@ -12,12 +12,12 @@ import pytest
 
 from piecewise.errors import TryAgain
 from piecewise.jobs.job import Job
-from piecewise.jobs.places import Places
-from piecewise.jobs.session import is_done, run_jobs
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 from piecewise.manifest import check_manifest
+from piecewise.runs.places import Places
+from piecewise.runs.session import is_done, run_jobs
 from piecewise.stopping import Stopped, answered
 from small_project import TINY
 

@@ -19,14 +19,14 @@ from piecewise.errors import PiecewiseError
 from piecewise.jobs import build
 from piecewise.jobs.job import Job, canonical, read_json
 from piecewise.jobs.provenance import lock_digest
-from piecewise.jobs.ranks import REQUEST, run_ranks
-from piecewise.jobs.resume import unchanged
 from piecewise.jobs.source import source_digest
 from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.process import this_process
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
+from piecewise.runs.ranks import REQUEST, run_ranks
+from piecewise.runs.resume import unchanged
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 
 from piecewise.data.stored import digest_tensors
 from piecewise.errors import BadInput, NonFiniteLoss, PiecewiseError
-from piecewise.jobs.draw import draw_run
-from piecewise.jobs.evaluate import evaluate_run
 from piecewise.jobs.job import Job, read_job
-from piecewise.jobs.train import read_result, run_key, train
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.runs.draw import draw_run
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.train import read_result, run_key, train
 
 Plan = Callable[..., list[Job]]
 

@@ -39,7 +39,7 @@ class BackgroundMirror:
             command = [
                 sys.executable,
                 "-m",
-                "piecewise.jobs.record",
+                "piecewise.runs.record",
                 uri,
                 *(folder.as_text() for folder in folders),
             ]
@@ -133,7 +133,7 @@ def load_model(folder: RunFolder) -> tuple[Any, np.ndarray]:
     """The run's trained model and an example of two inputs to it."""
     import torch
 
-    from piecewise.jobs.evaluate import load_parts
+    from piecewise.runs.evaluate import load_parts
 
     parts = load_parts(read_job(folder.job), folder)
     dtype = next(parts.model.parameters()).dtype

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.jobs.runs import find_run, known_runs
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.writer import Journal
+from piecewise.runs.find import find_run, known_runs
 
 
 def begin(folder: RunFolder, run_id: str, title: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.jobs import places
 from piecewise.jobs.job import Job, read_jobs
-from piecewise.jobs.places import JOBS, Places, check_writable
+from piecewise.runs import places
+from piecewise.runs.places import JOBS, Places, check_writable
 
 
 def test_a_sweep_keeps_all_its_jobs_before_any_has_started(plan: Callable[..., list[Job]]) -> None:

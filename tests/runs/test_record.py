@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from piecewise.jobs.job import Job
-from piecewise.jobs.record import BackgroundMirror, all_runs, sync
-from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
+from piecewise.runs.record import BackgroundMirror, all_runs, sync
+from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 from piecewise.jobs.job import Job
-from piecewise.jobs.leftovers import leftovers, remove
-from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
 from piecewise.manifest import check_manifest, write_manifest
+from piecewise.runs.leftovers import leftovers, remove
+from piecewise.runs.train import train
 
 
 def test_a_finished_run_can_do_without_its_checkpoints_and_an_unfinished_one_cannot(

@@ -11,15 +11,15 @@ from piecewise.durable import has_writer
 from piecewise.errors import PiecewiseError
 from piecewise.jobs.blocked import refuse_blocked
 from piecewise.jobs.job import Job
-from piecewise.jobs.places import Places, check_writable
-from piecewise.jobs.record import BackgroundMirror
-from piecewise.jobs.sweep import Sweep
-from piecewise.jobs.train import train
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import busy
 from piecewise.manifest import remove_manifest, write_manifest
+from piecewise.runs.places import Places, check_writable
+from piecewise.runs.record import BackgroundMirror
+from piecewise.runs.sweep import Sweep
+from piecewise.runs.train import train
 
 Finish = Callable[[Job, RunFolder], None]  # what follows a training
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from piecewise.errors import BadInput, PiecewiseError
-from piecewise.jobs.evaluate import load_parts
 from piecewise.jobs.job import Job
-from piecewise.jobs.predict import predict
-from piecewise.jobs.train import train
 from piecewise.journal.folder import RunFolder
+from piecewise.runs.evaluate import load_parts
+from piecewise.runs.predict import predict
+from piecewise.runs.train import train
 
 Plan = Callable[..., list[Job]]
 SHORT = ["trainer.max_epochs=2", "batch_size=10", "tracking=none"]
