@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def test_help_needs_nothing_heavy() -> None:
 @pytest.mark.parametrize("where", [">&-", "2>&-", ">&- 2>&-", "| true"])
 def test_nobody_who_listens_is_no_error_of_its_own(command: str, where: str) -> None:
     """Neither a traceback nor an exit code of Python's."""
-    line = f"{sys.executable} -m {command} {where}" + "; exit ${PIPESTATUS[0]}"
+    line = f"{shlex.quote(sys.executable)} -m {command} {where}" + "; exit ${PIPESTATUS[0]}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode in ((2,) if "nope" in command else (0, 141))
     assert "Traceback" not in done.stderr
@@ -40,7 +41,8 @@ def test_nobody_who_listens_is_no_error_of_its_own(command: str, where: str) -> 
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_costs_no_run(project: Path) -> None:
-    line = f"{sys.executable} -m piecewise train trainer=smoke tracking=none | head -0; exit ${{PIPESTATUS[0]}}"
+    train = f"{shlex.quote(sys.executable)} -m piecewise train trainer=smoke tracking=none"
+    line = f"{train} | head -0; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     (manifest,) = project.glob("runs/2*/manifest.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -76,8 +77,9 @@ def test_commands_need_no_network(project: Path, arguments: list[str]) -> None:
 def test_commands_about_runs_need_no_network(project: Path) -> None:
     (project / "x.csv").write_text("x\n0.5\n")
     verbs = ["evaluate last", "predict last --input x.csv", "resume last", "verify", "summary", "report", "clean --yes"]
-    script = "\n".join(f"{sys.executable} -m piecewise {verb} || exit" for verb in ["train " + " ".join(TRAIN), *verbs])
-    ui = f"timeout --signal=INT --preserve-status 20 {sys.executable} -m piecewise ui --port 0; [ $? = 130 ]"
+    python = shlex.quote(sys.executable)
+    script = "\n".join(f"{python} -m piecewise {verb} || exit" for verb in ["train " + " ".join(TRAIN), *verbs])
+    ui = f"timeout --signal=INT --preserve-status 20 {python} -m piecewise ui --port 0; [ $? = 130 ]"
     command = [sys.executable, "-c", ALONE, "/bin/bash", "-c", f"{script}\n{ui}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode == 77:
