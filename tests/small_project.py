@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,16 @@ ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ("least_squares", "shallow_regression", "mnist_cnn")
 # A command line for a training of two epochs with four steps each.
 TINY = ["trainer.max_epochs=2", "data.num_train=40", "data.num_test=20", "batch_size=10", "tracking=none"]
+# An experiment that is as expected in one half.
+ABOUT = {
+    "question": "Does <it> fit?",
+    "source": "UDL 3.1",
+    "command": "piecewise train experiment=fit",
+    "expected": [
+        {"metric": "test/squared_error", "at_most": 100, "when": {"model.width": 3}},
+        {"metric": "test/squared_error", "at_most": 0, "when": {"model.width": 20}},
+    ],
+}
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 
@@ -77,3 +88,21 @@ def _make_small_mnist(root: Path) -> None:
             text = re.sub(rf'("{name}": ")[0-9a-f]{{64}}', rf"\g<1>{hashlib.sha256(data).hexdigest()}", text)
     source.write_text(text)
     (root / "conf" / "fetch.yaml").write_text(f"mnist: {{sources: [folder], folder: '{folder}'}}\n")
+
+
+def evaluate_experiment(project: Path, jobs: list[Any]) -> None:
+    """Train and evaluate jobs as the stages of an experiment called `fit` do, and write what it is about."""
+    from piecewise.durable import write_json
+    from piecewise.jobs.job import Job
+    from piecewise.journal.folder import RunFolder
+    from piecewise.runs.evaluate import evaluate_run
+    from piecewise.runs.train import train
+
+    for found in jobs:
+        chosen = {key: found.overrides[key] for key in ("model.width", "seed") if key in found.overrides}
+        job = Job("fit", ",".join(f"{key}={value}" for key, value in chosen.items()), found.config)
+        folder = RunFolder.of_stage("fit", job.folder_name)
+        tags = {"git.commit": "abcdef0123456789", "git.dirty": "true"}
+        train(job, folder, {"id": job.label or "only", "tags": tags})
+        evaluate_run(folder)
+    write_json(project / "build" / "about.json", {"fit": ABOUT, "never_run": ABOUT})

@@ -86,7 +86,9 @@ def test_train_says_what_came_of_it_and_where_it_is(project: Path, capsys: pytes
     (place,) = (project / "runs").glob("2*")
     assert said.count("test/squared_error") == 2
     assert f"runs/{place.name}" in said
-    assert len(list(place.glob("000?/figures/*.svg"))) == 4
+    drawn = sorted(path.stem for path in place.glob("0000/figures/*.svg"))
+    assert drawn == ["fitted_function", "learning_curves", "unit_by_unit"]
+    assert sorted(path.name for path in place.glob("figures/*")) == ["metric_over_axis.svg", "results.csv"]
     assert (place / "journal.jsonl").is_file()
 
 

@@ -23,13 +23,13 @@ def test_the_matrix_says_what_it_shows() -> None:
     figure = confusion_matrix(COUNTS)
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    assert axes.get_title() == "1,984 of 2,000 right (99.20 %)"
+    assert figure.get_suptitle().startswith("1,984 of 2,000 right (99.20 %); most often ")
     assert to_svg(figure) == to_svg(confusion_matrix(COUNTS))
 
 
 def test_a_perfect_classifier_can_be_drawn() -> None:
     figure = confusion_matrix(np.diag([3, 4]))
-    assert figure.axes[0].get_title() == "7 of 7 right (100.00 %)"
+    assert figure.get_suptitle() == "7 of 7 right (100.00 %)"
     assert len(figure.axes[0].texts) == 2
 
 
@@ -40,10 +40,10 @@ def test_a_table_that_is_not_square_is_refused() -> None:
 
 def test_each_image_carries_its_classes_and_confidence() -> None:
     figure = hardest_digits(IMAGES, TRUE, PREDICTED, CONFIDENCE)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0] == "0 as 1\n99.9 %"
-    assert titles[6] == "6 as 7\n50.0 %"
-    assert figure.get_suptitle() == "The 7 most confidently wrong"
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[0] == "0 taken for 1\n99.9 %"
+    assert titles[6] == "6 taken for 7\n50.0 %"
+    assert figure.get_suptitle() == "The 7 digits that are most confidently wrong"
     for axes, image in zip(figure.axes, IMAGES, strict=True):
         np.testing.assert_array_equal(axes.images[0].get_array(), image)
     again = hardest_digits(IMAGES, TRUE, PREDICTED, CONFIDENCE)
@@ -52,5 +52,5 @@ def test_each_image_carries_its_classes_and_confidence() -> None:
 
 def test_nothing_wrong_is_said_so() -> None:
     figure = hardest_digits(IMAGES[:0], TRUE[:0], PREDICTED[:0], CONFIDENCE[:0])
-    assert (figure.get_suptitle(), figure.axes) == ("None wrong", [])
+    assert (figure.get_suptitle(), figure.axes) == ("No digit is wrong", [])
     assert to_svg(figure).startswith(b"<?xml")

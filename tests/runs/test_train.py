@@ -87,5 +87,5 @@ def test_figures_come_from_the_run_alone_and_are_the_same_bytes_each_time(tiny_j
     names = draw_run(folder)
     first = {name: (folder.figures / f"{name}.svg").read_bytes() for name in names}
     draw_run(folder)
-    assert names == ["fitted_function", "learning_curves"]
+    assert names == ["fitted_function", "unit_by_unit", "learning_curves"]
     assert all((folder.figures / f"{name}.svg").read_bytes() == data for name, data in first.items())

@@ -59,7 +59,7 @@ def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, t
     assert [entry.dataset.name for entry in seen.inputs.dataset_inputs] == ["curve_1d", "curve_1d"]
     assert len(seen.outputs.model_outputs) == 1
     names = {item.path for item in mirror.client.list_artifacts(seen.info.run_id, "figures")}
-    assert names == {"figures/fitted_function.svg", "figures/learning_curves.svg"}
+    assert names == {f"figures/{name}.svg" for name in ("fitted_function", "learning_curves", "unit_by_unit")}
     assert [item.path for item in mirror.client.list_artifacts(seen.info.run_id, "config")] == ["config/model.yaml"]
 
 

@@ -21,6 +21,7 @@ LOG = Path("runs", ".ui.log")
 
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("ui", __doc__)
+    parser.add_argument("run", metavar="RUN", nargs="?", help="whose page is shown; else the list of experiments")
     parser.add_argument("--port", type=int, default=PORT, help=f"{PORT} unless told otherwise; 0 takes a free one")
     asked = parser.read(arguments)
     if asked is None:
@@ -29,8 +30,9 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
 
     if not (root / "mlflow.db").is_file():
         raise BadInput(f"{root} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it")
+    page = "" if asked.run is None else _page(root, asked.run)
     port = _free(asked.port)
-    address = f"http://{HOST}:{port}"
+    address = f"http://{HOST}:{port}{page}"
     terminal.say(f"MLflow   {terminal.paint(address, 'cyan')}\nCtrl-C ends it")
     names = [f"{host}:{port}" for host in (HOST, "localhost")]  # no other: a foreign page may not reach it by its own
     server = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", EMBEDDED, "--host", HOST]
@@ -46,6 +48,19 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def _page(root: Path, text: str) -> str:
+    """The part of the address that names a run's own page. Raises BadInput if MLflow does not have the run."""
+    from piecewise.runs.find import find_run
+    from piecewise.tracking.mirror import find_page
+    from piecewise.tracking.store import EMBEDDED, open_store
+
+    run = find_run(root, text)
+    page = find_page(open_store(EMBEDDED, root), run.start["id"])
+    if page is None:
+        raise BadInput(f"run {run.start['id']} is not in mlflow.db; piecewise sync brings it there")
+    return page
 
 
 def _free(port: int) -> int:

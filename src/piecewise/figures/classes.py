@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from piecewise.figures.style import style
+from piecewise.figures.style import WIDTH, conclude, style
 
 
 def confusion_matrix(counts: np.ndarray) -> Figure:
@@ -13,19 +13,25 @@ def confusion_matrix(counts: np.ndarray) -> Figure:
     right, total = int(np.trace(counts)), int(counts.sum())
     wrong = counts - np.diag(np.diag(counts))
     with style():
-        figure = Figure(figsize=(4.8, 4.4))
+        figure = Figure(figsize=(5.4, 5.2))
         axes = figure.add_subplot()
         axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()))
         for row, column in np.ndindex(*counts.shape):
             if counts[row, column]:
-                dark = wrong[row, column] > 0.6 * max(1, wrong.max())
-                colour = "white" if dark else "black"
-                axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=colour)
+                is_dark = wrong[row, column] > 0.6 * max(1, wrong.max())
+                colour = "white" if is_dark else "black"
+                axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8.5, color=colour)
         ticks = range(len(counts))
         axes.set(xticks=ticks, yticks=ticks, xlabel="predicted class", ylabel="true class")
-        axes.set_title(f"{right:,} of {total:,} right ({100 * right / total:.2f} %)")
         axes.spines[:].set_visible(False)
-        return figure
+        return conclude(figure, f"{right:,} of {total:,} right ({100 * right / total:.2f} %){_worst(wrong)}")
+
+
+def _worst(wrong: np.ndarray) -> str:
+    if not wrong.any():
+        return ""
+    row, column = np.unravel_index(wrong.argmax(), wrong.shape)
+    return f"; most often {row} is taken for {column}"
 
 
 def hardest_digits(images: np.ndarray, true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> Figure:
@@ -33,14 +39,15 @@ def hardest_digits(images: np.ndarray, true: np.ndarray, predicted: np.ndarray, 
 
     images: (M, H, W) in [0, 1]; true, predicted, confidence: (M,).
     """
-    columns = 6
+    columns = 4
     rows = max(1, -(-len(images) // columns))
     with style():
-        figure = Figure(figsize=(6.4, 1.4 * rows + 0.4))
+        figure = Figure(figsize=(WIDTH, 2.0 * rows + 0.5))
         for index, image in enumerate(images):
             axes = figure.add_subplot(rows, columns, index + 1)
             axes.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-            axes.set_title(f"{true[index]} as {predicted[index]}\n{100 * confidence[index]:.1f} %", fontsize=8)
+            axes.set_title(f"{true[index]} taken for {predicted[index]}\n{100 * confidence[index]:.1f} %", fontsize=10)
             axes.set_axis_off()
-        figure.suptitle(f"The {len(images)} most confidently wrong" if len(images) else "None wrong")
-        return figure
+        count = len(images)
+        finding = f"The {count} digits that are most confidently wrong" if count else "No digit is wrong"
+        return conclude(figure, finding)

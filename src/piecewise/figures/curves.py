@@ -5,20 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from piecewise.figures.style import BLUE, ORANGE, RED, style
+from piecewise.figures.style import BLUE, ORANGE, RED, conclude, style
+
+WIDE = 30  # ratio of the largest to the smallest value beyond which a linear axis hides the end of training
+
+History = Mapping[str, Sequence[tuple[int, float]]]  # (step, value) pairs by metric
 
 
-def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]], selected_step: int) -> Figure:
+def learning_curves(history: History, selected_step: int) -> Figure:
     """`train/nll` and `val/nll` (in nats) over optimizer steps, with the step whose weights were kept marked."""
     with style():
         figure = Figure()
         axes = figure.add_subplot()
-        for key, colour in (("train/nll", BLUE), ("val/nll", ORANGE)):
+        for key, label, colour in (("train/nll", "training", BLUE), ("val/nll", "validation", ORANGE)):
             if history.get(key):
                 steps, values = zip(*history[key], strict=True)
-                axes.plot(steps, values, color=colour, label=key, linewidth=1.4)
+                axes.plot(steps, values, color=colour, label=label)
         axes.axvline(selected_step, color=RED, linestyle=":", label=f"kept: step {selected_step:,}")
-        axes.set(xlabel="optimizer step", ylabel="negative log-likelihood (nats)", title="Learning curves")
+        seen = [value for key in ("train/nll", "val/nll") for _, value in history.get(key, ())]
+        if seen and min(seen) > 0 and max(seen) > WIDE * min(seen):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="optimizer step", ylabel="negative log-likelihood (nats)")
         axes.legend()
-        return figure
+        return conclude(figure, _finding(history.get("val/nll", ()), selected_step), axes)
+
+
+def _finding(validation: Sequence[tuple[int, float]], selected_step: int) -> str:
+    kept = dict(validation).get(selected_step)
+    if kept is None:
+        return f"The weights after step {selected_step:,} are kept"
+    first, last = min(validation, key=lambda pair: pair[1]), validation[-1]
+    if first[0] == selected_step and last[0] != selected_step:
+        return f"Validation is best at step {selected_step:,} of {last[0]:,}: {kept:.3g} nats"
+    return f"After {selected_step:,} steps validation is at {kept:.3g} nats"

@@ -1,32 +1,69 @@
-"""A function of one input, its joints, and the data it was fitted to."""
+"""A function of one input: its joints and regions, the data it was fitted to, and what that data is made from."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from piecewise.figures.style import BLUE, GREY, RED, style
+from piecewise.figures.style import BLUE, GREEN, GREY, RED, conclude, style
+
+MAX_SHADED = 60  # regions beyond which shading is only a blur
+
+
+@dataclass(frozen=True)
+class Truth:
+    """E[y | x] at the points x, (P,) each, and the standard deviation of the noise around it, 0 if there is none."""
+
+    x: np.ndarray
+    y: np.ndarray
+    noise: float = 0.0
 
 
 def fitted_function(
-    train_x: np.ndarray,
-    train_y: np.ndarray,
+    data: tuple[np.ndarray, np.ndarray],
     x: np.ndarray,
     y: np.ndarray,
-    joints: np.ndarray | None,
-    y_label: str,
+    joints: np.ndarray | None = None,
+    truth: Truth | None = None,
+    y_label: str = "y",
 ) -> Figure:
-    """The function through (x, y), (P,) each, over the training examples; its joints, (J,), as dots."""
+    """The network's function through (x, y), (P,) each, over the training `data`, (N,) each; `joints`: (J,)."""
     with style():
         figure = Figure()
         axes = figure.add_subplot()
-        axes.scatter(train_x, train_y, s=8, color=GREY, alpha=0.5, linewidths=0, label="training examples")
-        axes.plot(x, y, color=BLUE, linewidth=1.8, label="network")
-        title = "Fitted function"
-        if joints is not None:
-            if len(joints):
-                axes.plot(joints, np.interp(joints, x, y), "o", color=RED, markersize=4, label="joints")
-            title = f"Fitted function: {len(joints) + 1} linear region{'s' if len(joints) else ''}"
-        axes.set(xlabel="x", ylabel=y_label, title=title)
-        axes.legend()
-        return figure
+        if joints is not None and 0 < len(joints) <= MAX_SHADED:
+            shade_regions(axes, np.concatenate([x[:1], np.sort(joints), x[-1:]]))
+        axes.scatter(*data, s=9, color=GREY, alpha=0.45, linewidths=0, label="training examples")
+        if truth is not None:
+            _draw_truth(axes, truth)
+        axes.plot(x, y, color=BLUE, linewidth=2.2, label="network")
+        if joints is not None and len(joints):
+            axes.plot(joints, np.interp(joints, x, y), "o", color=RED, markersize=5, label="joints")
+        axes.set(xlabel="x", ylabel=y_label, xlim=(x[0], x[-1]))
+        figure.legend(loc="outside lower center", ncols=5, fontsize=10)
+        return conclude(figure, _finding(joints), axes)
+
+
+def shade_regions(axes: Axes, edges: np.ndarray) -> None:
+    """Every second linear region between `edges`, (R + 1,), on a darker ground."""
+    for left, right in zip(edges[:-1:2], edges[1::2], strict=False):
+        axes.axvspan(left, right, color=GREY, alpha=0.13, linewidth=0)
+
+
+def _draw_truth(axes: Axes, truth: Truth) -> None:
+    axes.plot(truth.x, truth.y, color=GREEN, linestyle="--", linewidth=1.3, label="E[y | x]")
+    if truth.noise:
+        band = truth.y - truth.noise, truth.y + truth.noise
+        axes.fill_between(truth.x, *band, color=GREEN, alpha=0.18, linewidth=0, label="± noise")
+
+
+def _finding(joints: np.ndarray | None) -> str:
+    if joints is None:
+        return "The network fits a smooth curve"
+    if not len(joints):
+        return "The network fits one straight line"
+    count = len(joints)
+    return f"The network fits {count + 1} linear regions that meet in {count} joint{'s' if count > 1 else ''}"

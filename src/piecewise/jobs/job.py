@@ -57,6 +57,12 @@ class Job:
         return f"{self.name} {self.label}".strip()
 
     @property
+    def overrides(self) -> dict[str, str]:
+        """What the label says, by key; a list's commas are its own."""
+        parts = re.split(r",(?=[\w.@/]+=)", self.label)
+        return dict(part.split("=", 1) for part in parts if "=" in part)
+
+    @property
     def folder_name(self) -> str:
         """The label as the name of a folder."""
         return re.sub(r"[^\w=.,+-]", "_", self.label) or "run"

@@ -24,7 +24,7 @@ CLOSURES: dict[str, tuple[str, ...]] = {
     "fetch": ("errors.py", "durable.py", "data/idx.py", "data/sources.py"),
     "synthesise": (*_DATA, "data/synthetic.py", "data/mnist1d.py"),
     "train": (*_MODELS, "journal/*.py", "jobs/job.py", "jobs/targets.py", "jobs/trainer.py", "runs/train.py"),
-    "evaluate": (*_MODELS, "theory/*.py", "runs/evaluate.py"),
+    "evaluate": (*_MODELS, "theory/*.py", "runs/arrays.py", "runs/evaluate.py"),
     "report": ("figures/*.py", "report/*", "tracking/*.py", "runs/draw.py"),
 }
 ELSEWHERE = {"data/sources.py"}  # fetch's alone: how bytes arrive changes nothing once they are verified

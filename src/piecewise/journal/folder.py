@@ -62,6 +62,11 @@ class RunFolder:
         return self.training / "model.safetensors"
 
     @property
+    def path(self) -> Path:
+        """The way a small model's parameters took."""
+        return self.training / "path.safetensors"
+
+    @property
     def result(self) -> Path:
         return self.training / "result.json"
 

@@ -2,33 +2,81 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from piecewise.durable import write_atomic
-from piecewise.report.results import Result, collect
+from piecewise.journal.folder import SWEEP, RunFolder
+from piecewise.report.inline import Inline, inline
+from piecewise.report.provenance import provenance
+from piecewise.report.results import Group, Result, collect
+from piecewise.runs.compare import Member, compare
 from piecewise.runs.draw import draw_run
+
+SHOWN = 2  # figures of a group that are not folded away
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A group as the page shows it: its figures, its configuration, and where each run's number comes from."""
+
+    title: str
+    figures: list[Inline]
+    folded: list[Inline]
+    config: str
+    provenance: list[tuple[str, dict[str, str]]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """An experiment as the page shows it."""
+
+    result: Result
+    comparison: list[Inline]
+    groups: list[Shown]
 
 
 def write_report(root: Path) -> Path:
     """Draw every run's figures and write `report/index.html`; the same results give the same bytes."""
-    results = collect(root)
-    figures = {result.name: _figures(result) for result in results}
-    environment = Environment(loader=PackageLoader("piecewise.report", "."), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("page.html").render(results=results, figures=figures)
+    sections = [_section(result) for result in collect(root)]
+    environment = Environment(
+        loader=PackageLoader("piecewise.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html").render(sections=sections)
     path = root / "report" / "index.html"
     write_atomic(path, page.encode())
     return path
 
 
-def _figures(result: Result) -> list[tuple[str, str]]:
-    """Draw all runs of an experiment; (caption, SVG) of the first run in each group."""
-    shown = []
-    for group in result.groups:
-        for run in group.runs:
-            names = draw_run(run.folder)
-            if run is group.runs[0]:
-                svg = (run.folder.figures / f"{names[0]}.svg").read_text()
-                shown.append((f"{run.job.title}: {names[0].replace('_', ' ')}", svg[svg.index("<svg") :]))
-    return shown
+def _section(result: Result) -> Section:
+    groups = [_group(result.name, group) for group in result.groups]
+    folder = RunFolder.of_stage(result.name, SWEEP)
+    members = [Member(run.job, run.metrics) for group in result.groups for run in group.runs]
+    names = compare(folder, members, result.rows[0].metric if result.rows else None)
+    return Section(result, [_read(folder, name, result.name) for name in names], groups)
+
+
+def _group(experiment: str, group: Group) -> Shown:
+    """All runs are drawn; the page has room for the first."""
+    names, *_ = [draw_run(run.folder) for run in group.runs]
+    first = group.runs[0]
+    figures = [_read(first.folder, name, f"{experiment}-{first.job.folder_name}") for name in names]
+    return Shown(
+        first.job.label or "one run",
+        figures[:SHOWN],
+        figures[SHOWN:],
+        yaml.safe_dump(first.job.config, sort_keys=True, allow_unicode=True),
+        [(run.job.label or run.job.name, provenance(run)) for run in group.runs],
+    )
+
+
+def _read(folder: RunFolder, name: str, place: str) -> Inline:
+    ids = "".join(letter if letter.isalnum() else "-" for letter in f"{place}-{name}")
+    return inline((folder.figures / f"{name}.svg").read_text(), ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +36,6 @@ class Group:
     def mean(self, metric: str) -> float:
         return statistics.fmean(self.values(metric))
 
-    def spread(self, metric: str) -> float | None:
-        """The standard deviation over seeds; None for a single run."""
-        values = self.values(metric)
-        return statistics.stdev(values) if len(values) > 1 else None
-
 
 @dataclass(frozen=True)
 class Row:
@@ -48,11 +44,30 @@ class Row:
     experiment: str
     label: str
     metric: str
-    mean: float
-    spread: float | None
-    count: int
-    bound: str
+    values: list[float]  # one for each seed
+    bound: str  # empty if nothing was expected
     is_met: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation over seeds; None for a single run."""
+        return statistics.stdev(self.values) if self.count > 1 else None
+
+    @property
+    def low(self) -> float:
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        return max(self.values)
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,19 @@ class Result:
     name: str
     about: dict[str, Any]
     groups: list[Group]
-    rows: list[Row]
+    rows: list[Row]  # of what was expected
+
+    @property
+    def numbers(self) -> list[Row]:
+        """Every metric of every group, what was expected of it first."""
+        known = {(row.label, row.metric) for row in self.rows}
+        metrics = [(group, metric) for group in self.groups for metric in sorted(group.runs[0].metrics)]
+        others = [
+            Row(self.name, group.label, metric, group.values(metric), "", True)
+            for group, metric in metrics
+            if (group.label, metric) not in known
+        ]
+        return [*self.rows, *others]
 
 
 def collect(root: Path) -> list[Result]:
@@ -79,17 +106,23 @@ def collect(root: Path) -> list[Result]:
 def read_runs(experiment: str) -> list[Run]:
     """The evaluated runs of one experiment."""
     runs = []
-    for path in sorted(Path("results/evaluate", experiment).glob("*/metrics.json")):
+    for path in sorted(Path("results/evaluate", experiment).glob("*/metrics.json"), key=_by_number):
         folder = RunFolder.of_stage(experiment, path.parent.name)
         runs.append(Run(read_job(folder.job), folder, read_json(folder.metrics), read_json(folder.result)))
     return runs
+
+
+def _by_number(path: Path) -> list[tuple[float, str]]:
+    """3 before 20: what a label says in digits counts as a number."""
+    words = re.findall(r"\d+(?:\.\d+)?|\D+", path.parent.name)
+    return [(float(word), "") if word[0].isdigit() else (-1.0, word) for word in words]
 
 
 def group_runs(experiment: str, runs: list[Run]) -> list[Group]:
     """Runs put together by their label without its seed."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        label = ",".join(part for part in run.job.label.split(",") if not part.startswith("seed="))
+        label = ",".join(f"{key}={value}" for key, value in run.job.overrides.items() if key != "seed")
         groups.setdefault(label, []).append(run)
     return [Group(label, members) for label, members in groups.items()]
 
@@ -119,7 +152,7 @@ def _row(name: str, expectation: dict[str, Any], group: Group) -> Row:
     least, most = expectation.get("at_least", -math.inf), expectation.get("at_most", math.inf)
     bound = f"≥ {least:g}" if math.isinf(most) else f"≤ {most:g}"
     is_met = least <= mean <= most
-    return Row(name, group.label, metric, mean, group.spread(metric), len(group.runs), bound, is_met)
+    return Row(name, group.label, metric, group.values(metric), bound, is_met)
 
 
 def text_table(results: list[Result]) -> str:

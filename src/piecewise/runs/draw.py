@@ -10,13 +10,19 @@ from safetensors.numpy import load_file
 from piecewise.durable import write_atomic
 from piecewise.figures.classes import confusion_matrix, hardest_digits
 from piecewise.figures.curves import learning_curves
-from piecewise.figures.fit import fitted_function
+from piecewise.figures.filters import first_layer
+from piecewise.figures.fit import Truth, fitted_function
+from piecewise.figures.plane import decision_map, region_map
 from piecewise.figures.style import to_svg
+from piecewise.figures.surface import loss_surface
+from piecewise.figures.units import unit_by_unit
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Arrays = dict[str, np.ndarray]
 
 
 def draw_run(folder: RunFolder) -> list[str]:
@@ -28,13 +34,7 @@ def draw_run(folder: RunFolder) -> list[str]:
 
 
 def _figures(folder: RunFolder) -> dict[str, Figure]:
-    figures: dict[str, Figure] = {}
-    if folder.arrays.is_file():
-        arrays = load_file(folder.arrays)
-        if "function_x" in arrays:
-            figures["fitted_function"] = _fitted_function(arrays)
-        elif arrays["outputs"].ndim == 2 and arrays["targets"].ndim == 1:
-            figures |= _of_classes(arrays)
+    figures = of_arrays(load_file(folder.arrays)) if folder.arrays.is_file() else {}
     record = read_journal(folder.journal)
     if record is not None:
         selected = (record.end or {}).get("selected_step", 0)
@@ -42,14 +42,51 @@ def _figures(folder: RunFolder) -> dict[str, Figure]:
     return figures
 
 
-def _fitted_function(arrays: dict[str, np.ndarray]) -> Figure:
+def of_arrays(arrays: Arrays) -> dict[str, Figure]:
+    """The figures that these arrays, as `runs.arrays` names them, are enough for."""
+    figures: dict[str, Figure] = {}
+    if "function_x" in arrays:
+        figures["fitted_function"] = _fitted_function(arrays)
+    if "surface" in arrays:
+        axes = arrays["surface_x"], arrays["surface_y"]
+        names = "β₀ (intercept)", "β₁ (slope)"
+        start, end = arrays["surface_ends"].tolist()
+        figures["loss_surface"] = loss_surface(*axes, arrays["surface"], arrays["surface_path"], (start, end), names)
+    if "units_x" in arrays:
+        x, pre, act, weight = (arrays[f"units_{key}"] for key in ("x", "pre", "act", "weight"))
+        figures["unit_by_unit"] = unit_by_unit(x, pre, act, weight, float(arrays["units_bias"][0]))
+    if "plane_outputs" in arrays:
+        figures |= _of_plane(arrays)
+    if arrays["outputs"].ndim == 2 and arrays["targets"].ndim == 1:
+        figures |= _of_classes(arrays)
+    if "filters" in arrays:
+        figures["first_layer"] = first_layer(arrays["filters"])
+    return figures
+
+
+def _fitted_function(arrays: Arrays) -> Figure:
     label, key = ("Pr(y = 1 | x)", "probability_y") if "probability_y" in arrays else ("y", "function_y")
-    x, y = arrays["function_x"], arrays[key][:, 0]
     targets = arrays["train_y"].reshape(len(arrays["train_y"]), -1)[:, 0]
-    return fitted_function(arrays["train_x"], targets, x, y, arrays.get("joints"), label)
+    truth = Truth(arrays["truth_x"], arrays["truth_y"], float(arrays["noise"])) if "truth_x" in arrays else None
+    function = arrays["function_x"], arrays[key][:, 0]
+    return fitted_function((arrays["train_x"], targets), *function, arrays.get("joints"), truth, label)
 
 
-def _of_classes(arrays: dict[str, np.ndarray]) -> dict[str, Figure]:
+def _of_plane(arrays: Arrays) -> dict[str, Figure]:
+    outputs, ((left, right), (low, high)) = arrays["plane_outputs"], arrays["plane_extent"].tolist()
+    extent = left, right, low, high
+    figures = {}
+    targets = arrays["train_y"].reshape(len(arrays["train_y"]), -1)[:, 0]
+    if np.array_equal(targets, targets.round()):
+        classes = outputs.argmax(axis=2) if outputs.shape[2] > 1 else (outputs[..., 0] > 0).astype(int)
+        points = arrays["train_x"].reshape(-1, 2)
+        figures["decision_map"] = decision_map(classes, extent, points, targets.astype(int))
+    if "plane_patterns" in arrays:
+        figures["region_map"] = region_map(arrays["plane_patterns"], extent)
+    return figures
+
+
+def _of_classes(arrays: Arrays) -> dict[str, Figure]:
     outputs, targets = arrays["outputs"].astype(np.float64), arrays["targets"]
     predicted = outputs.argmax(axis=1)
     counts = np.zeros((outputs.shape[1],) * 2, dtype=int)

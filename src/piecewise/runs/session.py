@@ -10,7 +10,7 @@ from piecewise import manifest, stopping, terminal
 from piecewise.durable import has_writer
 from piecewise.errors import PiecewiseError
 from piecewise.jobs.blocked import refuse_blocked
-from piecewise.jobs.job import Job
+from piecewise.jobs.job import Job, read_json
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
@@ -52,6 +52,7 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
                     errors.append(_reported(error, job))
                     sweep.has_failed = True
         if len(jobs) > 1 and not places.parent.is_of_pipeline:
+            _compare(jobs, places)
             write_manifest(places.root, recursive=False)
         has_stopped = False
     finally:
@@ -60,6 +61,14 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
             terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")
     if errors:
         raise errors[0]
+
+
+def _compare(jobs: list[Job], places: Places) -> None:
+    """The sweep's own table and figures, of the jobs that were evaluated."""
+    from piecewise.runs.compare import Member, compare
+
+    done = [(job, folder) for job, folder in zip(jobs, places.jobs, strict=True) if folder.metrics.is_file()]
+    compare(places.parent, [Member(job, read_json(folder.metrics)) for job, folder in done])
 
 
 def is_done(folder: RunFolder) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from piecewise.jobs.about import experiments, read_about
@@ -53,7 +54,7 @@ def describe(job: Job) -> dict[str, str]:
     """Tags that tell a person, a year later, what a run was for and where its source stood."""
     conf = find_root() / "conf"
     about = read_about(conf, job.name) if job.name in experiments(conf) else {}
-    note = "\n\n".join(
-        part for part in (about.get("question"), about.get("command") and f"`{about['command']}`") if part
-    )
-    return {**git_state(), **({"mlflow.note.content": note} if note else {})}
+    chosen = [f"experiment={job.name}"] if about else []
+    command = shlex.join(["piecewise", "train", *chosen, *(f"{key}={value}" for key, value in job.overrides.items())])
+    note = "\n\n".join(part for part in (about.get("question"), f"`{command}`") if part)
+    return {**git_state(), "command": command, "mlflow.note.content": note}

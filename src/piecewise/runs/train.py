@@ -157,6 +157,8 @@ def _fit(job: Job, request: Request, journal: Journal | None) -> dict[str, Any]:
     outcome = fit(module, data, make_trainer(config), journal, options)
     if journal is not None:
         publish(request.folder.weights, outcome.weights, config)
+        if outcome.path is not None:
+            outcome.path.write(request.folder.path)
     return {
         "status": "FINISHED",
         "steps": outcome.steps,

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
-from piecewise.tracking.artifacts import ArtifactRecord, local_path, ready_models
+from piecewise.tracking.artifacts import ArtifactRecord
+from piecewise.tracking.models import has_model, log_model
+from piecewise.tracking.words import experiment_tags, flatten, tags_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +25,6 @@ MAX_METRICS = 1000  # that MLflow takes in one batch, and
 MAX_PARAMS = 100
 # What a journal says that becomes tags.
 FACTS = ("job_digest", "run_key", "digests", "numerics", "weights_digest", "num_parameters", "reason")
-UNTRACKED = ("about", "tracking")  # configuration that is no parameter of the experiment
 
 LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
 
@@ -64,7 +65,7 @@ class Mirror:
         if record is None:
             return False
         fingerprint = _fingerprint(folder)
-        found = self._find(record.start["id"])
+        found = find_run(self.client, record.start["id"])
         if found is not None and found.data.tags.get(MIRRORED) == fingerprint and self._has_files(found.info.run_id):
             return False
         progress = self._open_run(record)
@@ -74,7 +75,7 @@ class Mirror:
         pushed = self._push_files(record, folder, run_id)
         has_weights = folder.weights.is_file()
         try:
-            if load_model is not None and has_weights and not self._has_model(run_id):
+            if load_model is not None and has_weights and not has_model(self.client, run_id, self._artifacts):
                 log_model(run_id, *load_model(folder))
         finally:  # whether or not the model can be exported, the run ended as it ended
             if record.end is not None:
@@ -85,16 +86,11 @@ class Mirror:
             self.client.set_tag(run_id, MIRRORED, fingerprint)
         return True
 
-    def _find(self, piecewise_id: str) -> Any:
-        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
-        runs = self.client.search_runs(experiments, f"tags.`{RUN_ID}` = '{piecewise_id}'", max_results=1)
-        return runs[0] if runs else None
-
     def _open_run(self, record: RunRecord) -> Progress:
         start = record.start
         progress = self._progress.get(start["id"])
         if progress is None:
-            found = self._find(start["id"])
+            found = find_run(self.client, start["id"])
             progress = Progress(found.info.run_id if found else self._create(start))
             # Also for a run that was found: whoever created it may have been killed before it said more.
             self._describe(start, progress.mlflow_id)
@@ -104,11 +100,11 @@ class Mirror:
         return progress
 
     def _create(self, start: dict[str, Any]) -> str:
-        tags = {key: str(value) for key, value in start.get("tags", {}).items()} | {RUN_ID: start["id"]}
-        parent = self._find(start["parent"]) if start.get("parent") else None
+        tags = tags_of(start) | {RUN_ID: start["id"]}
+        parent = find_run(self.client, start["parent"]) if start.get("parent") else None
         if parent is not None:
             tags["mlflow.parentRunId"] = parent.info.run_id
-        run = self.client.create_run(self._experiment(start["name"]), _milliseconds(start), tags, start["title"])
+        run = self.client.create_run(self._experiment(start), _milliseconds(start), tags, start["title"])
         return str(run.info.run_id)
 
     def _describe(self, start: dict[str, Any], run_id: str) -> None:
@@ -119,17 +115,17 @@ class Mirror:
             self.client.log_batch(run_id, params=batch)
         self._log_inputs(start.get("inputs", {}), run_id)
 
-    def _experiment(self, name: str) -> str:
+    def _experiment(self, start: dict[str, Any]) -> str:
+        name = start["name"]
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
-            if found is not None and found.lifecycle_stage == "deleted":
+            if found is None:
+                location = (self.root / "mlartifacts" / name).as_uri() if self._artifacts is not None else None
+                self._experiments[name] = self.client.create_experiment(name, location, experiment_tags(start))
+                return self._experiments[name]
+            if found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(found.experiment_id)
-            location = (self.root / "mlartifacts" / name).as_uri()
-            self._experiments[name] = (
-                found.experiment_id
-                if found is not None
-                else self.client.create_experiment(name, location if self._artifacts is not None else None)
-            )
+            self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
     def _log_inputs(self, inputs: dict[str, Any], run_id: str) -> None:
@@ -176,7 +172,8 @@ class Mirror:
             if path.is_file():
                 self.client.log_artifact(run_id, str(path), artifact["folder"] or None)
                 pushed[f"{artifact['folder']}/{path.name}".lstrip("/")] = path
-        if folder.figures.is_dir() and _evaluation(record, folder) is not None:
+        is_parent = "config" not in record.start
+        if folder.figures.is_dir() and (is_parent or _evaluation(record, folder) is not None):
             self.client.log_artifacts(run_id, str(folder.figures), "figures")
             pushed |= {f"figures/{path.name}": path for path in folder.figures.iterdir() if path.is_file()}
         return pushed
@@ -184,16 +181,18 @@ class Mirror:
     def _has_files(self, run_id: str) -> bool:
         return self._artifacts is None or self._artifacts.missing(run_id) == []
 
-    def _has_model(self, run_id: str) -> bool:
-        """Whether a whole model is there. One that lost files is deleted: nobody shall load it."""
-        models = ready_models(self.client, self.client.get_run(run_id))
-        lost = (self._artifacts.missing(run_id) or []) if self._artifacts is not None else []
-        for model in models:
-            place = local_path(model.artifact_location)
-            if place is not None and any(path.is_relative_to(place) for path in lost):
-                self.client.delete_logged_model(model.model_id)
-                models = [other for other in models if other is not model]
-        return bool(models)
+
+def find_run(client: MlflowClient, piecewise_id: str) -> Any:
+    """MLflow's run for one of ours, or None."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(experiments, f"tags.`{RUN_ID}` = '{piecewise_id}'", max_results=1)
+    return runs[0] if runs else None
+
+
+def find_page(client: MlflowClient, piecewise_id: str) -> str | None:
+    """The run's page, as the end of an address of MLflow's server."""
+    run = find_run(client, piecewise_id)
+    return None if run is None else f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def _evaluation(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
@@ -203,33 +202,6 @@ def _evaluation(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
         return None
     evaluated: dict[str, Any] = json.loads(path.read_text())
     return evaluated if evaluated["weights_digest"] == record.end.get("weights_digest") else None
-
-
-def log_model(run_id: str, model: nn.Module, example: Any) -> None:
-    """Log `model` as an exported program: it loads where piecewise is not installed, and without unpickling."""
-    import mlflow
-    import mlflow.pytorch
-    import torch
-
-    requirements = [f"torch=={torch.__version__.partition('+')[0]}"]
-    with mlflow.start_run(run_id=run_id):
-        mlflow.pytorch.log_model(
-            model.eval(),
-            name="model",
-            serialization_format="pt2",
-            input_example=example,
-            pip_requirements=requirements,
-        )
-
-
-def flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """A nested configuration as `group.option` and text; lists stay together."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if key or name not in UNTRACKED:
-                yield from flatten(item, f"{key}.{name}" if key else name)
-    else:
-        yield key, value if isinstance(value, str) else json.dumps(value)
 
 
 def _fingerprint(folder: RunFolder) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from piecewise.journal.writer import Journal
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.module import TrainingModule
+from piecewise.training.path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
 from piecewise.training.quiet import quiet_lightning
 from piecewise.training.recorder import Recorder
@@ -33,6 +34,7 @@ class Outcome:
     steps_planned: int
     epochs: int
     numerics: dict[str, Any]
+    path: ParameterPath | None  # of a small model
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ def fit(
     callbacks: list[Callback] = [recorder, StopInOrder(newest, recorder), best, last]
     if options.early_stopping is not None:
         callbacks.append(EarlyStopping("val/nll", **options.early_stopping))
+    path = None
+    if sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS:
+        path = ParameterPath()
+        callbacks.append(path)
     if options.progress is not None:
         callbacks.append(Progress(options.progress))
     # Filling fresh memory would only help to find reads of memory never written, and costs a tenth of the time.
@@ -73,7 +79,7 @@ def fit(
     with quiet_lightning():
         trainer = _make(make_trainer, callbacks, options)
         trainer.fit(module, datamodule=data, ckpt_path=newest if options.is_resumed and newest.is_file() else None)
-    return _outcome(trainer, module.model, best, options.select)
+    return _outcome(trainer, module.model, best, options.select, path)
 
 
 def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], options: FitOptions) -> pl.Trainer:
@@ -87,7 +93,9 @@ def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], op
     )
 
 
-def _outcome(trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, select: str) -> Outcome:
+def _outcome(
+    trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, select: str, path: ParameterPath | None
+) -> Outcome:
     weights, step, selected = model.state_dict(), trainer.global_step, "last"
     if select == "best" and best.best_model_path:
         selected = "best"
@@ -107,6 +115,7 @@ def _outcome(trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, selec
         int(trainer.estimated_stepping_batches),
         trainer.current_epoch,
         numerics(trainer),
+        path,
     )
 
 

@@ -1,0 +1,59 @@
+"""Functions of two inputs, as maps of the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from piecewise.figures.style import CYCLE, GROUND, INK, conclude, style
+
+Extent = tuple[float, float, float, float]  # x₁ from, to, x₂ from, to
+
+
+def decision_map(classes: np.ndarray, extent: Extent, points: np.ndarray, targets: np.ndarray) -> Figure:
+    """The class predicted at each point of a grid, and the examples.
+
+    classes: (H, W) whole numbers, row 0 at the smallest x₂; points: (N, 2); targets: (N,).
+    """
+    count = int(max(classes.max(), targets.max())) + 1
+    colours = [CYCLE[index % len(CYCLE)] for index in range(count)]
+    with style():
+        figure, axes = _square(extent)
+        palette = ListedColormap(colours)
+        axes.imshow(classes, extent=extent, origin="lower", cmap=palette, vmin=0, vmax=count - 1, alpha=0.35)
+        _draw_borders(axes, classes, extent)
+        for index, colour in enumerate(colours):
+            own = points[targets == index]
+            axes.scatter(own[:, 0], own[:, 1], s=14, color=colour, edgecolors=GROUND, linewidths=0.4)
+        return conclude(figure, f"The plane is cut into {len(np.unique(classes))} classes", axes)
+
+
+def region_map(patterns: np.ndarray, extent: Extent) -> Figure:
+    """The linear regions of a ReLU network: where the activation pattern is the same.  patterns: (H, W) numbers."""
+    numbers = np.unique(patterns, return_inverse=True)[1].reshape(patterns.shape)
+    with style():
+        figure, axes = _square(extent)
+        shades = numbers * 0.61803 % 1.0  # neighbours far apart on the scale
+        axes.imshow(shades, extent=extent, origin="lower", cmap="cividis", vmin=-0.3, vmax=1.3, alpha=0.8)
+        _draw_borders(axes, numbers, extent)
+        finding = f"{numbers.max() + 1} linear regions are seen on a grid of {patterns.shape[1]} × {patterns.shape[0]}"
+        return conclude(figure, finding, axes)
+
+
+def _square(extent: Extent) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.2, 5.0))
+    axes = figure.add_subplot()
+    axes.set(xlabel="x₁", ylabel="x₂", xlim=extent[:2], ylim=extent[2:])
+    axes.set_aspect("auto")
+    return figure, axes
+
+
+def _draw_borders(axes: Axes, numbers: np.ndarray, extent: Extent) -> None:
+    """Lines wherever two neighbours on the grid differ."""
+    edges = np.zeros(numbers.shape)
+    edges[:-1] += numbers[:-1] != numbers[1:]
+    edges[:, :-1] += numbers[:, :-1] != numbers[:, 1:]
+    mask = np.ma.masked_equal(np.minimum(edges, 1), 0)
+    axes.imshow(mask, extent=extent, origin="lower", cmap=ListedColormap([INK]), aspect="auto")

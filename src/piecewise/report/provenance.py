@@ -1,0 +1,52 @@
+"""Where a run's number comes from, as the report shows it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from piecewise import terminal
+from piecewise.journal.reader import read_journal
+from piecewise.report.results import Run
+
+SHORT = 12  # characters of a digest that a person compares
+
+
+def provenance(run: Run) -> dict[str, str]:
+    """What went into the run and what came out, by name: digests, numerics, commit, times."""
+    digests = run.result["digests"]
+    record = read_journal(run.folder.journal)
+    facts = {
+        "job digest": run.result["job_digest"][:SHORT],
+        "run key": run.result["run_key"][:SHORT],
+        "data digest": digests["data"][:SHORT],
+        "source digest": digests["source"][:SHORT],
+        "lock digest": digests["lock"][:SHORT],
+        "weights digest": run.result["weights_digest"][:SHORT],
+        "weights kept": f"{run.result['selected']}: step {run.result['selected_step']:,} of {run.result['steps']:,}",
+        "examples": f"{run.result['num_train']:,} to train, {run.result['num_val']:,} to validate",
+        "parameters": f"{run.result['num_parameters']:,}",
+        "numerics": _numerics(run.result["numerics"]),
+    }
+    if record is not None:
+        facts |= _origin(record.start, record.end)
+    return facts
+
+
+def _numerics(numerics: dict[str, Any]) -> str:
+    processes = f", {numerics['world_size']} processes" if numerics["world_size"] > 1 else ""
+    return (
+        f"{numerics['device']}, {numerics['precision']}, torch {numerics['torch']}, "
+        f"{numerics['threads']} threads{processes}"
+    )
+
+
+def _origin(start: dict[str, Any], end: dict[str, Any] | None) -> dict[str, str]:
+    tags = start.get("tags", {})
+    commit = str(tags.get("git.commit", ""))[:SHORT]
+    facts = {"begun": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start["time"]))}
+    if end is not None:
+        facts["took"] = terminal.duration(end["time"] - start["time"])
+    if commit:
+        facts["commit"] = commit + (" with changes" if tags.get("git.dirty") == "true" else "")
+    return facts | {"in MLflow": f"piecewise ui {start['id']}"}

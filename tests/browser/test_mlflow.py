@@ -1,0 +1,87 @@
+"""MLflow's pages over the embedded store, as `piecewise ui` opens them after a sweep."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from piecewise.cli import main
+from small_project import TINY
+
+pytestmark = pytest.mark.slow
+PATIENCE = 60_000  # milliseconds
+
+
+@pytest.fixture
+def address(project: Path) -> Iterator[str]:
+    """Of the page of the sweep's first run."""
+    assert main(["train", "-m", *TINY[:-1], "model.width=3,5"]) == 0
+    (place,) = (project / "runs").glob("2*")
+    command = [sys.executable, "-m", "piecewise", "ui", f"{place.name}/0000", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    found = re.search(r"http\S+", process.stdout.readline())
+    assert found is not None
+    yield found.group()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1600, "height": 3000})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    yield page
+    context.close()
+
+
+def _open(page: Page, address: str) -> None:
+    """The server needs seconds until it listens."""
+    for _ in range(100):
+        try:
+            page.goto(address)
+            return
+        except Exception as error:
+            if "ERR_CONNECTION_REFUSED" not in str(error):
+                raise
+            page.wait_for_timeout(300)
+    pytest.fail(f"{address} never answered")
+
+
+def test_a_run_needs_no_explanation(address: str, page: Page) -> None:
+    elsewhere: list[str] = []
+    here, _, where = address.partition("/#/")
+    page.on("request", lambda request: elsewhere.append(request.url))
+    _open(page, address)
+    expect(page.get_by_text("model.width=3").first).to_be_visible()
+    expect(page.get_by_text("Finished").first).to_be_visible()
+    expect(page.get_by_text("curve_1d").first).to_be_visible()
+    expect(page.get_by_text("piecewise train trainer.max_epochs=2").first).to_be_visible()
+
+    page.goto(f"{address}/model-metrics")
+    for metric in ("train/nll", "val/nll", "test/nll"):
+        expect(page.get_by_text(f"({metric})").first).to_be_visible()
+    expect(page.locator(".js-plotly-plot .points path").first).to_be_attached()
+
+    page.goto(f"{address}/artifacts/figures/fitted_function.svg")
+    expect(page.get_by_text("learning_curves.svg").first).to_be_visible()
+    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")
+
+    experiment = where.split("/")[1]
+    page.goto(f"{here}/#/experiments/{experiment}/runs")
+    expect(page.get_by_text("sweep of 2").first).to_be_visible()
+    page.goto(f"{here}/#/experiments/{experiment}/models")
+    expect(page.get_by_text("model").first).to_be_visible()
+    page.goto(f"{here}/#/experiments")
+    expect(page.get_by_text("curve_1d-shallow").first).to_be_visible()
+    expect(page.get_by_text("Default", exact=True)).to_have_count(0)
+    assert [url for url in elsewhere if url.startswith("http") and not url.startswith(here)] == []

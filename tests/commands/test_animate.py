@@ -1,0 +1,76 @@
+"""`piecewise animate`: a fit over its training."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from piecewise.cli import main
+from piecewise.figures.animation import LAST, Frame, animate
+from piecewise.jobs.job import Job
+from piecewise.manifest import check_manifest
+from piecewise.runs.animate import MAX_FRAMES
+from small_project import TINY
+
+Plan = Callable[..., list[Job]]
+X = np.array([-1.0, 0.0, 1.0])
+
+
+def test_each_frame_is_a_picture_and_the_last_one_stays() -> None:
+    frames = [Frame(step, X, X * step, np.array([0.0])) for step in range(3)]
+    data = animate((X, X), frames, "y", 50)
+    film = Image.open(io.BytesIO(data))
+    assert film.n_frames == 3
+    times, pictures = [], []
+    for index in range(3):
+        film.seek(index)
+        times.append(film.info["duration"])
+        pictures.append(np.asarray(film.convert("RGB")).tobytes())
+    assert times == [50, 50, LAST]
+    assert len(set(pictures)) == 3
+    assert animate((X, X), frames, "y", 50) == data
+
+
+def test_a_run_is_animated_where_the_command_is_typed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *TINY, "trainer.max_epochs=40"]) == 0
+    (run,) = (project / "runs").glob("2*")
+    below = project / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    assert main(["animate", "last", "--milliseconds", "20"]) == 0
+    (film,) = below.glob("*.gif")
+    with Image.open(film) as pictures:
+        assert pictures.n_frames == MAX_FRAMES
+    assert check_manifest(run) == []
+    capsys.readouterr()
+    for arguments, message in [
+        (["--output", "film.mp4"], "must be a file that ends in .gif"),
+        (["--milliseconds", "0"], "--milliseconds=0 must be from 10 to 10000"),
+    ]:
+        assert main(["animate", "last", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["model.width=400"], "kept no path; models of at most 1000 parameters do"),
+        (["data=mnist1d", "model=linear", "loss=categorical"], "has 40 inputs; only a function of one"),
+    ],
+)
+def test_what_cannot_be_animated_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    small = ["trainer=smoke", "tracking=none", "evaluate=false"]
+    assert main(["train", *options, *small]) == 0
+    capsys.readouterr()
+    assert main(["animate", "last"]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(project.glob("*.gif"))

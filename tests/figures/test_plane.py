@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from piecewise.figures.filters import first_layer
+from piecewise.figures.plane import decision_map, region_map
+from piecewise.figures.surface import loss_surface
+
+EXTENT = (-1.0, 1.0, 0.0, 2.0)
+HALVES = np.repeat([[0, 0, 1, 1]], 4, axis=0)
+
+
+def test_points_are_drawn_by_class_over_the_map() -> None:
+    points, targets = np.array([[-0.5, 1.0], [0.5, 1.5], [0.7, 0.1]]), np.array([0, 1, 1])
+    (axes,) = decision_map(HALVES, EXTENT, points, targets).axes
+    np.testing.assert_array_equal(axes.images[0].get_array(), HALVES)
+    assert tuple(axes.images[0].get_extent()) == EXTENT
+    assert [len(drawn.get_offsets()) for drawn in axes.collections] == [1, 2]
+    assert axes.get_title(loc="left") == "The plane is cut into 2 classes"
+
+
+def test_a_border_stands_where_neighbours_differ() -> None:
+    (axes,) = region_map(HALVES * 7, EXTENT).axes  # patterns are numbers, and not the first ones
+    border = axes.images[1].get_array()
+    assert border.mask.tolist() == [[True, False, True, True]] * 4
+    assert axes.get_title(loc="left") == "2 linear regions are seen on a grid of 4 × 4"
+
+
+def test_neighbouring_regions_have_shades_of_their_own() -> None:
+    shades = region_map(np.arange(6).reshape(2, 3), EXTENT).axes[0].images[0].get_array()
+    assert len(np.unique(shades)) == 6
+
+
+def test_the_path_lies_on_the_surface_from_its_start_to_its_end() -> None:
+    axis = np.linspace(-1, 1, 21)
+    losses = axis[None, :] ** 2 + axis[:, None] ** 2
+    path = np.array([[0.9, 0.9], [0.3, 0.4], [0.0, 0.0]])
+    figure = loss_surface(axis, axis, losses, path, (1.62, 0.0), ("a", "b"))
+    axes = figure.axes[0]
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), path)
+    assert [line.get_xydata().tolist() for line in axes.lines[1:]] == [[[0.9, 0.9]], [[0.0, 0.0]]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("a", "b")
+    assert figure.get_label() == "The optimizer goes from 1.62 down to 0 nats"
+
+
+@pytest.mark.parametrize("count", [1, 8, 9])
+def test_filters_share_one_scale_around_zero(count: int) -> None:
+    filters = np.linspace(-2, 1, count * 9).reshape(count, 3, 3)
+    figure = first_layer(filters)
+    images = [image for axes in figure.axes for image in axes.images]
+    assert len(images) >= count
+    assert {image.get_clim() for image in images[:count]} == {(-2.0, 2.0)}
+    assert figure.get_label() == f"{count} first-layer units, the 3 × 3 weights of each"
+
+
+def test_a_map_that_is_no_grid_is_refused() -> None:
+    with pytest.raises((TypeError, ValueError, IndexError)):
+        region_map(np.arange(4), EXTENT)

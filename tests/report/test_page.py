@@ -1,0 +1,90 @@
+"""The report, from results as `dvc repro` leaves them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from piecewise.jobs.job import Job
+from piecewise.report.page import write_report
+from piecewise.report.results import collect, text_table
+from small_project import TINY, evaluate_experiment
+
+Plan = Callable[..., list[Job]]
+
+
+@pytest.fixture
+def root(plan: Plan, project: Path) -> Path:
+    """A project in which one experiment of four jobs has been trained and evaluated."""
+    evaluate_experiment(project, plan("-m", *TINY, "model.width=20,3", "seed=0,1"))
+    return project
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, and all text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_says_everything_and_asks_for_nothing(root: Path) -> None:
+    text = write_report(root).read_text()
+    page = Page(text)
+    for said in ("Does <it> fit?", "✓ as expected", "✗ not as expected", "≤ 100", "piecewise train experiment=fit"):
+        assert said in page.text
+    for fact in ("job digest", "run key", "data digest", "lock digest", "numerics", "abcdef012345 with changes"):
+        assert fact in page.text
+    assert "piecewise ui model.width=3,seed=0" in page.text
+    assert page.text.index("model.width=3") < page.text.index("model.width=20")
+    for _, attributes in page.elements:
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+    assert not [tag for tag, _ in page.elements if tag in ("script", "link", "iframe", "img")]
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_every_figure_states_its_finding_and_no_id_comes_twice(root: Path) -> None:
+    page = Page(write_report(root).read_text())
+    figures = [attributes for tag, attributes in page.elements if tag == "svg"]
+    assert len(figures) == 6  # the comparison; fit, curves and, of three units, their sum
+    assert all(attributes["role"] == "img" and len(attributes["aria-label"] or "") > 15 for attributes in figures)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    anchors = {attributes["href"] for tag, attributes in page.elements if tag == "a"}
+    assert anchors == {"#fit"}
+
+
+def test_the_same_results_give_the_same_bytes(root: Path) -> None:
+    first = write_report(root).read_bytes()
+    assert write_report(root).read_bytes() == first
+    assert len(first) < 5_000_000
+
+
+def test_the_numbers_are_the_runs_own(root: Path) -> None:
+    (result,) = collect(root)
+    assert [group.label for group in result.groups] == ["model.width=3", "model.width=20"]
+    paths = sorted((root / "results/evaluate/fit").glob("*=3,*/metrics.json"))
+    metrics = [json.loads(path.read_text()) for path in paths]
+    row = result.rows[0]
+    assert row.values == [found["test/squared_error"] for found in metrics]
+    assert (row.count, row.low, row.high) == (2, min(row.values), max(row.values))
+    assert [(row.metric, row.bound) for row in result.numbers[2:]] == [("test/nll", "")] * 2
+    assert "NOT as expected" in text_table([result])
+
+
+def test_a_project_without_results_has_an_empty_report(project: Path) -> None:
+    assert "0 experiments" in write_report(project).read_text()
