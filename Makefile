@@ -9,7 +9,7 @@ export DO_NOT_TRACK := 1
 SHARE ?= 1
 SEED ?= 0
 
-.PHONY: repro test slow faults check bench lock clean
+.PHONY: repro test slow faults check bench lock readme clean
 
 repro: $(READY)  ## reproduce the record and print the results
 	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
@@ -32,6 +32,10 @@ bench: $(READY)  ## speed, as ratios to what people would use instead
 lock: $(READY)  ## resolve the dependencies anew
 	@uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
 		--no-header --no-annotate --quiet --output-file requirements.lock
+
+readme: $(READY)  ## the README's table, from the results of `make repro`
+	@piecewise summary --markdown > build/results.md
+	@sed -i -e '/^<!-- results:/,/^<!-- end of results/{/^<!--/!d}' -e '/^<!-- results:/r build/results.md' README.md
 
 clean:  ## remove what the pipeline made, but neither data, caches nor your own runs
 	@rm -rf build results report

@@ -14,7 +14,7 @@ from piecewise.cli import main
 from piecewise.figures.animation import LAST, Frame, animate
 from piecewise.jobs.job import Job
 from piecewise.manifest import check_manifest
-from piecewise.runs.animate import MAX_FRAMES
+from piecewise.runs.animate import MAX_FRAMES, _chosen
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -36,10 +36,17 @@ def test_each_frame_is_a_picture_and_the_last_one_stays() -> None:
     assert animate((X, X), frames, "y", 50) == data
 
 
+@pytest.mark.parametrize("count", [1, 2, MAX_FRAMES, 10 * MAX_FRAMES])
+def test_a_long_path_is_thinned_from_its_start_to_its_end(count: int) -> None:
+    chosen = _chosen(count)
+    assert (chosen[0], chosen[-1], len(chosen)) == (0, count - 1, min(count, MAX_FRAMES))
+    assert chosen == sorted(set(chosen))
+
+
 def test_a_run_is_animated_where_the_command_is_typed(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", *TINY, "trainer.max_epochs=40"]) == 0
+    assert main(["train", *TINY, "trainer.max_epochs=5"]) == 0
     (run,) = (project / "runs").glob("2*")
     below = project / "below"
     below.mkdir()
@@ -47,7 +54,7 @@ def test_a_run_is_animated_where_the_command_is_typed(
     assert main(["animate", "last", "--milliseconds", "20"]) == 0
     (film,) = below.glob("*.gif")
     with Image.open(film) as pictures:
-        assert pictures.n_frames == MAX_FRAMES
+        assert pictures.n_frames == 1 + 5 * 4  # before training, and after each step
     assert check_manifest(run) == []
     capsys.readouterr()
     for arguments, message in [

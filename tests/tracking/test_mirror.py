@@ -127,6 +127,8 @@ def test_lost_store_is_made_again_from_the_journals(mirror: Mirror, run: RunFold
 
 
 def test_child_of_a_sweep_finds_its_parent(mirror: Mirror, project: Path) -> None:
+    (project / "parent").mkdir()
+    (project / "parent" / "results.csv").write_text("seed,test/nll\n0,1.5\n")
     for name, parent in (("parent", None), ("child", "parent")):
         with Journal(project / f"{name}.jsonl") as journal:
             journal.start(id=name, name="x", title=name, parent=parent)
@@ -135,6 +137,8 @@ def test_child_of_a_sweep_finds_its_parent(mirror: Mirror, project: Path) -> Non
     seen = {run.info.run_name: run for run in _runs(mirror)}
     assert seen["child"].data.tags["mlflow.parentRunId"] == seen["parent"].info.run_id
     assert seen["child"].info.status == "FAILED"
+    shown = mirror.client.list_artifacts(seen["parent"].info.run_id, "figures")
+    assert [item.path for item in shown] == ["figures/results.csv"]  # what the sweep found is its parent's
 
 
 def test_experiment_list_has_no_clutter(mirror: Mirror, run: RunFolder) -> None:

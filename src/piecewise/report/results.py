@@ -155,6 +155,16 @@ def _row(name: str, expectation: dict[str, Any], group: Group) -> Row:
     return Row(name, group.label, metric, group.values(metric), bound, is_met)
 
 
+def markdown_table(results: list[Result]) -> str:
+    """The table for the README: what was expected, and what was found."""
+    lines = ["| experiment | metric | expected | found |", "|---|---|---|---|"]
+    for row in (row for result in results for row in result.rows):
+        name = f"`{row.experiment}`" + (f" {row.label}" if row.label else "")
+        spread = "" if row.spread is None else f" ± {row.spread:.1g}"
+        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {row.mean:.4g}{spread} |")
+    return "\n".join(lines)
+
+
 def text_table(results: list[Result]) -> str:
     """The table for a terminal."""
     lines = [("experiment", "", "metric", "mean", "±", "n", "expected", "")]
