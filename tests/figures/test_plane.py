@@ -44,13 +44,17 @@ def test_the_path_lies_on_the_surface_from_its_start_to_its_end() -> None:
     assert figure.get_label() == "The optimizer goes from 1.62 down to 0 nats"
 
 
-@pytest.mark.parametrize("count", [1, 8, 9])
-def test_filters_share_one_scale_around_zero(count: int) -> None:
+@pytest.mark.parametrize(("count", "shape"), [(1, (3, 3)), (8, (3, 31)), (9, (7, 31))])
+def test_filters_lie_side_by_side_on_one_scale_around_zero(count: int, shape: tuple[int, int]) -> None:
     filters = np.linspace(-2, 1, count * 9).reshape(count, 3, 3)
     figure = first_layer(filters)
-    images = [image for axes in figure.axes for image in axes.images]
-    assert len(images) >= count
-    assert {image.get_clim() for image in images[:count]} == {(-2.0, 2.0)}
+    (image,) = figure.axes[0].images
+    tiles = image.get_array()
+    assert tiles.shape == shape
+    assert np.isfinite(np.ma.filled(tiles, np.nan)).sum() == filters.size
+    np.testing.assert_array_equal(tiles[:3, :3], filters[0])
+    np.testing.assert_array_equal(tiles[-3:, 0:3] if count == 9 else tiles[:3, -3:], filters[-1])
+    assert image.get_clim() == (-2.0, 2.0)
     assert figure.get_label() == f"{count} first-layer units, the 3 × 3 weights of each"
 
 

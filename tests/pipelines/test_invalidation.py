@@ -58,9 +58,9 @@ def test_edit_retrains_exactly_who_uses_it(
 
 
 def test_figure_redraws_and_retrains_nothing(pipeline: Pipeline) -> None:
-    pipeline.edit("src/piecewise/figures/curves.py", '"Learning curves"', '"Curves"')
+    pipeline.edit("src/piecewise/figures/curves.py", '"optimizer step"', '"step"')
     assert pipeline.repro() == {"compose", "report"}
-    pipeline.edit("src/piecewise/figures/curves.py", '"Curves"', '"Learning curves"')
+    pipeline.edit("src/piecewise/figures/curves.py", '"step"', '"optimizer step"')
     assert pipeline.repro() == set()
 
 

@@ -12,17 +12,25 @@ COLUMNS = 8
 
 def first_layer(filters: np.ndarray) -> Figure:
     """The weights of each first-layer unit as an image, all on one scale around zero.  filters: (M, H, W)."""
-    rows = -(-len(filters) // COLUMNS)
+    tiles = _mosaic(filters)
     largest = float(np.abs(filters).max()) or 1.0
     with style():
-        figure = Figure(figsize=(WIDTH, 0.85 * rows + 0.8))
-        grid = figure.subplots(rows, COLUMNS, squeeze=False).flat
-        for axes in grid:
-            axes.set_axis_off()
-        figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.06, hspace=0.06)
-        for axes, weights in zip(figure.axes, filters, strict=False):
-            image = axes.imshow(weights, cmap="RdBu_r", vmin=-largest, vmax=largest)
-        bar = figure.colorbar(image, ax=figure.axes, fraction=0.03, aspect=15)
+        figure = Figure(figsize=(WIDTH, 0.9 + WIDTH * 0.85 * tiles.shape[0] / tiles.shape[1]))
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        image = axes.imshow(tiles, cmap="RdBu_r", vmin=-largest, vmax=largest)
+        bar = figure.colorbar(image, ax=axes, fraction=0.03, aspect=15, shrink=0.9)
         bar.outline.set_visible(False)
         height, width = filters.shape[1:]
         return conclude(figure, f"{len(filters)} first-layer units, the {height} × {width} weights of each")
+
+
+def _mosaic(filters: np.ndarray) -> np.ndarray:
+    """All of them in rows of COLUMNS, with empty lines between."""
+    count, height, width = filters.shape
+    columns = min(COLUMNS, count)
+    tiles = np.full((-(-count // columns) * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for index, weights in enumerate(filters):
+        row, column = (index // columns) * (height + 1), (index % columns) * (width + 1)
+        tiles[row : row + height, column : column + width] = weights
+    return tiles

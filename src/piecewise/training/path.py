@@ -27,16 +27,19 @@ class ParameterPath(pl.Callback):
     def __init__(self) -> None:
         self.steps: list[int] = []
         self.parameters: list[Tensor] = []
+        self._total = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._total = int(trainer.estimated_stepping_batches)
         if not self.steps:
             self._keep(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step, total = trainer.global_step, int(trainer.estimated_stepping_batches)
-        if step != self.steps[-1] and (step <= EARLY or step % max(1, total // POINTS) == 0 or step == total):
+        step, every = trainer.global_step, max(1, self._total // POINTS)
+        # With accumulated gradients several batches belong to one step.
+        if step != self.steps[-1] and (step <= EARLY or step % every == 0 or step == self._total):
             self._keep(trainer, pl_module)
 
     def _keep(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
