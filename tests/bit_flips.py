@@ -66,7 +66,7 @@ def _train_and_push(root: Path) -> None:
         _run(job, place, {"id": place.name, "parent": None if seed == 0 else "sweep"})
         mirror.push(RunFolder.at(place), load_model)
         write_manifest(place)
-    write_manifest(sweep, recursive=False)
+    write_manifest(sweep)
     mlflow.set_tracking_uri(before)
 
 

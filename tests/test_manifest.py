@@ -89,13 +89,14 @@ def test_same_content_in_another_form_is_altered(folder: Path) -> None:
 
 
 def test_parent_of_a_sweep_covers_its_own_files_only(folder: Path) -> None:
-    write_manifest(folder, recursive=False)
-    assert set(read_sealed(folder / NAME)["files"]) == {"journal.jsonl"}
-    (folder / "training" / "weights").unlink()
-    (folder / "0000").mkdir()
+    (folder / "0000" / "training").mkdir(parents=True)
+    (folder / "0000" / "journal.jsonl").touch()
+    write_manifest(folder)
+    assert {"figures/ü.svg", "journal.jsonl"} <= set(read_sealed(folder / NAME)["files"])
+    (folder / "0000" / "training" / "weights").touch()
     assert check_manifest(folder) == []
-    (folder / "jobs.json").touch()
-    assert check_manifest(folder) == ["jobs.json was not there"]
+    (folder / "figures" / "ü.svg").unlink()
+    assert check_manifest(folder) == ["figures/ü.svg is missing"]
 
 
 def test_update_records_what_was_changed_on_purpose_and_nothing_else(folder: Path) -> None:
@@ -124,6 +125,6 @@ def test_name_that_is_not_utf8_survives(folder: Path) -> None:
 
 
 def test_sealed_content_comes_back(tmp_path: Path) -> None:
-    content = {"files": {"b": "1", "a": "é"}, "recursive": True}
+    content = {"files": {"b": "1", "a": "é"}}
     write_sealed(tmp_path / "x.json", content)
     assert read_sealed(tmp_path / "x.json") == content

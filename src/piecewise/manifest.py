@@ -13,6 +13,7 @@ from piecewise.durable import write_atomic
 from piecewise.errors import PiecewiseError
 
 NAME = "manifest.json"
+JOURNAL = "journal.jsonl"  # a folder with one is a run
 TEMPORARY = ".*.tmp"  # what `write_atomic` leaves when it is killed: nobody's file
 
 
@@ -23,13 +24,10 @@ class AlteredManifest(PiecewiseError):
         super().__init__(f"{path} was altered, or cannot be read")
 
 
-def write_manifest(folder: Path, recursive: bool = True) -> None:
-    """Record every file below `folder` as it is now; without `recursive` those right in it.
-
-    The parent of a sweep is not recursive: its children have manifests of their own.
-    """
-    files = {name: digest_file(path) for name, path in _covered(folder, recursive).items()}
-    write_sealed(folder / NAME, {"files": files, "recursive": recursive})
+def write_manifest(folder: Path) -> None:
+    """Record every file below `folder` as it is now, those of other runs aside: a sweep's have their own."""
+    files = {name: digest_file(path) for name, path in _covered(folder).items()}
+    write_sealed(folder / NAME, {"files": files})
 
 
 def update_manifest(folder: Path, changed: Iterable[str]) -> None:
@@ -43,9 +41,8 @@ def update_manifest(folder: Path, changed: Iterable[str]) -> None:
     content = read_sealed(folder / NAME)
     places = [PurePosixPath(name) for name in changed]
     kept = {name: digest for name, digest in content["files"].items() if not _is_in(name, places)}
-    covered = _covered(folder, content["recursive"]).items()
-    written = {name: digest_file(path) for name, path in covered if _is_in(name, places)}
-    write_sealed(folder / NAME, content | {"files": kept | written})
+    written = {name: digest_file(path) for name, path in _covered(folder).items() if _is_in(name, places)}
+    write_sealed(folder / NAME, {"files": kept | written})
 
 
 def remove_manifest(folder: Path) -> None:
@@ -64,8 +61,8 @@ def manifest_faults(folder: Path, digest: Callable[[Path], str] | None = None) -
         content = read_sealed(folder / NAME)
     except AlteredManifest:
         return {NAME: "was altered"}
-    covered = _covered(folder, content["recursive"])
-    return differences(content["files"], {name: (digest or digest_file)(path) for name, path in covered.items()})
+    found = {name: (digest or digest_file)(path) for name, path in _covered(folder).items()}
+    return differences(content["files"], found)
 
 
 def differences(recorded: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
@@ -114,12 +111,13 @@ def _sealed(content: dict[str, Any]) -> bytes:
     return (json.dumps({**content, "digest": digest}, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _covered(folder: Path, recursive: bool) -> dict[str, Path]:
-    paths = folder.rglob("*") if recursive else folder.glob("*")
+def _covered(folder: Path) -> dict[str, Path]:
+    others = [journal.parent for journal in folder.glob(f"*/{JOURNAL}")]
     return {
         path.relative_to(folder).as_posix(): path
-        for path in sorted(paths)
+        for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / NAME and not fnmatch(path.name, TEMPORARY)
+        if not any(path.is_relative_to(other) for other in others)
     }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from piecewise.cli import main
+from piecewise.errors import TryAgain
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.runs.record import BackgroundMirror, all_runs, sync
@@ -34,6 +36,17 @@ def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job:
     train(tiny_job, folder)
     assert mirror.close() is False
     assert folder.result.is_file()
+
+
+def test_store_that_somebody_writes_to_is_asked_again_later(
+    tiny_job: Job, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(tiny_job, RunFolder.at(project / "runs" / "one"))
+    with closing(sqlite3.connect(project / "mlflow.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        assert main(["sync"]) == TryAgain.exit_code
+    assert capsys.readouterr().err == f"error: {EMBEDDED}: somebody is writing to it\n"
+    assert main(["sync"]) == 0
 
 
 def test_run_that_cannot_be_brought_over_keeps_no_other_back(tiny_job: Job, project: Path) -> None:

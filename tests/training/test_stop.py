@@ -51,9 +51,10 @@ def record_of(folder: RunFolder) -> RunRecord:
     return record
 
 
-def assert_same_weights(folder: RunFolder, other: RunFolder) -> None:
+def assert_same_parameters(folder: RunFolder, other: RunFolder) -> None:
     for name, value in load_file(folder.weights).items():
         torch.testing.assert_close(value, load_file(other.weights)[name], rtol=0, atol=0)
+    assert folder.path.read_bytes() == other.path.read_bytes()
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_epochs_of_a_single_batch_stop_and_resume_too(
             train(job, folder)
     assert record_of(folder).history()["train/nll"][-1][0] == step
     train(job, folder, is_resumed=True)
-    assert_same_weights(folder, undisturbed)
+    assert_same_parameters(folder, undisturbed)
     assert record_of(folder).history() == record_of(undisturbed).history()
 
 
@@ -101,7 +102,7 @@ def test_stopped_and_resumed_equals_undisturbed(
 
     train(job, folder, is_resumed=True)
     assert read_result(folder)["steps"] == 20
-    assert_same_weights(folder, undisturbed)
+    assert_same_parameters(folder, undisturbed)
     assert read_result(folder)["selected_step"] == read_result(undisturbed)["selected_step"]
     assert record_of(folder).history() == record_of(undisturbed).history()
     assert len(record_of(folder).resumed) == 1
@@ -145,7 +146,7 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
             train(job, folder)
     assert record_of(folder).end["status"] == "FAILED"  # type: ignore[index]
     train(job, folder, is_resumed=True)
-    assert_same_weights(folder, undisturbed)
+    assert_same_parameters(folder, undisturbed)
     assert record_of(folder).history() == record_of(undisturbed).history()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.errors import TryAgain
 
 
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
@@ -18,4 +19,6 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     print(f"{done.seen} runs, {done.updated} brought up to date")
     for problem in done.problems:
         terminal.fail(problem)
+    if done.is_busy:
+        return TryAgain.exit_code
     return 1 if done.problems else 0

@@ -7,11 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 from piecewise.health.rehashed import Rehashed, removal
+from piecewise.health.store import QUICK_CHECK, STORE, open_read_only
 from piecewise.manifest import AlteredManifest
 from piecewise.tracking.artifacts import FOLDER, read_artifacts
-
-STORE = "mlflow.db"
-BUSY = 1.0  # seconds to wait for whoever writes to it
 
 
 def check_artifacts(root: Path) -> Rehashed:
@@ -47,10 +45,9 @@ def check_store(root: Path) -> Rehashed:
     rehashed = Rehashed("MLflow store", root)
     if not (root / STORE).is_file():
         return rehashed
-    address = f"{(root / STORE).absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=BUSY)) as store:
-            (sound,) = store.execute("PRAGMA quick_check(1)").fetchone()
+        with closing(open_read_only(root)) as store:
+            (sound,) = store.execute(QUICK_CHECK).fetchone()
     except sqlite3.OperationalError as error:  # in use
         rehashed.notes.append(f"{STORE}: {error}, not verified")
         return rehashed

@@ -12,14 +12,14 @@ from piecewise import terminal
 from piecewise.health.findings import Finding, fault
 from piecewise.runs.record import all_runs
 
-SPACE = 1_000_000_000  # bytes: a small sweep's runs and their copies in MLflow
+ENOUGH = 1_000_000_000  # bytes: a small sweep's runs and their copies in MLflow
 LEEWAY = 60  # seconds that another machine, whose disk this may be, can be ahead
 
 
 def disk_space(root: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(root).free
-    if free < SPACE:
-        what = f"{terminal.size(free)} are free where the project lies, wanted {terminal.size(SPACE)}"
+    if free < ENOUGH:
+        what = f"{terminal.size(free)} are free where the project lies, wanted {terminal.size(ENOUGH)}"
         yield fault(what, "piecewise clean, or make room elsewhere on this disk")
 
 

@@ -16,6 +16,7 @@ from piecewise.tracking.store import EMBEDDED
 
 STORE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
+QUICK_CHECK = "PRAGMA quick_check(1)"  # "ok", or the first thing that is wrong
 UPGRADE = f"cp {STORE} {STORE}.before && mlflow db upgrade {EMBEDDED}"
 BUSY = 1.0  # seconds to wait for whoever writes
 LOCATIONS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
@@ -27,8 +28,8 @@ def schema(root: Path) -> Iterator[Finding]:
         yield _absent(root)
         return
     try:
-        with closing(_open(root)) as store:
-            (sound,) = store.execute("PRAGMA quick_check(1)").fetchone()
+        with closing(open_read_only(root)) as store:
+            (sound,) = store.execute(QUICK_CHECK).fetchone()
             named = store.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
             revision = store.execute("SELECT version_num FROM alembic_version").fetchone() if named else None
     except sqlite3.DatabaseError as error:
@@ -75,7 +76,7 @@ def artifact_locations(root: Path) -> Iterator[Finding]:
         return
     query = " UNION ".join(f"SELECT {LOCATIONS[t]} FROM {t} WHERE lifecycle_stage = 'active'" for t in LOCATIONS)
     try:
-        with closing(_open(root)) as store:
+        with closing(open_read_only(root)) as store:
             locations = [location for (location,) in store.execute(query) if location is not None]
     except sqlite3.DatabaseError as error:
         yield note(f"not looked at: {error}")
@@ -98,5 +99,5 @@ def _anew(root: Path) -> str:
     return f'mv {names} "$(mktemp -d runs/.aside.XXXXXX)" && piecewise sync'
 
 
-def _open(root: Path) -> sqlite3.Connection:
+def open_read_only(root: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{(root / STORE).absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)

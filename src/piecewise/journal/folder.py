@@ -6,6 +6,8 @@ import json
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from piecewise.manifest import JOURNAL
+
 SWEEP = "sweep"  # the label under which the pipeline keeps the parent of several jobs
 
 
@@ -23,7 +25,7 @@ class RunFolder:
     def at(cls, folder: Path) -> RunFolder:
         """A run of `piecewise train`, all below `folder`."""
         parts = [folder / part for part in ("training", "evaluation", "figures", "checkpoints")]
-        return cls(folder / "journal.jsonl", *parts)
+        return cls(folder / JOURNAL, *parts)
 
     @classmethod
     def of_stage(cls, experiment: str, label: str) -> RunFolder:

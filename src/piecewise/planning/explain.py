@@ -11,7 +11,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 from piecewise.errors import nearest
 
 
-def explain(error: BaseException, given: Sequence[str] = ()) -> str:
+def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
     """The message of the first cause that says more than Hydra's stack of them; `given` knows the values."""
     for cause in _causes(error):
         if isinstance(cause, MissingConfigException) and cause.options is not None:

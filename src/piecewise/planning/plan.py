@@ -21,7 +21,7 @@ from yaml import YAMLError
 
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.job import Job, canonical
-from piecewise.planning.explain import explain
+from piecewise.planning.explain import hydra_message
 from piecewise.planning.fence import NOT_PLAIN, refuse_hydra
 from piecewise.planning.schema import Config
 
@@ -47,7 +47,7 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
         resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
         canonical(resolved)
     except OmegaConfBaseException as error:
-        raise BadInput(explain(error)) from error
+        raise BadInput(hydra_message(error)) from error
     except ValueError as error:
         raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
     from piecewise.planning import check  # and with it torch, which neither --help nor completion can wait for
@@ -71,7 +71,7 @@ def plan_experiment(conf: Path, experiment: str) -> list[Job]:
                 jobs.append(freeze(config, experiment, ",".join(overrides)))
             return jobs
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BadInput(explain(error)) from error
+        raise BadInput(hydra_message(error)) from error
 
 
 def expand(overrides: list[str]) -> list[list[str]]:
@@ -112,7 +112,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
     try:
         hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BadInput(explain(error, arguments)) from error
+        raise BadInput(hydra_message(error, arguments)) from error
     finally:
         sys.argv = argv
         scratch.cleanup()

@@ -13,6 +13,7 @@ from piecewise.figures.animation import Frame, animate
 from piecewise.jobs.job import read_job
 from piecewise.journal.folder import RunFolder
 from piecewise.runs.arrays import function_of
+from piecewise.runs.draw import function_shown
 from piecewise.runs.evaluate import load_parts
 from piecewise.training.path import MAX_PARAMETERS
 
@@ -33,9 +34,8 @@ def animate_run(folder: RunFolder, milliseconds: int) -> bytes:
     for index in _chosen(len(path["steps"])):
         vector_to_parameters(path["parameters"][index], parts.model.parameters())
         found = {key: value.numpy() for key, value in function_of(parts, train).items()}
-        y = found["probability_y"] if "probability_y" in found else found["function_y"]
-        frames.append(Frame(int(path["steps"][index]), found["function_x"], y[:, 0], found.get("joints")))
-    label = "Pr(y = 1 | x)" if parts.loss.kind is TargetKind.BINARY else "y"
+        label, y = function_shown(found)
+        frames.append(Frame(int(path["steps"][index]), found["function_x"], y, found.get("joints")))
     targets = train.y.reshape(len(train), -1)[:, 0]
     return animate((train.x.flatten().numpy(), targets.numpy()), frames, label, milliseconds)
 

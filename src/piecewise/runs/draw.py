@@ -65,11 +65,18 @@ def of_arrays(arrays: Arrays) -> dict[str, Figure]:
 
 
 def _fitted_function(arrays: Arrays) -> Figure:
-    label, key = ("Pr(y = 1 | x)", "probability_y") if "probability_y" in arrays else ("y", "function_y")
+    label, y = function_shown(arrays)
     targets = arrays["train_y"].reshape(len(arrays["train_y"]), -1)[:, 0]
     truth = Truth(arrays["truth_x"], arrays["truth_y"], float(arrays["noise"])) if "truth_x" in arrays else None
-    function = arrays["function_x"], arrays[key][:, 0]
+    function = arrays["function_x"], y
     return fitted_function((arrays["train_x"], targets), *function, arrays.get("joints"), truth, label)
+
+
+def function_shown(arrays: Arrays) -> tuple[str, np.ndarray]:
+    """What a function's axis is called, and its values (N,)."""
+    if "probability_y" in arrays:
+        return "Pr(y = 1 | x)", arrays["probability_y"][:, 0]
+    return "y", arrays["function_y"][:, 0]
 
 
 def _of_plane(arrays: Arrays) -> dict[str, Figure]:

@@ -67,6 +67,7 @@ class Synced:
     seen: int
     updated: int
     problems: list[str]
+    is_busy: bool = False  # somebody was writing to a store for longer than MLflow waits
 
 
 def sync(default: str | None, folders: Iterable[RunFolder]) -> Synced:
@@ -79,27 +80,38 @@ def sync(default: str | None, folders: Iterable[RunFolder]) -> Synced:
         uri = _meant_for(folder) or default
         if uri is not None:
             by_store.setdefault(uri, []).append(folder)
-    updated, problems = 0, []
-    for uri, members in by_store.items():
-        done = _push_all(uri, members)
-        updated += done.updated
-        problems += done.problems
-    return Synced(sum(map(len, by_store.values())), updated, problems)
+    done = [_push_all(uri, members) for uri, members in by_store.items()]
+    return Synced(
+        sum(one.seen for one in done),
+        sum(one.updated for one in done),
+        [problem for one in done for problem in one.problems],
+        any(one.is_busy for one in done),
+    )
 
 
 def _push_all(uri: str, folders: list[RunFolder]) -> Synced:
     from piecewise.tracking.mirror import Mirror
-    from piecewise.tracking.store import open_store
+    from piecewise.tracking.store import is_busy, open_store
 
     root = find_root()
-    mirror = Mirror(open_store(uri, root), root)
     updated, problems = 0, []
-    for folder in folders:
-        try:
-            updated += mirror.push(folder, load_model)
-        except Exception as error:
-            problems.append(f"{folder.journal}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    try:
+        mirror = Mirror(open_store(uri, root), root)
+        for folder in folders:
+            try:
+                updated += mirror.push(folder, load_model)
+            except Exception as error:
+                if is_busy(error):  # the others would have to wait as long, each of them
+                    raise
+                problems.append(f"{folder.journal}: {_in_a_line(error)}")
+    except Exception as error:
+        what = "somebody is writing to it" if is_busy(error) else _in_a_line(error)
+        return Synced(len(folders), updated, [*problems, f"{uri}: {what}"], is_busy(error))
     return Synced(len(folders), updated, problems)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _meant_for(folder: RunFolder) -> str | None:
@@ -154,11 +166,11 @@ def _follow(uri: str, folders: list[RunFolder], parent: IO[str]) -> int:
     # MLflow is imported after the first measurement, so that nothing competes with the start of training.
     while not over.wait(INTERVAL) and not any(_has_measured(folder) for folder in folders):
         pass
-    mirror = Mirror(open_store(uri, root), root)
-    live = folders
+    mirror, live = None, folders
     while not over.wait(INTERVAL):
         # A store that is busy now is asked again a second later, and for everything at the end.
         with contextlib.suppress(Exception):
+            mirror = mirror or Mirror(open_store(uri, root), root)
             live = [folder for folder in live if not mirror.push_live(folder)]
     problems = _push_all(uri, folders).problems
     for problem in problems:

@@ -53,7 +53,7 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
                     sweep.has_failed = True
         if len(jobs) > 1 and not places.parent.is_of_pipeline:
             _compare(jobs, places)
-            write_manifest(places.root, recursive=False)
+            write_manifest(places.root)
         has_stopped = False
     finally:
         is_tracked = mirror.close(at_once=has_stopped)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ def open_store(uri: str, root: Path) -> MlflowClient:
     import mlflow
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it cannot do, it also raises
     warnings.filterwarnings("ignore", module="torch.export")
     address = f"sqlite:///{root / 'mlflow.db'}" if uri == EMBEDDED else uri
     mlflow.set_tracking_uri(address)
@@ -38,6 +39,13 @@ def open_store(uri: str, root: Path) -> MlflowClient:
         if is_new:
             client.delete_experiment("0")  # "Default", which nothing is ever logged to
     return client
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether an error of MLflow's comes from an embedded store that somebody is writing to."""
+    while error is not None and not isinstance(error, sqlite3.OperationalError):
+        error = error.__cause__
+    return error is not None and error.sqlite_errorname.startswith("SQLITE_BUSY")
 
 
 @contextmanager

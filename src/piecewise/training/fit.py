@@ -62,13 +62,12 @@ def fit(
     last = ModelCheckpoint(options.checkpoints, "last", enable_version_counter=False)
     recorder = Recorder(journal, options.log_every_n_steps)
     newest = options.checkpoints / "last.ckpt"
-    callbacks: list[Callback] = [recorder, StopInOrder(newest, recorder), best, last]
+    is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
+    path = ParameterPath() if is_small else None
+    # The checkpoint that StopInOrder leaves has everything that stands before it.
+    callbacks: list[Callback] = [recorder, *filter(None, [path]), StopInOrder(newest, recorder), best, last]
     if options.early_stopping is not None:
         callbacks.append(EarlyStopping("val/nll", **options.early_stopping))
-    path = None
-    if sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS:
-        path = ParameterPath()
-        callbacks.append(path)
     if options.progress is not None:
         callbacks.append(Progress(options.progress))
     # Filling fresh memory would only help to find reads of memory never written, and costs a tenth of the time.
