@@ -75,11 +75,15 @@ def typo(word: str, chance: Random) -> str:
 
 @st.composite
 def bad_overrides(draw: st.DrawFn) -> list[str]:
-    """A command line with one thing wrong in it, for the default data, model and loss."""
+    """A command line with one or two things wrong in it, for the default data, model and loss."""
+    keys = st.sampled_from(sorted(NUMBERS))
+    several = draw(st.lists(keys, min_size=2, max_size=2, unique=True)) if draw(st.integers(0, 4)) == 0 else []
+    if several:
+        return [f"{key}={draw(st.sampled_from(NUMBERS[key]))}" for key in several]
     chance = Random(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["value", "option", "key", "added", "target", "fit", "deleted"]))
     if kind == "value":
-        key = draw(st.sampled_from(sorted(NUMBERS)))
+        key = draw(keys)
         return [f"{key}={draw(st.sampled_from(NUMBERS[key]))}"]
     if kind == "option":
         group = draw(st.sampled_from(sorted(GROUPS)))
@@ -98,6 +102,12 @@ def bad_overrides(draw: st.DrawFn) -> list[str]:
         return [f"~{draw(st.sampled_from(['data._target_', 'model._target_', 'trainer.max_epochs']))}"]
     loss = draw(st.sampled_from(["bernoulli", "categorical"]))
     return [f"data={draw(st.sampled_from(['line', 'curve_1d']))}", f"loss={loss}"]
+
+
+def words(override: str) -> list[str]:
+    """What was typed: the option's own name, and its value."""
+    key, _, value = override.lstrip("+~").partition("=")
+    return [word for word in (key.rpartition(".")[2], value) if word]
 
 
 def test_bad_configurations_are_refused_by_name(project: Path, trials: Trials) -> None:
@@ -119,6 +129,7 @@ def test_bad_configurations_are_refused_by_name(project: Path, trials: Trials) -
         message = str(refused.value)
         assert message.strip()
         assert "\n" not in message
+        assert any(word in message for override in overrides for word in words(override)), (overrides, message)
         assert sorted(project.rglob("*")) == before
         trials.note("bad configurations refused, in process", kept=1, tried=0)
 
