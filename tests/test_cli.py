@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,31 @@ def test_help_needs_nothing_heavy() -> None:
     assert "piecewise train -m experiment=shallow_regression" in done.stdout
     assert "mnist_cnn" in done.stdout
     assert done.stdout.endswith("set()\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.3, ""),
+        (0.3, "list"),
+        (0.3, "list model"),
+        (0.6, "train --cfg job"),
+        (0.6, "train --help"),
+        (0.6, "train --hydra-help"),
+        (0.6, "-sc query=bash"),
+    ],
+)
+def test_what_is_asked_for_all_day_is_quick(seconds: float, words: str) -> None:
+    """The best of a few: the machine may have other things to do."""
+    command = [str(Path(sys.executable).with_name("piecewise")), *words.split()]
+    environment = os.environ | {"COMP_LINE": "piecewise train model.", "COMP_POINT": "22"}
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+        taken.append(time.perf_counter() - start)
+    assert min(taken) < seconds
 
 
 @pytest.mark.parametrize("command", ["piecewise", "piecewise list", "piecewise train model=nope"])

@@ -33,6 +33,8 @@ FLAG_VALUES = ("job", "hydra", "all", "config", "defaults", "defaults-tree", "pl
 
 def register_schema() -> None:
     """Make the typed root known to Hydra as `schema`."""
+    # Hydra copies the whole store for each group that its help names, half of the command's time; there is only one.
+    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     ConfigStore.instance().store(name="schema", node=Config)
 
 
