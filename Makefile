@@ -9,6 +9,8 @@ export DO_NOT_TRACK := 1
 SHARE ?= 1
 SEED ?= 0
 
+COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --quiet
+
 .PHONY: repro test slow faults check bench lock readme clean
 
 repro: $(READY)  ## reproduce the record and print the results
@@ -30,8 +32,9 @@ bench: $(READY)  ## speed, as ratios to what people would use instead
 	@python tests/benchmarks/mnist.py
 
 lock: $(READY)  ## resolve the dependencies anew
-	@uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
-		--no-header --no-annotate --quiet --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	@for name in docker/server tests/docker/tools; do \
+		$(COMPILE) $$name.in --constraint requirements.lock --output-file $$name.lock; done
 
 readme: $(READY)  ## the README's table, from the results of `make repro`
 	@piecewise summary --markdown > build/results.md

@@ -22,7 +22,7 @@ OPTIONS = {
     "optimizer": "adam adamw gd momentum nesterov sgd",
     "scheduler": "cosine none onecycle step",
     "trainer": "cpu ddp ddp_cpu default gpu overfit smoke",
-    "tracking": "embedded none server",
+    "tracking": "docker embedded none server",
 }
 
 

@@ -37,5 +37,5 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         return 0
     uri = (jobs[0].config["tracking"] or {}).get("uri")
     run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
-    conclude(places.root, len(jobs))
+    conclude(places.root, len(jobs), uri)
     return 0

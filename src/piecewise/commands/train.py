@@ -41,7 +41,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     places = Places.new(jobs)
     uri = (jobs[0].config["tracking"] or {}).get("uri")
     run_jobs(jobs, places, uri, evaluate_and_draw)
-    conclude(places.root, len(jobs))
+    conclude(places.root, len(jobs), uri)
     return 0
 
 
@@ -70,11 +70,12 @@ def evaluate_and_draw(job: Job, folder: RunFolder) -> None:
     terminal.show(f"{job.title}  {numbers}")
 
 
-def conclude(place: Path, num_jobs: int) -> None:
+def conclude(place: Path, num_jobs: int, uri: str | None) -> None:
     """Where everything is, and what to do next."""
     figures = place / ("figures" if num_jobs == 1 else "*/figures")
+    lines = [("run folder", str(place)), ("figures", str(figures))]
+    if uri is not None:
+        lines.append(("compare", uri if uri.startswith("http") else "piecewise ui  (or mlflow ui)"))
     terminal.say()
-    for line in terminal.columns(
-        [("run folder", str(place)), ("figures", str(figures)), ("compare", "piecewise ui  (or mlflow ui)")]
-    ):
+    for line in terminal.columns(lines):
         terminal.say(line)

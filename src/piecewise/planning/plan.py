@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,8 @@ from piecewise.planning.schema import Config
 FLAGS = ("--cfg", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve", "--run", "--version")
 SHORT_FLAGS = ("-c", "-h", "-i", "-m", "-p", "-r")
 # What may follow --cfg and --info.
+# What a run's title and the command that repeats it leave out: its name says the one, and the other changes no number.
+NOT_VARIED = re.compile(r"experiment=|\+*tracking[.=]")
 FLAG_VALUES = ("job", "hydra", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
@@ -96,7 +99,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
         hydra = HydraConfig.get()
         choices: Any = hydra.runtime.choices
         name = choices.experiment or f"{choices.data}-{choices.model}"
-        changed = [item for item in hydra.overrides.task if not item.startswith("experiment=")]
+        changed = [item for item in hydra.overrides.task if not NOT_VARIED.match(item)]
         try:
             jobs.append(freeze(config, name, ",".join(changed)))
         except Exception as error:  # raised below: Hydra would print a line of its own before

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EMBEDDED = "sqlite:///mlflow.db"
-# Neither telemetry nor unpickling, whatever MLflow's own defaults are.
-PRIVATE = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "DO_NOT_TRACK": "1"}
+# Neither telemetry nor unpickling, whatever MLflow's own defaults are, and nothing on our stdout.
+PRIVATE = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
 def open_store(uri: str, root: Path) -> MlflowClient:

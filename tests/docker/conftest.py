@@ -1,0 +1,36 @@
+"""What the tests of docker/ share: its files as data, and the tools that no other test needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from small_project import ROOT
+
+DOCKER = ROOT / "docker"
+
+
+@pytest.fixture(scope="session")
+def compose() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    return content
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the programs that docker/server.lock and tools.lock install: the server's image without Docker."""
+    place = tmp_path_factory.mktemp("tools")
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    locks = [f"--requirement={path}" for path in (DOCKER / "server.lock", ROOT / "tests" / "docker" / "tools.lock")]
+    pip = [place / "bin" / "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", *locks]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    if done.returncode:
+        assert "CI" not in os.environ, done.stderr
+        pytest.skip(f"the packages of docker/server.lock could not be installed: {done.stderr.splitlines()[-1]}")
+    return place / "bin"
