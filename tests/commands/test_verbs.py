@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.cli import VERBS, main
+from piecewise.commands.train import conclude
 from piecewise.jobs.job import Job
 from small_project import TINY
 
@@ -63,9 +64,18 @@ def test_closing_words_say_where_everything_is(project: Path, capsys: Capture) -
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("curve_1d-shallow ")
     assert "test/squared_error" in said[0]
-    assert [line.split()[0] for line in said[2:]] == ["run", "figures", "compare"]
-    for line in said[2:4]:
+    assert "tracking" not in said[0]  # it is no part of what was varied
+    assert [line.split()[0] for line in said[2:]] == ["run", "figures"]
+    for line in said[2:]:
         assert (project / line.split()[-1]).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("uri", "where"), [("sqlite:///mlflow.db", "piecewise ui  (or mlflow ui)"), ("https://a:5000", "https://a:5000")]
+)
+def test_closing_words_say_where_runs_are_compared(uri: str, where: str, capsys: Capture) -> None:
+    conclude(Path("runs", "x"), 1, uri)
+    assert capsys.readouterr().out.splitlines()[-1] == f"compare     {where}"
 
 
 def test_quiet_leaves_the_result_alone(project: Path, capsys: Capture) -> None:
