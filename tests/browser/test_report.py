@@ -70,3 +70,16 @@ def test_the_overview_leads_to_each_experiment_by_keyboard(plan: Plan, project: 
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
     assert page.url.endswith("#fit")
+
+
+def test_on_paper_everything_fits_the_page(plan: Plan, project: Path, browser: Browser) -> None:
+    evaluate_experiment(project, plan("-m", *TINY, "model.width=3,20"))
+    page = browser.new_page(viewport={"width": 680, "height": 1009}, color_scheme="light")  # A4 less its margins
+    page.emulate_media(media="print")
+    page.goto(write_report(project).as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    table: Any = page.query_selector(".overview")
+    assert table.bounding_box()["y"] < 300  # below its title, not on a page of its own
+    pages = page.pdf(format="A4").count(b"/Type /Page\n")
+    assert pages in (2, 3)  # the overview, and the experiment
+    page.close()

@@ -18,6 +18,9 @@ OVERHEAD = 6e-4  # seconds that the Trainer spends on each step besides the math
 START = 4.0  # on beginning, evaluating, drawing
 FILES = 400_000  # bytes of journal, figures and the copies that MLflow keeps, besides weights
 COPIES = 8  # of the weights: published, in MLflow, and two checkpoints with the optimizer's state
+READS = 2  # of the data, to train and to evaluate
+WORD = 4  # bytes of a number
+PLANE = 2  # inputs, up to which figures show the training examples
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,24 @@ class Estimate:
 
 def estimate(job: Job) -> Estimate:
     """The time and disk that a job needs, early stopping aside."""
+    start = time.perf_counter()
     parts = build.build_parts(job.config)
+    reading = time.perf_counter() - start  # a table of one's own is read for its size alone
     num_train = num_examples(job.config, parts)
     steps, _ = length(job.config, num_train)
     batch_size = build.global_batch_size(job.config, num_train)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in parts.model.state_dict().values())
-    seconds = START + steps * (OVERHEAD + _time_step(job, parts, batch_size))
-    return Estimate(seconds, FILES + COPIES * weights)
+    seconds = START + READS * reading + steps * (OVERHEAD + _time_step(job, parts, batch_size))
+    return Estimate(seconds, FILES + COPIES * weights + WORD * _num_kept(parts))
+
+
+@torch.no_grad()
+def _num_kept(parts: Parts) -> int:
+    """The numbers that an evaluation keeps for its figures."""
+    spec = parts.spec
+    outputs: torch.Tensor = parts.model(torch.rand(2, *spec.input_shape, dtype=next(parts.model.parameters()).dtype))
+    num_shown = spec.num_train if spec.num_inputs <= PLANE else 0
+    return spec.num_test * (outputs[0].numel() + spec.num_targets) + num_shown * (spec.num_inputs + spec.num_targets)
 
 
 def _time_step(job: Job, parts: Parts, batch_size: int) -> float:
