@@ -85,6 +85,8 @@ def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Pla
         ),
         (["scheduler=onecycle", "+scheduler.total_steps=7"], r"scheduler\.total_steps=7 ends before the training"),
         (["scheduler=cosine", "+scheduler.T_max=9999"], r"scheduler\.T_max=9999 is longer than the training"),
+        (["optimizer.lr=[0.1]"], r"optimizer\.lr=\[0\.1\], .*TypeError"),
+        (["scheduler=onecycle", "scheduler.pct_start=[3]"], r"scheduler\.pct_start=\[3\]"),
         (["tracking.uri=https://me:hush@host"], "credentials"),
         (["tracking.uri=./mlruns"], r"tracking\.uri='\./mlruns' is no store; allowed: http, https, sqlite"),
         (["log_every_n_steps=0"], "log_every_n_steps=0"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from piecewise import terminal
 from piecewise.data.split import num_validation
@@ -38,14 +41,26 @@ def check(config: dict[str, Any]) -> None:
     if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
         raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
     make_trainer(config)
-    try:
-        _check_schedule(config, num_train)
+    with _refusals(config, "optimizer"):
+        optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
+    with _refusals(config, "scheduler"):
+        _check_schedule(config, optimizer, num_train)
+    with _refusals(config, "model"):
         _check_outputs(parts)
-        _check_memory(parts)
+    _check_memory(parts)
+
+
+@contextmanager
+def _refusals(config: dict[str, Any], group: str) -> Iterator[None]:
+    """Other people's classes have many ways to refuse a value; ours is to name the values they were given."""
+    try:
+        yield
     except BadInput:
         raise
-    except Exception as error:  # other people's classes have many ways to refuse a value
-        raise BadInput(f"model, optimizer or scheduler: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        given = ", ".join(f"{group}.{key}={value!r}" for key, value in (config[group] or {}).items() if key[0] != "_")
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{given or group}: {type(error).__name__}: {reason}") from error
 
 
 def _check_root(config: dict[str, Any]) -> None:
@@ -104,8 +119,7 @@ def length(config: dict[str, Any], num_train: int) -> tuple[int, int]:
     return steps if longest < 0 else min(steps, longest), int(trainer["max_epochs"])
 
 
-def _check_schedule(config: dict[str, Any], num_train: int) -> None:
-    optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
+def _check_schedule(config: dict[str, Any], optimizer: Optimizer, num_train: int) -> None:
     schedule = build.make_schedule(config)
     steps, epochs = length(config, num_train)
     if schedule is None:
