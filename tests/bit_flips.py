@@ -83,7 +83,7 @@ def _run(job: object, place: Path, facts: dict[str, object]) -> None:
 
 
 def _lay_out_pipeline(root: Path) -> None:
-    from piecewise.data.synthetic import Curve1d
+    from piecewise.data.regression import Curve1d
     from piecewise.manifest import write_manifest
 
     solo = root / "runs" / "solo"

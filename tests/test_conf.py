@@ -16,9 +16,11 @@ from piecewise.planning.compose import GENERATED, read_fetch
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 OPTIONS = {
-    "data": "binary_1d csv curve_1d idx line mnist mnist1d",
+    "data": "binary_1d correlated counts csv curve_1d directions funnel gabor idx line mnist mnist1d moons "
+    "multiclass_1d outliers proportions rankings regions_2d spirals two_modes waiting_times",
     "model": "cnn linear mlp shallow",
-    "loss": "bernoulli categorical squared_error",
+    "loss": "bernoulli beta categorical exponential gamma heteroscedastic laplace mixture multivariate_normal "
+    "plackett_luce poisson squared_error student_t von_mises",
     "optimizer": "adam adamw gd momentum nesterov sgd",
     "scheduler": "cosine none onecycle step",
     "trainer": "cpu ddp ddp_cpu default gpu overfit smoke",

@@ -18,3 +18,13 @@ def check_rank(name: str, tensor: Tensor, rank: int) -> None:
     """Refuse a tensor that does not have `rank` dimensions. Raises ValueError."""
     if tensor.ndim != rank:
         raise ValueError(f"{name} must have {rank} dimensions, got shape {tuple(tensor.shape)}")
+
+
+def check_outputs_per_target(outputs: Tensor, targets: Tensor, count: int) -> None:
+    """Refuse outputs that are not `count` numbers for each target: (N, count·C) for (N, C). Raises ValueError."""
+    wanted = (*targets.shape[:1], *(count * size for size in targets.shape[1:2]), *targets.shape[2:])
+    if outputs.shape != wanted:
+        needed = "" if count == 1 else f", of which each needs {count} outputs"
+        raise ValueError(
+            f"outputs has shape {tuple(outputs.shape)} but targets has shape {tuple(targets.shape)}{needed}"
+        )

@@ -74,19 +74,22 @@ def test_the_test_part_depends_on_its_seed_alone(path: Path) -> None:
 @pytest.mark.parametrize(
     ("targets", "kinds", "num_classes"),
     [
-        ([0, 1, 1, 0, 1], {"real", "class", "binary"}, 2),
-        ([0, 4, 1, 0, 1], {"real", "class"}, 5),
-        ([0, 1, 0.5, 1, 0], {"real"}, None),
-        ([0, -1, 1, 0, 1], {"real"}, None),
-        ([0, 1000, 1, 2, 3], {"real"}, None),
+        ([0, 1, 1, 0, 1], "count class binary", 2),
+        ([0, 4, 1, 0, 1], "count class", 5),
+        ([0, 1, 0.5, 1, 0], "", None),
+        ([0, -1, 1, 0, 1], "", None),
+        ([0, 1000, 1, 2, 3], "count", None),
+        ([1, 1000, 1, 2, 3], "count positive", None),
+        ([0.1, 3, 1, 2, 3.5], "positive", None),
+        ([0.1, 0.3, 0.1, 0.2, 0.99], "positive proportion", None),
     ],
 )
-def test_whole_numbers_can_also_be_classes(
-    tmp_path: Path, targets: list[float], kinds: set[str], num_classes: int | None
+def test_targets_can_be_read_as_whatever_their_range_allows(
+    tmp_path: Path, targets: list[float], kinds: str, num_classes: int | None
 ) -> None:
     path = write(tmp_path, "x,y\n" + "".join(f"{i},{y}\n" for i, y in enumerate(targets)))
     spec = Csv(str(path), "y").spec()
-    assert (spec.kinds, spec.num_classes) == (kinds, num_classes)
+    assert (spec.kinds, spec.num_classes) == ({"real", "angle", *kinds.split()}, num_classes)
     assert (spec.input_shape, spec.num_train, spec.num_test) == ((1,), 4, 1)
 
 

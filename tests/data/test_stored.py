@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from piecewise.data.idx import AlteredFile
+from piecewise.data.regression import Line
 from piecewise.data.spec import Examples
 from piecewise.data.stored import digest_examples, digest_tensors
-from piecewise.data.synthetic import Line
 
 
 def line(folder: Path, seed: int = 0) -> Line:
@@ -34,7 +34,7 @@ def same(a: Examples, b: Examples) -> bool:
 def test_the_same_file_twice_and_under_another_hash_seed(tmp_path: Path, stored: Path) -> None:
     line(tmp_path).write("train", tmp_path / "again")
     code = (
-        "import sys; from pathlib import Path; from piecewise.data.synthetic import Line\n"
+        "import sys; from pathlib import Path; from piecewise.data.regression import Line\n"
         "Line(num_train=3, num_test=2).write('train', Path(sys.argv[1]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "123"}

@@ -5,14 +5,16 @@ import pytest
 import torch
 from scipy.special import expit
 
+from piecewise.data.classification import Binary1d
+from piecewise.data.regression import Curve1d, Line
 from piecewise.data.spec import TargetKind
-from piecewise.data.synthetic import Binary1d, Curve1d, Line, OneDimensional
+from piecewise.data.synthetic import Synthetic
 from piecewise.errors import BadInput
 
 N = 20_000
 
 
-def arrays(source: OneDimensional, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
+def arrays(source: Synthetic, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
     examples = source.generate(part)
     assert examples.x.dtype == examples.y.dtype == torch.float32
     return examples.x[:, 0].double().numpy(), examples.y[:, 0].double().numpy()
@@ -21,7 +23,7 @@ def arrays(source: OneDimensional, part: str = "train") -> tuple[np.ndarray, np.
 @pytest.mark.parametrize(
     ("source", "low", "high"), [(Line(N, 2), 0, 2), (Curve1d(N, 2), -1, 1), (Binary1d(N, 2), 0, 1)]
 )
-def test_inputs_are_uniform_on_their_interval(source: OneDimensional, low: float, high: float) -> None:
+def test_inputs_are_uniform_on_their_interval(source: Synthetic, low: float, high: float) -> None:
     x, _ = arrays(source)
     assert low <= x.min() < x.max() <= high
     assert abs(x.mean() - (low + high) / 2) < 4 * (high - low) / np.sqrt(12 * N)
@@ -75,7 +77,7 @@ def test_examples_depend_on_seed_and_part_alone(kind: type[Line]) -> None:
     ("source", "kind"),
     [(Line(7, 3), TargetKind.REAL), (Curve1d(7, 3), TargetKind.REAL), (Binary1d(7, 3), TargetKind.BINARY)],
 )
-def test_the_facts_fit_the_examples(source: OneDimensional, kind: TargetKind) -> None:
+def test_the_facts_fit_the_examples(source: Synthetic, kind: TargetKind) -> None:
     spec = source.spec()
     assert (spec.input_shape, spec.kinds, spec.num_targets) == ((1,), {kind}, 1)
     assert (len(source.train(kind)), len(source.test(kind))) == (spec.num_train, spec.num_test) == (7, 3)

@@ -11,8 +11,8 @@ import torch
 
 from piecewise.data.csv import Csv
 from piecewise.data.idx import Idx
+from piecewise.data.regression import Line
 from piecewise.data.spec import DataSource, TargetKind
-from piecewise.data.synthetic import Line
 from piecewise.errors import BadInput
 from trials import Trials
 

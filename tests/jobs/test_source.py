@@ -30,7 +30,7 @@ def test_code_counts() -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("training/fit.py", "figures/fit.py", "models/mlp.py", "data/sources.py", "data/synthetic.py"):
+    for name in ("training/fit.py", "figures/fit.py", "models/mlp.py", "data/sources.py", "data/regression.py"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(CODE)
@@ -45,7 +45,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("models/mlp.py", {"train", "evaluate"}),
         ("figures/fit.py", {"report"}),
         ("data/sources.py", {"fetch"}),
-        ("data/synthetic.py", {"synthesise", "train", "evaluate"}),
+        ("data/regression.py", {"synthesise", "train", "evaluate"}),
     ],
 )
 def test_edit_reaches_the_stages_that_run_it(package: Path, edited: str, changed: set[str]) -> None:

@@ -8,8 +8,8 @@ import pytest
 from torch import nn
 from torch.optim import SGD, Optimizer
 
+from piecewise.data.regression import Line
 from piecewise.data.spec import DataSource
-from piecewise.data.synthetic import Line
 from piecewise.errors import BadInput
 from piecewise.jobs.targets import check_arguments, fits, resolve
 from piecewise.models.shallow import Shallow
@@ -63,7 +63,7 @@ def test_class_of_another_slot_is_refused(target: str) -> None:
         ("piecewise.models.shallow.Shallow", nn.Module, Shallow),
         ("torch.nn.Linear", nn.Module, nn.Linear),
         ("torch.optim.SGD", Optimizer, SGD),
-        ("piecewise.data.synthetic.Line", DataSource, Line),
+        ("piecewise.data.regression.Line", DataSource, Line),
     ],
 )
 def test_class_of_its_slot_is_found(target: str, kind: type, expected: type) -> None:

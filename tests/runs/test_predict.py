@@ -37,7 +37,11 @@ def test_prediction_is_the_networks_function(tiny_job: Job, project: Path) -> No
     (project / "x.csv").write_text("x\n0.25\n-1\n")
     model = load_parts(tiny_job, folder).model
     wanted = model(torch.tensor([[0.25], [-1.0]])).double().flatten().tolist()
-    assert read(predict(folder, project / "x.csv")) == {"prediction": wanted}
+    found = read(predict(folder, project / "x.csv"))
+    assert found["prediction"] == found["mu"] == wanted
+    assert found["sigma"] == [1.0, 1.0]
+    for name, sign in (("low", -1), ("high", 1)):
+        np.testing.assert_allclose(found[name], np.array(wanted) + sign * 1.959963984540054, atol=1e-12)
 
 
 def test_a_table_is_prepared_as_for_training_whatever_the_order_of_its_columns(plan: Plan, project: Path) -> None:
@@ -61,6 +65,30 @@ def test_a_binary_prediction_comes_with_its_probability(plan: Plan, project: Pat
     (project / "x.csv").write_text("x\n0.1\n0.9\n")
     found = read(predict(folder, project / "x.csv"))
     assert found["prediction"] == [float(value > 0.5) for value in found["probability"]]
+
+
+@pytest.mark.parametrize(
+    ("data", "loss", "columns"),
+    [
+        ("correlated", "multivariate_normal", "prediction_# low_# high_# mu_# cholesky_#_#"),
+        ("two_modes", "mixture", "prediction low high weight_0_# mu_0_# sigma_0_#"),
+        ("counts", "poisson", "prediction low high rate"),
+        ("rankings", "plackett_luce", "prediction_@ probability_first_@"),
+        ("waiting_times", "gamma", "prediction low high shape rate"),
+    ],
+)
+def test_each_distribution_has_its_columns(plan: Plan, project: Path, data: str, loss: str, columns: str) -> None:
+    (job,) = plan(f"data={data}", f"loss={loss}", "data.num_train=40", "data.num_test=20", *SHORT)
+    folder = trained(job, project)
+    (project / "x.csv").write_text("x\n0.1\n0.9\n")
+    found = read(predict(folder, project / "x.csv"))
+    for sign, count in (("#", 2), ("#", 2), ("@", 4)):  # a number for each sign
+        columns = " ".join(
+            w.replace(sign, str(n), 1) for w in columns.split() for n in range(count if sign in w else 1)
+        )
+    assert sorted(found) == sorted(columns.split())
+    for name in [name for name in found if name.startswith("low")]:
+        assert (np.array(found[name]) < np.array(found[name.replace("low", "high")])).all()
 
 
 def test_images_come_from_an_idx_file(plan: Plan, project: Path) -> None:
@@ -104,7 +132,7 @@ def test_changed_training_data_are_refused(plan: Plan, project: Path) -> None:
     (job,) = plan("data=csv", "data.path=train.csv", "data.target=y", *SHORT)
     folder = trained(job, project)
     (project / "x.csv").write_text("a\n1\n")
-    assert predict(folder, project / "x.csv").startswith("prediction\n")
+    assert predict(folder, project / "x.csv").startswith("prediction,low,high,mu,sigma\n")
     path.write_text(path.read_text() + "1,2\n")
     with pytest.raises(BadInput, match="the training data of this run have changed"):
         predict(folder, project / "x.csv")

@@ -76,7 +76,7 @@ def test_evaluation_of_a_line_measures_its_distance_to_the_closed_form(plan: Pla
     (job,) = plan("experiment=least_squares", "tracking=none")
     train(job, folder)
     metrics = evaluate_run(folder)
-    assert set(metrics) == {"test/nll", "test/squared_error", "distance_to_closed_form"}
+    assert set(metrics) == {"test/nll", "test/nll_floor", "test/squared_error", "distance_to_closed_form"}
     assert metrics["distance_to_closed_form"] < 1e-9
     assert metrics["test/squared_error"] == pytest.approx(0.2**2, rel=0.2)  # the noise is all that is left
 

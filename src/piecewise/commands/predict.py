@@ -1,7 +1,8 @@
 """What a run's model says about the examples in a file, as CSV on stdout or in --output.
 
 The file holds inputs as the run's data has them: a table with a header line (the target's column may be missing),
-or IDX images. One line per example: the prediction, and for classes the probability of each.
+or IDX images. One line per example: the most likely target, between which values it lies with 95 % probability, and
+the parameters of the predicted distribution (for classes the probability of each).
 """
 
 from __future__ import annotations

@@ -64,9 +64,15 @@ class Csv:
 
     def spec(self) -> DataSpec:
         y = self._table[:, self._header.index(self.target)]
-        kinds, num_classes = {TargetKind.REAL}, None
-        if np.array_equal(y, y.round()) and y.min() >= 0 and y.max() < MAX_CLASSES:
-            kinds, num_classes = kinds | {TargetKind.CLASS}, 1 + int(y.max())
+        kinds, num_classes = {TargetKind.REAL, TargetKind.ANGLE}, None
+        if y.min() > 0:
+            kinds |= {TargetKind.POSITIVE}
+            if y.max() < 1:
+                kinds |= {TargetKind.PROPORTION}
+        if np.array_equal(y, y.round()) and y.min() >= 0:
+            kinds |= {TargetKind.COUNT}
+            if y.max() < MAX_CLASSES:
+                kinds, num_classes = kinds | {TargetKind.CLASS}, 1 + int(y.max())
             if num_classes == 2:
                 kinds |= {TargetKind.BINARY}
         num_test = int(self._test_rows.sum())

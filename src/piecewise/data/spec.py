@@ -17,6 +17,11 @@ class TargetKind(StrEnum):
     REAL = "real"  # y: (N, C) real numbers
     BINARY = "binary"  # y: (N, 1), each 0 or 1
     CLASS = "class"  # y: (N,) whole numbers 0 … C − 1
+    POSITIVE = "positive"  # y: (N, C), above 0
+    PROPORTION = "proportion"  # y: (N, C), between 0 and 1, neither of them
+    ANGLE = "angle"  # y: (N, C) radians
+    COUNT = "count"  # y: (N, C) whole numbers from 0
+    RANKING = "ranking"  # y: (N, C) the numbers of C items, best first
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -76,8 +77,9 @@ class Generated(ABC):
         return examples if recipe == self.recipe() else self.generate(part)
 
     def recipe(self) -> dict[str, Any]:
-        """What the examples were made from: the parameters, and a digest of the code beside them."""
-        code = inspect.getsource(inspect.getmodule(type(self)) or type(self))
+        """What the examples were made from: the parameters, and a digest of the code that makes them."""
+        modules = {kind.__module__ for kind in type(self).__mro__ if issubclass(kind, Generated)}
+        code = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
         return {
             "name": self.name,
             "parameters": self.parameters,

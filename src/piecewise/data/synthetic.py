@@ -1,24 +1,34 @@
-"""One-dimensional data sets with known answers: each is y = f(x) + noise with everything about it written down."""
+"""Data sets with known answers: x is drawn from a range, y from a distribution given x, and all of it is written down.
+
+They carry what a fit is judged by: the range and units of x and y, E[y | x], and the least negative log-likelihood
+that any model can reach on average, the conditional entropy of y.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
-from piecewise.data.chance import generator
+from piecewise.data.chance import derive_seed, generator
 from piecewise.data.spec import DataSpec, Examples, TargetKind
 from piecewise.data.stored import Generated
 from piecewise.errors import BadInput
 
 
-class OneDimensional(Generated):
-    """x uniform on [low, high], y drawn given x; train and test are independent draws under `seed`."""
+class Synthetic(Generated):
+    """x uniform on [low, high] in each input, y ~ Pr(y | x); train and test are independent draws under `seed`."""
 
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = 1.0
+    num_inputs: ClassVar[int] = 1
+    num_targets: ClassVar[int] = 1
+    num_classes: ClassVar[int | None] = None
+    num_points: ClassVar[int] = 4001  # of the midpoint rule over x
+    units: ClassVar[tuple[str, str]] = ("1", "1")  # of x and y; "1" is a plain number
 
     def __init__(
         self, num_train: int, num_test: int, seed: int, folder: str | None = None, **parameters: float
@@ -26,94 +36,55 @@ class OneDimensional(Generated):
         for key, count in (("num_train", num_train), ("num_test", num_test)):
             if count < 2:
                 raise BadInput(f"data.{key}={count} must be at least 2")
+        for key, value in parameters.items():
+            if not math.isfinite(value):
+                raise BadInput(f"data.{key}={value} must be a finite number")
         self.parameters = {"num_train": num_train, "num_test": num_test, "seed": seed, **parameters}
         self.folder = folder
 
     def spec(self) -> DataSpec:
         sizes = self.parameters["num_train"], self.parameters["num_test"]
-        return DataSpec(self.name, (1,), frozenset({self.kind}), 1, None, *sizes)
+        kinds = frozenset({self.kind, *ALSO.get(self.kind, ())})
+        return DataSpec(self.name, (self.num_inputs,), kinds, self.num_targets, self.num_classes, *sizes)
 
     def generate(self, part: str) -> Examples:
         chance = generator(self.parameters["seed"], self.name, part)
-        count = self.parameters[f"num_{part}"]
-        x = self.low + (self.high - self.low) * torch.rand(count, 1, generator=chance, dtype=torch.float64)
+        shape = self.parameters[f"num_{part}"], self.num_inputs
+        x = self.low + (self.high - self.low) * torch.rand(shape, generator=chance, dtype=torch.float64)
         y = self.draw(x, chance)
-        return Examples(x.float(), y.float())
+        return Examples(x.float(), y.float() if y.is_floating_point() else y)
 
     def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
-        """y given x: f(x) plus normal noise with standard deviation `noise`.  x: (N, 1) → (N, 1)."""
-        noise = torch.randn(x.shape, generator=chance, dtype=x.dtype)
-        y: Tensor = self.mean(x) + self.parameters["noise"] * noise
-        return y
+        """y given x.  x: (N, D_i) → (N, C), or (N,) for classes."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.parameters["seed"], self.name, chance.initial_seed()))
+            return self.given(x).sample()
 
-    def mean(self, x: Tensor) -> Tensor:
-        """f(x) = E[y | x].  x: (N, 1) → (N, 1)."""
+    def given(self, x: Tensor) -> Distribution:
+        """Pr(y | x), one distribution for each target.  x: (N, D_i) float64."""
         raise NotImplementedError
 
-
-class Line(OneDimensional):
-    """y = β₀ + β₁x + noise, x in [0, 2]  (UDL 2.2)."""
-
-    name = "line"
-    kind = TargetKind.REAL
-    high = 2.0
-
-    def __init__(
-        self,
-        num_train: int = 100,
-        num_test: int = 1000,
-        seed: int = 0,
-        intercept: float = 0.5,
-        slope: float = -0.8,
-        noise: float = 0.2,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, intercept=intercept, slope=slope, noise=noise)
-
     def mean(self, x: Tensor) -> Tensor:
-        y: Tensor = self.parameters["intercept"] + self.parameters["slope"] * x
-        return y
+        """E[y | x].  x: (N, D_i) → (N, C)."""
+        return self.given(x).mean
+
+    def entropy(self, x: Tensor) -> Tensor:
+        """−E[log Pr(y | x)] of each example, in nats.  x: (N, D_i) → (N,)."""
+        entropy: Any = self.given(x).entropy()
+        return entropy.reshape(len(x), -1).sum(dim=1)  # type: ignore[no-any-return]
+
+    def nll_floor(self) -> float:
+        """The mean over x of the entropy, in nats: no model's expected negative log-likelihood is below it."""
+        count = self.num_points if self.num_inputs == 1 else math.isqrt(self.num_points)
+        side = self.low + (self.high - self.low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        grid = torch.cartesian_prod(*[side] * self.num_inputs).reshape(-1, self.num_inputs)
+        return float(self.entropy(grid).mean())
 
 
-class Curve1d(OneDimensional):
-    """y = exp(sin 4x) − 1 + noise on [−1, 1]: a smooth wave whose approximation by pieces can be seen."""
-
-    name = "curve_1d"
-    kind = TargetKind.REAL
-    low = -1.0
-
-    def __init__(
-        self,
-        num_train: int = 400,
-        num_test: int = 1000,
-        seed: int = 0,
-        noise: float = 0.1,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, noise=noise)
-
-    def mean(self, x: Tensor) -> Tensor:
-        return torch.exp(torch.sin(4 * x)) - 1
-
-
-class Binary1d(OneDimensional):
-    """y ∈ {0, 1} with Pr(y = 1 | x) = sig[sharpness · sin(2πx)], x in [0, 1]  (UDL 5.4)."""
-
-    name = "binary_1d"
-    kind = TargetKind.BINARY
-
-    def __init__(
-        self,
-        num_train: int = 1000,
-        num_test: int = 4000,
-        seed: int = 0,
-        sharpness: float = 4.0,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, sharpness=sharpness)
-
-    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
-        return (torch.rand(x.shape, generator=chance, dtype=x.dtype) < self.mean(x)).to(x.dtype)
-
-    def mean(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.parameters["sharpness"] * torch.sin(2 * math.pi * x))
+# Targets of one kind that can also be fitted as another: to see what the wrong distribution costs.
+ALSO: dict[TargetKind, tuple[TargetKind, ...]] = {
+    TargetKind.POSITIVE: (TargetKind.REAL,),
+    TargetKind.PROPORTION: (TargetKind.REAL, TargetKind.POSITIVE),
+    TargetKind.ANGLE: (TargetKind.REAL,),
+    TargetKind.COUNT: (TargetKind.REAL,),
+}

@@ -29,8 +29,12 @@ def fitted_function(
     joints: np.ndarray | None = None,
     truth: Truth | None = None,
     y_label: str = "y",
+    band: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Figure:
-    """The network's function through (x, y), (P,) each, over the training `data`, (N,) each; `joints`: (J,)."""
+    """The network's function through (x, y), (P,) each, over the training `data`, (N,) each; `joints`: (J,).
+
+    `band`: between which values, (P,) each, 95 % of the targets are predicted to lie.
+    """
     with style():
         figure = Figure()
         axes = figure.add_subplot()
@@ -39,6 +43,8 @@ def fitted_function(
         axes.scatter(*data, s=9, color=GREY, alpha=0.45, linewidths=0, label="training examples")
         if truth is not None:
             _draw_truth(axes, truth)
+        if band is not None:
+            axes.fill_between(x, *band, color=BLUE, alpha=0.15, linewidth=0, label="95 % of y, predicted")
         axes.plot(x, y, color=BLUE, linewidth=2.2, label="network")
         if joints is not None and len(joints):
             axes.plot(joints, np.interp(joints, x, y), "o", color=RED, markersize=5, label="joints")

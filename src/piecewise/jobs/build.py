@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from piecewise.data.spec import DataSource, DataSpec
+from piecewise.data.spec import DataSource, DataSpec, TargetKind
 from piecewise.data.split import split
 from piecewise.errors import BadInput
 from piecewise.jobs.targets import checked_target, fits, resolve
@@ -21,6 +21,18 @@ from piecewise.training.schedule import Schedule
 
 # Options every data set has: how training uses it, whatever it is.
 LOADING: dict[str, type] = {"val_fraction": float, "split_seed": int, "max_shift": int}
+
+# The options of `loss`, by the kind of targets they fit.
+LOSSES: dict[TargetKind, tuple[str, ...]] = {
+    TargetKind.REAL: ("squared_error", "heteroscedastic", "laplace", "student_t", "mixture", "multivariate_normal"),
+    TargetKind.POSITIVE: ("exponential", "gamma"),
+    TargetKind.PROPORTION: ("beta",),
+    TargetKind.ANGLE: ("von_mises",),
+    TargetKind.BINARY: ("bernoulli",),
+    TargetKind.CLASS: ("categorical",),
+    TargetKind.COUNT: ("poisson",),
+    TargetKind.RANKING: ("plackett_luce",),
+}
 
 
 @dataclass(frozen=True)
@@ -134,5 +146,4 @@ def _construct(options: dict[str, Any], group: str, kind: type, facts: dict[str,
 
 
 def _losses_for(spec: DataSpec) -> list[str]:
-    names = {"real": "squared_error", "binary": "bernoulli", "class": "categorical"}
-    return [names[kind] for kind in sorted(spec.kinds)]
+    return [name for kind in sorted(spec.kinds) for name in LOSSES[kind]]

@@ -9,6 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 _DATA = ("errors.py", "durable.py", "data/chance.py", "data/idx.py", "data/spec.py", "data/stored.py")
+_SETS = tuple(f"data/{name}.py" for name in ["synthetic", "regression", "classification", "arcs", "ranges", "mnist1d"])
 _MODELS = (
     "errors.py",
     "shapes.py",
@@ -22,7 +23,7 @@ _MODELS = (
 # What each stage's result can depend on, as patterns below src/piecewise.
 CLOSURES: dict[str, tuple[str, ...]] = {
     "fetch": ("errors.py", "durable.py", "data/idx.py", "data/sources.py"),
-    "synthesise": (*_DATA, "data/synthetic.py", "data/mnist1d.py"),
+    "synthesise": (*_DATA, *_SETS),
     "train": (*_MODELS, "journal/*.py", "jobs/job.py", "jobs/targets.py", "jobs/trainer.py", "runs/train.py"),
     "evaluate": (*_MODELS, "theory/*.py", "runs/arrays.py", "runs/evaluate.py"),
     "report": ("figures/*.py", "report/*", "tracking/*.py", "runs/draw.py"),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, distributions
 from torch.nn import functional
 
-from piecewise.data.spec import DataSpec, TargetKind
-from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.data.spec import TargetKind
+from piecewise.losses.independent import Independent
 from piecewise.shapes import check_same_shape
 
 
-class Bernoulli(NegativeLogLikelihood):
+class Bernoulli(Independent):
     """Pr(y | λ) = (1 − λ)^(1−y) λ^y with λ = sig[z]; the network predicts the logit z.
 
     −log Pr = −(1 − y) log[1 − sig[z]] − y log[sig[z]]  (UDL eq. 5.20), computed from z so that no logarithm meets 0.
@@ -19,15 +19,20 @@ class Bernoulli(NegativeLogLikelihood):
     kind = TargetKind.BINARY
     score = "accuracy"
 
-    def num_outputs(self, spec: DataSpec) -> int:
-        return spec.num_targets
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        return {"probability": outputs.sigmoid()}
 
-    def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        check_same_shape("outputs", outputs, "targets", targets)
-        return functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").flatten(1).sum(dim=1)
+    def nll_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
 
     def mode(self, outputs: Tensor) -> Tensor:
         return (outputs > 0).to(outputs.dtype)
+
+    def distribution(self, outputs: Tensor) -> distributions.Bernoulli:
+        return distributions.Bernoulli(logits=outputs)
+
+    def quantile(self, outputs: Tensor, share: float) -> None:
+        return None
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """1 where every target of the example is right, else 0."""

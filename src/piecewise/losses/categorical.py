@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, distributions
 from torch.nn import functional
 
 from piecewise.data.spec import DataSpec, TargetKind
@@ -32,6 +32,9 @@ class Categorical(NegativeLogLikelihood):
             raise BadInput(f"loss=categorical needs classes; data={spec.name} has none")
         return spec.num_classes
 
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        return {"probability": outputs.softmax(dim=1)}
+
     def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
         self._check(outputs, targets)
         return functional.cross_entropy(outputs, targets, reduction="none")
@@ -42,6 +45,12 @@ class Categorical(NegativeLogLikelihood):
 
     def mode(self, outputs: Tensor) -> Tensor:
         return outputs.argmax(dim=1)
+
+    def mean(self, outputs: Tensor) -> None:
+        return None
+
+    def distribution(self, outputs: Tensor) -> distributions.Categorical:
+        return distributions.Categorical(logits=outputs)
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """1 where the most probable class is the right one, else 0."""

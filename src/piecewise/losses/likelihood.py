@@ -5,13 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from piecewise.data.spec import DataSpec, TargetKind
 
 
 class NegativeLogLikelihood(nn.Module, ABC):
-    """A distribution over targets. Everything is per example and in nats; a batch is averaged by whoever trains."""
+    """A distribution over targets. Everything is per example and in nats; a batch is averaged by whoever trains.
+
+    `outputs` are a network's, (N, D_o) real numbers; whatever is said of the targets has their shape, (N, …).
+    """
 
     kind: ClassVar[TargetKind]
     score: ClassVar[str]  # the name of what `scores` returns, as a metric
@@ -20,6 +25,10 @@ class NegativeLogLikelihood(nn.Module, ABC):
     @abstractmethod
     def num_outputs(self, spec: DataSpec) -> int:
         """D_o: network outputs needed to parameterise the distribution of one example's targets."""
+
+    @abstractmethod
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        """The parameters of the distribution, by their names: each (N, …), in its own range."""
 
     @abstractmethod
     def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -35,4 +44,23 @@ class NegativeLogLikelihood(nn.Module, ABC):
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """How far, or how right, the mode is, (N,); its mean is the metric `score`."""
+        """How far, or how right, the prediction is, (N,); its mean is the metric `score`."""
+
+    @abstractmethod
+    def distribution(self, outputs: Tensor) -> Distribution:
+        """The same distribution as PyTorch has it, one for each number of the targets: to sample, not to train."""
+
+    def mean(self, outputs: Tensor) -> Tensor | None:
+        """E[y], in the shape of the targets; None where targets have no mean, as classes and rankings."""
+        return self.distribution(outputs).mean
+
+    def sample(self, outputs: Tensor, seed: int) -> Tensor:
+        """One draw of each example's targets under `seed`; nobody else's random numbers change."""
+        devices = [outputs.device] if outputs.device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            return self.distribution(outputs).sample()
+
+    def quantile(self, outputs: Tensor, share: float) -> Tensor | None:
+        """What a target is at most with probability `share`, in (0, 1); None where targets have no order."""
+        return None

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
+from torch.distributions import Normal
 
-from piecewise.data.spec import DataSpec, TargetKind
+from piecewise.data.spec import TargetKind
 from piecewise.errors import BadInput
-from piecewise.losses.likelihood import NegativeLogLikelihood
-from piecewise.shapes import check_same_shape
+from piecewise.losses.independent import Independent
 
 
-class SquaredError(NegativeLogLikelihood):
+class SquaredError(Independent):
     """Pr(y | μ) = Norm_y[μ, σ²] with σ fixed; the network predicts μ.
 
     −log Pr = (y − μ)²/2σ² + ½ log 2πσ², summed over the targets of an example  (UDL eq. 5.10).
     """
 
     kind = TargetKind.REAL
-    score = "squared_error"
 
     def __init__(self, sigma: float = 1.0) -> None:
         super().__init__()
@@ -27,19 +27,18 @@ class SquaredError(NegativeLogLikelihood):
             raise BadInput(f"loss.sigma={sigma} must be a positive number")
         self.sigma = sigma
 
-    def num_outputs(self, spec: DataSpec) -> int:
-        return spec.num_targets
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        return {"mu": outputs, "sigma": torch.full_like(outputs, self.sigma)}
 
-    def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        check_same_shape("outputs", outputs, "targets", targets)
-        squares = ((targets - outputs) / self.sigma).square().flatten(1)
-        constant = math.log(2 * math.pi) + 2 * math.log(self.sigma)
-        return 0.5 * (squares + constant).sum(dim=1)
+    def nll_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        squares = ((targets - outputs) / self.sigma).square()
+        return 0.5 * (squares + (math.log(2 * math.pi) + 2 * math.log(self.sigma)))
 
     def mode(self, outputs: Tensor) -> Tensor:
         return outputs
 
-    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(y − μ)², averaged over the targets of an example."""
-        check_same_shape("outputs", outputs, "targets", targets)
-        return (targets - outputs).square().flatten(1).mean(dim=1)
+    def mean(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+    def distribution(self, outputs: Tensor) -> Normal:
+        return Normal(outputs, self.sigma)

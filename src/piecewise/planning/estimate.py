@@ -74,4 +74,6 @@ def _time_step(job: Job, parts: Parts, batch_size: int) -> float:
 def _targets(spec: DataSpec, kind: TargetKind, count: int) -> torch.Tensor:
     if kind is TargetKind.CLASS:
         return torch.zeros(count, dtype=torch.int64)
-    return torch.zeros(count, spec.num_targets)
+    if kind is TargetKind.RANKING:
+        return torch.arange(spec.num_targets).expand(count, -1)
+    return torch.full((count, spec.num_targets), 0.5)  # which is in every range

@@ -7,12 +7,11 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.utils import vector_to_parameters
 
-from piecewise.data.spec import TargetKind
 from piecewise.errors import BadInput
 from piecewise.figures.animation import Frame, animate
 from piecewise.jobs.job import read_job
 from piecewise.journal.folder import RunFolder
-from piecewise.runs.arrays import function_of
+from piecewise.runs.arrays import ORDERLESS, function_of
 from piecewise.runs.draw import function_shown
 from piecewise.runs.evaluate import load_parts
 from piecewise.training.path import MAX_PARAMETERS
@@ -25,7 +24,7 @@ def animate_run(folder: RunFolder, milliseconds: int) -> bytes:
     """A GIF, `milliseconds` for each picture. Raises BadInput for a run whose model has no function to draw."""
     job = read_job(folder.job)
     parts = load_parts(job, folder)
-    if parts.spec.num_inputs != 1 or parts.loss.kind is TargetKind.CLASS:
+    if parts.spec.num_inputs != 1 or parts.loss.kind in ORDERLESS:
         raise BadInput(f"{job.title} has {parts.spec.num_inputs} inputs; only a function of one can be animated")
     if not folder.path.is_file():
         raise BadInput(f"{job.title} kept no path; models of at most {MAX_PARAMETERS} parameters do")

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from piecewise.data.spec import Examples, TargetKind
-from piecewise.data.synthetic import OneDimensional
+from piecewise.data.synthetic import Synthetic
 from piecewise.jobs.build import Parts
 from piecewise.journal.folder import RunFolder
+from piecewise.losses.squared_error import SquaredError
 from piecewise.models.linear import Linear
 from piecewise.models.shallow import Shallow
 from piecewise.theory.regions import piecewise_linear
@@ -20,6 +21,8 @@ from piecewise.theory.regions import piecewise_linear
 Arrays = dict[str, Tensor]
 
 NUM_HARDEST = 12
+BAND = 0.025, 0.975
+ORDERLESS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that no function of x can be drawn through
 GRID = 1001  # points at which a function that has no joints is drawn
 PLANE = 241  # points along each side of a map of the plane
 SURFACE = 61  # points along each side of a loss surface
@@ -33,7 +36,7 @@ def arrays_of(parts: Parts, train: Examples, test: Examples, outputs: Tensor, fo
     parts.model.eval()
     arrays: Arrays = {"outputs": outputs, "targets": test.y}
     num_inputs, is_class = parts.spec.num_inputs, parts.loss.kind is TargetKind.CLASS
-    if num_inputs == 1 and not is_class:
+    if num_inputs == 1 and parts.loss.kind not in ORDERLESS:
         arrays |= {"train_x": train.x.flatten(), "train_y": train.y}
         arrays |= function_of(parts, test) | _truth(parts, test) | _units(parts.model, test)
         arrays |= _surface(parts, train, folder)
@@ -50,18 +53,26 @@ def function_of(parts: Parts, examples: Examples) -> Arrays:
     low, high = float(examples.x.min()), float(examples.x.max())
     exact = piecewise_linear(parts.model, low, high)
     joints = {} if exact is None else {"joints": exact.joints}
-    if exact is not None and parts.loss.kind is TargetKind.REAL:
+    if exact is not None and isinstance(parts.loss, SquaredError):
         return {"function_x": exact.knots, "function_y": exact.values} | joints
     grid = torch.linspace(low, high, GRID, dtype=_dtype(parts.model))
     outputs = parts.model(grid[:, None])
     if parts.loss.kind is TargetKind.BINARY:  # a person wants to see the probability, not its logit
         return {"function_x": grid, "probability_y": outputs.sigmoid()} | joints
-    return {"function_x": grid, "function_y": outputs} | joints
+    mean = parts.loss.mean(outputs)
+    assert mean is not None
+    return {"function_x": grid, "function_y": mean} | joints | _band(parts, outputs)
+
+
+def _band(parts: Parts, outputs: Tensor) -> Arrays:
+    """Between which values the predicted distribution holds 95 % of the targets."""
+    low, high = (parts.loss.quantile(outputs, share) for share in BAND)
+    return {} if low is None or high is None else {"band_low": low, "band_high": high}
 
 
 def _truth(parts: Parts, test: Examples) -> Arrays:
     """E[y | x], where the data is made from it."""
-    if not isinstance(parts.source, OneDimensional):
+    if not isinstance(parts.source, Synthetic):
         return {}
     x = torch.linspace(float(test.x.min()), float(test.x.max()), GRID, dtype=torch.float64)
     noise = torch.tensor(float(parts.source.parameters.get("noise", 0.0)))

@@ -69,7 +69,8 @@ def _fitted_function(arrays: Arrays) -> Figure:
     targets = arrays["train_y"].reshape(len(arrays["train_y"]), -1)[:, 0]
     truth = Truth(arrays["truth_x"], arrays["truth_y"], float(arrays["noise"])) if "truth_x" in arrays else None
     function = arrays["function_x"], y
-    return fitted_function((arrays["train_x"], targets), *function, arrays.get("joints"), truth, label)
+    band = (arrays["band_low"][:, 0], arrays["band_high"][:, 0]) if "band_low" in arrays else None
+    return fitted_function((arrays["train_x"], targets), *function, arrays.get("joints"), truth, label, band)
 
 
 def function_shown(arrays: Arrays) -> tuple[str, np.ndarray]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from piecewise.data.spec import TargetKind
 from piecewise.data.stored import digest_tensors
+from piecewise.data.synthetic import Synthetic
 from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput
 from piecewise.jobs import build
@@ -53,6 +54,8 @@ def measure(folder: RunFolder) -> Measured:
     metrics = dict(evaluation.metrics)
     if isinstance(parts.model, Linear) and parts.loss.kind is TargetKind.REAL:
         metrics["distance_to_closed_form"] = distance_to_closed_form(job, parts)
+    if isinstance(parts.source, Synthetic):
+        metrics["test/nll_floor"] = parts.source.nll_floor()
     train = parts.source.train(parts.loss.kind)
     return Measured(metrics, arrays_of(parts, train, test, evaluation.outputs, folder))
 

@@ -9,17 +9,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from piecewise.data.spec import Examples, TargetKind
+from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 from piecewise.jobs.job import read_job
 from piecewise.journal.folder import RunFolder
+from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.runs.evaluate import load_parts
 from piecewise.runs.train import read_result
 from piecewise.training.evaluation import outputs_of
 
+INTERVAL = 0.95  # of the probability that lies between `low` and `high`
+
 
 def predict(folder: RunFolder, path: Path) -> str:
-    """CSV: the mode of the predicted distribution for each example in `path`, and the probabilities of classes.
+    """CSV: for each example in `path` the mode of the predicted distribution, the interval around its median that
+    holds INTERVAL where targets have an order, and its parameters.
 
     Raises BadInput if the file does not hold the model's inputs, or the data that prepare them are no longer the run's.
     """
@@ -31,7 +35,7 @@ def predict(folder: RunFolder, path: Path) -> str:
         raise BadInput(f"the training data of this run have changed, and with them how inputs are prepared: {path}")
     inputs = parts.source.inputs(path)
     outputs = outputs_of(parts.model, Examples(inputs, torch.zeros(len(inputs)))).double()
-    columns = _named("prediction", parts.loss.mode(outputs)) | _probabilities(parts.loss.kind, outputs)
+    columns = described(parts.loss, outputs)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -39,14 +43,20 @@ def predict(folder: RunFolder, path: Path) -> str:
     return text.getvalue()
 
 
-def _probabilities(kind: TargetKind, outputs: Tensor) -> dict[str, Tensor]:
-    if kind is TargetKind.CLASS:
-        return {f"probability_{number}": column for number, column in enumerate(outputs.softmax(dim=1).unbind(1))}
-    return {"probability": outputs.sigmoid().flatten()} if kind is TargetKind.BINARY else {}
+def described(loss: NegativeLogLikelihood, outputs: Tensor) -> dict[str, Tensor]:
+    """The distributions that `outputs`, (N, D_o), stand for, as columns (N,) by name."""
+    columns = _named("prediction", loss.mode(outputs))
+    for name, share in (("low", (1 - INTERVAL) / 2), ("high", (1 + INTERVAL) / 2)):
+        quantile = loss.quantile(outputs, share)
+        columns |= {} if quantile is None else _named(name, quantile)
+    for name, parameter in loss.link(outputs).items():
+        columns |= _named(name, parameter)
+    return columns
 
 
 def _named(name: str, values: Tensor) -> dict[str, Tensor]:
-    """(N,) or (N, 1) as one column, (N, C) as C numbered ones."""
-    if values.ndim == 1 or values.shape[1] == 1:
+    """(N,) or (N, 1) as one column, (N, C) as C numbered ones, (N, C, D) as C·D with two numbers."""
+    if values.ndim == 1 or values[0].numel() == 1:
         return {name: values.flatten()}
-    return {f"{name}_{number}": column for number, column in enumerate(values.unbind(1))}
+    places = torch.cartesian_prod(*map(torch.arange, values.shape[1:])).reshape(values[0].numel(), -1).tolist()
+    return {"_".join([name, *map(str, place)]): values[(slice(None), *place)] for place in places}

@@ -1,0 +1,82 @@
+"""Classes whose probabilities are known at every x."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Categorical, Distribution
+
+from piecewise.data.spec import TargetKind
+from piecewise.data.synthetic import Synthetic
+
+
+class TwoClasses(Synthetic):
+    """y = 1 with a probability that a set says, its `mean`."""
+
+    kind = TargetKind.BINARY
+
+    def __init__(
+        self,
+        num_train: int = 1000,
+        num_test: int = 4000,
+        seed: int = 0,
+        sharpness: float = 4.0,
+        folder: str | None = None,
+    ) -> None:
+        super().__init__(num_train, num_test, seed, folder, sharpness=sharpness)
+
+    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
+        probability = self.mean(x)
+        drawn = torch.rand(probability.shape, generator=chance, dtype=x.dtype)
+        return (drawn < probability).to(x.dtype)
+
+    def given(self, x: Tensor) -> Distribution:
+        return Bernoulli(self.mean(x))
+
+    @abstractmethod
+    def mean(self, x: Tensor) -> Tensor: ...
+
+
+class Binary1d(TwoClasses):
+    """Pr(y = 1 | x) = sig[sharpness · sin 2πx], x in [0, 1]  (UDL 5.4)."""
+
+    name = "binary_1d"
+
+    def mean(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.parameters["sharpness"] * torch.sin(2 * math.pi * x))
+
+
+class Regions2d(TwoClasses):
+    """Pr(y = 1 | x) = sig[sharpness · sin πx₁ sin πx₂] on [−1, 1]²: a board of four fields."""
+
+    name = "regions_2d"
+    low = -1.0
+    num_inputs = 2
+
+    def mean(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.parameters["sharpness"] * torch.sin(math.pi * x).prod(dim=1, keepdim=True))
+
+
+class Multiclass1d(Synthetic):
+    """Three classes with logits sharpness · cos 2π(x − c/3), x in [0, 1]  (UDL 5.5)."""
+
+    name = "multiclass_1d"
+    kind = TargetKind.CLASS
+    num_classes = 3
+
+    def __init__(
+        self,
+        num_train: int = 1000,
+        num_test: int = 4000,
+        seed: int = 0,
+        sharpness: float = 4.0,
+        folder: str | None = None,
+    ) -> None:
+        super().__init__(num_train, num_test, seed, folder, sharpness=sharpness)
+
+    def given(self, x: Tensor) -> Distribution:
+        turns = torch.arange(3, dtype=x.dtype) / 3
+        return Categorical(logits=self.parameters["sharpness"] * torch.cos(2 * math.pi * (x - turns)))

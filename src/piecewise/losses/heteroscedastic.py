@@ -1,0 +1,37 @@
+"""Regression whose noise depends on the input (UDL 5.3.4)."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.distributions import Normal
+
+from piecewise.data.spec import TargetKind
+from piecewise.losses.independent import Independent
+from piecewise.losses.links import positive
+
+
+class Heteroscedastic(Independent):
+    """Pr(y | μ, σ²) = Norm_y[μ, σ²]; the network predicts μ = f₁[x] and σ = positive[f₂[x]].
+
+    −log Pr = (y − μ)²/2σ² + ½ log 2πσ². UDL squares f₂ instead; softplus has no second branch to be lost on.
+    """
+
+    kind = TargetKind.REAL
+    outputs_per_target = 2
+
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        mu, z = self.split(outputs)
+        return {"mu": mu, "sigma": positive(z)}
+
+    def nll_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        mu, sigma = self.link(outputs).values()
+        return 0.5 * ((targets - mu) / sigma).square() + sigma.log() + 0.5 * math.log(2 * math.pi)
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return self.link(outputs)["mu"]
+
+    def distribution(self, outputs: Tensor) -> Normal:
+        mu, sigma = self.link(outputs).values()
+        return Normal(mu, sigma)

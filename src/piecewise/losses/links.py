@@ -1,0 +1,22 @@
+"""Links: what turns a network's outputs, any real numbers, into parameters of a distribution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FLOOR = 1e-6  # below it a scale would let one example outweigh all others, and underflow in the end
+CEILING = 20.0  # e^20 = 4.9e8; from there on a rate grows linearly and cannot overflow
+
+
+def positive(z: Tensor) -> Tensor:
+    """log(1 + eᶻ) + FLOOR: for scales, shapes and concentrations. Any real number → at least FLOOR."""
+    return functional.softplus(z) + FLOOR
+
+
+def rate(z: Tensor) -> tuple[Tensor, Tensor]:
+    """λ = eᶻ up to z = CEILING and its tangent beyond, and log λ, which stays exact where λ underflows."""
+    exponent, excess = z.clamp_max(CEILING), (z - CEILING).clamp_min(0)
+    tiny = torch.finfo(z.dtype).tiny
+    return exponent.exp().clamp_min(tiny) * (1 + excess), exponent + excess.log1p()

@@ -1,0 +1,71 @@
+"""Regression of several targets whose errors go together (UDL figure 5.11)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, distributions
+
+from piecewise.data.spec import DataSpec, TargetKind
+from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.losses.links import positive
+
+
+class MultivariateNormal(NegativeLogLikelihood):
+    """Pr(y | μ, Σ) = Norm_y[μ, Σ] with Σ = LLᵀ; the network predicts μ and the lower triangle of L, row by row.
+
+    −log Pr = ½‖L⁻¹(y − μ)‖² + Σ_i log L_ii + ½ C log 2π.  The diagonal of L is positive.
+    """
+
+    kind = TargetKind.REAL
+    score = "squared_error"
+
+    def num_outputs(self, spec: DataSpec) -> int:
+        return spec.num_targets + spec.num_targets * (spec.num_targets + 1) // 2
+
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        """μ: (N, C), L: (N, C, C)."""
+        # D_o = C + C(C + 1)/2, solved for C.
+        count = (math.isqrt(9 + 8 * outputs.shape[1]) - 3) // 2
+        rows, columns = torch.tril_indices(count, count, device=outputs.device)
+        z = outputs[:, count:]
+        factor = outputs.new_zeros(len(outputs), count, count)
+        factor[:, rows, columns] = torch.where(rows == columns, positive(z), z)
+        return {"mu": outputs[:, :count], "cholesky": factor}
+
+    def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        self._check(outputs, targets)
+        mu, factor = self.link(outputs).values()
+        whitened = torch.linalg.solve_triangular(factor, (targets - mu).unsqueeze(-1), upper=False).squeeze(-1)
+        log_determinant = factor.diagonal(dim1=1, dim2=2).log().sum(dim=1)
+        constant = 0.5 * targets.shape[1] * math.log(2 * math.pi)
+        nll: Tensor = 0.5 * whitened.square().sum(dim=1) + log_determinant + constant
+        return nll
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return self.link(outputs)["mu"]
+
+    def distribution(self, outputs: Tensor) -> distributions.MultivariateNormal:
+        mu, factor = self.link(outputs).values()
+        return distributions.MultivariateNormal(mu, scale_tril=factor)
+
+    def quantile(self, outputs: Tensor, share: float) -> Tensor:
+        """Of each target whatever the others are: μ_i + z Σ_ii^½."""
+        mu, factor = self.link(outputs).values()
+        deviation = factor.square().sum(dim=2).sqrt()
+        found: Tensor = mu + deviation * torch.special.ndtri(outputs.new_tensor(share))
+        return found
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(y − μ)², averaged over the targets of an example."""
+        self._check(outputs, targets)
+        return (targets - self.mode(outputs)).square().mean(dim=1)
+
+    def _check(self, outputs: Tensor, targets: Tensor) -> None:
+        count = targets.shape[1] if targets.ndim == 2 else 1
+        if targets.ndim != 2 or outputs.shape != (len(targets), count + count * (count + 1) // 2):
+            raise ValueError(
+                f"outputs has shape {tuple(outputs.shape)} but targets has shape {tuple(targets.shape)}, of which each "
+                f"example needs {count} means and {count * (count + 1) // 2} numbers of the Cholesky factor"
+            )

@@ -1,0 +1,50 @@
+"""Regression with heavy tails: an outlier's pull fades the farther out it lies (UDL figure 5.11)."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.distributions import StudentT as Distribution
+
+from piecewise.data.spec import TargetKind
+from piecewise.errors import BadInput
+from piecewise.losses.independent import Independent, from_scipy
+from piecewise.losses.links import positive
+
+
+class StudentT(Independent):
+    """Student's t with ν `degrees` of freedom, more than 1 so that it has a mean; the network predicts μ and scale s.
+
+    −log Pr = ½(ν + 1) log[1 + (y − μ)² / νs²] + log s + ½ log νπ + log Γ[ν/2] − log Γ[(ν + 1)/2].
+    """
+
+    kind = TargetKind.REAL
+    outputs_per_target = 2
+
+    def __init__(self, degrees: float = 3.0) -> None:
+        super().__init__()
+        if not (math.isfinite(degrees) and degrees > 1):
+            raise BadInput(f"loss.degrees={degrees} must be more than 1, so that the distribution has a mean")
+        self.degrees = degrees
+
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        mu, z = self.split(outputs)
+        return {"mu": mu, "scale": positive(z)}
+
+    def nll_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        mu, scale = self.link(outputs).values()
+        nu = self.degrees
+        constant = 0.5 * math.log(nu * math.pi) + math.lgamma(nu / 2) - math.lgamma((nu + 1) / 2)
+        return 0.5 * (nu + 1) * (((targets - mu) / scale).square() / nu).log1p() + scale.log() + constant
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return self.link(outputs)["mu"]
+
+    def distribution(self, outputs: Tensor) -> Distribution:
+        mu, scale = self.link(outputs).values()
+        return Distribution(self.degrees, mu, scale)
+
+    def quantile(self, outputs: Tensor, share: float) -> Tensor:
+        mu, scale = self.link(outputs).values()
+        return mu + scale * from_scipy("t", share, mu.new_tensor(self.degrees))

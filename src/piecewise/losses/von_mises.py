@@ -1,0 +1,61 @@
+"""Regression of angles, for which 0 and 2π are one (UDL figure 5.11)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, distributions
+from torch.nn import functional
+
+from piecewise.data.spec import TargetKind
+from piecewise.losses.independent import Independent, from_scipy
+from piecewise.losses.links import FLOOR, positive
+from piecewise.shapes import check_outputs_per_target
+
+
+class VonMises(Independent):
+    """Pr(y | μ, κ) = exp(κ cos[y − μ]) / 2πI₀[κ], y in radians; the network predicts the direction of μ as a point
+    of the plane, and κ.
+
+    −log Pr = κ(1 − cos[y − μ]) + log 2π + log(e^−κ I₀[κ]), with 1 − cos[y − μ] = ½‖(cos y, sin y) − (cos μ, sin μ)‖².
+    """
+
+    kind = TargetKind.ANGLE
+    score = "angular_error"
+    outputs_per_target = 3
+
+    def link(self, outputs: Tensor) -> dict[str, Tensor]:
+        """μ in (−π, π]."""
+        cosine, sine, z = self.split(outputs)
+        return {"mu": torch.atan2(sine, cosine), "kappa": positive(z)}
+
+    def nll_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        cosine, sine, z = self.split(outputs)
+        direction = functional.normalize(torch.stack([cosine, sine]), dim=0, eps=FLOOR)
+        chord = (torch.stack([targets.cos(), targets.sin()]) - direction).square().sum(dim=0)
+        kappa = positive(z)
+        nll: Tensor = 0.5 * kappa * chord + math.log(2 * math.pi) + torch.special.i0e(kappa).log()
+        return nll
+
+    def mode(self, outputs: Tensor) -> Tensor:
+        return self.link(outputs)["mu"]
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """The mean direction, in radians."""
+        return self.link(outputs)["mu"]
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The angle between y and μ, at most π, averaged over the targets of an example."""
+        check_outputs_per_target(outputs, targets, self.outputs_per_target)
+        difference = targets - self.mode(outputs)
+        return torch.atan2(difference.sin(), difference.cos()).abs().mean(dim=1)
+
+    def distribution(self, outputs: Tensor) -> distributions.VonMises:
+        mu, kappa = self.link(outputs).values()
+        return distributions.VonMises(mu, kappa)
+
+    def quantile(self, outputs: Tensor, share: float) -> Tensor:
+        """Counted from the angle opposite μ, so that the median is μ: in (μ − π, μ + π)."""
+        mu, kappa = self.link(outputs).values()
+        return mu + from_scipy("vonmises", share, kappa)

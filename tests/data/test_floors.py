@@ -1,0 +1,183 @@
+"""Every data set against the distribution its description names, as SciPy has it, and the floor of its likelihood."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.special import expit, softmax
+
+from piecewise.data.arcs import Arcs, Moons, Spirals
+from piecewise.data.classification import Binary1d, Multiclass1d, Regions2d
+from piecewise.data.ranges import Correlated, Counts, Directions, Proportions, Rankings, WaitingTimes
+from piecewise.data.regression import Curve1d, Funnel, GaborWave, Line, Outliers, TwoModes
+from piecewise.data.synthetic import Synthetic
+from piecewise.errors import BadInput
+
+N = 20_000
+Array = np.ndarray
+
+
+def gabor(x: Array) -> Array:
+    return np.sin(0.06 * 16.6 * x) * np.exp(-((0.06 * 16.6 * x) ** 2) / 32)
+
+
+def two_modes(x: Array, y: Array) -> Array:
+    return np.log(0.5 * stats.norm.pdf(y, x + 0.5, 0.1) + 0.5 * stats.norm.pdf(y, -x - 0.5, 0.1))
+
+
+def proportions(x: Array, y: Array) -> Array:
+    mean = expit(2 * np.sin(6 * x))
+    return stats.beta.logpdf(y, 12 * mean, 12 * (1 - mean))
+
+
+def correlated(x: Array, y: Array) -> Array:
+    """The density of y₁, and of y₂ given y₁: no covariance matrix."""
+    rho, u, v = 0.95 * (2 * x[:, 0] - 1), (y[:, 0] - np.sin(6 * x[:, 0])) / 0.3, (y[:, 1] - np.cos(6 * x[:, 0])) / 0.3
+    spread = np.sqrt(1 - rho**2)
+    return stats.norm.logpdf(u) + stats.norm.logpdf(v, rho * u, spread) - 2 * np.log(0.3)
+
+
+def multiclass(x: Array, y: Array) -> Array:
+    p = softmax(4 * np.cos(2 * np.pi * (x - np.arange(3) / 3)), axis=1)
+    return np.log(p[np.arange(len(y)), y])
+
+
+def rankings(x: Array, y: Array) -> Array:
+    """Which item is chosen first, second, third, each by a softmax of those left."""
+    scores, log_p = 2 * x * np.array([-1.5, -0.5, 0.5, 1.5]), np.zeros(len(x))
+    for n, order in enumerate(y):
+        for k in range(3):
+            log_p[n] += np.log(softmax(scores[n][order[k:]])[0])
+    return log_p
+
+
+def bernoulli(p: Array, y: Array) -> Array:
+    return stats.bernoulli.logpmf(y, p)
+
+
+SETS: list[tuple[Synthetic, Callable[[Array, Array], Any]]] = [
+    (Line(N, 2), lambda x, y: stats.norm.logpdf(y, 0.5 - 0.8 * x, 0.2)),
+    (Curve1d(N, 2), lambda x, y: stats.norm.logpdf(y, np.exp(np.sin(4 * x)) - 1, 0.1)),
+    (GaborWave(N, 2), lambda x, y: stats.norm.logpdf(y, gabor(x), 0.1)),
+    (Funnel(N, 2), lambda x, y: stats.norm.logpdf(y, np.sin(6 * x), 0.05 + 0.55 * x)),
+    (Outliers(N, 2), lambda x, y: stats.t.logpdf(y, 1.5, np.exp(np.sin(4 * x)) - 1, 0.1)),
+    (TwoModes(N, 2), two_modes),
+    (Binary1d(N, 2), lambda x, y: bernoulli(expit(4 * np.sin(2 * np.pi * x)), y)),
+    (Regions2d(N, 2), lambda x, y: bernoulli(expit(4 * np.prod(np.sin(np.pi * x), axis=1, keepdims=True)), y)),
+    (Multiclass1d(N, 2), multiclass),
+    (WaitingTimes(N, 2), lambda x, y: stats.gamma.logpdf(y, 3, scale=np.exp(1 + np.sin(6 * x)) / 3)),
+    (Proportions(N, 2), proportions),
+    (Directions(N, 2), lambda x, y: stats.vonmises.logpdf(y, 5, loc=4 * np.pi * x)),
+    (Counts(N, 2), lambda x, y: stats.poisson.logpmf(y, 3 * np.exp(np.sin(6 * x)))),
+    (Correlated(N, 2), correlated),
+    (Rankings(4000, 2), rankings),
+]
+ids = {"ids": lambda value: value.name if isinstance(value, Synthetic) else ""}
+
+
+@pytest.mark.parametrize(("source", "log_p"), SETS, **ids)
+def test_examples_cost_the_floor_under_the_distribution_that_is_described(
+    source: Synthetic, log_p: Callable[[Array, Array], Any]
+) -> None:
+    """The mean of −log Pr(y | x), by SciPy, is the entropy within 4 standard errors."""
+    examples = source.train(source.kind)
+    y = examples.y.double() if examples.y.is_floating_point() else examples.y
+    nll = -np.asarray(log_p(examples.x.double().numpy(), y.numpy()))
+    nll = nll.reshape(len(nll), -1).sum(axis=1)
+    assert abs(nll.mean() - source.nll_floor()) < 4 * nll.std() / np.sqrt(len(nll))
+
+
+@pytest.mark.parametrize(("source", "log_p"), SETS, **ids)
+def test_ranges_shapes_and_kinds_are_as_said(source: Synthetic, log_p: object) -> None:
+    examples, spec = source.train(source.kind), source.spec()
+    assert examples.x.shape == (len(examples), spec.num_inputs)
+    assert examples.y.shape == ((len(examples),) if spec.num_classes else (len(examples), spec.num_targets))
+    assert source.low <= examples.x.min()
+    assert examples.x.max() <= source.high
+    if spec_kind(source) in ("positive", "proportion"):
+        assert examples.y.min() > 0
+        assert examples.y.max() < (1 if source.kind == "proportion" else np.inf)
+    if spec_kind(source) == "ranking":
+        assert (examples.y.sort(dim=1).values == torch.arange(4)).all()
+    if spec_kind(source) == "count":
+        assert ((examples.y >= 0) & (examples.y == examples.y.round())).all()
+    assert len(source.units) == 2
+
+
+def spec_kind(source: Synthetic) -> str:
+    assert source.kind in source.spec().kinds
+    return str(source.kind)
+
+
+SETTLED = [source for source, _ in SETS if source.kind not in ("class", "ranking") and not isinstance(source, Outliers)]
+
+
+@pytest.mark.parametrize("source", SETTLED, **ids)
+def test_the_mean_is_that_of_the_examples_around_a_point(source: Synthetic) -> None:
+    examples = source.train(source.kind)
+    y, mean = examples.y.double(), source.mean(examples.x.double())
+    error = y - mean
+    if isinstance(source, Directions):
+        error = torch.atan2(error.sin(), error.cos())
+    for here in (examples.x[:, 0] < examples.x.mean(), examples.x[:, 0] >= examples.x.mean()):
+        assert (error[here].mean(dim=0).abs() < 4 * error[here].std(dim=0) / here.sum().sqrt()).all()
+
+
+def test_another_process_makes_the_same_bytes() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from data.test_floors import SETS\n"
+        "for source, _ in SETS: print(source.digest('train'))"
+    )
+    tests = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONHASHSEED": "123"}
+    command = [sys.executable, "-c", code, tests]
+    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == [source.digest("train") for source, _ in SETS]
+
+
+@pytest.mark.parametrize("source", [Moons(N, 2), Spirals(N, 2, noise=0.1)], **ids)
+def test_windings_have_the_classes_that_bayes_rule_gives(source: Arcs) -> None:
+    """Among the examples with Pr(y = 1 | x) near p, a share of p is of class 1; their nll is the floor."""
+    examples = source.train(source.kind)
+    p, y = source.mean(examples.x)[:, 0], examples.y[:, 0].double()
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+        here = (p >= low) & (p < low + 0.2)
+        assert abs(float((y - p)[here].mean())) < 4 * float((p * (1 - p))[here].sum().sqrt() / here.sum())
+    nll = -torch.where(y == 1, p, 1 - p).log()
+    assert abs(float(nll.mean()) - source.nll_floor()) < 4 * float(nll.std()) / np.sqrt(N)
+    assert source.low < examples.x.min() < examples.x.max() < source.high
+
+
+def test_windings_lie_along_their_curves() -> None:
+    circle = Moons(N, 2, noise=0.01).train(Moons.kind)
+    upper = circle.x[circle.y[:, 0] == 0].norm(dim=1)
+    assert float((upper - 1).abs().max()) < 0.06
+    spiral = Spirals(N, 2, noise=0.01).train(Spirals.kind)
+    radius = spiral.x.norm(dim=1)
+    assert 0.05 < radius.min() < radius.max() < 1.06
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Funnel(least=0.0), "data.least=0.0 must be positive and at most data.most=0.6"),
+        (lambda: Outliers(degrees=0.0), "data.degrees=0.0 must be positive"),
+        (lambda: TwoModes(noise=0.0), "data.noise=0.0 must be positive"),
+        (lambda: Moons(noise=-1.0), "data.noise=-1.0 must be positive"),
+        (lambda: Counts(rate=0.0), "data.rate=0.0 must be positive"),
+        (lambda: Correlated(most=1.0), "data.most=1.0 must be at least 0 and less than 1"),
+        (lambda: Multiclass1d(sharpness=float("nan")), "data.sharpness=nan must be a finite number"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(make: Callable[[], Synthetic], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make()
