@@ -18,7 +18,7 @@ CONF = ROOT / "conf"
 OPTIONS = {
     "data": "binary_1d correlated counts csv curve_1d directions funnel gabor idx line mnist mnist1d moons "
     "multiclass_1d outliers proportions rankings regions_2d spirals two_modes waiting_times",
-    "model": "cnn linear mlp shallow",
+    "model": "cnn gabor linear mlp residual resnet shallow",
     "loss": "bernoulli beta categorical exponential gamma heteroscedastic laplace mixture multivariate_normal "
     "plackett_luce poisson squared_error student_t von_mises",
     "optimizer": "adam adamw gd momentum nesterov sgd",

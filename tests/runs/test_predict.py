@@ -82,11 +82,10 @@ def test_each_distribution_has_its_columns(plan: Plan, project: Path, data: str,
     folder = trained(job, project)
     (project / "x.csv").write_text("x\n0.1\n0.9\n")
     found = read(predict(folder, project / "x.csv"))
+    wanted = columns.split()
     for sign, count in (("#", 2), ("#", 2), ("@", 4)):  # a number for each sign
-        columns = " ".join(
-            w.replace(sign, str(n), 1) for w in columns.split() for n in range(count if sign in w else 1)
-        )
-    assert sorted(found) == sorted(columns.split())
+        wanted = [name.replace(sign, str(n), 1) for name in wanted for n in range(count if sign in name else 1)]
+    assert sorted(found) == sorted(wanted)
     for name in [name for name in found if name.startswith("low")]:
         assert (np.array(found[name]) < np.array(found[name.replace("low", "high")])).all()
 

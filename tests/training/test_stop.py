@@ -108,6 +108,21 @@ def test_stopped_and_resumed_equals_undisturbed(
     assert len(record_of(folder).resumed) == 1
 
 
+def test_masks_are_drawn_again_after_a_restart(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropout is a function of seed and step: what came before a restart cannot be seen in it."""
+    (job,) = plan(*OPTIONS, "model=mlp", "model.width=16", "model.dropout=0.4")
+    folder, undisturbed = RunFolder.at(project / "runs" / "one"), RunFolder.at(project / "undisturbed")
+    train(job, undisturbed)
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(stopping.Stopped):
+            train(job, folder)
+    torch.manual_seed(99)
+    train(job, folder, is_resumed=True)
+    assert_same_parameters(folder, undisturbed)
+    assert record_of(folder).history() == record_of(undisturbed).history()
+
+
 def test_the_second_signal_does_not_wait_for_the_step(
     plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from piecewise.data.chance import epoch_order, generator
+from piecewise.data.chance import derive_seed, epoch_order, generator
 from piecewise.data.spec import Examples
 
 
 class Batch(NamedTuple):
-    """One rank's share of a global batch of `global_size` examples."""
+    """One rank's share of a global batch of `global_size` examples; `seed` is for what is drawn at this step."""
 
     x: Tensor
     y: Tensor
     global_size: int
+    seed: int = 0
 
 
 class TrainLoader:
@@ -67,12 +68,14 @@ class TrainLoader:
         mine = slice(self.rank, None, self.world_size)
         rows = index[mine]
         y = self.examples.y[rows]
+        step = self.epoch * len(self) + number
+        seed = derive_seed(self.seed, "masks", step, self.rank)
         if self.windows is None:
-            return Batch(self.examples.x[rows], y, len(index))
-        chance = generator(self.seed, "shift", self.epoch * len(self) + number)
+            return Batch(self.examples.x[rows], y, len(index), seed)
+        chance = generator(self.seed, "shift", step)
         # Drawn for the whole global batch and then cut, so that an example moves alike on any number of ranks.
         shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=chance)[mine].to(rows.device)
-        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index))
+        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index), seed)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from piecewise.errors import BadInput, nearest
 
+
+class Heaviside(nn.Module):
+    """a[z] = 1 if z > 0, else 0. For forward passes: its gradient is zero wherever it exists, so nothing learns."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        # z · 0 keeps the output in the graph, with the gradient of zero that the function has.
+        return torch.heaviside(z.detach(), torch.zeros_like(z)) + 0 * z
+
+
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "identity": nn.Identity,
     "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
+    "heaviside": Heaviside,
 }
 
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """Everything a forward pass computed; the lists have one entry per hidden layer, (N, D) each."""
+    """Everything a forward pass computed; the lists have one entry per hidden layer, (N, …) each."""
 
     output: Tensor
     pre_activations: list[Tensor]
@@ -32,8 +50,18 @@ def named_activation(name: str) -> nn.Module:
     return _ACTIVATIONS[name]()
 
 
-def check_size(name: str, value: object) -> int:
-    """`value` if it is a whole number of at least 1, else BadInput naming it."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BadInput(f"{name}={value!r} must be a whole number of at least 1")
-    return value
+def trace_activations(model: nn.Module, kind: type[nn.Module], x: Tensor) -> ForwardPass:
+    """The forward pass of a model that uses activations of one `kind`, with what went into and came out of each."""
+    pre_activations: list[Tensor] = []
+    activations: list[Tensor] = []
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        pre_activations.append(inputs[0])
+        activations.append(output)
+
+    hooks = [layer.register_forward_hook(note) for layer in model.modules() if isinstance(layer, kind)]
+    try:
+        return ForwardPass(model(x), pre_activations, activations)
+    finally:
+        for hook in hooks:
+            hook.remove()

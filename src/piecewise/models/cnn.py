@@ -8,8 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from piecewise.errors import BadInput
-from piecewise.models.activations import check_size
+from piecewise.models.activations import ForwardPass, trace_activations
+from piecewise.models.initialisation import initialise
+from piecewise.models.sizes import check_images
 
 
 class Cnn(nn.Module):
@@ -18,19 +19,25 @@ class Cnn(nn.Module):
     x: (N, C, H, W) → (N, D_o). Raises BadInput if the data are no images, or too small for that many blocks.
     """
 
-    def __init__(self, input_shape: Sequence[int], num_outputs: int, width: Sequence[int] = (16, 32, 64)) -> None:
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        width: Sequence[int] = (16, 32, 64),
+        init: str = "default",
+        init_variance: float | None = None,
+    ) -> None:
         super().__init__()
-        if not isinstance(width, Sequence) or not width:
-            raise BadInput(f"model.width={width!r} must be a list with the channels of each block")
-        if len(input_shape) != 3:
-            raise BadInput(f"model=cnn needs images (channels, height, width); the data has shape {tuple(input_shape)}")
-        if min(input_shape[1:]) < 2 ** len(width):
-            raise BadInput(f"model.width={list(width)} halves images of {tuple(input_shape[1:])} pixels too often")
-        channels = [input_shape[0], *(check_size("model.width", size) for size in width)]
+        channels = check_images("cnn", input_shape, width)
         self.features = nn.Sequential(*(_block(before, after) for before, after in pairwise(channels)))
         self.output = nn.Linear(channels[-1], num_outputs)
+        initialise(self, init, init_variance)
         # Channels-last weights let the convolutions use a CPU's matrix units and a GPU's tensor cores.
         self.to(memory_format=torch.channels_last)
+
+    def trace(self, x: Tensor) -> ForwardPass:
+        """The forward pass with what goes into and comes out of every ReLU, (N, C, H, W) each."""
+        return trace_activations(self, nn.ReLU, x)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output(self.features(x).amax(dim=(2, 3)))  # type: ignore[no-any-return]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from piecewise.models.activations import ForwardPass
+from piecewise.models.initialisation import initialise
+
 
 class Linear(nn.Module):
     """y = β₀ + β x  (UDL eq. 2.4).   x: (N, …) with D_i numbers each → (N, D_o)."""
 
-    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+    def __init__(
+        self, num_inputs: int, num_outputs: int, init: str = "default", init_variance: float | None = None
+    ) -> None:
         super().__init__()
         self.output = nn.Linear(num_inputs, num_outputs)
+        initialise(self, init, init_variance)
+
+    def trace(self, x: Tensor) -> ForwardPass:
+        """The forward pass; there are no hidden layers."""
+        return ForwardPass(self.output(x.flatten(1)), [], [])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output(x.flatten(1))  # type: ignore[no-any-return]
+        return self.trace(x).output

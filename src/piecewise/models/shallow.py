@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from piecewise.models.activations import ForwardPass, check_size, named_activation
+from piecewise.models.activations import ForwardPass, named_activation
+from piecewise.models.initialisation import initialise
+from piecewise.models.sizes import check_size
 
 
 class Shallow(nn.Module):
@@ -13,11 +15,20 @@ class Shallow(nn.Module):
     `hidden` holds θ and `output` holds φ.   x: (N, …) with D_i numbers each → (N, D_o).
     """
 
-    def __init__(self, num_inputs: int, num_outputs: int, width: int = 3, activation: str = "relu") -> None:
+    def __init__(
+        self,
+        num_inputs: int,
+        num_outputs: int,
+        width: int = 3,
+        activation: str = "relu",
+        init: str = "default",
+        init_variance: float | None = None,
+    ) -> None:
         super().__init__()
         self.hidden = nn.Linear(num_inputs, check_size("model.width", width))
         self.activation = named_activation(activation)
         self.output = nn.Linear(width, num_outputs)
+        initialise(self, init, init_variance)
 
     def trace(self, x: Tensor) -> ForwardPass:
         """The forward pass with its pre-activations θ₀ + θx and its activations h."""

@@ -14,6 +14,8 @@ from piecewise.data.synthetic import Synthetic
 from piecewise.jobs.build import Parts
 from piecewise.journal.folder import RunFolder
 from piecewise.losses.squared_error import SquaredError
+from piecewise.models import gabor
+from piecewise.models.gabor import Gabor
 from piecewise.models.linear import Linear
 from piecewise.models.shallow import Shallow
 from piecewise.theory.regions import piecewise_linear
@@ -102,10 +104,15 @@ def _surface(parts: Parts, train: Examples, folder: RunFolder) -> Arrays:
     path = load_file(folder.path)["parameters"][:, order]
     low, high = path.amin(dim=0), path.amax(dim=0)
     margin = 0.35 * (high - low).clamp_min(1e-3)
+    if isinstance(parts.model, Gabor):  # all of its minima, and not those alone that the path came by
+        start, end = torch.tensor([gabor.PHI0, gabor.PHI1]).T
+        low, high, margin = torch.minimum(low, start), torch.maximum(high, end), 0 * margin
     x, y = (torch.linspace(float(low[i] - margin[i]), float(high[i] + margin[i]), SURFACE).double() for i in (0, 1))
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
     losses = _losses(parts, train, torch.cat([grid, path[[0, -1]].double()])[:, order])
     found = {"surface": losses[:-2].reshape(SURFACE, SURFACE), "surface_ends": losses[-2:]}
+    if isinstance(parts.model, Linear):
+        found["surface_of_line"] = torch.tensor(True)
     return found | {"surface_x": x, "surface_y": y, "surface_path": path.contiguous()}
 
 

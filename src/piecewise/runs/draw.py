@@ -49,7 +49,7 @@ def of_arrays(arrays: Arrays) -> dict[str, Figure]:
         figures["fitted_function"] = _fitted_function(arrays)
     if "surface" in arrays:
         axes = arrays["surface_x"], arrays["surface_y"]
-        names = "β₀ (intercept)", "β₁ (slope)"
+        names = ("β₀ (intercept)", "β₁ (slope)") if "surface_of_line" in arrays else ("φ₀", "φ₁")
         start, end = arrays["surface_ends"].tolist()
         figures["loss_surface"] = loss_surface(*axes, arrays["surface"], arrays["surface_path"], (start, end), names)
     if "units_x" in arrays:

@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from piecewise.data.spec import TargetKind
 from piecewise.data.stored import digest_tensors
 from piecewise.data.synthetic import Synthetic
 from piecewise.durable import write_atomic, write_json
@@ -17,6 +16,7 @@ from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job, read_job
 from piecewise.journal.folder import RunFolder
+from piecewise.losses.squared_error import SquaredError
 from piecewise.models.linear import Linear
 from piecewise.runs.arrays import arrays_of
 from piecewise.runs.train import describe_input, read_result
@@ -52,7 +52,7 @@ def measure(folder: RunFolder) -> Measured:
     test = parts.source.test(parts.loss.kind)
     evaluation = evaluate(parts.model, parts.loss, test)
     metrics = dict(evaluation.metrics)
-    if isinstance(parts.model, Linear) and parts.loss.kind is TargetKind.REAL:
+    if isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError):
         metrics["distance_to_closed_form"] = distance_to_closed_form(job, parts)
     if isinstance(parts.source, Synthetic):
         metrics["test/nll_floor"] = parts.source.nll_floor()

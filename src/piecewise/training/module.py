@@ -36,11 +36,14 @@ class TrainingModule(pl.LightningModule):
         self.loss = loss
         self.make_optimizer = make_optimizer
         self.schedule = schedule
+        self.draws_masks = any(isinstance(layer, nn.Dropout) for layer in model.modules())
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
         self.val_sums: Tensor | None = None
         self.val_metrics: dict[str, float] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self.draws_masks:  # so that a restart draws the same ones
+            torch.manual_seed(batch.seed)
         outputs = self.model(batch.x)
         if outputs.dtype is not batch.x.dtype:  # mixed precision is for the model, never for the loss
             outputs = outputs.to(batch.x.dtype)

@@ -1,0 +1,65 @@
+"""A small convolutional residual network for images (UDL 11.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from piecewise.models.activations import ForwardPass, trace_activations
+from piecewise.models.initialisation import initialise
+from piecewise.models.sizes import check_images
+
+
+class Block(nn.Module):
+    """h + conv[a[norm[conv[a[norm[h]]]]]], the image halved; where shapes change, h passes a 1×1 convolution."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels_in)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=2, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, kernel_size=3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(channels_in, channels_out, kernel_size=1, stride=2, bias=False)
+        self.activation = nn.ReLU()
+
+    def forward(self, h: Tensor) -> Tensor:
+        z = self.conv1(self.activation(self.norm1(h)))
+        z = self.conv2(self.activation(self.norm2(z)))
+        return self.shortcut(h) + z  # type: ignore[no-any-return]
+
+
+class ResNet(nn.Module):
+    """A convolution, one residual block per entry of `width` after the first, the mean over all positions, and a
+    linear layer.
+
+    x: (N, C, H, W) → (N, D_o). Raises BadInput if the data are no images, or too small for that many blocks.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        width: Sequence[int] = (16, 32, 64),
+        init: str = "default",
+        init_variance: float | None = None,
+    ) -> None:
+        super().__init__()
+        channels = check_images("resnet", input_shape, width)
+        self.input = nn.Conv2d(channels[0], channels[1], kernel_size=3, padding=1, bias=False)
+        self.blocks = nn.Sequential(*(Block(before, after) for before, after in pairwise(channels[1:])))
+        self.norm = nn.BatchNorm2d(channels[-1])
+        self.activation = nn.ReLU()
+        self.output = nn.Linear(channels[-1], num_outputs)
+        initialise(self, init, init_variance)
+        self.to(memory_format=torch.channels_last)  # for a CPU's matrix units and a GPU's tensor cores
+
+    def trace(self, x: Tensor) -> ForwardPass:
+        """The forward pass with what goes into and comes out of every ReLU, (N, C, H, W) each."""
+        return trace_activations(self, nn.ReLU, x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.activation(self.norm(self.blocks(self.input(x))))
+        return self.output(h.mean(dim=(2, 3)))  # type: ignore[no-any-return]

@@ -1,0 +1,28 @@
+"""Whether a model can have the sizes it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from piecewise.errors import BadInput
+
+
+def check_size(name: str, value: object) -> int:
+    """`value` if it is a whole number of at least 1, else BadInput naming it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise BadInput(f"{name}={value!r} must be a whole number of at least 1")
+    return value
+
+
+def check_images(model: str, input_shape: Sequence[int], width: Sequence[int]) -> list[int]:
+    """Channels before the first of `width` and after each, if the data are images that can be halved so often.
+
+    Raises BadInput naming the option.
+    """
+    if not isinstance(width, Sequence) or not width:
+        raise BadInput(f"model.width={width!r} must be a list with the channels of each block")
+    if len(input_shape) != 3:
+        raise BadInput(f"model={model} needs images (channels, height, width); the data has shape {tuple(input_shape)}")
+    if min(input_shape[1:]) < 2 ** len(width):
+        raise BadInput(f"model.width={list(width)} halves images of {tuple(input_shape[1:])} pixels too often")
+    return [input_shape[0], *(check_size("model.width", size) for size in width)]

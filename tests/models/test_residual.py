@@ -1,0 +1,152 @@
+"""Residual networks, and the options of `mlp` that come from the same chapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from piecewise.errors import BadInput
+from piecewise.models.cnn import Cnn
+from piecewise.models.gabor import Gabor
+from piecewise.models.linear import Linear
+from piecewise.models.mlp import Mlp
+from piecewise.models.residual import Residual
+from piecewise.models.resnet import ResNet
+from piecewise.models.shallow import Shallow
+
+X = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def numpy(layer: nn.Linear, h: np.ndarray) -> np.ndarray:
+    return h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+
+
+def test_a_residual_network_is_the_equation_by_hand() -> None:
+    model = Residual(3, 2, depth=3, width=5).double()
+    h = numpy(model.input, X.numpy())
+    for block in model.blocks:
+        h = h + numpy(block, np.maximum(h, 0))
+    np.testing.assert_allclose(model(X).detach(), numpy(model.output, h), atol=1e-13)
+    trace = model.trace(X)
+    assert [tuple(z.shape) for z in trace.pre_activations] == [(6, 5)] * 3
+    for z, a in zip(trace.pre_activations, trace.activations, strict=True):
+        assert torch.equal(a, z.clamp_min(0))
+
+
+def test_blocks_of_zeros_leave_what_they_are_given() -> None:
+    model = Residual(3, 2, depth=4, width=5).double()
+    for block in model.blocks:
+        nn.init.zeros_(block.weight)
+        nn.init.zeros_(block.bias)
+    torch.testing.assert_close(model(X), model.output(model.input(X)))
+
+
+def test_residual_mlp_adds_each_layer_to_the_one_before() -> None:
+    model = Mlp(3, 2, depth=3, width=4, residual=True).double()
+    h = np.maximum(numpy(model.hidden[0], X.numpy()), 0)
+    for layer in list(model.hidden)[1:]:
+        h = h + np.maximum(numpy(layer, h), 0)
+    np.testing.assert_allclose(model(X).detach(), numpy(model.output, h), atol=1e-13)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "group"])
+def test_a_norm_brings_pre_activations_to_mean_zero_and_variance_one(norm: str) -> None:
+    """Over the batch, over the units of an example, over each quarter of them; the scale of the weights is gone."""
+    torch.manual_seed(0)
+    model = Mlp(3, 2, depth=1, width=64, norm=norm).double()
+    z = model.trace(X).pre_activations[0].detach()
+    values = {"batch": z.T, "layer": z, "group": z.reshape(6, 4, 16).flatten(0, 1)}[norm]
+    assert float(values.mean(dim=1).abs().max()) < 1e-12
+    assert float((values.var(dim=1, unbiased=False) - 1).abs().max()) < 0.1  # the norm adds 1e-5 to small variances
+    before = model(X).detach()
+    with torch.no_grad():
+        model.hidden[0].weight.mul_(100)
+        model.hidden[0].bias.mul_(100)
+    torch.testing.assert_close(model(X).detach(), before, rtol=0.05, atol=0.05)
+
+
+def test_dropout_drops_its_share_in_training_and_nothing_in_evaluation() -> None:
+    torch.manual_seed(0)
+    model = Mlp(3, 2, depth=1, width=2000, activation="sigmoid", dropout=0.3).double()
+    trace = model.trace(X)
+    kept = trace.activations[0] > 0
+    assert abs(float(kept.double().mean()) - 0.7) < 4 * np.sqrt(0.3 * 0.7 / kept.numel())
+    whole = torch.sigmoid(trace.pre_activations[0])
+    torch.testing.assert_close(trace.activations[0][kept], whole[kept] / 0.7)
+    model.eval()
+    torch.testing.assert_close(model.trace(X).activations[0], whole)
+
+
+def test_gabor_is_its_formula_and_starts_where_it_is_told() -> None:
+    x = torch.linspace(-15, 15, 7)[:, None]
+    model = Gabor(1, 1, phi0=-3.0, phi1=12.0)
+    phase = -3.0 + 0.06 * 12.0 * x.numpy()
+    np.testing.assert_allclose(model(x).detach(), np.sin(phase) * np.exp(-(phase**2) / 32), atol=1e-6)
+    assert sum(p.numel() for p in model.parameters()) == 2
+    torch.manual_seed(1)
+    both = Gabor(1, 1)
+    torch.manual_seed(1)
+    assert Gabor(1, 1, phi0=0.0).phi1.item() == both.phi1.item()
+    assert -10 <= both.phi0.item() <= 10
+    assert 2.5 <= both.phi1.item() <= 22.5
+
+
+@pytest.mark.parametrize("kind", [Cnn, ResNet])
+def test_a_convolutional_trace_is_the_forward_pass(kind: type[Cnn]) -> None:
+    model = kind((1, 8, 8), 3, width=[4, 6]).eval()
+    trace = model.trace(IMAGES)
+    assert torch.equal(trace.output, model(IMAGES))
+    assert len(trace.pre_activations) == {Cnn: 4, ResNet: 3}[kind]
+    for z, a in zip(trace.pre_activations, trace.activations, strict=True):
+        assert torch.equal(a, z.clamp_min(0))
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_resnet_is_a_sum_of_its_paths() -> None:
+    """With the second convolution of each block at zero only the shortcuts are left: a linear map, norm, ReLU, mean."""
+    model = ResNet((1, 8, 8), 3, width=[4, 6]).eval()
+    for block in model.blocks:
+        nn.init.zeros_(block.conv2.weight)
+    h = model.blocks[0].shortcut(model.input(IMAGES)) / np.sqrt(1 + 1e-5)
+    torch.testing.assert_close(model(IMAGES), model.output(h.clamp_min(0).mean(dim=(2, 3))))
+    assert model.blocks[0](model.input(IMAGES)).shape == (2, 6, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Linear(3, 2), Shallow(3, 2), Mlp(3, 2, norm="layer", residual=True), Residual(3, 2, norm="batch")],
+    ids=["linear", "shallow", "mlp", "residual"],
+)
+def test_a_trace_holds_every_hidden_layer(model: Any) -> None:
+    model = model.double().eval()
+    trace = model.trace(X)
+    assert torch.equal(trace.output, model(X))
+    assert (
+        len(trace.pre_activations)
+        == len(trace.activations)
+        == {Linear: 0, Shallow: 1, Mlp: 2, Residual: 4}[type(model)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Mlp(1, 1, norm="bach"), "model.norm='bach' is unknown; did you mean 'batch'"),
+        (lambda: Mlp(1, 1, norm="group", width=10), "model.width=10 is no multiple of 4"),
+        (lambda: Mlp(1, 1, dropout=1.0), "model.dropout=1.0 must be at least 0 and less than 1"),
+        (lambda: Mlp(1, 1, width=[3, 4], residual=True), r"model.width=\[3, 4\] must be one number"),
+        (lambda: Residual(1, 1, depth=0), "model.depth=0 must be a whole number"),
+        (lambda: Residual(1, 1, width=0), "model.width=0 must be a whole number"),
+        (lambda: Gabor(2, 1), "model=gabor has one input and one output; here are 2 and 1"),
+        (lambda: ResNet((3,), 1), "model=resnet needs images"),
+        (lambda: ResNet((1, 4, 4), 1, width=[2, 2, 2]), "halves images of \\(4, 4\\) pixels too often"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make()
