@@ -19,6 +19,7 @@ VERBS = {
     "evaluate": "measure a run on its test set",
     "predict": "what a run's model says about the examples in a file",
     "animate": "the fit of a small model over its training, as a GIF",
+    "regions": "the joints and linear regions of a model with one or two inputs",
     "list": "the experiments, or the options of a group",
     "show": "a composed job, and where each value comes from",
     "summary": "the table of results",

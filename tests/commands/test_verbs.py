@@ -110,7 +110,7 @@ def test_predict_writes_where_it_is_told(trained: Path, project: Path, capsys: C
     capsys.readouterr()
     assert run("predict", "last", "--input", "x.csv") == 0
     text = capsys.readouterr().out
-    assert text.splitlines()[0] == "prediction"
+    assert text.splitlines()[0] == "prediction,low,high,mu,sigma"
     assert run("predict", "last", "--input", "x.csv", "--output", "y.csv") == 0
     assert (project / "y.csv").read_text() == text
     assert run("predict", "last", "--input", "none.csv") == 2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from piecewise.figures.style import CYCLE, GROUND, INK, conclude, style
 
 Extent = tuple[float, float, float, float]  # x₁ from, to, x₂ from, to
+MAX_VECTORS = 3000  # polygons; more are drawn as pixels, or the file would be slow to look at
 
 
 def decision_map(classes: np.ndarray, extent: Extent, points: np.ndarray, targets: np.ndarray) -> Figure:
@@ -40,6 +42,19 @@ def region_map(patterns: np.ndarray, extent: Extent) -> Figure:
         _draw_borders(axes, numbers, extent)
         finding = f"{numbers.max() + 1} linear regions are seen on a grid of {patterns.shape[1]} × {patterns.shape[0]}"
         return conclude(figure, finding, axes)
+
+
+def polygon_map(polygons: list[np.ndarray], extent: Extent) -> Figure:
+    """The linear regions of a ReLU network as the polygons that they are.  polygons: (V, 2) vertices each."""
+    with style():
+        figure, axes = _square(extent)
+        shades = np.arange(len(polygons)) * 0.61803 % 1.0  # neighbours far apart on the scale
+        drawn = PolyCollection(polygons, array=shades, cmap="cividis", edgecolors=INK, linewidths=0.5, alpha=0.8)
+        drawn.set_clim(-0.3, 1.3)
+        drawn.set_rasterized(len(polygons) > MAX_VECTORS)
+        axes.add_collection(drawn)
+        count = f"{len(polygons):,} linear region{'s' * (len(polygons) > 1)}"
+        return conclude(figure, f"The network cuts the plane into {count}", axes)
 
 
 def _square(extent: Extent) -> tuple[Figure, Axes]:

@@ -18,7 +18,7 @@ from piecewise.models import gabor
 from piecewise.models.gabor import Gabor
 from piecewise.models.linear import Linear
 from piecewise.models.shallow import Shallow
-from piecewise.theory.regions import piecewise_linear
+from piecewise.theory.joints import piecewise_linear
 
 Arrays = dict[str, Tensor]
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,9 @@ from torch import nn
 from piecewise.models.cnn import Cnn
 from piecewise.models.linear import Linear
 from piecewise.models.mlp import Mlp
+from piecewise.models.residual import Residual
 from piecewise.models.shallow import Shallow
-from piecewise.theory.regions import PiecewiseLinear, piecewise_linear
+from piecewise.theory.joints import PiecewiseLinear, piecewise_linear
 
 SEEDS = st.integers(0, 2**32)
 NETWORKS = settings(max_examples=60, deadline=None, database=None, derandomize=True)
@@ -132,3 +135,116 @@ def test_a_line_has_one_region() -> None:
 )
 def test_other_models_have_no_such_function(model: nn.Module) -> None:
     assert piecewise_linear(model, LOW, HIGH) is None
+
+
+def networks(seed: int) -> list[nn.Module]:
+    """Everything that is affine maps and ReLU in evaluation, with running statistics that are not 0 and 1."""
+    torch.manual_seed(seed)
+    models = [
+        Mlp(1, 2, depth=3, width=6, residual=True),
+        Mlp(1, 2, depth=2, width=8, norm="batch", dropout=0.5),
+        Residual(1, 2, depth=3, width=6, norm="batch"),
+        Residual(1, 2, depth=2, width=5),
+    ]
+    for model in models:
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm1d):
+                nn.init.normal_(layer.running_mean)
+                nn.init.uniform_(layer.running_var, 0.5, 2)
+                nn.init.normal_(layer.weight)
+                nn.init.normal_(layer.bias)
+    return [model.double().eval() for model in models]
+
+
+@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("seed", range(5))
+def test_residual_paths_and_batch_norm_keep_a_network_piecewise_linear(seed: int, kind: int) -> None:
+    model = networks(seed)[kind]
+    function, x = exact(model), torch.linspace(LOW, HIGH, 2001, dtype=torch.float64)
+    with torch.no_grad():
+        y = model(x[:, None])
+    for output in range(2):
+        np.testing.assert_allclose(np.interp(x, function.knots, function.values[:, output]), y[:, output], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_change_of_pattern_on_a_dense_grid_has_its_joint_and_no_other(seed: int) -> None:
+    """Brute force: between neighbours of a grid of 200,001 the pattern changes as often as there are pieces."""
+    model = deep(seed, depth=4, width=12)
+    function = exact(model)
+    x = torch.linspace(LOW, HIGH, 200_001, dtype=torch.float64)
+    with torch.no_grad():
+        signs = torch.cat([z > 0 for z in model.trace(x[:, None]).pre_activations], dim=1)
+    changes = torch.nonzero((signs[1:] != signs[:-1]).any(dim=1)).flatten()
+    assert 1 + len(changes) <= function.num_patterns  # two joints may share a step of the grid, none is missed
+    assert function.num_patterns - 1 - len(changes) <= 2
+    for place in x[changes] + (HIGH - LOW) / 400_000:
+        is_bent = (function.joints - place).abs().min() < (HIGH - LOW) / 200_000
+        assert is_bent or function.num_patterns > len(function.slopes)
+
+
+def test_ten_layers_of_fifty_units_are_exact_to_the_last_region() -> None:
+    """Against the network itself, at three points of every region: on the line, with the pattern of its middle."""
+    torch.manual_seed(0)
+    model = Mlp(1, 1, depth=10, width=50, init="he").double()
+    with torch.no_grad():
+        for layer in model.hidden:
+            layer.bias.normal_(std=0.3)
+    start = time.perf_counter()
+    function = exact(model)
+    seconds = time.perf_counter() - start
+    assert len(function.slopes) > 100
+    assert seconds < 1  # about a hundredth of it
+    left, width = function.knots[:-1], function.knots.diff()
+    with torch.no_grad():
+        for share in (0.1, 0.5, 0.9):
+            at = left + share * width
+            wanted = function.values[:-1, 0] + share * width * function.slopes[:, 0]
+            torch.testing.assert_close(model(at[:, None])[:, 0], wanted, atol=1e-9, rtol=1e-9)
+
+
+def test_joints_within_the_tolerance_count_as_one_and_are_reported() -> None:
+    """Two units whose joints are 1e-12 apart, and two 1e-6 apart, on an interval of 5."""
+    model = Shallow(1, 1, width=4)
+    set_weights(model, [1.0] * 4, [0.0, -1e-12, -1.0, -1.0 - 1e-6], [1.0, 1.0, 1.0, 1.0], [0.0])
+    function = exact(model)
+    np.testing.assert_allclose(function.joints, [0, 1, 1 + 1e-6], atol=1e-11)
+    assert function.num_merged == 1
+    np.testing.assert_allclose(function.slopes[:, 0], [0, 2, 3, 4], atol=1e-9)
+
+
+def test_a_joint_at_an_end_of_the_interval_is_none() -> None:
+    model = Shallow(1, 1, width=2)
+    set_weights(model, [1.0, 1.0], [-LOW, -HIGH], [1.0, 1.0], [0.0])
+    assert exact(model).joints.tolist() == []
+    set_weights(model, [1.0, 1.0], [-LOW - 1e-12, -HIGH + 1e-12], [1.0, 1.0], [0.0])
+    function = exact(model)
+    assert (function.knots.tolist(), function.num_merged) == ([LOW, HIGH], 2)
+
+
+@pytest.mark.parametrize("weights", [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+def test_zero_weights_and_dead_units_bend_nothing(weights: list[float]) -> None:
+    model = Shallow(1, 1, width=3)
+    set_weights(model, weights, [-99.0, -1.0, 2.0], [1.0, 1.0, 1.0], [0.0])
+    function = exact(model)
+    assert (len(function.joints), function.num_patterns) == (0, 1)
+    assert function.values[:, 0].tolist() == [2.0, 2.0]
+
+
+def test_scaling_a_unit_moves_no_joint() -> None:
+    """Positive homogeneity: θ_d times c and φ_d by c is the same function; so is any order of the units."""
+    torch.manual_seed(1)
+    model, other = Shallow(1, 1, width=6).double(), Shallow(1, 1, width=6).double()
+    order, scale = torch.randperm(6), torch.rand(6, dtype=torch.float64) + 0.5
+    with torch.no_grad():
+        other.hidden.weight.copy_((scale[:, None] * model.hidden.weight)[order])
+        other.hidden.bias.copy_((scale * model.hidden.bias)[order])
+        other.output.weight.copy_((model.output.weight / scale)[:, order])
+        other.output.bias.copy_(model.output.bias)
+    torch.testing.assert_close(exact(other).knots, exact(model).knots)
+    torch.testing.assert_close(exact(other).slopes, exact(model).slopes)
+
+
+def test_an_interval_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"low=1.0 must be less than high=1.0"):
+        piecewise_linear(Shallow(1, 1), 1.0, 1.0)

@@ -1,0 +1,43 @@
+"""The joints and linear regions of a run's model, exactly: a ReLU network with one or two inputs.
+
+They are printed, the largest first for two inputs, and drawn as SVG where you are, named after the run, unless
+--output says otherwise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.commands.arguments import Arguments, given_path
+
+SHOWN = 40
+
+
+def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+    parser = Arguments("regions", __doc__)
+    parser.add_run()
+    parser.add_argument("--range", nargs="+", type=float, metavar="X", help="from and to, for each input")
+    parser.add_argument("--all", action="store_true", help=f"print every region, not the first {SHOWN}")
+    parser.add_argument("--output", metavar="FILE.svg")
+    asked = parser.read(arguments)
+    if asked is None:
+        return 0
+    from piecewise.durable import write_atomic
+    from piecewise.errors import BadInput
+    from piecewise.figures.style import to_svg
+    from piecewise.runs.find import find_run
+    from piecewise.runs.regions import regions_of_run
+
+    run = find_run(root, asked.run)
+    path = given_path(asked.output or f"{run.start['name']}-{run.start['id']}-regions.svg", started_in)
+    if path.suffix != ".svg" or path.is_dir():
+        raise BadInput(f"--output={path} must be a file that ends in .svg")
+    found = regions_of_run(run.folder, asked.range)
+    rows = found.rows if asked.all else found.rows[:SHOWN]
+    print("\n".join(terminal.columns([found.header, *rows])))
+    if len(rows) < len(found.rows):
+        print(f"… and {len(found.rows) - len(rows)} more; --all prints them")
+    write_atomic(path, to_svg(found.figure))
+    terminal.say("\n".join(["", *found.summary, "", f"{path}: {terminal.size(path.stat().st_size)}"]))
+    return 0

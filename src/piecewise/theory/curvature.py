@@ -1,0 +1,35 @@
+"""How steep steps may be: the Hessian of a loss, and the step size from which gradient descent diverges (UDL 6.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from piecewise.shapes import check_rank
+
+
+def hessian(loss: Callable[[Tensor], Tensor], phi: Tensor) -> Tensor:
+    """∂²L/∂φ_i∂φ_j at φ.  loss: (P,) → (), phi: (P,) → (P, P), symmetric."""
+    check_rank("phi", phi, 1)
+    found: Tensor = torch.func.jacrev(torch.func.grad(loss))(phi)
+    return (found + found.T) / 2
+
+
+def least_squares_hessian(x: Tensor) -> Tensor:
+    """Of the mean squared error (1/N) Σ (y − β₀ − βx)² in (β₀, β): (2/N) XᵀX, whatever y.  x: (N, D) → (D+1, D+1)."""
+    check_rank("x", x, 2)
+    design = torch.cat([torch.ones(len(x), 1, dtype=torch.float64), x.double()], dim=1)
+    return 2 * design.T @ design / len(x)
+
+
+def step_limit(hessian: Tensor) -> float:
+    """2 / λ_max: on a quadratic loss gradient descent converges for step sizes below it and diverges above.
+
+    Raises ValueError if no direction curves upwards, where there is no limit to speak of.
+    """
+    steepest = float(torch.linalg.eigvalsh(hessian)[-1])
+    if steepest <= 0:
+        raise ValueError(f"the largest eigenvalue of the Hessian is {steepest}: the loss curves upwards nowhere")
+    return 2 / steepest

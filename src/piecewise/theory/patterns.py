@@ -1,0 +1,26 @@
+"""Counting linear regions where they cannot be listed: by the activation patterns met on a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+CHUNK = 4096
+
+
+@torch.no_grad()
+def count_patterns(model: nn.Module, x: Tensor) -> int:
+    """How many activation patterns of a ReLU network occur among x, (N, …): at most as many as there are regions.
+
+    Raises ValueError for a model that cannot be traced or has no ReLU.
+    """
+    trace: Any = getattr(model, "trace", None)
+    if trace is None or not any(isinstance(layer, nn.ReLU) for layer in model.modules()):
+        raise ValueError(f"{type(model).__name__} has no ReLU whose pattern could be counted")
+    found: Tensor | None = None
+    for chunk in torch.split(x, CHUNK):
+        signs = torch.cat([z.flatten(1) > 0 for z in trace(chunk).pre_activations], dim=1)
+        found = torch.unique(signs if found is None else torch.cat([found, signs]), dim=0)
+    return 0 if found is None else len(found)

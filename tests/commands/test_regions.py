@@ -1,0 +1,93 @@
+"""`piecewise regions`: joints and regions of a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from piecewise.cli import main
+from piecewise.figures.plane import polygon_map
+from piecewise.jobs.job import read_job
+from piecewise.runs.evaluate import load_parts
+from piecewise.runs.find import find_run
+from piecewise.theory.joints import piecewise_linear
+from piecewise.theory.polygons import region_map
+from small_project import TINY
+
+Capture = pytest.CaptureFixture[str]
+
+
+def trained(*options: str) -> None:
+    assert main(["train", *TINY, *options]) == 0
+
+
+def test_joints_of_a_line_are_printed_and_drawn(project: Path, capsys: Capture) -> None:
+    trained("model.width=6")
+    capsys.readouterr()
+    assert main(["regions", "last", "--range", "-1", "1", "--output", "joints.svg"]) == 0
+    said = capsys.readouterr().out
+    folder = find_run(project, "last").folder
+    model = load_parts(read_job(folder.job), folder).model
+    function = piecewise_linear(model, -1.0, 1.0)
+    assert function is not None
+    header, *lines = said.splitlines()
+    assert header.split() == ["from", "to", "slope", "intercept"]
+    rows = [[float(word) for word in line.split()] for line in lines[: len(function.slopes)]]
+    for row, start, end, slope in zip(rows, function.knots, function.knots[1:], function.slopes, strict=False):
+        assert row[:3] == pytest.approx([float(start), float(end), float(slope)], rel=1e-5)
+        with torch.no_grad():
+            middle = torch.tensor([[(row[0] + row[1]) / 2]])
+            assert float(model(middle)) == pytest.approx(row[3] + row[2] * float(middle), abs=1e-4)
+    assert f"{len(function.slopes)} linear regions on [-1, 1] of at most 7" in said
+    assert "<svg" in (project / "joints.svg").read_text()
+
+
+def test_regions_of_a_plane_are_printed_by_their_size_and_drawn(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    trained("data=moons", "loss=bernoulli", "model=mlp", "model.width=7")
+    below = project / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    capsys.readouterr()
+    assert main(["regions", "last", "--range", "-2", "3", "-2", "2", "--all"]) == 0
+    said = capsys.readouterr().out
+    folder = find_run(project, "last").folder
+    exact = region_map(load_parts(read_job(folder.job), folder).model, (-2.0, 3.0, -2.0, 2.0))
+    assert exact is not None
+    count = len(exact.regions)
+    shares = [float(line.split("%")[0]) for line in said.splitlines()[1 : count + 1]]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+    assert f"{count} linear regions on [-2, 3] × [-2, 2] of at most 841" in said
+    assert len(list(below.glob("*-regions.svg"))) == 1
+    figure = polygon_map([region.vertices for region in exact.regions], exact.box)
+    (axes,) = figure.axes
+    assert len(axes.collections[0].get_paths()) == count
+    assert axes.get_title(loc="left") == f"The network cuts the plane into {count} linear regions"
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "message"),
+    [
+        (
+            ["model.activation=tanh"],
+            [],
+            "has 1 inputs and is a Shallow; regions are those of",
+        ),
+        ([], ["--range", "1", "0"], "--range 1 0 must be from and to for each of 1 inputs, each from below its to"),
+        ([], ["--range", "0", "1", "2"], "--range 0 1 2 must be from and to for each of 1 inputs"),
+        ([], ["--output", "x.png"], "x.png must be a file that ends in .svg"),
+        ([], ["--range", "a"], "invalid float value: 'a'"),
+    ],
+)
+def test_what_has_no_regions_is_refused(
+    project: Path, capsys: Capture, options: list[str], arguments: list[str], message: str
+) -> None:
+    trained(*options)
+    capsys.readouterr()
+    assert main(["regions", "last", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(project.glob("*.svg"))
