@@ -66,7 +66,7 @@ def test_each_shell_gets_the_same_candidates(ask: Ask, shell: str) -> None:
     ("line", "wanted"),
     [
         ("piecewise ", set(VERBS)),
-        ("piecewise re", {"resume", "report"}),
+        ("piecewise re", {"regions", "resume", "report"}),
         ("piecewise --quiet tr", {"train"}),
         (".venv/bin/piecewise  tr", {"train"}),
         ("piecewise train loss=categorical loss.label", {"loss.label_smoothing="}),  # sees what was typed before

@@ -66,7 +66,7 @@ def test_regions_of_a_plane_are_printed_by_their_size_and_drawn(
     figure = polygon_map([region.vertices for region in exact.regions], exact.box)
     (axes,) = figure.axes
     assert len(axes.collections[0].get_paths()) == count
-    assert axes.get_title(loc="left") == f"The network cuts the plane into {count} linear regions"
+    assert axes.get_title(loc="left") == f"{count} linear regions"
 
 
 @pytest.mark.parametrize(

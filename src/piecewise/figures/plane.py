@@ -49,12 +49,12 @@ def polygon_map(polygons: list[np.ndarray], extent: Extent) -> Figure:
     with style():
         figure, axes = _square(extent)
         shades = np.arange(len(polygons)) * 0.61803 % 1.0  # neighbours far apart on the scale
-        drawn = PolyCollection(polygons, array=shades, cmap="cividis", edgecolors=INK, linewidths=0.5, alpha=0.8)
+        drawn = PolyCollection(polygons, array=shades, cmap="cividis", edgecolors=INK, alpha=0.8)
+        drawn.set_linewidths(0.5 if len(polygons) <= MAX_VECTORS else 0.1)
         drawn.set_clim(-0.3, 1.3)
         drawn.set_rasterized(len(polygons) > MAX_VECTORS)
         axes.add_collection(drawn)
-        count = f"{len(polygons):,} linear region{'s' * (len(polygons) > 1)}"
-        return conclude(figure, f"The network cuts the plane into {count}", axes)
+        return conclude(figure, f"{len(polygons):,} linear region{'s' * (len(polygons) > 1)}", axes)
 
 
 def _square(extent: Extent) -> tuple[Figure, Axes]:
