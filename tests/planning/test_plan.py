@@ -73,16 +73,10 @@ def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Pla
         (["trainer.max_epochs=-1"], r"trainer\.max_epochs=-1"),
         (["+trainer.logger=true"], r"trainer\.logger=True is no option"),
         (["seed=100000000000000000000"], r"seed=1"),
-        (
-            ["model._target_=torch.nn.Linear", "~model.width", "~model.activation"],
-            r"model\.(in|out)_features is missing",
-        ),
+        (["model._target_=torch.nn.Linear"], r"model\.width=3 is no option of Linear; allowed: bias, "),
         (["data.folder='/tmp/${oc.env:HOME}/x'"], "depends on the machine"),
         (
-            [
-                "model._target_=piecewise.losses.bernoulli.Bernoulli",
-                *(f"~model.{key}" for key in ("width", "activation", "init", "init_variance")),
-            ],
+            ["model._target_=piecewise.losses.bernoulli.Bernoulli"],
             "is a loss",
         ),
         (["select=worst"], "select='worst' must be best or last"),

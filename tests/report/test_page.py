@@ -80,7 +80,7 @@ def test_the_numbers_are_the_runs_own(root: Path) -> None:
     row = result.rows[0]
     assert row.values == [found["test/squared_error"] for found in metrics]
     assert (row.count, row.low, row.high) == (2, min(row.values), max(row.values))
-    assert [(row.metric, row.bound) for row in result.numbers[2:]] == [("test/nll", "")] * 2
+    assert [(row.metric, row.bound) for row in result.numbers[2:]] == [("test/nll", ""), ("test/nll_floor", "")] * 2
     assert "NOT as expected" in text_table([result])
 
 

@@ -50,9 +50,8 @@ def polygon_map(polygons: list[np.ndarray], extent: Extent) -> Figure:
         figure, axes = _square(extent)
         shades = np.arange(len(polygons)) * 0.61803 % 1.0  # neighbours far apart on the scale
         drawn = PolyCollection(polygons, array=shades, cmap="cividis", edgecolors=INK, alpha=0.8)
-        drawn.set_linewidths(0.5 if len(polygons) <= MAX_VECTORS else 0.1)
-        drawn.set_clim(-0.3, 1.3)
-        drawn.set_rasterized(len(polygons) > MAX_VECTORS)
+        is_crowded = len(polygons) > MAX_VECTORS
+        drawn.set(clim=(-0.3, 1.3), linewidth=0.1 if is_crowded else 0.5, rasterized=is_crowded)
         axes.add_collection(drawn)
         return conclude(figure, f"{len(polygons):,} linear region{'s' * (len(polygons) > 1)}", axes)
 

@@ -74,6 +74,9 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
         "num_outputs": loss.num_outputs(spec),
         "num_classes": loss.num_outputs(spec),
     }
+    named = config["model"].get("_target_") if isinstance(config["model"], dict) else None
+    if str(named).startswith("piecewise.losses."):  # modules too, but no models
+        raise BadInput(f"model._target_={named!r} is a loss; allowed: a model")
     torch.manual_seed(config["seed"])
     try:
         with torch.device(device):
@@ -82,8 +85,6 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"model cannot be built: {str(error).splitlines()[0]}") from error
-    if isinstance(model, NegativeLogLikelihood):  # a module, but no model
-        raise BadInput(f"model._target_={config['model']['_target_']!r} is a loss; allowed: a model")
     return model
 
 
