@@ -58,3 +58,13 @@ def test_the_truth_has_a_band_as_wide_as_its_noise() -> None:
 def test_inputs_and_values_must_pair_up() -> None:
     with pytest.raises(ValueError, match="same first dimension"):
         fitted_function(DATA, X, Y[:-1])
+
+
+def test_the_band_lies_between_its_bounds() -> None:
+    x = np.linspace(0, 1, 5)
+    figure = fitted_function((x, x), x, x, band=(x - 1, x + 2))
+    (axes,) = figure.axes
+    (band,) = [drawn for drawn in axes.collections if drawn.get_label() == "95 % of y, predicted"]
+    heights = band.get_paths()[0].vertices
+    at_one = heights[heights[:, 0] == 1.0, 1]
+    assert (at_one.min(), at_one.max()) == (0.0, 3.0)

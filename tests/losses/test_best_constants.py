@@ -166,3 +166,14 @@ def test_where_angles_meet() -> None:
 def test_options_out_of_range_are_refused(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wanted"), [(0.5, 2.0, 0.0), (2.0, 0.5, 1.0), (0.3, 0.6, 0.0), (0.6, 0.3, 1.0), (3.0, 2.0, 2 / 3)]
+)
+def test_a_beta_density_that_is_highest_at_an_end_has_its_mode_there(a: float, b: float, wanted: float) -> None:
+    """Against SciPy's density on a grid that comes within 1e-6 of both ends."""
+    outputs = torch.tensor([[math.log(math.expm1(value - 1e-6)) for value in (a, b)]], dtype=torch.float64)
+    assert Beta().mode(outputs).item() == pytest.approx(wanted)
+    grid = np.linspace(1e-6, 1 - 1e-6, 100_001)
+    assert grid[np.argmax(stats.beta.pdf(grid, a, b))] == pytest.approx(wanted, abs=1e-4)
