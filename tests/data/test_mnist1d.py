@@ -36,6 +36,13 @@ def test_the_examples_are_those_of_the_package() -> None:
     np.testing.assert_array_equal(source.generate("test").y.numpy(), arrays["y_test"])
 
 
+def test_the_shipped_set_has_its_fingerprint() -> None:
+    """As generated on the day of the record: another release of the package would not go unnoticed."""
+    source = Mnist1d()
+    assert source.digest("train")[:16] == "8195545d0e2fb344"
+    assert source.digest("test")[:16] == "d45ff2fd36ebe657"
+
+
 def test_nobody_elses_random_numbers_change() -> None:
     random.seed(1)
     np.random.seed(1)

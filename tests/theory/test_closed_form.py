@@ -59,3 +59,8 @@ def test_inputs_that_determine_nothing_are_refused(x: torch.Tensor) -> None:
 def test_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match=r"y must have 2 dimensions, got shape \(5,\)"):
         least_squares(torch.randn(5, 1), torch.randn(5))
+
+
+def test_as_many_targets_as_examples_are_needed() -> None:
+    with pytest.raises(ValueError, match=r"first column of x has shape \(5, 1\) but that of y has shape \(1, 1\)"):
+        least_squares(torch.randn(5, 2), torch.randn(1, 1))

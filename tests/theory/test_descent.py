@@ -171,3 +171,18 @@ def test_a_start_on_the_ridge_of_the_saddle_never_leaves_it() -> None:
     for _ in range(500):
         phi = gd(phi, saddle().gradient(phi), 0.1)
     assert float(phi.norm()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda phi, g: gd(phi, g, 0.1),
+        lambda phi, g: Momentum().step(phi, g, 0.1, 0.9),
+        lambda phi, g: Momentum().nesterov(phi, g, 0.1, 0.9),
+        lambda phi, g: Adam().step(phi, g, 0.1),
+    ],
+    ids=["gd", "momentum", "nesterov", "adam"],
+)
+def test_a_gradient_of_another_shape_is_refused(step: Callable[[Tensor, Tensor], Any]) -> None:
+    with pytest.raises(ValueError, match=r"phi has shape \(3, 1\) but gradient has shape \(3,\)"):
+        step(torch.zeros(3, 1), torch.zeros(3))

@@ -107,6 +107,9 @@ def test_lines_in_general_position_make_zaslavskys_number(width: int, seed: int)
         ([(1, -1, 0), (1, 1, 0)], 4),  # both diagonals
         ([(1, 1, 2)], 1),  # touching a corner
         ([(1, 0, 1)], 1),  # along an edge
+        ([(1, 1, -1), (1, -1, -1)], 3),  # crossing on an edge
+        ([(1, 1, -1), (1, -1, -1), (0, 1, 0)], 4),  # three of them
+        ([(1, 1, 0), (1, -1, 0), (1, 0, 0), (0, 1, 0)], 8),  # four through the middle
     ],
 )
 def test_degenerate_lines(rows: list[tuple[float, float, float]], count: int) -> None:

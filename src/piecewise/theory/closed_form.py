@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from piecewise.shapes import check_rank
+from piecewise.shapes import check_rank, check_same_shape
 
 
 def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -16,6 +16,7 @@ def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """
     check_rank("x", x, 2)
     check_rank("y", y, 2)
+    check_same_shape("the first column of x", x[:, :1], "that of y", y[:, :1])
     design = torch.cat([torch.ones(len(x), 1), x], dim=1).double()
     q, r = torch.linalg.qr(design)
     diagonal = r.diagonal().abs()

@@ -1,5 +1,6 @@
 """One step of each optimizer as a pure function (UDL 6.1 to 6.4), in the order of operations of `torch.optim`, so
-that both agree to the last bit. φ and its gradient g have one shape; a state is what a step leaves for the next."""
+that both agree to the last bit. φ and its gradient g have one shape, or ValueError is raised; a state is what a step
+leaves for the next."""
 
 from __future__ import annotations
 
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from piecewise.shapes import check_same_shape
+
 
 def gd(phi: Tensor, gradient: Tensor, lr: float) -> Tensor:
     """φ ← φ − α g  (UDL eq. 6.3); with the gradient of a batch it is stochastic gradient descent (eq. 6.10)."""
+    check_same_shape("phi", phi, "gradient", gradient)
     return phi.add(gradient, alpha=-lr)
 
 
@@ -23,13 +27,17 @@ class Momentum:
 
     def step(self, phi: Tensor, gradient: Tensor, lr: float, beta: float) -> tuple[Tensor, Momentum]:
         """m ← β m + g,   φ ← φ − α m: UDL eq. 6.11 with its factor (1 − β) left to the step size."""
-        m = gradient.clone() if self.m is None else self.m.mul(beta).add(gradient)
+        m = self._moved(phi, gradient, beta)
         return phi.add(m, alpha=-lr), Momentum(m)
 
     def nesterov(self, phi: Tensor, gradient: Tensor, lr: float, beta: float) -> tuple[Tensor, Momentum]:
         """m ← β m + g,   φ ← φ − α (g + β m): the step that the next gradient is expected to make (UDL eq. 6.12)."""
-        m = gradient.clone() if self.m is None else self.m.mul(beta).add(gradient)
+        m = self._moved(phi, gradient, beta)
         return phi.add(gradient.add(m, alpha=beta), alpha=-lr), Momentum(m)
+
+    def _moved(self, phi: Tensor, gradient: Tensor, beta: float) -> Tensor:
+        check_same_shape("phi", phi, "gradient", gradient)
+        return gradient.clone() if self.m is None else self.m.mul(beta).add(gradient)
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class Adam:
     ) -> tuple[Tensor, Adam]:
         """m ← β m + (1 − β) g,   v ← γ v + (1 − γ) g²,   φ ← φ − α m̃ / (√ṽ + ε), m̃ = m / (1 − βᵗ), ṽ = v / (1 − γᵗ)
         (UDL eq. 6.15 to 6.17)."""
+        check_same_shape("phi", phi, "gradient", gradient)
         beta, gamma = betas
         zeros = torch.zeros_like(phi)
         m = (zeros if self.m is None else self.m).lerp(gradient, 1 - beta)

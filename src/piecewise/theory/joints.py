@@ -85,7 +85,6 @@ def _insert_crossings(knots: Tensor, functions: list[Tensor]) -> tuple[Tensor, l
     share = (z[piece, unit] / (z[piece, unit] - z[piece + 1, unit])).unsqueeze(1)
     crossings = knots[piece] + share[:, 0] * (knots[piece + 1] - knots[piece])
     between = [f[piece] + share * (f[piece + 1] - f[piece]) for f in functions]
-    between[0][torch.arange(len(unit)), unit] = 0.0  # exactly on the joint, so that rounding opens no second one
     all_knots, order = torch.cat([knots, crossings]).sort(stable=True)
     return all_knots, [torch.cat([f, new])[order] for f, new in zip(functions, between, strict=True)]
 
