@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from piecewise.figures import plane
 from piecewise.figures.filters import first_layer
-from piecewise.figures.plane import decision_map, region_map
+from piecewise.figures.plane import decision_map
 from piecewise.figures.surface import loss_surface
 
 EXTENT = (-1.0, 1.0, 0.0, 2.0)
@@ -20,16 +21,21 @@ def test_points_are_drawn_by_class_over_the_map() -> None:
     assert axes.get_title(loc="left") == "The plane is cut into 2 classes"
 
 
-def test_a_border_stands_where_neighbours_differ() -> None:
-    (axes,) = region_map(HALVES * 7, EXTENT).axes  # patterns are numbers, and not the first ones
-    border = axes.images[1].get_array()
-    assert border.mask.tolist() == [[True, False, True, True]] * 4
-    assert axes.get_title(loc="left") == "2 linear regions are seen on a grid of 4 × 4"
-
-
-def test_neighbouring_regions_have_shades_of_their_own() -> None:
-    shades = region_map(np.arange(6).reshape(2, 3), EXTENT).axes[0].images[0].get_array()
-    assert len(np.unique(shades)) == 6
+@pytest.mark.parametrize(
+    ("count", "is_crowded", "finding"), [(1, False, "1 linear region"), (3, True, "3 linear regions")]
+)
+def test_regions_are_the_polygons_given(
+    count: int, is_crowded: bool, finding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plane, "MAX_VECTORS", 2)
+    corners = [np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) + shift for shift in range(count)]
+    (axes,) = plane.polygon_map(corners, EXTENT).axes
+    (drawn,) = axes.collections
+    for path, polygon in zip(drawn.get_paths(), corners, strict=True):
+        np.testing.assert_array_equal(path.vertices[:-1], polygon)
+    assert len(np.unique(drawn.get_array())) == count
+    assert drawn.get_rasterized() is is_crowded
+    assert axes.get_title(loc="left") == finding
 
 
 def test_the_path_lies_on_the_surface_from_its_start_to_its_end() -> None:
@@ -58,6 +64,6 @@ def test_filters_lie_side_by_side_on_one_scale_around_zero(count: int, shape: tu
     assert figure.get_label() == f"{count} first-layer units, the 3 × 3 weights of each"
 
 
-def test_a_map_that_is_no_grid_is_refused() -> None:
+def test_classes_that_are_no_grid_are_refused() -> None:
     with pytest.raises((TypeError, ValueError, IndexError)):
-        region_map(np.arange(4), EXTENT)
+        decision_map(np.arange(4), EXTENT, np.zeros((1, 2)), np.zeros(1))

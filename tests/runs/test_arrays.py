@@ -18,6 +18,7 @@ from piecewise.runs.arrays import GRID, arrays_of, most_confidently_wrong
 from piecewise.runs.draw import of_arrays
 from piecewise.runs.train import train
 from piecewise.theory.closed_form import least_squares
+from piecewise.theory.polygons import region_map
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -75,7 +76,9 @@ def test_the_surface_is_lowest_where_the_closed_form_is(plan: Plan, project: Pat
 
 
 @pytest.mark.parametrize("model", ["mlp", "shallow"])
-def test_two_inputs_are_mapped(plan: Plan, project: Path, nowhere: RunFolder, model: str) -> None:
+def test_two_inputs_are_mapped(
+    plan: Plan, project: Path, nowhere: RunFolder, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     table = np.column_stack([rng.normal(size=(60, 2)), rng.integers(0, 3, 60)])
     np.savetxt(project / "t.csv", table, delimiter=",", header="a,b,kind", comments="")
@@ -88,9 +91,13 @@ def test_two_inputs_are_mapped(plan: Plan, project: Path, nowhere: RunFolder, mo
         corners = parts.model(torch.tensor([[left, low], [right, low], [left, high]]))
     outputs = found["plane_outputs"]
     torch.testing.assert_close(torch.stack([outputs[0, 0], outputs[0, -1], outputs[-1, 0]]), corners)
-    assert found["plane_patterns"].max() > 0
+    exact = region_map(parts.model, (left, right, low, high))
+    assert exact is not None
+    assert found["plane_num_corners"].tolist() == [len(region.vertices) for region in exact.regions]
     figures = of_arrays({key: value.numpy() for key, value in found.items()})
     assert list(figures) == ["decision_map", "region_map", "confusion_matrix"]
+    monkeypatch.setattr("piecewise.runs.arrays.MAX_REGIONS", len(exact.regions) - 1)
+    assert "plane_corners" not in arrays(job, nowhere)[1]  # nobody waits for a million of them
 
 
 def test_filters_are_the_first_layers_weights(plan: Plan, nowhere: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

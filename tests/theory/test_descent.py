@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize_scalar, rosen
 from torch import Tensor
 
 from piecewise.theory.curvature import hessian
@@ -164,6 +164,11 @@ def test_wells_are_the_roots_of_the_derivative() -> None:
         np.testing.assert_allclose(np.sort(two_wells(tilt).minima[:, 0]), roots[[0, 2]], atol=1e-9)
     with pytest.raises(ValueError, match=r"tilt=1.6 must be between -1.5 and 1.5"):
         two_wells(1.6)
+
+
+@pytest.mark.parametrize("phi", [(0.3, -1.2), (1.0, 1.0), (-1.5, 2.0)])
+def test_the_banana_is_scipys_rosenbrock(phi: tuple[float, float]) -> None:
+    assert float(banana().loss(torch.tensor(phi, dtype=torch.float64))) == pytest.approx(rosen(phi), rel=1e-12)
 
 
 def test_a_start_on_the_ridge_of_the_saddle_never_leaves_it() -> None:

@@ -16,7 +16,7 @@ from piecewise.models.residual import Residual
 from piecewise.models.shallow import Shallow
 from piecewise.theory.bounds import max_regions, zaslavsky
 from piecewise.theory.patterns import count_patterns
-from piecewise.theory.polygons import Box, RegionMap, region_map
+from piecewise.theory.polygons import Box, RegionMap, TooManyRegions, region_map
 
 BOX: Box = (-1.0, 1.0, -1.0, 1.0)
 EVERYWHERE: Box = (-1e3, 1e3, -1e3, 1e3)
@@ -92,6 +92,7 @@ def test_lines_in_general_position_make_zaslavskys_number(width: int, seed: int)
     rows = torch.stack([angles.cos(), angles.sin(), torch.rand(width) - 0.5], dim=1).tolist()
     found = exact(lines(*[(a, b, c) for a, b, c in rows]), EVERYWHERE)
     assert len(found.regions) == zaslavsky(width, 2) == max_regions(2, [width])
+    assert found.num_snapped == 0
 
 
 @pytest.mark.parametrize(
@@ -175,6 +176,15 @@ def test_three_layers_of_twenty_units() -> None:
 )
 def test_other_models_have_no_such_map(model: nn.Module) -> None:
     assert region_map(model, BOX) is None
+
+
+def test_a_network_with_too_many_regions_is_given_up_early() -> None:
+    model = lines(*[(1, 0, 0.1 * place) for place in range(9)])
+    found = region_map(model, BOX, limit=10)
+    assert found is not None
+    assert len(found.regions) == 10
+    with pytest.raises(TooManyRegions, match="more than 9 regions"):
+        region_map(model, BOX, limit=9)
 
 
 def test_a_box_without_an_inside_is_refused() -> None:

@@ -32,18 +32,6 @@ def decision_map(classes: np.ndarray, extent: Extent, points: np.ndarray, target
         return conclude(figure, f"The plane is cut into {len(np.unique(classes))} classes", axes)
 
 
-def region_map(patterns: np.ndarray, extent: Extent) -> Figure:
-    """The linear regions of a ReLU network: where the activation pattern is the same.  patterns: (H, W) numbers."""
-    numbers = np.unique(patterns, return_inverse=True)[1].reshape(patterns.shape)
-    with style():
-        figure, axes = _square(extent)
-        shades = numbers * 0.61803 % 1.0  # neighbours far apart on the scale
-        axes.imshow(shades, extent=extent, origin="lower", cmap="cividis", vmin=-0.3, vmax=1.3, alpha=0.8)
-        _draw_borders(axes, numbers, extent)
-        finding = f"{numbers.max() + 1} linear regions are seen on a grid of {patterns.shape[1]} × {patterns.shape[0]}"
-        return conclude(figure, finding, axes)
-
-
 def polygon_map(polygons: list[np.ndarray], extent: Extent) -> Figure:
     """The linear regions of a ReLU network as the polygons that they are.  polygons: (V, 2) vertices each."""
     with style():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
 
 import torch
 from safetensors.torch import load_file
@@ -19,6 +19,7 @@ from piecewise.models.gabor import Gabor
 from piecewise.models.linear import Linear
 from piecewise.models.shallow import Shallow
 from piecewise.theory.joints import piecewise_linear
+from piecewise.theory.polygons import TooManyRegions, region_map
 
 Arrays = dict[str, Tensor]
 
@@ -27,6 +28,7 @@ BAND = 0.025, 0.975
 ORDERLESS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that no function of x can be drawn through
 GRID = 1001  # points at which a function that has no joints is drawn
 PLANE = 241  # points along each side of a map of the plane
+MAX_REGIONS = 20_000  # of the plane that are found, in a few seconds
 SURFACE = 61  # points along each side of a loss surface
 MAX_UNITS = 8  # that are drawn one by one
 MAX_FILTERS = 32
@@ -129,17 +131,18 @@ def _losses(parts: Parts, train: Examples, parameters: Tensor) -> Tensor:
 
 
 def _plane(parts: Parts, train: Examples) -> Arrays:
-    """Outputs, and which units are active, over the range of two inputs."""
+    """Outputs over the range of two inputs, and the linear regions there: their corners, and how many each has."""
     x = train.x.flatten(1)
     low, high = x.amin(dim=0), x.amax(dim=0)
     sides = [torch.linspace(float(low[i]), float(high[i]), PLANE, dtype=_dtype(parts.model)) for i in (0, 1)]
     grid = torch.stack(torch.meshgrid(*sides, indexing="xy"), dim=-1).reshape(-1, *parts.spec.input_shape)
     found = {"plane_outputs": parts.model(grid).reshape(PLANE, PLANE, -1), "plane_extent": torch.stack([low, high], 1)}
-    trace: Any = getattr(parts.model, "trace", None)
-    if trace is not None and isinstance(parts.model.activation, nn.ReLU):
-        signs = torch.cat(trace(grid).pre_activations, dim=1) > 0
-        numbers = torch.unique(signs, dim=0, return_inverse=True)[1]
-        found["plane_patterns"] = numbers.reshape(PLANE, PLANE)
+    with contextlib.suppress(TooManyRegions):
+        exact = region_map(parts.model, (float(low[0]), float(high[0]), float(low[1]), float(high[1])), MAX_REGIONS)
+        if exact is not None:
+            polygons = [torch.from_numpy(region.vertices) for region in exact.regions]
+            found["plane_corners"] = torch.cat(polygons)
+            found["plane_num_corners"] = torch.tensor([len(polygon) for polygon in polygons])
     return found
 
 

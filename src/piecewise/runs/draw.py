@@ -12,7 +12,7 @@ from piecewise.figures.classes import confusion_matrix, hardest_digits
 from piecewise.figures.curves import learning_curves
 from piecewise.figures.filters import first_layer
 from piecewise.figures.fit import Truth, fitted_function
-from piecewise.figures.plane import decision_map, region_map
+from piecewise.figures.plane import decision_map, polygon_map
 from piecewise.figures.style import to_svg
 from piecewise.figures.surface import loss_surface
 from piecewise.figures.units import unit_by_unit
@@ -89,8 +89,9 @@ def _of_plane(arrays: Arrays) -> dict[str, Figure]:
         classes = outputs.argmax(axis=2) if outputs.shape[2] > 1 else (outputs[..., 0] > 0).astype(int)
         points = arrays["train_x"].reshape(-1, 2)
         figures["decision_map"] = decision_map(classes, extent, points, targets.astype(int))
-    if "plane_patterns" in arrays:
-        figures["region_map"] = region_map(arrays["plane_patterns"], extent)
+    if "plane_corners" in arrays:
+        polygons = np.split(arrays["plane_corners"], arrays["plane_num_corners"].cumsum()[:-1])
+        figures["region_map"] = polygon_map(polygons, extent)
     return figures
 
 

@@ -44,19 +44,24 @@ class RegionMap:
     num_snapped: int
 
 
+class TooManyRegions(ValueError):
+    """A network has more regions than its caller wants to wait for."""
+
+
 @torch.no_grad()
-def region_map(model: nn.Module, box: Box) -> RegionMap | None:
+def region_map(model: nn.Module, box: Box, limit: int | None = None) -> RegionMap | None:
     """The regions of a ReLU network on `box`; None if the model is no ReLU network with two inputs.
 
     Layer by layer, unit by unit: on a polygon a pre-activation is linear; where it is zero it cuts the polygon in two.
-    Computed in float64. Raises ValueError for a box without an inside.
+    Computed in float64. Raises ValueError for a box without an inside, TooManyRegions as soon as there are more than
+    `limit`, which is long before they are all found.
     """
     if not (box[0] < box[1] and box[2] < box[3]):
         raise ValueError(f"box={box} must be x₁ from, to, x₂ from, to, each from below its to")
     program = relu_program(model)
     if program is None or not isinstance(program[0], Affine) or program[0].weight.shape[1] != 2:
         return None
-    cutter = _Cutter(float(np.hypot(box[1] - box[0], box[3] - box[2])))
+    cutter = _Cutter(float(np.hypot(box[1] - box[0], box[3] - box[2])), limit)
     polygons = cutter.cut(program, np.array([[box[i], box[j]] for i, j in ((0, 2), (1, 2), (1, 3), (0, 3))]))
     centres = torch.from_numpy(np.stack([polygon.mean(axis=0) for polygon in polygons]))
     y, slope, pattern = linearised(program, centres)
@@ -69,8 +74,9 @@ class _Cutter:
     """Polygons are arrays with a row per vertex: its place, then the network's numbers there. On a polygon all of them
     are linear, so a new vertex's are between those of the two it lies between. NumPy: thousands of tiny arrays."""
 
-    def __init__(self, diagonal: float) -> None:
+    def __init__(self, diagonal: float, limit: int | None) -> None:
         self.reach = TOLERANCE * diagonal
+        self.limit = limit
         self.num_snapped = 0
 
     def cut(self, program: Program, corners: np.ndarray) -> list[np.ndarray]:
@@ -85,8 +91,16 @@ class _Cutter:
             elif step is Step.ADD:
                 polygons = [(p[:, : -h.shape[1]], h + p[:, -h.shape[1] :]) for p, h in polygons]
             else:
-                polygons = [piece for polygon in polygons for piece in self._by_units(*polygon)]
+                polygons = self._by_layer(polygons)
         return [places[:, :2] for places, _ in polygons]
+
+    def _by_layer(self, polygons: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+        pieces: list[tuple[np.ndarray, np.ndarray]] = []
+        for polygon in polygons:
+            pieces += self._by_units(*polygon)
+            if self.limit is not None and len(pieces) > self.limit:
+                raise TooManyRegions(f"more than {self.limit:,} regions")
+        return pieces
 
     def _by_units(self, places: np.ndarray, z: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """The pieces of a polygon on which no unit changes sign, with activations in place of pre-activations."""
