@@ -8,8 +8,10 @@ from torch import Tensor
 
 from piecewise.data.resident import Batch, ChunkLoader, TrainLoader
 from piecewise.data.spec import Examples
+from piecewise.errors import BadInput
 
 N, BATCH = 23, 5  # the last of the 5 batches holds 3 examples
+SHARED = 6  # a batch that two and three ranks can share; the last one of 5 examples they cannot share equally
 NUMBERED = Examples(torch.arange(float(N))[:, None], torch.arange(N))
 IMAGES = Examples(torch.rand(N, 2, 4, 3) + 0.1, torch.arange(N))  # no pixel is zero: padding can be told apart
 
@@ -51,13 +53,23 @@ def test_a_consumer_that_counts_gets_the_next_epoch_too() -> None:
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_ranks_share_the_same_global_batches(world_size: int) -> None:
-    alone = list(TrainLoader(NUMBERED, BATCH, seed=1))
-    ranks = [list(TrainLoader(NUMBERED, BATCH, 1, rank=r, world_size=world_size)) for r in range(world_size)]
+    alone = list(TrainLoader(NUMBERED, SHARED, seed=1))
+    ranks = [list(TrainLoader(NUMBERED, SHARED, 1, rank=r, world_size=world_size)) for r in range(world_size)]
     for whole, *shares in zip(alone, *ranks, strict=True):
         assert sorted(chain(*map(numbers, shares))) == sorted(numbers(whole))
         sizes = [len(share.y) for share in shares]
         assert max(sizes) - min(sizes) <= 1
         assert {share.global_size for share in shares} == {len(whole.y)} == {whole.global_size}
+
+
+@pytest.mark.parametrize(("size", "num_ranks"), [(5, 2), (1, 2), (22, 3)])
+def test_batches_that_cannot_be_shared_equally_are_refused(size: int, num_ranks: int) -> None:
+    message = (
+        f"batch_size={size} cannot be cut into equal shares for {num_ranks} processes .* a multiple of {num_ranks}"
+    )
+    with pytest.raises(BadInput, match=message):
+        TrainLoader(NUMBERED, size, 1, rank=0, world_size=num_ranks)
+    assert len(TrainLoader(NUMBERED, N, 1, rank=0, world_size=2)) == 1  # all of them, however many they are
 
 
 @pytest.mark.parametrize("max_shift", [0, 2])
@@ -105,8 +117,8 @@ def test_every_image_is_moved_by_a_shift_of_its_own() -> None:
 
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_an_image_moves_alike_on_any_number_of_ranks(world_size: int) -> None:
-    alone = TrainLoader(IMAGES, BATCH, seed=1, max_shift=2)
-    ranks = [TrainLoader(IMAGES, BATCH, 1, 2, rank, world_size) for rank in range(world_size)]
+    alone = TrainLoader(IMAGES, SHARED, seed=1, max_shift=2)
+    ranks = [TrainLoader(IMAGES, SHARED, 1, 2, rank, world_size) for rank in range(world_size)]
     for whole, *shares in zip(batches(alone, 10), *(batches(rank, 10) for rank in ranks), strict=True):
         for r, share in enumerate(shares):
             assert torch.equal(share.x, whole.x[r::world_size])

@@ -67,7 +67,7 @@ GADGETS = [
     ),
     *("pandas.read_pickle", "numpy.load", "joblib.load", "pip.main", "ensurepip.bootstrap", "antigravity.fly"),
     *("hydra.utils.get_method", "hydra.utils.instantiate", "mlflow.pyfunc.load_model", "omegaconf.OmegaConf.load"),
-    *("piecewise.cli.main", "piecewise.durable.os.system", "piecewise.training.fit.load_checkpoint"),
+    *("piecewise.cli.main", "piecewise.durable.os.system", "piecewise.training.checkpoints.load_checkpoint"),
     *("piecewise.runs.ranks.subprocess.Popen", "pytorch_lightning.Trainer.fit", "pytorch_lightning.os.system"),
     *("turtledemo.__main__.main", "lib2to3.main.main", "xmlrpc.client.ServerProxy", "idlelib.run.main"),
 ]

@@ -17,7 +17,8 @@ import pytest
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.runs.train import read_result
-from piecewise.training.fit import load_checkpoint
+from piecewise.training import generations
+from piecewise.training.checkpoints import load_checkpoint
 from trials import Trials
 
 LONG = ["trainer.max_epochs=100000", "log_every_n_steps=1", "tracking=none", "batch_size=50"]
@@ -68,6 +69,13 @@ def record_of(folder: RunFolder) -> RunRecord:
     return record
 
 
+def last_step(folder: RunFolder) -> int:
+    """Of the newest checkpoint, which must load."""
+    newest = generations.newest(folder.checkpoints)
+    assert newest is not None
+    return int(load_checkpoint(newest)["global_step"])
+
+
 @pytest.mark.slow
 def test_lightning_alone_calls_a_stopped_training_a_success() -> None:
     """The fact that all of this is for; should it change one day, this says so."""
@@ -94,7 +102,7 @@ def test_a_signal_ends_training_in_order(project: Path, number: int, code: int) 
     assert record.end is not None
     assert record.end["status"] == "KILLED"
     steps = [step for step, _ in record.history()["train/nll"]]
-    assert load_checkpoint(folder.checkpoints / "last.ckpt")["global_step"] == steps[-1]
+    assert last_step(folder) == steps[-1]
     assert not folder.result.is_file()
 
 
@@ -119,7 +127,7 @@ def test_sigterm_at_any_moment(project: Path, trials: Trials) -> None:
             assert record.end is not None
             assert record.end["status"] == "KILLED"
             if folder is not None:
-                step = load_checkpoint(folder.checkpoints / "last.ckpt")["global_step"]
+                step = last_step(folder)
                 assert step == record.history()["train/nll"][-1][0]
 
 
@@ -134,7 +142,7 @@ def test_ranks_are_told_and_none_is_left(project: Path) -> None:
     record = record_of(folder)
     assert record.end is not None
     assert (record.end["status"], record.end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
-    assert (folder.checkpoints / "last.ckpt").is_file()
+    assert last_step(folder) > 0
     assert not Path(f"/proc/{worker}").exists()
     members = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"piecewise.worker" in _read(path)]
     assert [path for path in members if str(project).encode() in _read(path.with_name("environ"))] == []

@@ -29,7 +29,7 @@ GADGETS = [
     "mlflow.pyfunc.load_model",
     "piecewise.cli.main",
     "piecewise.durable.os.system",
-    "piecewise.training.fit.load_checkpoint",
+    "piecewise.training.checkpoints.load_checkpoint",
     "torch.nn.Module.__init__",
     "torch.nn.Module.__subclasses__",
     "subprocess.Popen",

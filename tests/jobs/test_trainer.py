@@ -17,7 +17,7 @@ Plan = Callable[..., list[Job]]
 
 
 def test_every_option_is_one_of_lightnings() -> None:
-    assert set(OPTIONS) <= set(inspect.signature(Trainer).parameters)
+    assert set(OPTIONS) - {"timeout"} <= set(inspect.signature(Trainer).parameters)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,8 @@ def test_what_training_provides_or_ends_it_early_is_not_the_users(tiny_job: Job,
         ("limit_val_batches", -1, "at least 1, or a share above 0.0 to 1.0"),
         ("overfit_batches", -1, "at least 1, or a share above 0.0 to 1.0"),
         ("gradient_clip_val", -1.0, "must be above 0"),
+        ("timeout", 0, "must be seconds, above 0"),
+        ("timeout", "long", "must be seconds, above 0"),
         ("strategy", "dpp", r"did you mean 'ddp'\? allowed: auto, ddp"),
         ("strategy", "ddp_spawn", "does not exist"),
         ("accelerator", "gpus", "did you mean 'gpu'"),

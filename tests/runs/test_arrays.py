@@ -83,7 +83,8 @@ def test_two_inputs_are_mapped(
     table = np.column_stack([rng.normal(size=(60, 2)), rng.integers(0, 3, 60)])
     np.savetxt(project / "t.csv", table, delimiter=",", header="a,b,kind", comments="")
     (job,) = plan(
-        "data=csv", "data.path=t.csv", "data.target=kind", f"model={model}", "loss=categorical", "batch_size=10"
+        *("data=csv", "data.path=t.csv", "data.target=kind", "loss=categorical", "batch_size=10"),
+        *(f"model={model}", "model.width=12"),
     )
     parts, found = arrays(job, nowhere)
     (left, right), (low, high) = found["plane_extent"].tolist()

@@ -16,13 +16,15 @@ from piecewise.data.chance import epoch_order
 from piecewise.data.resident import TrainLoader
 from piecewise.errors import NonFiniteLoss
 from piecewise.jobs import build
+from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
-from piecewise.training import progress
+from piecewise.training import checkpoints, generations, progress
+from piecewise.training.checkpoints import load_checkpoint
 from piecewise.training.datamodule import ResidentData
-from piecewise.training.fit import FitOptions, Outcome, fit, load_checkpoint
+from piecewise.training.fit import FitOptions, Outcome, fit
 from piecewise.training.module import TrainingModule
 
 Plan = Callable[..., list[Job]]
@@ -33,7 +35,7 @@ def train(job: Job, folder: Path, **options: Any) -> Outcome:
     config = job.config
     parts = build.build_parts(config)
     train_set, val_set = build.build_examples(config, parts)
-    size = build.global_batch_size(config, len(train_set))
+    size = global_batch_size(config, len(train_set))
     data = ResidentData(train_set, val_set, size, config["seed"])
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     with Journal(folder / "journal.jsonl") as journal:
@@ -131,13 +133,21 @@ def test_short_runs_are_recorded_whatever_the_interval(plan: Plan, tmp_path: Pat
     assert [step for step, _ in record.history()["train/nll"]] == [5, 10, 15, 20]
 
 
-def test_best_and_last_checkpoint_load_without_code(plan: Plan, tmp_path: Path) -> None:
+def last_checkpoint(folder: Path) -> dict[str, Any]:
+    newest = generations.newest(folder)
+    assert newest is not None
+    return load_checkpoint(newest)
+
+
+def test_the_last_checkpoint_has_the_best_weights_too(plan: Plan, tmp_path: Path) -> None:
     outcome = train(plan(*SMALL, "optimizer.lr=0.5")[0], tmp_path, select="best")
     record = read_journal(tmp_path / "journal.jsonl")
     assert record is not None
     best = min(record.history()["val/nll"], key=lambda point: point[1])[0]
-    assert outcome.selected_step == load_checkpoint(tmp_path / "best.ckpt")["global_step"] == best
-    assert load_checkpoint(tmp_path / "last.ckpt")["global_step"] == 20
+    checkpoint = last_checkpoint(tmp_path)
+    kept = checkpoint["piecewise.checkpoints"]["best"]
+    assert outcome.selected_step == kept["step"] == best < checkpoint["global_step"] == 20
+    assert all(torch.equal(outcome.weights[name], value) for name, value in kept["weights"].items())
 
 
 def test_early_stopping_stops(plan: Plan, tmp_path: Path) -> None:
@@ -182,11 +192,13 @@ def test_last_finite_checkpoint_is_kept(plan: Plan, tmp_path: Path, monkeypatch:
         return batch._replace(x=batch.x * (torch.nan if (self.epoch, number) == (2, 1) else 1))
 
     monkeypatch.setattr(TrainLoader, "_batch", spoiled)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
     message = r"step 12 \(epoch 2, batch 1\); what went first: the inputs of the batch"
     with pytest.raises(NonFiniteLoss, match=message):
         train(plan(*SMALL)[0], tmp_path)
-    checkpoint = load_checkpoint(tmp_path / "last.ckpt")
-    assert checkpoint["global_step"] == 10
+    checkpoint = last_checkpoint(tmp_path)
+    assert checkpoint["global_step"] == 11
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
 
 

@@ -18,6 +18,7 @@ from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.runs.train import read_result, train
+from piecewise.training import checkpoints, generations
 from piecewise.training.module import TrainingModule
 
 Plan = Callable[..., list[Job]]
@@ -139,7 +140,7 @@ def test_the_second_signal_does_not_wait_for_the_step(
     with pytest.raises(stopping.Stopped) as stopped, stopping.answered():
         train(plan(*OPTIONS)[0], folder)
     assert stopped.value.code == 130
-    assert not (folder.checkpoints / "last.ckpt").exists()
+    assert not list(folder.checkpoints.glob("*.ckpt"))
 
 
 def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
@@ -157,9 +158,12 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
             return whole(self, *arguments)
 
         patched.setattr(TrainingModule, "training_step", training_step)
+        patched.setattr(checkpoints, "SECONDS", 0)
+        patched.setattr(checkpoints, "SHARE", 0)
         with pytest.raises(MemoryError):
             train(job, folder)
     assert record_of(folder).end["status"] == "FAILED"  # type: ignore[index]
+    assert generations.newest(folder.checkpoints) == folder.checkpoints / "000000013.ckpt"
     train(job, folder, is_resumed=True)
     assert_same_parameters(folder, undisturbed)
     assert record_of(folder).history() == record_of(undisturbed).history()

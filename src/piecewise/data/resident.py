@@ -12,15 +12,26 @@ from torch.nn import functional
 
 from piecewise.data.chance import derive_seed, epoch_order, generator
 from piecewise.data.spec import Examples
+from piecewise.errors import BadInput
 
 
 class Batch(NamedTuple):
-    """One rank's share of a global batch of `global_size` examples; `seed` is for what is drawn at this step."""
+    """One rank's share of a global batch of `global_size` examples, which ones, and a seed for what is drawn."""
 
     x: Tensor
     y: Tensor
     global_size: int
-    seed: int = 0
+    seed: int = 0  # of this step, the same on every rank
+    share: slice = slice(None)
+
+
+def check_shares(batch_size: int, num_examples: int, num_ranks: int) -> None:
+    """Raise BadInput if ranks cannot have equal shares of a batch that is not all of the examples."""
+    if batch_size < num_examples and batch_size % num_ranks:
+        raise BadInput(
+            f"batch_size={batch_size} cannot be cut into equal shares for {num_ranks} processes (trainer.devices times "
+            f"trainer.num_nodes); allowed: a multiple of {num_ranks}, or all"
+        )
 
 
 class TrainLoader:
@@ -41,6 +52,7 @@ class TrainLoader:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        check_shares(batch_size, len(examples), world_size)
         self.examples = examples
         self.batch_size = batch_size
         self.limit = len(self)
@@ -69,13 +81,18 @@ class TrainLoader:
         rows = index[mine]
         y = self.examples.y[rows]
         step = self.epoch * len(self) + number
-        seed = derive_seed(self.seed, "masks", step, self.rank)
+        seed = derive_seed(self.seed, "masks", step)
         if self.windows is None:
-            return Batch(self.examples.x[rows], y, len(index), seed)
+            return Batch(self.examples.x[rows], y, len(index), seed, mine)
         chance = generator(self.seed, "shift", step)
         # Drawn for the whole global batch and then cut, so that an example moves alike on any number of ranks.
         shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=chance)[mine].to(rows.device)
-        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index), seed)
+        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index), seed, mine)
+
+    @property
+    def num_epochs(self) -> int:
+        """How often the examples have been gone through."""
+        return self.epoch + (self.position == self.limit)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}

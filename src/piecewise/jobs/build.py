@@ -120,18 +120,6 @@ def loading_options(config: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def global_batch_size(config: dict[str, Any], num_examples: int) -> int:
-    """The configured number of examples per step; `all` is every training example. Raises BadInput if out of range."""
-    size = config["batch_size"]
-    if size == "all":
-        return num_examples
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= num_examples:
-        raise BadInput(
-            f"batch_size={size!r} must be a whole number from 1 to the {num_examples} training examples, or all"
-        )
-    return size
-
-
 def build_examples(config: dict[str, Any], parts: Parts) -> Any:
     """(train, val) of a job."""
     loading = loading_options(config)

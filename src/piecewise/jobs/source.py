@@ -24,7 +24,15 @@ _MODELS = (
 CLOSURES: dict[str, tuple[str, ...]] = {
     "fetch": ("errors.py", "durable.py", "data/idx.py", "data/sources.py"),
     "synthesise": (*_DATA, *_SETS),
-    "train": (*_MODELS, "journal/*.py", "jobs/job.py", "jobs/targets.py", "jobs/trainer.py", "runs/train.py"),
+    "train": (
+        *_MODELS,
+        "journal/*.py",
+        "jobs/batches.py",
+        "jobs/job.py",
+        "jobs/targets.py",
+        "jobs/trainer.py",
+        "runs/train.py",
+    ),
     "evaluate": (*_MODELS, "theory/*.py", "runs/arrays.py", "runs/evaluate.py"),
     "report": ("figures/*.py", "report/*", "tracking/*.py", "runs/draw.py"),
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import torch
 
 from piecewise.errors import BadInput, nearest
-from piecewise.jobs.targets import checked_target
+from piecewise.jobs.targets import checked_target, fits
 
 # The Trainer's other arguments are provided by training itself, end a run before its plan says, or write files.
 CHOICES = {
@@ -21,8 +22,9 @@ CHOICES = {
 COUNTS = ("max_epochs", "max_steps", "num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch")
 SHARES = ("limit_train_batches", "limit_val_batches", "overfit_batches")  # of all batches, or how many
 OTHERS = ("devices", "gradient_clip_val", "deterministic", "benchmark", "sync_batchnorm", "detect_anomaly")
-OPTIONS = (*CHOICES, *COUNTS, *SHARES, *OTHERS)
+OPTIONS = (*CHOICES, *COUNTS, *SHARES, *OTHERS, "timeout")
 UNSET = {"max_steps": -1, "overfit_batches": 0}  # what Lightning takes for "not at all"
+TIMEOUT = 120  # seconds that a rank waits for another
 LARGEST = 10**9  # of COUNTS: beyond it lies a mistake
 
 
@@ -30,7 +32,11 @@ def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
     """Lightning's Trainer with the job's options. Raises BadInput, naming the key."""
     from pytorch_lightning import Trainer
 
-    target, arguments = checked_target(config["trainer"], "trainer", Trainer)
+    options = dict(config["trainer"])
+    timeout = options.pop("timeout", TIMEOUT)  # which Lightning wants as a part of its strategy
+    if not fits(timeout, float) or not 0 < timeout <= LARGEST:
+        raise BadInput(f"trainer.timeout={timeout!r} must be seconds, above 0")
+    target, arguments = checked_target(options, "trainer", Trainer)
     for key, value in arguments.items():
         _check(key, value)
     epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
@@ -40,7 +46,25 @@ def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
         arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if every is not None and epochs < every:
         arguments["check_val_every_n_epoch"] = epochs  # a short training is validated too, once, at its end
-    return partial(target, **arguments)
+    if not needs_ranks(config):
+        return partial(target, **arguments)
+    if arguments.get("sync_batchnorm") is None:  # impossible on CPUs
+        arguments["sync_batchnorm"] = arguments.get("accelerator") in ("gpu", "cuda")
+    return partial(_make_ddp, target, arguments, timeout)
+
+
+def needs_ranks(config: dict[str, Any]) -> bool:
+    """Whether the job may train in several processes: Lightning chooses DDP itself when it is given several devices."""
+    trainer = config["trainer"]
+    is_alone = trainer.get("devices") in (1, "1") and trainer.get("num_nodes", 1) == 1
+    return not (is_alone and trainer.get("strategy", "auto") == "auto")
+
+
+def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: float, **provided: Any) -> Any:
+    """With ranks that wait for another one no longer than `timeout` seconds; PyTorch's would for half an hour."""
+    from pytorch_lightning.strategies import DDPStrategy
+
+    return target(**arguments | {"strategy": DDPStrategy(timeout=timedelta(seconds=timeout))}, **provided)
 
 
 def check_devices(configs: list[dict[str, Any]]) -> None:

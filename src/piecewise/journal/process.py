@@ -21,6 +21,16 @@ def is_gone(process: dict[str, Any]) -> bool:
     return bool(process["boot"] != _boot() or process["started"] != _start_time(process["pid"]))
 
 
+def failed_members(group: int) -> list[int]:
+    """The members of a process group that have ended, not with status 0, and that nobody has asked about yet."""
+    failed = []
+    for place in PROC.glob("[0-9]*"):
+        fields = _stat(int(place.name))
+        if fields and fields[0] == "Z" and int(fields[2]) == group and fields[49] != "0":
+            failed.append(int(place.name))
+    return failed
+
+
 def _boot() -> str | None:
     path = PROC / "sys" / "kernel" / "random" / "boot_id"
     return path.read_text().strip() if path.is_file() else None
@@ -28,9 +38,14 @@ def _boot() -> str | None:
 
 def _start_time(pid: int) -> int | None:
     """In clock ticks since the boot; None for a process that does not exist, or exists only as an unread status."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields and fields[0] != "Z" else None
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on (proc_pid_stat(5), third field); empty if there is none."""
     try:
         # The name, in parentheses, may itself hold spaces and parentheses: what counts stands behind the last one.
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return None
-    return None if fields[0] == "Z" else int(fields[19])
+        return []

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from piecewise.errors import BadInput
 from piecewise.models.activations import ForwardPass, named_activation
+from piecewise.models.dropout import Dropout
 from piecewise.models.initialisation import initialise
 from piecewise.models.normalisation import named_norm
 from piecewise.models.sizes import check_size
@@ -47,7 +48,7 @@ class Mlp(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.norms = nn.ModuleList(named_norm(norm, size) for size in sizes)
         self.activation = named_activation(activation)
-        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
         self.residual = residual
         self.output = nn.Linear(widths[-1], num_outputs)
         initialise(self, init, init_variance)

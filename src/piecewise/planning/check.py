@@ -18,6 +18,7 @@ from piecewise import terminal
 from piecewise.data.split import num_validation
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs import build
+from piecewise.jobs.batches import check_batches, global_batch_size, planned_ranks
 from piecewise.jobs.build import Parts
 from piecewise.jobs.targets import annotated, resolve
 from piecewise.jobs.trainer import make_trainer
@@ -34,7 +35,7 @@ def check(config: dict[str, Any]) -> None:
     _check_root(config)
     parts = build.build_parts(config, device="meta")
     num_train = num_examples(config, parts)
-    build.global_batch_size(config, num_train)
+    check_batches(config, parts.model, num_train, planned_ranks(config))
     max_shift = build.loading_options(config)["max_shift"]
     if max_shift and len(parts.spec.input_shape) != 3:
         raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
@@ -106,7 +107,7 @@ def num_examples(config: dict[str, Any], parts: Parts) -> int:
 def length(config: dict[str, Any], num_train: int) -> tuple[int, int]:
     """(steps, epochs) that the configuration asks for, early stopping aside."""
     trainer = config["trainer"]
-    batches = math.ceil(num_train / build.global_batch_size(config, num_train))
+    batches = math.ceil(num_train / global_batch_size(config, num_train))
     for key in ("overfit_batches", "limit_train_batches"):
         limit = trainer.get(key)
         if limit:

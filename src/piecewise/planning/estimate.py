@@ -9,6 +9,7 @@ import torch
 
 from piecewise.data.spec import DataSpec, TargetKind
 from piecewise.jobs import build
+from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
 from piecewise.planning.check import length, num_examples
@@ -38,7 +39,7 @@ def estimate(job: Job) -> Estimate:
     reading = time.perf_counter() - start  # a table of one's own is read for its size alone
     num_train = num_examples(job.config, parts)
     steps, _ = length(job.config, num_train)
-    batch_size = build.global_batch_size(job.config, num_train)
+    batch_size = global_batch_size(job.config, num_train)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in parts.model.state_dict().values())
     seconds = START + READS * reading + steps * (OVERHEAD + _time_step(job, parts, batch_size))
     return Estimate(seconds, FILES + COPIES * weights + WORD * _num_kept(parts))

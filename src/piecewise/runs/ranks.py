@@ -12,9 +12,12 @@ from pathlib import Path
 
 from piecewise import stopping
 from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.journal.process import failed_members
 
 REQUEST = "PIECEWISE_REQUEST"  # in the environment: what a parent asks of the process of a rank
 POLL_SECONDS = 0.1
+LOOK_SECONDS = 1.0  # between two looks at the other ranks
+GRACE_SECONDS = 5  # that the others have to end after one has failed
 
 
 def run_ranks(job_file: Path, request: str) -> None:
@@ -42,12 +45,21 @@ def run_ranks(job_file: Path, request: str) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """The exit status, once there is one; the first signal that comes is handed on."""
-    is_told = False
+    """The exit status, once there is one; the first signal that comes is handed on.
+
+    A rank that failed takes the others with it, unless they are frozen, and then this does. Raises TryAgain.
+    """
+    is_told, failed_since, next_look = False, None, 0.0
     while (status := process.poll()) is None:
         number = stopping.asked()
         if number is not None and not is_told:
             process.send_signal(number)
             is_told = True
+        now = time.monotonic()
+        if now >= next_look:
+            next_look = now + LOOK_SECONDS
+            failed_since = (failed_since or now) if failed_members(process.pid) else None
+        if failed_since is not None and now > failed_since + GRACE_SECONDS:
+            raise TryAgain(f"a rank failed, and the others did not end within {GRACE_SECONDS} seconds")
         time.sleep(POLL_SECONDS)
     return status

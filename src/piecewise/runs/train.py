@@ -17,10 +17,11 @@ from piecewise.data.stored import digest_tensors
 from piecewise.durable import write_json
 from piecewise.errors import PiecewiseError
 from piecewise.jobs import build
+from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.job import Job, canonical, read_json
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
-from piecewise.jobs.trainer import make_trainer
+from piecewise.jobs.trainer import make_trainer, needs_ranks
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.process import this_process
 from piecewise.journal.reader import read_journal
@@ -52,13 +53,6 @@ def run_key(job: Job, data_digest: str, source: str, lock: str) -> str:
     return hashlib.sha256(canonical([job.digest, data_digest, source, lock]).encode()).hexdigest()
 
 
-def needs_ranks(config: dict[str, Any]) -> bool:
-    """Whether the job may train in several processes: Lightning chooses DDP itself when it is given several devices."""
-    trainer = config["trainer"]
-    is_alone = trainer.get("devices") in (1, "1") and trainer.get("num_nodes", 1) == 1
-    return not (is_alone and trainer.get("strategy", "auto") == "auto")
-
-
 def new_id() -> str:
     """An id for a run: sorts by time, never repeats."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -79,9 +73,21 @@ def train(
     request = Request(folder, {"id": new_id(), **(facts or {})}, has_progress, is_resumed)
     if needs_ranks(job.config):
         job.write(folder.job)
-        run_ranks(folder.job, request.as_text())
+        try:
+            run_ranks(folder.job, request.as_text())
+        except Exception as error:
+            _close(folder, error)
+            raise
     else:
         _train_here(job, request)
+
+
+def _close(folder: RunFolder, error: Exception) -> None:
+    """Say in the journal that the run has failed, where its own process was lost and could not."""
+    record = read_journal(folder.journal) if folder.journal.is_file() else None
+    if record is not None and record.end is None:
+        with Journal(folder.journal) as journal:
+            journal.end("FAILED", reason=f"{type(error).__name__}: {error}"[:500])
 
 
 def _train_here(job: Job, request: Request) -> None:
@@ -142,7 +148,7 @@ def _fit(job: Job, request: Request, journal: Journal | None) -> dict[str, Any]:
     config = job.config
     parts = build.build_parts(config)
     train_set, val_set = build.build_examples(config, parts)
-    batch_size = build.global_batch_size(config, len(train_set))
+    batch_size = global_batch_size(config, len(train_set))
     max_shift = build.loading_options(config)["max_shift"]
     data = ResidentData(train_set, val_set, batch_size, config["seed"], max_shift)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))

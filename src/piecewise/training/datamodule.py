@@ -36,6 +36,12 @@ class ResidentData(pl.LightningDataModule):
         loader.limit = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
         self._loaders = loader, ChunkLoader(val, 1000, *ranks)
 
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that training has been through. Lightning's own counter lags when a checkpoint ended an epoch."""
+        assert self._loaders is not None
+        return self._loaders[0].num_epochs
+
     # Lightning keeps a loader's state too, but does not restore it once a schedule has asked how long the training is.
     def state_dict(self) -> dict[str, Any]:
         assert self._loaders is not None

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 
+from piecewise import terminal
+from piecewise.errors import TryAgain
 from piecewise.journal.writer import Journal
+from piecewise.training import generations
+from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.module import TrainingModule
 from piecewise.training.path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
 from piecewise.training.quiet import quiet_lightning
 from piecewise.training.recorder import Recorder
-from piecewise.training.stop import StopInOrder
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,14 @@ def fit(
     options: FitOptions,
 ) -> Outcome:
     """Train to the end. `make_trainer` takes the Trainer arguments that are not the user's to choose."""
-    best = ModelCheckpoint(options.checkpoints, "best", monitor="val/nll", enable_version_counter=False)
-    # `save_last` would copy the best one each time it improves; without a metric to watch, the newest is kept.
-    last = ModelCheckpoint(options.checkpoints, "last", enable_version_counter=False)
     recorder = Recorder(journal, options.log_every_n_steps)
-    newest = options.checkpoints / "last.ckpt"
+    checkpoints = KeepCheckpoints(options.checkpoints, recorder)
     is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
     path = ParameterPath() if is_small else None
-    # The checkpoint that StopInOrder leaves has everything that stands before it.
-    callbacks: list[Callback] = [recorder, *filter(None, [path]), StopInOrder(newest, recorder), best, last]
+    callbacks: list[Callback] = [recorder, *filter(None, [path]), checkpoints]
     if options.early_stopping is not None:
-        callbacks.append(EarlyStopping("val/nll", **options.early_stopping))
+        # After the validation itself, and so before the checkpoint that may follow it.
+        callbacks.append(EarlyStopping("val/nll", check_on_train_epoch_end=False, **options.early_stopping))
     if options.progress is not None:
         callbacks.append(Progress(options.progress))
     # Filling fresh memory would only help to find reads of memory never written, and costs a tenth of the time.
@@ -77,13 +78,47 @@ def fit(
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     with quiet_lightning():
         trainer = _make(make_trainer, callbacks, options)
-        trainer.fit(module, datamodule=data, ckpt_path=newest if options.is_resumed and newest.is_file() else None)
-    return _outcome(trainer, module.model, best, options.select, path)
+        if trainer.is_global_zero and trainer.world_size > 1:
+            _warn_of_batch_norm(module.model)
+        with _lost_ranks(trainer):
+            trainer.fit(module, datamodule=data, ckpt_path=_begin(trainer, options))
+    return _outcome(trainer, module.model, checkpoints, options.select, path, data.num_epochs)
+
+
+def _warn_of_batch_norm(model: nn.Module) -> None:
+    names = [name for name, layer in model.named_modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    if names and not torch.cuda.is_available():  # there Lightning replaces them by those that ask all ranks
+        terminal.warn(
+            f"{names[0]} and all batch norm: each process takes mean and variance of its own share of a batch, so that "
+            "the weights depend on the number of processes"
+        )
+
+
+@contextmanager
+def _lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
+    """What the others say of a rank that died, or that froze for longer than `trainer.timeout`. Raises TryAgain."""
+    try:
+        yield
+    except RuntimeError as error:
+        what = str(error)
+        if trainer.world_size > 1 and any(word in what.lower() for word in ("gloo", "nccl", "timed out")):
+            raise TryAgain(f"rank {trainer.global_rank}: another one was lost: {what.splitlines()[0]}") from error
+        raise
+
+
+def _begin(trainer: pl.Trainer, options: FitOptions) -> Path | None:
+    """The checkpoint to go on from; none for a training that begins, and then none are left in its folder."""
+    if options.is_resumed:
+        return generations.newest(options.checkpoints)
+    if trainer.is_global_zero:
+        generations.forget(options.checkpoints)
+    return None
 
 
 def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], options: FitOptions) -> pl.Trainer:
     return make_trainer(
         callbacks=callbacks,
+        plugins=[SealedCheckpoints()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -93,34 +128,26 @@ def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], op
 
 
 def _outcome(
-    trainer: pl.Trainer, model: nn.Module, best: ModelCheckpoint, select: str, path: ParameterPath | None
+    trainer: pl.Trainer,
+    model: nn.Module,
+    checkpoints: KeepCheckpoints,
+    select: str,
+    path: ParameterPath | None,
+    epochs: int,
 ) -> Outcome:
     weights, step, selected = model.state_dict(), trainer.global_step, "last"
-    if select == "best" and best.best_model_path:
-        selected = "best"
-        checkpoint = load_checkpoint(Path(best.best_model_path))
-        step = checkpoint["global_step"]
-        prefix = "model."
-        weights = {
-            name.removeprefix(prefix): value
-            for name, value in checkpoint["state_dict"].items()
-            if name.startswith(prefix)
-        }
+    if select == "best" and checkpoints.best_weights is not None:
+        weights, step, selected = checkpoints.best_weights, checkpoints.best_step, "best"
     return Outcome(
         {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()},
         selected,
         step,
         trainer.global_step,
         int(trainer.estimated_stepping_batches),
-        trainer.current_epoch,
+        epochs,
         numerics(trainer),
         path,
     )
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's tensors and plain values; nothing in it can run. The only `torch.load` of the project."""
-    return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
 
 
 def numerics(trainer: pl.Trainer) -> dict[str, Any]:

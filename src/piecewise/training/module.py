@@ -14,8 +14,11 @@ from torch.optim import Optimizer
 from piecewise.data.resident import Batch
 from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.models.dropout import Dropout
 from piecewise.training.finite import first_non_finite
 from piecewise.training.schedule import Schedule
+
+LAYERS = 1000  # that one Dropout may be called for in a step, before its seeds are those of the next one
 
 
 class TrainingModule(pl.LightningModule):
@@ -36,14 +39,18 @@ class TrainingModule(pl.LightningModule):
         self.loss = loss
         self.make_optimizer = make_optimizer
         self.schedule = schedule
-        self.draws_masks = any(isinstance(layer, nn.Dropout) for layer in model.modules())
+        self.dropouts = [layer for layer in model.modules() if isinstance(layer, Dropout)]
+        self.draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in model.modules())  # torch's own
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
         self.val_sums: Tensor | None = None
         self.val_metrics: dict[str, float] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        if self.draws_masks:  # so that a restart draws the same ones
-            torch.manual_seed(batch.seed)
+        # So that a restart draws the same masks.
+        for number, layer in enumerate(self.dropouts):
+            layer.begin(batch.seed + LAYERS * number, batch.global_size, batch.share)
+        if self.draws:
+            torch.manual_seed(batch.seed + self.global_rank)
         outputs = self.model(batch.x)
         if outputs.dtype is not batch.x.dtype:  # mixed precision is for the model, never for the loss
             outputs = outputs.to(batch.x.dtype)

@@ -1,0 +1,64 @@
+"""SIGKILL at random moments of a training: resumed, it ends with the same bits as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from killed import SEEN, kill_after, start
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.runs.train import read_result
+from trials import Trials
+
+Plan = Callable[..., list[Job]]
+# Everything that has a state: order, masks, schedule, momentum, running statistics, early stopping that ends it.
+OPTIONS = [
+    *("data.num_train=60", "data.num_test=20", "batch_size=10", "trainer.max_epochs=12", "log_every_n_steps=1"),
+    *("model=mlp", "model.width=12", "model.dropout=0.3", "model.norm=batch", "optimizer=momentum", "optimizer.lr=0.2"),
+    *("scheduler=onecycle", "early_stopping.patience=3", "tracking=none"),
+]
+KILLS = 3  # at most, of one training
+
+
+def whole(folder: RunFolder) -> dict[str, Any]:
+    record = read_journal(folder.journal)
+    assert record is not None
+    return {"history": record.history(), "path": folder.path.read_bytes(), **read_result(folder)}
+
+
+def epochs_of(folder: RunFolder) -> list[list[int]]:
+    """The examples of each epoch, in order; a batch that was handed out again must have been the same."""
+    batches: dict[tuple[int, int], list[int]] = {}
+    for line in (folder.journal.parent / SEEN).read_text().splitlines():
+        epoch, number, *rows = map(int, line.split())
+        assert batches.setdefault((epoch, number), rows) == rows
+    last = max(epoch for epoch, _ in batches)
+    return [
+        [row for at in sorted(batches) if at[0] == epoch for row in batches[at]]  # in the order of their numbers
+        for epoch in range(last + 1)
+    ]
+
+
+def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials: Trials) -> None:
+    (job,) = plan(*OPTIONS)
+    undisturbed = RunFolder.at(project / "undisturbed")
+    start(job, undisturbed, is_resumed=False).join()
+    expected = whole(undisturbed)
+    killed = 0
+    for number, chance in enumerate(trials("trainings killed up to three times, resumed to the same bits", 200)):
+        folder = RunFolder.at(project / "runs" / str(number))
+        for attempt in range(chance.randrange(1, KILLS + 1)):
+            process = start(job, folder, is_resumed=attempt > 0)
+            kill_after(process, folder, chance, most=expected["steps"] // 2)
+            killed += process.exitcode != 0
+        process = start(job, folder, is_resumed=True)
+        process.join()
+        assert process.exitcode == 0
+        assert whole(folder) == expected
+        epochs = epochs_of(folder)
+        assert [sorted(epoch) for epoch in epochs] == [list(range(54))] * expected["epochs"]
+        assert expected["steps"] == 6 * expected["epochs"]
+    assert killed  # and not all of them too late

@@ -1,0 +1,64 @@
+"""Batches that ranks can share, and that batch norm can do with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.jobs.batches import planned_ranks
+from piecewise.jobs.job import Job
+
+Plan = Callable[..., list[Job]]
+SMALL = ("data.num_train=47", "data.num_test=20")  # 42 to train on
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("batch_size=9", "trainer=ddp_cpu"),
+            r"batch_size=9 cannot be cut into equal shares for 2 processes .*multiple of 2",
+        ),
+        (
+            ("batch_size=10", "trainer=ddp_cpu", "trainer.devices=3"),
+            "batch_size=10 cannot be cut into equal shares for 3 processes",
+        ),
+        (("batch_size=10", "+trainer.num_nodes=3"), "for 3 processes"),
+        (
+            ("batch_size=1", "model=mlp", "model.norm=batch"),
+            "the last batch has 1 for 1 process; batch norm needs at least 2",
+        ),
+        (("batch_size=41", "model=residual", "model.norm=batch"), "the last batch has 1 for 1 process;"),
+        (
+            ("batch_size=39", "model=mlp", "model.norm=batch", "trainer=ddp_cpu", "trainer.devices=3"),
+            "has 3 for 3 processes",
+        ),
+        (("batch_size=43",), "must be a whole number from 1 to the 42 training examples, or all"),
+        (("batch_size=0",), "must be a whole number from 1"),
+    ],
+)
+def test_batches_that_do_not_fit_are_refused(plan: Plan, options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        plan(*SMALL, *options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("batch_size=9", "trainer=ddp_cpu", "trainer.devices=3"),
+        ("batch_size=all", "trainer=ddp_cpu"),
+        ("batch_size=40", "model=mlp", "model.norm=batch"),
+        ("batch_size=1", "model=mlp", "model.norm=layer"),
+    ],
+)
+def test_batches_that_fit_are_not(plan: Plan, options: tuple[str, ...]) -> None:
+    assert len(plan(*SMALL, *options)) == 1
+
+
+@pytest.mark.parametrize(
+    ("devices", "nodes", "count"), [(1, 1, 1), (2, 3, 6), (-1, 1, 1), ("auto", 2, 1), (None, 1, 1)]
+)
+def test_what_only_a_machine_can_tell_counts_as_one(devices: object, nodes: int, count: int) -> None:
+    assert planned_ranks({"trainer": {"devices": devices, "num_nodes": nodes}}) == count

@@ -1,0 +1,60 @@
+"""Trainings in processes forked from one that has imported everything, to be killed at any moment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+
+SEEN = "seen.txt"  # in the run's folder: a line for each batch that was handed out
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["piecewise.runs.train", "piecewise.training.fit", __name__])
+
+
+def start(job: Job, folder: RunFolder, is_resumed: bool) -> BaseProcess:
+    """Train in a process of its own, with a checkpoint as often as the disk allows."""
+    process = _SERVER.Process(target=_train, args=(job, folder, is_resumed))
+    process.start()
+    return process
+
+
+def kill_after(process: BaseProcess, folder: RunFolder, chance: random.Random, most: int) -> None:
+    """SIGKILL once a random number of steps, up to `most`, have been begun by this very process, and a little later."""
+    seen, steps = folder.journal.parent / SEEN, chance.randrange(1, most)
+    begun = seen.read_bytes().count(b"\n") if seen.is_file() else 0
+    while process.is_alive() and (not seen.is_file() or seen.read_bytes().count(b"\n") < begun + steps):
+        time.sleep(0.001)
+    time.sleep(chance.random() * 0.02)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+
+def _train(job: Job, folder: RunFolder, is_resumed: bool) -> None:
+    import torch
+
+    from piecewise.data.resident import TrainLoader
+    from piecewise.runs.train import train
+    from piecewise.training import checkpoints
+
+    torch.set_num_threads(1)
+    checkpoints.SECONDS = checkpoints.SHARE = 0  # type: ignore[misc]
+    whole = TrainLoader._batch
+    folder.journal.parent.mkdir(parents=True, exist_ok=True)
+    path: Path = folder.journal.parent / SEEN
+
+    def batch(self: TrainLoader, index: Any, number: int) -> Any:
+        with path.open("a") as file:
+            file.write(f"{self.epoch} {number} {' '.join(map(str, index.tolist()))}\n")
+        return whole(self, index, number)
+
+    TrainLoader._batch = batch  # type: ignore[method-assign]
+    train(job, folder, is_resumed=is_resumed)

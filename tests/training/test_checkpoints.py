@@ -1,0 +1,153 @@
+"""Checkpoints of whole trainings: from each of them the training goes on to the same end."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.runs.train import read_result, train
+from piecewise.training import checkpoints, generations
+from piecewise.training.checkpoints import KeepCheckpoints, load_checkpoint
+
+Plan = Callable[..., list[Job]]
+# Everything that has a state: order, masks, schedule, momentum, early stopping that ends it, and a path.
+OPTIONS = [
+    *("data.num_train=60", "data.num_test=20", "batch_size=10", "trainer.max_epochs=30", "log_every_n_steps=4"),
+    *("model=mlp", "model.width=12", "model.dropout=0.3", "model.norm=batch", "optimizer=momentum", "optimizer.lr=0.2"),
+    *("scheduler=onecycle", "early_stopping.patience=2", "trainer.check_val_every_n_epoch=2", "tracking=none"),
+]
+
+
+def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
+    """Save whenever it can be, and keep a copy of each."""
+    copies.mkdir()
+    whole = generations.write
+
+    def write(path: Path, data: bytes) -> None:
+        whole(path, data)
+        for file in (path, path.with_suffix(".json")):
+            shutil.copy(file, copies)
+
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    monkeypatch.setattr(generations, "write", write)
+
+
+def outcome_of(folder: RunFolder) -> dict[str, Any]:
+    record = read_journal(folder.journal)
+    assert record is not None
+    result = {key: value for key, value in read_result(folder).items() if key != "id"}
+    return {"history": record.history(), "path": folder.path.read_bytes(), **result}
+
+
+@pytest.mark.parametrize(("accumulated", "every"), [(1, 1), (2, 2)])
+def test_from_any_checkpoint_on_the_end_is_the_same(
+    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int
+) -> None:
+    options = [f"trainer.accumulate_grad_batches={accumulated}", f"trainer.check_val_every_n_epoch={every}"]
+    (job,) = plan(*OPTIONS, *options)
+    undisturbed, copies = RunFolder.at(project / "undisturbed"), project / "copies"
+    with monkeypatch.context() as patched:
+        every_step(patched, copies)
+        train(job, undisturbed)
+    expected = outcome_of(undisturbed)
+    assert expected["steps"] < expected["steps_planned"]  # early stopping had its say
+    steps = [int(path.stem) for path in sorted(copies.glob("*.ckpt"))]
+    assert steps == list(range(1, expected["steps"] + 1))
+    for step in [*steps[:3], steps[len(steps) // 2], *steps[-2:]]:
+        folder = RunFolder.at(project / "runs" / f"{step}")
+        shutil.copytree(undisturbed.journal.parent, folder.journal.parent)
+        shutil.rmtree(folder.checkpoints)
+        folder.checkpoints.mkdir()
+        for ending in ("ckpt", "json"):
+            shutil.copy(copies / f"{step:09d}.{ending}", folder.checkpoints)
+        for path in (folder.result, folder.weights, folder.path):
+            path.unlink()
+        train(job, folder, is_resumed=True)
+        assert outcome_of(folder) == expected, f"from step {step}"
+
+
+def test_without_any_checkpoint_left_it_begins_again(plan: Plan, project: Path) -> None:
+    (job,) = plan(*OPTIONS)
+    folder = RunFolder.at(project / "runs" / "one")
+    train(job, folder)
+    expected = outcome_of(folder)
+    for path in folder.checkpoints.glob("*.ckpt"):
+        path.write_bytes(path.read_bytes()[:-1])
+    folder.result.unlink()
+    train(job, folder, is_resumed=True)
+    assert outcome_of(folder) == expected
+
+
+LOADS = """
+import sys
+sys.modules["piecewise"] = sys.modules["pytorch_lightning"] = None
+import torch
+print(torch.load(sys.argv[1], weights_only=True)["global_step"])
+"""
+
+
+def test_a_checkpoint_loads_where_nothing_but_torch_is_installed(plan: Plan, project: Path) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    train(plan(*OPTIONS)[0], folder)
+    path = generations.newest(folder.checkpoints)
+    assert path is not None
+    done = subprocess.run([sys.executable, "-c", LOADS, path], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == f"{read_result(folder)['steps']}\n", done.stderr
+    assert load_checkpoint(path)["global_step"] == read_result(folder)["steps"]
+
+
+def test_the_clock_decides_and_a_slow_disk_is_spared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = [100.0]
+    saved = []
+
+    class Stub:
+        """As much of a Trainer as is asked."""
+
+        world_size, is_global_zero, global_step = 1, True, 0
+
+        def save_checkpoint(self, path: Path) -> None:
+            saved.append(clock[0])
+            clock[0] += 2.0  # seconds that it takes
+
+    class Silent:
+        def write(self, trainer: pl.Trainer) -> None:
+            assert trainer is not None
+
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock[0])
+    keep, trainer = KeepCheckpoints(tmp_path, Silent()), Stub()  # type: ignore[arg-type]
+    for _ in range(100):
+        keep._save_if_asked(trainer)  # type: ignore[arg-type]
+        clock[0] += 1
+    assert saved == [105, 147, 189]  # after 5 seconds, then 20 times as long as it takes
+
+
+def test_equal_scores_keep_the_earlier_weights(tmp_path: Path) -> None:
+    class Module(checkpoints.TrainingModule):
+        def __init__(self) -> None:
+            pl.LightningModule.__init__(self)
+            self.model = torch.nn.Linear(1, 1)
+
+    class Stub:
+        world_size, is_global_zero, global_step = 1, True, 0
+
+    keep, module, trainer = KeepCheckpoints(tmp_path, None), Module(), Stub()  # type: ignore[arg-type]
+    for step, nll in enumerate([2.0, 1.0, 1.0, 3.0]):
+        trainer.global_step = step
+        torch.nn.init.constant_(module.model.weight, step)
+        module.val_metrics = {"val/nll": nll}
+        keep.on_validation_end(trainer, module)  # type: ignore[arg-type]
+    assert (keep.best_step, keep.best_nll) == (1, 1.0)
+    assert keep.best_weights is not None
+    assert keep.best_weights["weight"].item() == 1.0
