@@ -1,0 +1,111 @@
+"""A save that is killed, or fails, at each of its system calls: the checkpoint before is there, or the new one is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from piecewise.training.generations import newest, path_of, read, write
+from trials import Trials
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+# `/begin` is nowhere: it marks where the save begins among the system calls of the process.
+SAVE = """
+import os, sys
+from pathlib import Path
+from piecewise.training.generations import path_of, write
+folder, data = Path(sys.argv[1]), bytes(range(250)) * 40
+os.access("/begin", os.F_OK)
+write(path_of(folder, 15), data)
+os.access("/end", os.F_OK)
+"""
+DATA = bytes(range(250)) * 40
+CALLS = ["openat", "open", "write", "fsync", "rename", "unlink", "close", "fstat", "newfstatat", "getdents64", "mkdir"]
+FAULTS = ["signal=KILL", "error=ENOSPC", "error=EIO"]
+Point = tuple[str, int]  # a system call, and which of its name
+
+
+def save(folder: Path, log: Path, elsewhere: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = ["strace", "-o", str(log), "-e", f"trace=access,{','.join(CALLS)}", *options]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(elsewhere)}
+    command += [sys.executable, "-c", SAVE, str(folder)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def calls_of(log: Path) -> list[tuple[bool, Point]]:
+    """Every system call of a save, and whether it belongs to the writing itself."""
+    counts: dict[str, int] = {}
+    found, is_inside = [], False
+    for line in log.read_text(errors="replace").splitlines():
+        match = re.match(r"(\w+)\(", line)
+        if match is None:
+            continue
+        name = match[1]
+        counts[name] = counts.get(name, 0) + 1
+        is_inside = (is_inside or '"/begin"' in line) and '"/end"' not in line
+        if name != "access":
+            found.append((is_inside, (name, counts[name])))
+    return found
+
+
+def prepared(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for step in (5, 10):
+        write(path_of(folder, step), DATA[step:])
+    return folder
+
+
+@pytest.mark.parametrize("place", ["here", "/dev/shm"])  # with $TMPDIR on the other one
+def test_a_save_that_fails_at_any_system_call(tmp_path: Path, place: str, trials: Trials) -> None:
+    base = tmp_path if place == "here" else Path(place) / f"piecewise-{os.getpid()}"
+    elsewhere = Path("/dev/shm") if place == "here" else tmp_path
+    try:
+        for _ in range(2):  # the first one warms what Python caches
+            shutil.rmtree(base / "whole", ignore_errors=True)
+            save(prepared(base / "whole"), tmp_path / "log", elsewhere)
+        points = [point for is_inside, point in calls_of(tmp_path / "log") if is_inside]
+        assert len(points) > 30
+        chosen = [(*point, fault) for point in points for fault in FAULTS]
+        promise = f"saves killed or failed at each system call, files in {place if place != 'here' else 'the project'}"
+        for number, chance in enumerate(trials(promise, len(chosen))):
+            name, count, fault = chosen[number] if trials.share >= 1 else chance.choice(chosen)
+            folder = prepared(base / str(number))
+            log = tmp_path / f"{number}.log"
+            save(folder, log, elsewhere, "-e", f"inject={name}:{fault}:when={count}")
+            text = log.read_text(errors="replace")
+            assert "killed by SIGKILL" in text if "KILL" in fault else "(INJECTED)" in text
+            found = newest(folder)
+            assert found in (path_of(folder, 10), path_of(folder, 15)), (name, count, fault)
+            assert read(found) == (DATA if found.stem.endswith("15") else DATA[10:])
+            write(path_of(folder, 20), b"later")
+            assert newest(folder) == path_of(folder, 20)
+            assert len(list(folder.iterdir())) == 4
+    finally:
+        if place != "here":
+            shutil.rmtree(base, ignore_errors=True)
+
+
+STOCK = """
+import sys
+from lightning_fabric.utilities.cloud_io import _atomic_save
+_atomic_save({"step": 15}, sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_lightnings_own_saver_loses_both_when_its_temporary_folder_is_elsewhere(tmp_path: Path) -> None:
+    """The fact that our own is for, and the proof that such a kill can be seen; should it change, this says so."""
+    path = tmp_path / "last.ckpt"
+    torch.save({"step": 10}, path)
+    command = ["strace", "-f", "-o", str(tmp_path / "log"), "-e", "inject=sendfile,copy_file_range:signal=KILL"]
+    command += [sys.executable, "-W", "ignore", "-c", STOCK, str(path)]
+    subprocess.run(command, env=os.environ | {"TMPDIR": "/dev/shm"}, check=False, timeout=120)
+    assert path.stat().st_size == 0
