@@ -37,8 +37,9 @@ lock: $(READY)  ## resolve the dependencies anew
 		$(COMPILE) $$name.in --constraint requirements.lock --output-file $$name.lock; done
 
 readme: $(READY)  ## the README's table, from the results of `make repro`
-	@piecewise summary --markdown > build/results.md
-	@sed -i -e '/^<!-- results:/,/^<!-- end of results/{/^<!--/!d}' -e '/^<!-- results:/r build/results.md' README.md
+	@piecewise summary --markdown > README.md.results
+	@sed -i -e '/^<!-- results:/,/^<!-- end of results/{/^<!--/!d}' -e '/^<!-- results:/r README.md.results' README.md
+	@rm README.md.results
 
 clean:  ## remove what the pipeline made, but neither data, caches nor your own runs
 	@rm -rf build results report

@@ -7,16 +7,16 @@ from piecewise.cli import guarded
 from piecewise.jobs.job import Job, read_jobs
 from piecewise.jobs.provenance import find_root
 from piecewise.journal.folder import RunFolder
-from piecewise.runs.places import Places
 from piecewise.runs.record import tracking_uri
 from piecewise.runs.session import run_jobs
-from piecewise.runs.stages import run_stage
+from piecewise.runs.stages import live_stage, run_stage
 from piecewise.runs.train import read_result
 
 
 def main(experiment: str) -> int:
     jobs = read_jobs(Path("build/jobs") / f"{experiment}.json")
-    run_jobs(jobs, Places.of_stage(jobs), tracking_uri(find_root()), finish)
+    with live_stage(jobs) as (places, is_resumed):
+        run_jobs(jobs, places, tracking_uri(find_root()), finish, is_resumed)
     return 0
 
 

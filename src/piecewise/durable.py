@@ -6,8 +6,10 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,6 +82,23 @@ def has_writer(path: Path) -> bool:
     except FileNotFoundError:
         pass
     return False
+
+
+@contextmanager
+def alone(path: Path, patience: float = 0.0) -> Iterator[None]:
+    """While this is open, nobody else is between opening and closing it. Raises BlockingIOError after `patience` s."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                _lock(file)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(0.1)
+        yield
 
 
 def _lock(file: IO[bytes]) -> None:

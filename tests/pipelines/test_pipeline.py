@@ -94,11 +94,39 @@ def test_half_a_training_is_never_recorded(pipeline: Pipeline) -> None:
     assert pipeline.repro() == set()
 
 
+def test_killed_repro_leaves_nobody_behind_and_goes_on_where_it_was(pipeline: Pipeline) -> None:
+    """Only DVC is killed: it cannot tell its stage, which ends in order by itself."""
+    stage, place = "train@least_squares", pipeline.root / "results" / "train" / "least_squares" / "run"
+    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2", "max_epochs: 2000")
+    pipeline.repro(stage)
+    undisturbed = json.loads((place / "result.json").read_text())
+    command = ["dvc", "repro", "--force", "--single-item", stage]
+    process = subprocess.Popen(command, cwd=pipeline.root, env=pipeline.environment, stdout=subprocess.DEVNULL)
+    trainer = _trainer(pipeline, since=time.time())
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 15
+    while Path(f"/proc/{trainer}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not place.exists()
+    assert "KILLED" in (pipeline.root / "runs" / "pipeline" / "least_squares" / "run" / "journal.jsonl").read_text()
+    assert pipeline.repro(stage) == {stage}
+    record = read_journal(pipeline.root / "results" / "journal" / "least_squares" / "run.jsonl")
+    assert record is not None
+    assert len(record.resumed) == 1
+    assert json.loads((place / "result.json").read_text()) == undisturbed
+    assert [step for step, _ in record.history()["val/nll"]] == list(range(1, 2001))
+    assert not (pipeline.root / "runs" / "pipeline" / "least_squares").exists()
+    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2000", "max_epochs: 2")
+    pipeline.repro()
+
+
 def _trainer(pipeline: Pipeline, since: float) -> int:
     """The process that trains `least_squares`, as soon as it has measured something."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        for path in (pipeline.root / "results" / "journal" / "least_squares").glob("*.jsonl"):
+        for path in (pipeline.root / "runs" / "pipeline" / "least_squares").glob("run/journal.jsonl"):
             if b'"val/nll"' in path.read_bytes():
                 record = read_journal(path)
                 if record is not None and record.start["time"] > since:  # not the run before

@@ -74,3 +74,23 @@ def test_two_ranks_make_one_run_that_learns_what_one_process_learns(plan: Plan, 
     for name, weights in load_file(alone.weights).items():
         torch.testing.assert_close(load_file(folder.weights)[name], weights, rtol=1e-4, atol=1e-5)
     assert [path.name for path in (project / "runs").iterdir()] == ["one"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "tolerance"), [("64-true", 1e-10), ("32-true", 1e-5)])
+def test_any_number_of_ranks_learns_the_same(plan: Plan, project: Path, precision: str, tolerance: float) -> None:
+    """After 300 steps, dropout and momentum included; longer float32 trainings part, as chaos lets them."""
+    options = ["trainer.max_epochs=50", "batch_size=60", "model=mlp", "model.width=20", "model.dropout=0.2"]
+    options += ["optimizer=momentum", "optimizer.lr=0.01", "select=last", f"trainer.precision={precision}"]
+    found = []
+    for count in (1, 2, 3):
+        folder = RunFolder.at(project / str(count))
+        (job,) = plan("trainer=ddp_cpu", f"trainer.devices={count}", *options, "tracking=none")
+        train(job, folder)
+        result = read_result(folder)
+        assert (result["numerics"]["world_size"], result["steps"]) == (count, 300)
+        found.append(torch.cat([weights.flatten().double() for weights in load_file(folder.weights).values()]))
+    for other in found[1:]:
+        distance = float((other - found[0]).norm() / found[0].norm())
+        print(f"{precision}: {distance:.2g}")
+        assert distance <= tolerance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,33 @@ OPTIONS = [
     "early_stopping.patience=3",
     "tracking=none",
 ]
+# Each makes another experiment of it, and none may slip into the rest of a run.
+CHANGES = {
+    "seed": 1,
+    "batch_size": 15,
+    "select": "last",
+    "data": "line",
+    "data.noise": 0.2,
+    "data.num_train": 60,
+    "data.val_fraction": 0.3,
+    "data.split_seed": 4,
+    "model": "mlp",
+    "model.width": 11,
+    "model.activation": "tanh",
+    "model.init": "he",
+    "loss": "laplace",
+    "loss.sigma": 2.0,
+    "optimizer": "sgd",
+    "optimizer.lr": 0.5,
+    "+optimizer.weight_decay": 0.1,
+    "scheduler": "onecycle",
+    "early_stopping.patience": 4,
+    "early_stopping.min_delta": 0.1,
+    "trainer.max_epochs": 5,
+    "trainer.gradient_clip_val": 1.0,
+    "trainer.accumulate_grad_batches": 2,
+    "trainer.check_val_every_n_epoch": 2,
+}
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:
@@ -178,6 +206,20 @@ def test_a_run_does_not_go_on_with_other_data_or_another_job(
         with pytest.raises(stopping.Stopped):
             train(plan(*OPTIONS)[0], folder)
     before = folder.journal.read_bytes()
-    with pytest.raises(BadInput, match="the job has changed"):
-        train(plan(*OPTIONS, "optimizer.lr=0.5")[0], folder, is_resumed=True)
+    for key, value in CHANGES.items():
+        (job,) = plan(*OPTIONS, f"{key}={value}")
+        with pytest.raises(
+            BadInput, match=rf"\b{re.escape(key.lstrip('+'))}(\.\w+)?=.*, but the run has .*: a run goes on as it"
+        ):
+            train(job, folder, is_resumed=True)
     assert folder.journal.read_bytes() == before
+
+
+def test_where_a_run_goes_on_may_change(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    with monkeypatch.context() as patched:
+        stop_at(patched, 7)
+        with pytest.raises(stopping.Stopped):
+            train(plan(*OPTIONS)[0], folder)
+    train(plan(*OPTIONS, "log_every_n_steps=5", "trainer.timeout=9", "evaluate=false")[0], folder, is_resumed=True)
+    assert read_result(folder)["steps"] == 20

@@ -1,6 +1,7 @@
 """Go on with a run that was interrupted, from its newest checkpoint, or with the rest of a sweep.
 
-What is done is left alone. A run whose data have changed is refused; changed source is warned of.
+What is done is left alone. A run whose data have changed is refused; of a changed source or lock you are warned, or
+with --strict it is refused too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from piecewise.commands.arguments import Arguments
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("resume", __doc__)
     parser.add_run()
+    parser.add_argument("--strict", action="store_true", help="refuse if the source or the lock has changed")
     asked = parser.read(arguments)
     if asked is None:
         return 0
@@ -22,6 +24,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.jobs.job import read_job, read_jobs
     from piecewise.runs.find import find_run
     from piecewise.runs.places import JOBS, Places
+    from piecewise.runs.resume import refuse_changed_surroundings
     from piecewise.runs.session import is_done, run_jobs
 
     run = find_run(root, asked.run)
@@ -35,6 +38,8 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if not left:
         terminal.say(f"{run.start['title']} is done: nothing is left to train")
         return 0
+    if asked.strict:
+        refuse_changed_surroundings([folder for folder in places.jobs if not is_done(folder)])
     uri = (jobs[0].config["tracking"] or {}).get("uri")
     run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
     conclude(places.root, len(jobs), uri)

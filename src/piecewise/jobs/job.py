@@ -21,7 +21,7 @@ VOLATILE = (
     "tracking",
     "evaluate",
     "log_every_n_steps",
-    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision", "strategy")),
+    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision", "strategy", "timeout")),
 )
 
 
@@ -30,13 +30,18 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def digest_of(config: dict[str, Any]) -> str:
-    """SHA-256 of the canonical configuration without its volatile keys."""
+def without_volatile(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides a job's result: its configuration without the volatile keys."""
     kept = copy.deepcopy(config)
     for key in VOLATILE:
         group, _, leaf = key.rpartition(".")
         (kept.get(group, {}) if group else kept).pop(leaf, None)
-    return hashlib.sha256(canonical(kept).encode()).hexdigest()
+    return kept
+
+
+def digest_of(config: dict[str, Any]) -> str:
+    """SHA-256 of the canonical configuration without its volatile keys."""
+    return hashlib.sha256(canonical(without_volatile(config)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from piecewise.manifest import JOURNAL
@@ -37,6 +37,12 @@ class RunFolder:
             Path("report/figures", experiment, label),
             Path("runs/pipeline", experiment, label),
         )
+
+    @classmethod
+    def of_live_stage(cls, experiment: str, label: str) -> RunFolder:
+        """A run of `dvc repro` while it trains. DVC removes a stage's outs before it starts, but not these."""
+        staged = cls.of_stage(experiment, label)
+        return replace(staged, journal=staged.checkpoints / JOURNAL)
 
     @classmethod
     def from_text(cls, text: str) -> RunFolder:

@@ -11,7 +11,15 @@ PROC = Path("/proc")
 
 def this_process() -> dict[str, Any]:
     """Boot, process number and start time: together they never come again on one machine."""
-    return {"host": os.uname().nodename, "boot": _boot(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+    return _named(os.getpid())
+
+
+def starter() -> dict[str, Any]:
+    """The process that started this one, be it through a shell."""
+    pid = os.getppid()
+    while _is_shell_command(pid):
+        pid = int(_stat(pid)[1])
+    return _named(pid)
 
 
 def is_gone(process: dict[str, Any]) -> bool:
@@ -19,6 +27,19 @@ def is_gone(process: dict[str, Any]) -> bool:
     if process["host"] != os.uname().nodename or _boot() is None:
         return False
     return bool(process["boot"] != _boot() or process["started"] != _start_time(process["pid"]))
+
+
+def _named(pid: int) -> dict[str, Any]:
+    return {"host": os.uname().nodename, "boot": _boot(), "pid": pid, "started": _start_time(pid)}
+
+
+def _is_shell_command(pid: int) -> bool:
+    """Whether the process is `sh -c …`, which lives on when whoever it works for is gone."""
+    try:
+        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[1:2] == [b"-c"] and words[0].rpartition(b"/")[2].endswith(b"sh")
 
 
 def failed_members(group: int) -> list[int]:

@@ -45,10 +45,10 @@ class Places:
 
     @classmethod
     def of_stage(cls, jobs: list[Job]) -> Places:
-        """For `dvc repro`."""
+        """For `dvc repro`, while it trains."""
         name = jobs[0].name
-        folders = [RunFolder.of_stage(name, job.folder_name) for job in jobs]
-        return cls(new_id(), Path("results"), RunFolder.of_stage(name, SWEEP), folders)
+        folders = [RunFolder.of_live_stage(name, job.folder_name) for job in jobs]
+        return cls(new_id(), Path("results"), RunFolder.of_live_stage(name, SWEEP), folders)
 
 
 def check_writable(folder: Path) -> None:

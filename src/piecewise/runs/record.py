@@ -129,6 +129,12 @@ def all_runs(root: Path) -> list[RunFolder]:
     """Every run below the project's root, parents of sweeps before their children."""
     pipeline = sorted((root / "results" / "journal").glob("*/*.jsonl"), key=lambda path: (path.stem != "sweep", path))
     staged = [RunFolder.of_stage(path.parent.name, path.name.removesuffix(".jsonl")) for path in pipeline]
+    live = [
+        RunFolder.of_live_stage(path.parent.parent.name, path.parent.name)
+        for path in sorted((root / "runs" / "pipeline").glob("*/*/journal.jsonl"))
+    ]
+    known = {folder.training for folder in staged}  # what has been published is not live any more
+    staged += [folder for folder in live if folder.training not in known]
     solo = sorted((root / "runs").glob("*/journal.jsonl"))
     children = sorted((root / "runs").glob("*/*/journal.jsonl"))
     return staged + [RunFolder.at(path.parent) for path in (*solo, *children)]

@@ -6,21 +6,53 @@ from typing import Any
 
 from piecewise import terminal
 from piecewise.errors import BadInput
+from piecewise.jobs.job import Job, without_volatile
+from piecewise.jobs.provenance import lock_digest
+from piecewise.jobs.source import source_digest
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
 
 WORDS = {"source": "the source that trains", "lock": "the environment's lock"}
 
 
-def unchanged(start: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[str]:
     """What differs from when the run began, of the things that may: its source and its lock; a warning names them.
 
     Raises BadInput if the job or its data have changed: the rest of the training would be of another experiment.
     """
-    if start["job_digest"] != now["job_digest"]:
-        raise BadInput(f"the job has changed: its digest is {now['job_digest']}, the run has {start['job_digest']}")
-    before, after = start["digests"], now["digests"]
-    if before["data"] != after["data"]:
-        raise BadInput(f"the data has changed: its digest is {after['data']}, the run has {before['data']}")
-    changed = [part for part in WORDS if before[part] != after[part]]
+    if start["job_digest"] != job.digest:
+        found = _differences(without_volatile(start["config"]), without_volatile(job.config))
+        raise BadInput(f"{'; '.join(found)}: a run goes on as it began, piecewise train begins another one")
+    if start["digests"]["data"] != digests["data"]:
+        raise BadInput(f"the data has changed: its digest is {digests['data']}, the run has {start['digests']['data']}")
+    changed = changed_surroundings(start, digests)
     for part in changed:
         terminal.warn(f"{WORDS[part]} has changed since the run began: its weights may be other ones")
     return changed
+
+
+def changed_surroundings(start: dict[str, Any], digests: dict[str, str]) -> list[str]:
+    """Which of "source" and "lock" are others than when the run began."""
+    return [part for part in WORDS if start["digests"][part] != digests[part]]
+
+
+def refuse_changed_surroundings(folders: list[RunFolder]) -> None:
+    """Raise BadInput if one of the runs began with another source or another lock."""
+    now = {"source": source_digest("train"), "lock": lock_digest()}
+    for folder in folders:
+        record = read_journal(folder.journal) if folder.journal.is_file() else None
+        for part in changed_surroundings(record.start, now) if record is not None else []:
+            assert record is not None
+            raise BadInput(
+                f"{record.start['title']}: {WORDS[part]} has changed since the run began: its digest is {now[part]}, "
+                f"the run has {record.start['digests'][part]}; without --strict it goes on with a warning"
+            )
+
+
+def _differences(before: Any, after: Any, key: str = "") -> list[str]:
+    """Each option that is another one, by its whole key."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = sorted(before.keys() | after.keys())
+        parts = [_differences(before.get(name), after.get(name), f"{key}.{name}" if key else name) for name in names]
+        return [difference for part in parts for difference in part]
+    return [] if before == after else [f"{key}={after!r}, but the run has {before!r}"]

@@ -96,7 +96,7 @@ def _train_here(job: Job, request: Request) -> None:
         if int(os.environ.get("LOCAL_RANK", "0")) != 0 or int(os.environ.get("RANK", "0")) != 0:
             _fit(job, request, None)
             return
-        result = _prepare(job)
+        result = prepare(job)
         with Journal(request.folder.journal) as journal:
             _open(journal, job, request, result)
             try:
@@ -118,10 +118,10 @@ def _open(journal: Journal, job: Job, request: Request, prepared: dict[str, Any]
         journal.start(**about, **prepared, process=this_process(), **request.facts)
         journal.artifact("model.yaml", "config")
     else:
-        journal.resume(process=this_process(), changed=unchanged(record.start, prepared))
+        journal.resume(process=this_process(), changed=unchanged(record.start, job, prepared["digests"]))
 
 
-def _prepare(job: Job) -> dict[str, Any]:
+def prepare(job: Job) -> dict[str, Any]:
     """The digests that name the result, before anything is trained."""
     inputs = {"training": describe_input(job.config["data"], "train")}
     digests = {"data": inputs["training"]["digest"], "source": source_digest("train"), "lock": lock_digest()}

@@ -99,7 +99,7 @@ class TrainingModule(pl.LightningModule):
         nll, score, count = self.trainer.strategy.reduce(self.val_sums, reduce_op="sum").tolist()
         self.val_metrics = {"val/nll": nll / count, f"val/{self.loss.score}": score / count}
         # For callbacks that watch a metric; the values are the same on every rank already.
-        self.log_dict(self.val_metrics, sync_dist=self.trainer.world_size > 1)
+        self.log_dict(self.val_metrics, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.parameters())

@@ -1,0 +1,82 @@
+"""A stage of `dvc repro` that was killed, and one that runs twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from piecewise.durable import alone
+from piecewise.errors import BadInput, TryAgain
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.runs import stages
+from piecewise.runs.record import all_runs
+from piecewise.runs.session import run_jobs
+from piecewise.runs.stages import live_stage, run_stage
+from piecewise.runs.train import read_result
+from small_project import TINY
+
+Plan = Callable[..., list[Job]]
+
+
+def train_stage(jobs: list[Job], fail_at: int | None = None) -> bool:
+    """As the stage does; with `fail_at` the job of that number ends as by a crash. Whether it went on."""
+
+    def finish(job: Job, folder: RunFolder) -> None:
+        if fail_at is not None and job is jobs[fail_at]:
+            raise MemoryError
+
+    with live_stage(jobs) as (places, is_resumed):
+        run_jobs(jobs, places, None, finish, is_resumed)
+    return is_resumed
+
+
+@pytest.fixture
+def jobs(plan: Plan) -> list[Job]:
+    return plan("-m", *TINY, "seed=0,1")
+
+
+def test_a_stage_publishes_its_journals_and_leaves_nothing(jobs: list[Job], project: Path) -> None:
+    assert not train_stage(jobs)
+    published = [RunFolder.of_stage(jobs[0].name, label) for label in ("sweep", *(job.folder_name for job in jobs))]
+    assert {folder.journal for folder in all_runs(project)} == {folder.journal for folder in published}
+    assert not list(project.glob("runs/pipeline/*/*/*"))
+    assert not train_stage(jobs)  # once more is from the beginning
+
+
+def test_a_stage_that_failed_goes_on_if_it_is_the_same(jobs: list[Job], project: Path) -> None:
+    with pytest.raises(Exception, match="MemoryError"):
+        train_stage(jobs, fail_at=1)
+    live = RunFolder.of_live_stage(jobs[0].name, jobs[0].folder_name)
+    assert [run.journal.name for run in all_runs(project)] == ["journal.jsonl"] * 3
+    first = read_journal(live.journal)
+    assert first is not None
+    assert train_stage(jobs)
+    record = read_journal(RunFolder.of_stage(jobs[0].name, jobs[0].folder_name).journal)
+    assert record is not None
+    assert record.start["id"] == first.start["id"]
+    assert read_result(live)["status"] == "FINISHED"
+
+
+def test_another_job_begins_anew(jobs: list[Job], plan: Plan, project: Path) -> None:
+    with pytest.raises(Exception, match="MemoryError"):
+        train_stage(jobs, fail_at=0)
+    assert not train_stage(plan("-m", *TINY, "seed=0,1", "optimizer.lr=0.5"))
+
+
+def test_two_at_once_are_refused(jobs: list[Job], project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "PATIENCE", 0.2)
+    with alone(Path(f"runs/pipeline/{jobs[0].name}.lock")), pytest.raises(TryAgain, match="runs in another process"):
+        train_stage(jobs)
+    assert not train_stage(jobs)
+
+
+def test_bad_input_of_a_stage_is_told(project: Path) -> None:
+    def stage(argument: str) -> int:
+        raise BadInput(argument)
+
+    with pytest.raises(BadInput, match="what it was"):
+        run_stage(stage, "what it was")
