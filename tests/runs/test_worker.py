@@ -94,3 +94,19 @@ def test_any_number_of_ranks_learns_the_same(plan: Plan, project: Path, precisio
         distance = float((other - found[0]).norm() / found[0].norm())
         print(f"{precision}: {distance:.2g}")
         assert distance <= tolerance
+
+
+@pytest.mark.slow
+def test_any_number_of_ranks_measures_the_same_bits(plan: Plan, project: Path) -> None:
+    """3,007 validation examples, in four chunks; the learning rate is too small to change a weight."""
+    options = ["data.num_train=30070", "trainer.max_epochs=1", "batch_size=6000", "optimizer=sgd", "optimizer.lr=1e-30"]
+    found = []
+    for count in (1, 2, 3):
+        folder = RunFolder.at(project / str(count))
+        train(plan("trainer=ddp_cpu", f"trainer.devices={count}", *options, "tracking=none")[0], folder)
+        record = read_journal(folder.journal)
+        assert record is not None
+        history = record.history()
+        found.append([history["val/nll"], history["val/squared_error"], read_result(folder)["weights_digest"]])
+    assert found[0] == found[1] == found[2]
+    assert read_result(RunFolder.at(project / "1"))["num_val"] == 3007

@@ -9,7 +9,7 @@ from torch import nn
 from piecewise.data.spec import Examples
 from piecewise.losses.categorical import Categorical
 from piecewise.losses.squared_error import SquaredError
-from piecewise.training.evaluation import evaluate
+from piecewise.training.evaluation import evaluate, exact_values
 
 
 def test_metrics_are_exact_means_over_the_unpadded_set() -> None:
@@ -40,3 +40,21 @@ def test_squared_error_metric_is_the_mean_square() -> None:
     ).metrics
     assert metrics["test/squared_error"] == (1 + 9) / 2
     assert metrics["test/nll"] == pytest.approx((1 + 9) / 4 + 0.5 * math.log(2 * math.pi))
+
+
+def test_another_grid_of_chunks_counts_the_same_and_differs_in_the_last_places() -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10))
+    test = Examples(torch.rand(1003, 784), torch.randint(10, (1003,)))
+    whole, *others = (evaluate(model, Categorical(), test, size).metrics for size in (1003, 1000, 128, 7, 1))
+    for other in others:
+        assert other["test/accuracy"] == whole["test/accuracy"]
+        assert other["test/nll"] == pytest.approx(whole["test/nll"], abs=1e-8)
+
+
+def test_half_precision_is_measured_in_float64() -> None:
+    """In bfloat16 itself a likelihood would keep two digits."""
+    outputs, targets = torch.tensor([[3.0, 1.0]], dtype=torch.bfloat16), torch.tensor([1])
+    nll, score = exact_values(Categorical(), outputs, targets)
+    assert nll.dtype is score.dtype is torch.float64
+    assert float(nll) == pytest.approx(math.log1p(math.exp(-2)) + 2, abs=1e-14)

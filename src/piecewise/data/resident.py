@@ -14,9 +14,14 @@ from piecewise.data.chance import derive_seed, epoch_order, generator
 from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 
+CHUNK = 1000  # examples that are evaluated together
+
 
 class Batch(NamedTuple):
-    """One rank's share of a global batch of `global_size` examples, which ones, and a seed for what is drawn."""
+    """One rank's share of a global batch of `global_size` examples, which ones, and a seed for what is drawn.
+
+    A chunk of an evaluation is a share of the whole set.
+    """
 
     x: Tensor
     y: Tensor
@@ -108,7 +113,7 @@ class ChunkLoader:
     The last places of a floating-point output depend on the batch it was computed in: a fixed grid fixes them.
     """
 
-    def __init__(self, examples: Examples, chunk_size: int = 1000, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, examples: Examples, chunk_size: int = CHUNK, rank: int = 0, world_size: int = 1) -> None:
         self.examples = examples
         self.chunk_size = chunk_size
         self.starts = range(0, len(examples), chunk_size)[rank::world_size] or range(len(examples), len(examples) + 1)
@@ -119,7 +124,7 @@ class ChunkLoader:
     def __iter__(self) -> Iterator[Batch]:
         for start in self.starts:
             chunk = slice(start, start + self.chunk_size)
-            yield Batch(self.examples.x[chunk], self.examples.y[chunk], len(self.examples))
+            yield Batch(self.examples.x[chunk], self.examples.y[chunk], len(self.examples), share=chunk)
 
 
 def _shifted_windows(x: Tensor, max_shift: int) -> Tensor:

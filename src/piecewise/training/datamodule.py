@@ -34,7 +34,7 @@ class ResidentData(pl.LightningDataModule):
         limit = trainer.limit_train_batches
         # As Lightning counts: a whole number of batches, or a fraction of them. It stops there, and so the epoch ends.
         loader.limit = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
-        self._loaders = loader, ChunkLoader(val, 1000, *ranks)
+        self._loaders = loader, ChunkLoader(val, rank=ranks[0], world_size=ranks[1])
 
     @property
     def num_epochs(self) -> int:

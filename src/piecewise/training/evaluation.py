@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from piecewise.data.resident import ChunkLoader
+from piecewise.data.resident import CHUNK, ChunkLoader
 from piecewise.data.spec import Examples
 from piecewise.losses.likelihood import NegativeLogLikelihood
 
@@ -22,22 +22,22 @@ class Evaluation:
 
 
 @torch.no_grad()
-def outputs_of(model: nn.Module, examples: Examples) -> Tensor:
+def outputs_of(model: nn.Module, examples: Examples, chunk_size: int = CHUNK) -> Tensor:
     """The network's outputs for each example, (N, D_o), in the model's precision; a chunk at a time."""
     model.eval()
     dtype = next(model.parameters()).dtype
-    return torch.cat([model(batch.x.to(dtype)) for batch in ChunkLoader(examples)])
+    return torch.cat([model(batch.x.to(dtype)) for batch in ChunkLoader(examples, chunk_size)])
+
+
+def exact_values(loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood and score of each example, (N,) both, in float64 from the network's outputs on."""
+    outputs, targets = outputs.double(), targets.double() if targets.is_floating_point() else targets
+    return loss.nll(outputs, targets), loss.scores(outputs, targets).double()
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples) -> Evaluation:
-    """`test/nll` in nats and `test/<score>`, means over the unpadded set.
-
-    Per-example values in float64, added exactly (`math.fsum`) in the order of the examples.
-    """
-    outputs = outputs_of(model, test)
-    y = test.y.double() if test.y.is_floating_point() else test.y
-    nll = loss.nll(outputs.double(), y).tolist()
-    scores = loss.scores(outputs.double(), y).tolist()
-    metrics = {"test/nll": math.fsum(nll) / len(test), f"test/{loss.score}": math.fsum(scores) / len(test)}
-    return Evaluation(metrics, outputs)
+def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples, chunk_size: int = CHUNK) -> Evaluation:
+    """`test/nll` in nats and `test/<score>`, means over the unpadded set; sums are exact (`math.fsum`)."""
+    outputs = outputs_of(model, test, chunk_size)
+    nll, score = (math.fsum(values.tolist()) / len(test) for values in exact_values(loss, outputs, test.y))
+    return Evaluation({"test/nll": nll, f"test/{loss.score}": score}, outputs)

@@ -9,12 +9,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import Optimizer
 
 from piecewise.data.resident import Batch
 from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.models.dropout import Dropout
+from piecewise.training.evaluation import exact_values
 from piecewise.training.finite import first_non_finite
 from piecewise.training.schedule import Schedule
 
@@ -42,7 +44,7 @@ class TrainingModule(pl.LightningModule):
         self.dropouts = [layer for layer in model.modules() if isinstance(layer, Dropout)]
         self.draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in model.modules())  # torch's own
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
-        self.val_sums: Tensor | None = None
+        self.val_values: Tensor | None = None  # (N, 3): of each example what it measures, and whether it was measured
         self.val_metrics: dict[str, float] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -83,20 +85,18 @@ class TrainingModule(pl.LightningModule):
         return torch.stack([nll.sum(), torch.full_like(nll.sum(), len(nll))])
 
     def on_validation_epoch_start(self) -> None:
-        self.val_sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.val_values = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        outputs = self.model(batch.x).to(batch.x.dtype)
-        sums = [
-            self.loss.nll(outputs, batch.y).double().sum(),
-            self.loss.scores(outputs, batch.y).double().sum(),
-        ]
-        assert self.val_sums is not None
-        self.val_sums += torch.stack([*sums, torch.full_like(sums[0], len(batch.y))])
+        values = torch.stack(exact_values(self.loss, self.model(batch.x), batch.y), dim=1)
+        if self.val_values is None:
+            self.val_values = values.new_zeros(batch.global_size, 3)
+        self.val_values[batch.share] = functional.pad(values, (0, 1), value=1)  # 1 is for "measured"
 
     def on_validation_epoch_end(self) -> None:
-        assert self.val_sums is not None
-        nll, score, count = self.trainer.strategy.reduce(self.val_sums, reduce_op="sum").tolist()
+        """The same bits on any number of ranks: every example is measured by one of them, and sums are exact."""
+        values = self.trainer.strategy.reduce(self.val_values, reduce_op="sum")
+        nll, score, count = (math.fsum(column) for column in values.T.tolist())
         self.val_metrics = {"val/nll": nll / count, f"val/{self.loss.score}": score / count}
         # For callbacks that watch a metric; the values are the same on every rank already.
         self.log_dict(self.val_metrics, sync_dist=True)
