@@ -97,7 +97,7 @@ def test_half_a_training_is_never_recorded(pipeline: Pipeline) -> None:
 def test_killed_repro_leaves_nobody_behind_and_goes_on_where_it_was(pipeline: Pipeline) -> None:
     """Only DVC is killed: it cannot tell its stage, which ends in order by itself."""
     stage, place = "train@least_squares", pipeline.root / "results" / "train" / "least_squares" / "run"
-    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2", "max_epochs: 2000")
+    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2", "max_epochs: 6000")
     pipeline.repro(stage)
     undisturbed = json.loads((place / "result.json").read_text())
     command = ["dvc", "repro", "--force", "--single-item", stage]
@@ -116,9 +116,9 @@ def test_killed_repro_leaves_nobody_behind_and_goes_on_where_it_was(pipeline: Pi
     assert record is not None
     assert len(record.resumed) == 1
     assert json.loads((place / "result.json").read_text()) == undisturbed
-    assert [step for step, _ in record.history()["val/nll"]] == list(range(1, 2001))
+    assert [step for step, _ in record.history()["val/nll"]] == list(range(1, 6001))
     assert not (pipeline.root / "runs" / "pipeline" / "least_squares").exists()
-    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2000", "max_epochs: 2")
+    pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 6000", "max_epochs: 2")
     pipeline.repro()
 
 

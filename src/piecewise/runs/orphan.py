@@ -9,7 +9,7 @@ import time
 
 from piecewise.journal.process import is_gone, starter
 
-LOOK_SECONDS = 0.5  # between two looks
+LOOK_SECONDS = 0.25  # between two looks
 
 
 def end_with_starter() -> None:
