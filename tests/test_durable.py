@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piecewise.durable import append_record, read_records, write_atomic, write_json
+from piecewise.durable import (
+    append_record,
+    is_torn,
+    open_records,
+    read_records,
+    records_from,
+    write_atomic,
+    write_json,
+)
 
 RECORDS = [{"kind": "start", "name": "λ\n"}, {"kind": "metrics", "values": {"train/nll": 0.1}}, {"kind": "end"}]
 JSON = st.recursive(
@@ -95,11 +104,41 @@ def test_records_come_back(records: list[dict[str, Any]], tmp_path_factory: pyte
 def test_a_last_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
     path, whole = tmp_path / "records", lines_of(RECORDS)
     start = len(lines_of(RECORDS[:2]))
-    for cut in range(start, len(whole) - 1):
+    for cut in range(start, len(whole)):  # also without its newline: the next writer cuts it off
         path.write_bytes(whole[:cut])
         assert list(read_records(path)) == RECORDS[:2], f"cut after {cut} bytes"
-    path.write_bytes(whole[:-1])
-    assert list(read_records(path)) == RECORDS, "without its newline the last record is still whole"
+        assert is_torn(path) is (cut > start)
+
+
+def test_records_are_followed_from_where_one_was(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    path.write_bytes(lines_of(RECORDS))
+    found = list(records_from(path, 0))
+    assert [record for record, _ in found] == RECORDS
+    for number, (_, position) in enumerate(found, start=1):
+        assert list(records_from(path, position)) == found[number:]
+    path.write_bytes(lines_of(RECORDS[:2]) + b"00000000 {}\n")
+    with pytest.raises(ValueError, match=r"records, line 3: the checksum does not fit"):
+        list(records_from(path, found[1][1]))
+
+
+@pytest.mark.parametrize("room", [0, 1, 20])
+def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, room: int) -> None:
+    """A limit on the size of files fails a write as a full disk does, after `room` bytes of it."""
+    path = tmp_path / "records"
+    with open_records(path) as file:
+        append_record(file, RECORDS[0])
+        size = path.stat().st_size
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, before[1]))
+            with pytest.raises(OSError, match="File too large"):
+                append_record(file, RECORDS[1])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert path.stat().st_size == size
+        append_record(file, RECORDS[2])
+    assert list(read_records(path)) == [RECORDS[0], RECORDS[2]]
 
 
 def test_any_damage_before_the_last_line_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,21 +55,20 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def open_records(path: Path) -> IO[bytes]:
+def open_records(path: Path) -> FileIO:
     """Open a file of records for appending, after cutting off a last line that a crash has torn.
 
     Raises BlockingIOError while another writer has it open.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+b")
+    file = path.open("a+b", buffering=0)  # what could not be written must not wait for another try
     try:
         _lock(file)
     except BlockingIOError:
         file.close()
         raise
     file.seek(0)
-    content = file.read()
-    file.truncate(content.rfind(b"\n") + 1)
+    file.truncate(file.readall().rfind(b"\n") + 1)
     return file
 
 
@@ -111,20 +111,46 @@ def _lock(file: IO[bytes]) -> None:
         pass
 
 
-def append_record(file: IO[bytes], record: dict[str, Any]) -> None:
-    """Append one line: CRC-32 of the JSON in hexadecimal, a space, the JSON. A killed process loses no such line."""
+def append_record(file: FileIO, record: dict[str, Any]) -> None:
+    """Append one line: CRC-32 of the JSON in hexadecimal, a space, the JSON. A killed process loses no such line.
+
+    Raises OSError, of a full disk for example, and then leaves no half of a line for a later one to stand behind.
+    """
     text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
-    file.write(b"%08x %s\n" % (zlib.crc32(text), text))
-    file.flush()
+    line, end = b"%08x %s\n" % (zlib.crc32(text), text), file.seek(0, os.SEEK_END)
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except OSError:
+        file.truncate(end)
+        raise
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Yield what `append_record` wrote. A torn last line is left out; damage before it raises BadInput."""
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        checksum, _, text = line.partition(b" ")
-        if line and checksum == b"%08x" % zlib.crc32(text):
-            yield json.loads(text)
-        elif number < len(lines):
-            # Only the last line, the one without its newline, can be torn by a crash.
-            raise BadInput(f"{path}, line {number}: the checksum does not fit the record")
+    return (record for record, _ in records_from(path, 0))
+
+
+def records_from(path: Path, position: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each record from a byte of the file on, and the byte after it: where somebody who follows it goes on later.
+
+    One line is in memory at a time. Raises BadInput, as `read_records` does.
+    """
+    with path.open("rb") as file:
+        file.seek(position)
+        for line in file:
+            if not line.endswith(b"\n"):  # being written, or torn by a crash
+                return
+            checksum, _, text = line[:-1].partition(b" ")
+            if checksum != b"%08x" % zlib.crc32(text):
+                number = 1 + path.read_bytes()[:position].count(b"\n")
+                raise BadInput(f"{path}, line {number}: the checksum does not fit the record")
+            position += len(line)
+            yield json.loads(text), position
+
+
+def is_torn(path: Path) -> bool:
+    """Whether the file ends in the middle of a record."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 1))
+        return file.read() not in (b"", b"\n")

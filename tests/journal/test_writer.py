@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 
 from piecewise.durable import has_writer, read_records
 from piecewise.errors import TryAgain
-from piecewise.journal.writer import Journal
+from piecewise.journal import writer
+from piecewise.journal.writer import Journal, Unwritable
 
 
 def test_records_are_kept_in_order_with_their_time(tmp_path: Path) -> None:
@@ -79,3 +81,19 @@ def test_an_error_in_the_run_passes_through(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="boom"), journal:
         raise RuntimeError("boom")
     assert [record["kind"] for record in read_records(path)] == ["start"]
+
+
+def test_a_journal_that_cannot_be_written_says_so_and_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.start(id="a")
+        with monkeypatch.context() as patched:
+            patched.setattr(writer, "append_record", full)
+            with pytest.raises(Unwritable, match=r"journal\.jsonl cannot be written: No space left on device; what it"):
+                journal.metrics(1, {"train/nll": 1.0})
+        journal.end("FAILED")
+    assert [record["kind"] for record in read_records(journal.path)] == ["start", "end"]

@@ -109,7 +109,7 @@ def test_killed_repro_leaves_nobody_behind_and_goes_on_where_it_was(pipeline: Pi
     while Path(f"/proc/{trainer}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert not place.exists()
+    assert not (place / "result.json").exists()
     assert "KILLED" in (pipeline.root / "runs" / "pipeline" / "least_squares" / "run" / "journal.jsonl").read_text()
     assert pipeline.repro(stage) == {stage}
     record = read_journal(pipeline.root / "results" / "journal" / "least_squares" / "run.jsonl")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from piecewise.durable import is_torn
 from piecewise.health.rehashed import Rehashed, removal
 from piecewise.journal.reader import read_journal
 from piecewise.manifest import NAME, manifest_faults
@@ -70,9 +71,9 @@ def check_journals(root: Path) -> Rehashed:
             what = str(error).removeprefix(str(path)).strip(", ")
             rehashed.fault(path, what, _journal_remedy(rehashed.name(path)))
             continue
-        if _is_torn(path) and record is not None and record.end is not None:
+        if is_torn(path) and record is not None and record.end is not None:
             rehashed.fault(path, "goes on after its end", _journal_remedy(rehashed.name(path)))
-        elif _is_torn(path):
+        elif is_torn(path):
             rehashed.notes.append(f"{rehashed.name(path)}: the last line is torn; the run did not end")
     return rehashed
 
@@ -81,9 +82,3 @@ def _journal_remedy(name: str) -> str:
     if name.startswith("results/"):
         return f"{removal(name)}; dvc checkout {shlex.quote(Path(name).parent.as_posix())}"
     return "restore it from a copy, or train the run again"
-
-
-def _is_torn(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 1))
-        return file.read() not in (b"", b"\n")

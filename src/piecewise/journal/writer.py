@@ -8,17 +8,27 @@ from types import TracebackType
 from typing import Any
 
 from piecewise.durable import append_record, flush, open_records
-from piecewise.errors import TryAgain
+from piecewise.errors import PiecewiseError, TryAgain
 
 
 def busy(path: Path) -> TryAgain:
     return TryAgain(f"{path} is being written: its run goes on in another process; stop that, or wait for it")
 
 
-class Journal:
-    """Appends records to one file. Kinds: start, resume, metrics, artifact, end; each carries the time in seconds.
+class Unwritable(PiecewiseError):
+    """A journal that takes no more records: a training without a record is none, and ends."""
 
-    A journal has one writer at a time: another one raises TryAgain.
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written: {error.strerror}; what it holds is whole, and once that is mended "
+            "piecewise resume goes on from the last checkpoint"
+        )
+
+
+class Journal:
+    """Appends records to one file. Kinds: start, resume, metrics, system, artifact, end; each with the time in seconds.
+
+    A journal has one writer at a time: another one raises TryAgain. What cannot be written raises Unwritable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,6 +50,10 @@ class Journal:
         """What was measured after `step` optimizer steps."""
         self._append("metrics", {"step": step, "values": values})
 
+    def system(self, step: int, values: dict[str, float]) -> None:
+        """What the machine was doing when `step` optimizer steps had been taken."""
+        self._append("system", {"step": step, "values": values})
+
     def artifact(self, path: str, folder: str = "") -> None:
         """A file that belongs to the run: `path` relative to the run's folder, shown in `folder` of the tracker."""
         self._append("artifact", {"path": path, "folder": folder})
@@ -50,7 +64,10 @@ class Journal:
         flush(self._file)
 
     def _append(self, kind: str, facts: dict[str, Any]) -> None:
-        append_record(self._file, {"kind": kind, "time": time.time(), **facts})
+        try:
+            append_record(self._file, {"kind": kind, "time": time.time(), **facts})
+        except OSError as error:
+            raise Unwritable(self.path, error) from error
 
     def __enter__(self) -> Journal:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ from piecewise.jobs.trainer import make_trainer, needs_ranks
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.process import this_process
 from piecewise.journal.reader import read_journal
-from piecewise.journal.writer import Journal
+from piecewise.journal.writer import Journal, Unwritable
 from piecewise.runs.ranks import REQUEST, run_ranks
 from piecewise.runs.resume import unchanged
 
@@ -105,7 +106,8 @@ def _train_here(job: Job, request: Request) -> None:
                 journal.end(**result)
             except BaseException as error:
                 status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
-                journal.end(status, reason=f"{type(error).__name__}: {error}"[:500])
+                with contextlib.suppress(Unwritable):  # which may be the very error
+                    journal.end(status, reason=f"{type(error).__name__}: {error}"[:500])
                 raise
 
 

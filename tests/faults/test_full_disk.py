@@ -1,0 +1,55 @@
+"""A disk that fills up while a training writes its journal: it stops in order, and what it had is whole."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.runs.train import read_result
+from piecewise.training import generations
+from piecewise.training.checkpoints import load_checkpoint
+from trials import Trials
+
+OPTIONS = ["trainer.max_epochs=40", "log_every_n_steps=1", "tracking=none", "data.num_train=60", "batch_size=10"]
+
+
+def train_with_room_for(num_bytes: int, *command: str) -> subprocess.CompletedProcess[str]:
+    """A limit on the size of every file is what a process without rights can have of a full disk."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
+
+    words = [sys.executable, "-m", "piecewise", *command]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, timeout=120, preexec_fn=limit, env=environment
+    )
+
+
+@pytest.mark.slow
+def test_a_journal_on_a_full_disk_stops_the_training_in_order(project: Path, trials: Trials) -> None:
+    for number, chance in enumerate(trials("journals on a full disk: stopped, told, whole, resumed", 20)):
+        room = chance.randrange(12_000, 36_000)  # a checkpoint takes less, all that is measured more
+        done = train_with_room_for(room, "train", *OPTIONS, f"seed={number}")
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.count("cannot be written: File too large") == 1
+        assert "Traceback" not in done.stderr
+        (path,) = (project / "runs").glob("*/journal.jsonl")
+        folder = RunFolder.at(path.parent)
+        assert room - 200 < path.stat().st_size <= room
+        newest = generations.newest(folder.checkpoints)
+        reached = load_checkpoint(newest)["global_step"] if newest is not None else 0
+        resumed = subprocess.run([sys.executable, "-m", "piecewise", "resume", "last"], check=False, timeout=120)
+        assert resumed.returncode == 0
+        record = read_journal(path)
+        assert record is not None
+        assert [step for step, _ in record.history()["train/nll"]] == list(range(1, 40 * 6 + 1))
+        assert read_result(folder)["steps"] == 40 * 6 >= reached
+        path.parent.rename(project / f"done-{number}")
