@@ -63,6 +63,10 @@ class Journal:
         self._append("end", {"status": status, **facts})
         flush(self._file)
 
+    def flush(self) -> None:
+        """Onto the disk: each record survives a killed process, what was flushed a power loss too."""
+        flush(self._file)
+
     def _append(self, kind: str, facts: dict[str, Any]) -> None:
         try:
             append_record(self._file, {"kind": kind, "time": time.time(), **facts})

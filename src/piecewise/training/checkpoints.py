@@ -21,7 +21,6 @@ from piecewise.training.recorder import Recorder
 
 SECONDS = 5.0  # between two checkpoints, unless they are slow to write:
 SHARE = 20  # at least so many times as long as the last one took
-AGREE_EVERY = 10  # steps, on several ranks: to ask the others costs a synchronisation
 STATE = "piecewise.checkpoints"  # in a checkpoint: the best weights so far, and whether training is over
 
 
@@ -80,8 +79,6 @@ class KeepCheckpoints(Checkpoint):
         # Gradients that wait for the next batch are in no checkpoint.
         if (batch_idx + 1) % trainer.accumulate_grad_batches and not is_last:
             return
-        if trainer.world_size > 1 and (batch_idx + 1) % AGREE_EVERY and not is_last:
-            return
         self._save_if_asked(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -108,6 +105,7 @@ class KeepCheckpoints(Checkpoint):
         best = checkpoint[STATE]["best"]
         self.best_nll, self.best_step, self.best_weights = best["nll"], best["step"], best["weights"]
         self._is_over = checkpoint[STATE]["is_over"]
+        self._saved_step = checkpoint["global_step"]
 
     def _save_if_asked(self, trainer: pl.Trainer) -> None:
         """By a signal to any rank, since all must stop after the same step; or by the clock of the first."""
@@ -119,11 +117,13 @@ class KeepCheckpoints(Checkpoint):
                 number = number or stopping.SIGNALS[-1]
         if is_asked:
             self._save(trainer)
-        if number is not None:
+        # After the very last step a restart would find nothing to do, and so not even read what was measured last.
+        if number is not None and trainer.global_step != trainer.max_steps:
             raise stopping.Stopped(number)
 
     def _save(self, trainer: pl.Trainer) -> None:
         self.recorder.write(trainer)
+        self.recorder.flush()  # first: what is measured before a checkpoint is not measured again
         began = time.monotonic()
         self._saved_step = trainer.global_step
         trainer.save_checkpoint(generations.path_of(self.folder, self._saved_step))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from piecewise.data.resident import ChunkLoader, TrainLoader
+from piecewise.data.resident import CHUNK, ChunkLoader, TrainLoader
 from piecewise.data.spec import Examples
 
 
@@ -34,7 +35,7 @@ class ResidentData(pl.LightningDataModule):
         limit = trainer.limit_train_batches
         # As Lightning counts: a whole number of batches, or a fraction of them. It stops there, and so the epoch ends.
         loader.limit = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
-        self._loaders = loader, ChunkLoader(val, rank=ranks[0], world_size=ranks[1])
+        self._loaders = loader, ChunkLoader(_limited(val, trainer), rank=ranks[0], world_size=ranks[1])
 
     @property
     def num_epochs(self) -> int:
@@ -61,3 +62,11 @@ class ResidentData(pl.LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         return batch
+
+
+def _limited(val: Examples, trainer: pl.Trainer) -> Examples:
+    """The examples that `limit_val_batches` leaves. Lightning would limit each rank, and so measure others on more."""
+    chunks, limit = math.ceil(len(val) / CHUNK), trainer.limit_val_batches
+    kept = limit if isinstance(limit, int) else max(1, int(chunks * limit))
+    trainer.limit_val_batches = 1.0
+    return val if kept >= chunks else val[torch.arange(kept * CHUNK, device=val.x.device)]

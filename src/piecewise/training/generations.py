@@ -6,6 +6,7 @@ one it does not exist. They are chosen by step; the time of a file says nothing 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -36,15 +37,15 @@ def write(path: Path, data: bytes) -> None:
     Raises PiecewiseError if it cannot be written, on a full disk for example: those before are as they were then.
     """
     try:
-        _seal(path).unlink(missing_ok=True)  # of an earlier writing of the same step
         write_atomic(path, data)
         write_sealed(_seal(path), {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-        _prune(path)
     except OSError as error:
         raise PiecewiseError(
             f"{path} cannot be written: {error.strerror}; once it can be, piecewise resume goes on from the "
             "checkpoint before"
         ) from error
+    with contextlib.suppress(OSError):  # the next one tries again
+        _prune(path)
 
 
 def read(path: Path) -> bytes:
@@ -61,12 +62,12 @@ def read(path: Path) -> bytes:
 
 def newest(folder: Path) -> Path | None:
     """The checkpoint with the most steps that is as it was written; a warning names each one that was passed over."""
-    for path in sorted(folder.glob("*.ckpt"), reverse=True):
+    for path in reversed(_all(folder)):
         try:
             read(path)
         except AlteredCheckpoint as error:
             if _seal(path).is_file():  # else a crash came before its end, which is no damage
-                terminal.warn(f"{error}; going on from the one before it")
+                terminal.warn(f"{error}; going on from the one before it, if there is one")
         else:
             return path
     return None
@@ -74,18 +75,26 @@ def newest(folder: Path) -> Path | None:
 
 def forget(folder: Path) -> None:
     """Remove every checkpoint, before another training begins there."""
-    _remove(sorted(folder.glob("*.ckpt")))
+    _remove(_all(folder))
 
 
 def _prune(newest: Path) -> None:
     """Keep `newest` and the one before; what has more steps was refused when this training began."""
     folder = newest.parent
-    before = [path for path in sorted(folder.glob("*.ckpt")) if path < newest and _seal(path).is_file()]
+    before = [path for path in _all(folder) if _step(path) < _step(newest) and _seal(path).is_file()]
     kept = {newest, *before[1 - KEPT :]}
-    _remove([path for path in folder.glob("*.ckpt") if path not in kept])
+    _remove([path for path in _all(folder) if path not in kept])
     for path in folder.iterdir():
         if fnmatch(path.name, TEMPORARY):  # of a writer that was killed; there is only one at a time
             path.unlink()
+
+
+def _all(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.ckpt"), key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem)
 
 
 def _remove(checkpoints: list[Path]) -> None:

@@ -42,27 +42,30 @@ class TrainingModule(pl.LightningModule):
         self.make_optimizer = make_optimizer
         self.schedule = schedule
         self.dropouts = [layer for layer in model.modules() if isinstance(layer, Dropout)]
-        self.draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in model.modules())  # torch's own
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
         self.val_values: Tensor | None = None  # (N, 3): of each example what it measures, and whether it was measured
         self.val_metrics: dict[str, float] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        # So that a restart draws the same masks.
-        for number, layer in enumerate(self.dropouts):
-            layer.begin(batch.seed + LAYERS * number, batch.global_size, batch.share)
-        if self.draws:
-            torch.manual_seed(batch.seed + self.global_rank)
+        self._begin_drawing(batch)
         outputs = self.model(batch.x)
         if outputs.dtype is not batch.x.dtype:  # mixed precision is for the model, never for the loss
             outputs = outputs.to(batch.x.dtype)
         objective = self.loss.objective(outputs, batch.y)
         nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), batch.y)
-        self.train_nll.append(nll.detach())
+        self.train_nll.append(self._in_place(nll.detach(), batch))
         # DDP averages gradients over ranks: with this factor the average is the mean over the global batch.
         mean = objective.sum() * (self.trainer.world_size / batch.global_size)
         self._refuse_non_finite(mean.item(), batch, batch_idx)
         return mean
+
+    def _begin_drawing(self, batch: Batch) -> None:
+        """So that a restart draws the same: our own masks on any number of ranks, what others draw on as many."""
+        for number, layer in enumerate(self.dropouts):
+            layer.begin(batch.seed + LAYERS * number, batch.global_size, batch.share)
+        torch.default_generator.manual_seed(batch.seed + self.global_rank)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(batch.seed + self.global_rank)
 
     def _refuse_non_finite(self, value: float, batch: Batch, batch_idx: int) -> None:
         """Raise NonFiniteLoss, on all ranks at once, before the weights are touched; who met it says where."""
@@ -78,9 +81,23 @@ class TrainingModule(pl.LightningModule):
             f"{batch_idx}); what went first: {first_non_finite(self.model, batch)}. A smaller lr may help"
         )
 
+    def _in_place(self, values: Tensor, batch: Batch) -> Tensor:
+        """This rank's values where they stand in the global batch, zeros where the others' do."""
+        if self.trainer.world_size == 1:
+            return values
+        whole = values.new_zeros(batch.global_size)
+        whole[batch.share] = values
+        return whole
+
+    def interval(self) -> Tensor:
+        """The negative log-likelihood of every example since the last reading: the same on any number of ranks."""
+        values = self.trainer.strategy.reduce(torch.cat(self.train_nll), reduce_op="sum")
+        assert isinstance(values, Tensor)
+        return values
+
     def take_train_nll(self) -> Tensor:
-        """Sum and count of the negative log-likelihoods of this rank's examples since the last call, on the device."""
-        nll = torch.cat(self.train_nll).double()
+        """Sum and count of the negative log-likelihoods of all examples since the last call, on the device."""
+        nll = self.interval().double()
         self.train_nll.clear()
         return torch.stack([nll.sum(), torch.full_like(nll.sum(), len(nll))])
 

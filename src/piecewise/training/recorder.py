@@ -66,14 +66,21 @@ class Recorder(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         if pl_module.train_nll:  # an interval that has begun is finished after a restart
-            checkpoint[INTERVAL] = torch.cat(pl_module.train_nll)
+            checkpoint[INTERVAL] = pl_module.interval()
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
+        self._last_step = checkpoint["global_step"]
         if INTERVAL in checkpoint:
-            pl_module.train_nll = [checkpoint[INTERVAL]]
+            values = checkpoint[INTERVAL].to(pl_module.device)
+            pl_module.train_nll = [values if trainer.is_global_zero else torch.zeros_like(values)]
+
+    def flush(self) -> None:
+        """Let what was written survive a power loss."""
+        if self.journal is not None:
+            self.journal.flush()
 
     def write(self, trainer: pl.Trainer) -> None:
         """Bring what has been read so far to the journal."""
@@ -81,9 +88,7 @@ class Recorder(pl.Callback):
             return
         steps, tensors = zip(*self._readings, strict=True)
         self._readings = []
-        sums = trainer.strategy.reduce(torch.stack(tensors), reduce_op="sum")  # over ranks
-        assert isinstance(sums, Tensor)
-        for step, (total, count) in zip(steps, sums.tolist(), strict=True):
+        for step, (total, count) in zip(steps, torch.stack(tensors).tolist(), strict=True):
             nll = total / count
             if self.journal is not None:
                 self.journal.metrics(step, {"train/nll": nll})
