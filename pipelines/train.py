@@ -1,7 +1,12 @@
 """Train every job of one experiment: python pipelines/train.py EXPERIMENT."""
+# ruff: noqa: E402
 
 import sys
 from pathlib import Path
+
+from piecewise.runs.orphan import end_with_dvc
+
+end_with_dvc()  # before the imports, which take seconds
 
 from piecewise.cli import guarded
 from piecewise.jobs.job import Job, read_jobs

@@ -54,6 +54,8 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials
             process = start(job, folder, is_resumed=attempt > 0)
             kill_after(process, folder, chance, most=expected["steps"] // 2)
             killed += process.exitcode != 0
+            if process.exitcode == 0:
+                break
         process = start(job, folder, is_resumed=True)
         process.join()
         assert process.exitcode == 0
@@ -61,4 +63,4 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials
         epochs = epochs_of(folder)
         assert [sorted(epoch) for epoch in epochs] == [list(range(54))] * expected["epochs"]
         assert expected["steps"] == 6 * expected["epochs"]
-    assert killed  # and not all of them too late
+    assert killed >= 0.8 * trials.count(200)  # few came too late

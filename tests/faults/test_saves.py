@@ -22,9 +22,9 @@ SAVE = """
 import os, sys
 from pathlib import Path
 from piecewise.training.generations import path_of, write
-folder, data = Path(sys.argv[1]), bytes(range(250)) * 40
+folder, step, data = Path(sys.argv[1]), int(sys.argv[2]), bytes(range(250)) * 40
 os.access("/begin", os.F_OK)
-write(path_of(folder, 15), data)
+write(path_of(folder, step), data)
 os.access("/end", os.F_OK)
 """
 DATA = bytes(range(250)) * 40
@@ -33,10 +33,10 @@ FAULTS = ["signal=KILL", "error=ENOSPC", "error=EIO"]
 Point = tuple[str, int]  # a system call, and which of its name
 
 
-def save(folder: Path, log: Path, elsewhere: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def save(folder: Path, step: int, log: Path, elsewhere: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = ["strace", "-o", str(log), "-e", f"trace=access,{','.join(CALLS)}", *options]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(elsewhere)}
-    command += [sys.executable, "-c", SAVE, str(folder)]
+    command += [sys.executable, "-c", SAVE, str(folder), str(step)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -70,21 +70,21 @@ def test_a_save_that_fails_at_any_system_call(tmp_path: Path, place: str, trials
     try:
         for _ in range(2):  # the first one warms what Python caches
             shutil.rmtree(base / "whole", ignore_errors=True)
-            save(prepared(base / "whole"), tmp_path / "log", elsewhere)
+            save(prepared(base / "whole"), 15, tmp_path / "log", elsewhere)
         points = [point for is_inside, point in calls_of(tmp_path / "log") if is_inside]
-        assert len(points) > 30
         chosen = [(*point, fault) for point in points for fault in FAULTS]
+        assert len(chosen) >= 100
         promise = f"saves killed or failed at each system call, files in {place if place != 'here' else 'the project'}"
         for number, chance in enumerate(trials(promise, len(chosen))):
             name, count, fault = chosen[number] if trials.share >= 1 else chance.choice(chosen)
             folder = prepared(base / str(number))
             log = tmp_path / f"{number}.log"
-            save(folder, log, elsewhere, "-e", f"inject={name}:{fault}:when={count}")
+            save(folder, 15, log, elsewhere, "-e", f"inject={name}:{fault}:when={count}")
             text = log.read_text(errors="replace")
             assert "killed by SIGKILL" in text if "KILL" in fault else "(INJECTED)" in text
             found = newest(folder)
             assert found in (path_of(folder, 10), path_of(folder, 15)), (name, count, fault)
-            assert read(found) == (DATA if found.stem.endswith("15") else DATA[10:])
+            assert read(found) == (DATA if found == path_of(folder, 15) else DATA[10:])
             write(path_of(folder, 20), b"later")
             assert newest(folder) == path_of(folder, 20)
             assert len(list(folder.iterdir())) == 4

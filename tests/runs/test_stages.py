@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from piecewise.errors import BadInput, TryAgain
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.journal.writer import Journal
 from piecewise.runs import stages
 from piecewise.runs.record import all_runs
 from piecewise.runs.session import run_jobs
@@ -39,12 +41,32 @@ def jobs(plan: Plan) -> list[Job]:
     return plan("-m", *TINY, "seed=0,1")
 
 
-def test_a_stage_publishes_its_journals_and_leaves_nothing(jobs: list[Job], project: Path) -> None:
+def test_a_stage_publishes_its_journals(jobs: list[Job], project: Path) -> None:
     assert not train_stage(jobs)
     published = [RunFolder.of_stage(jobs[0].name, label) for label in ("sweep", *(job.folder_name for job in jobs))]
     assert {folder.journal for folder in all_runs(project)} == {folder.journal for folder in published}
-    assert not list(project.glob("runs/pipeline/*/*/*"))
-    assert not train_stage(jobs)  # once more is from the beginning
+
+
+def test_a_finished_stage_is_trained_anew_only_if_dvc_has_recorded_it(jobs: list[Job], project: Path) -> None:
+    """DVC may be killed after the stage has ended, and then removes what it made before it asks for it again."""
+    train_stage(jobs)
+    places = [RunFolder.of_stage(jobs[0].name, job.folder_name) for job in jobs]
+    digests = [read_result(place)["weights_digest"] for place in places]
+    shutil.rmtree("results")
+    assert train_stage(jobs)
+    assert [read_result(place)["weights_digest"] for place in places] == digests
+    (project / "dvc.lock").write_text(f"stages: {{train@{jobs[0].name}: {{cmd: recorded}}}}")
+    assert not train_stage(jobs)
+
+
+def test_ranks_that_still_train_are_waited_for(jobs: list[Job], project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "PATIENCE", 0.2)
+    with Journal(RunFolder.of_live_stage(jobs[0].name, jobs[0].folder_name).journal) as journal:
+        journal.start(id="a")
+        with pytest.raises(TryAgain, match="runs in another process"):
+            train_stage(jobs)
+        assert journal.path.is_file()
+    assert not train_stage(jobs)
 
 
 def test_a_stage_that_failed_goes_on_if_it_is_the_same(jobs: list[Job], project: Path) -> None:

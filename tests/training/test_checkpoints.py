@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.models.mlp import Mlp
 from piecewise.runs.train import read_result, train
 from piecewise.training import checkpoints, generations
 from piecewise.training.checkpoints import KeepCheckpoints, load_checkpoint
@@ -44,6 +46,14 @@ def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
     monkeypatch.setattr(generations, "write", write)
 
 
+def cut_journal(path: Path, step: int) -> None:
+    """Leave what was measured up to a step: what comes after it must be measured again, not be there already."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    steps = [json.loads(line.partition(b" ")[2]).get("step", 0) for line in lines]
+    kept = [line for line, at in zip(lines, steps, strict=True) if at <= step and b'"kind":"end"' not in line]
+    path.write_bytes(b"".join(kept))
+
+
 def outcome_of(folder: RunFolder) -> dict[str, Any]:
     record = read_journal(folder.journal)
     assert record is not None
@@ -51,18 +61,21 @@ def outcome_of(folder: RunFolder) -> dict[str, Any]:
     return {"history": record.history(), "path": folder.path.read_bytes(), **result}
 
 
-@pytest.mark.parametrize(("accumulated", "every"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("accumulated", "every", "precision"), [(1, 1, "32-true"), (2, 2, "64-true"), (3, 2, "bf16-mixed")]
+)
 def test_from_any_checkpoint_on_the_end_is_the_same(
-    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int
+    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int, precision: str
 ) -> None:
     options = [f"trainer.accumulate_grad_batches={accumulated}", f"trainer.check_val_every_n_epoch={every}"]
-    (job,) = plan(*OPTIONS, *options)
+    (job,) = plan(*OPTIONS, *options, f"trainer.precision={precision}")
     undisturbed, copies = RunFolder.at(project / "undisturbed"), project / "copies"
     with monkeypatch.context() as patched:
         every_step(patched, copies)
         train(job, undisturbed)
     expected = outcome_of(undisturbed)
     assert expected["steps"] < expected["steps_planned"]  # early stopping had its say
+    assert expected["numerics"]["precision"] == precision
     steps = [int(path.stem) for path in sorted(copies.glob("*.ckpt"))]
     assert steps == list(range(1, expected["steps"] + 1))
     for step in [*steps[:3], steps[len(steps) // 2], *steps[-2:]]:
@@ -74,11 +87,32 @@ def test_from_any_checkpoint_on_the_end_is_the_same(
             shutil.copy(copies / f"{step:09d}.{ending}", folder.checkpoints)
         for path in (folder.result, folder.weights, folder.path):
             path.unlink()
+        cut_journal(folder.journal, step)
         train(job, folder, is_resumed=True)
         assert outcome_of(folder) == expected, f"from step {step}"
 
 
-def test_without_any_checkpoint_left_it_begins_again(plan: Plan, project: Path) -> None:
+def test_what_a_model_draws_itself_is_drawn_again(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of somebody's own that asks PyTorch for noise, as torchvision's do."""
+    whole = Mlp.forward
+    monkeypatch.setattr(Mlp, "forward", lambda model, x: whole(model, x + 0.1 * torch.randn_like(x)))
+    (job,) = plan(*OPTIONS, "early_stopping.patience=null", "trainer.max_epochs=2")
+    undisturbed, copies = RunFolder.at(project / "undisturbed"), project / "copies"
+    with monkeypatch.context() as patched:
+        every_step(patched, copies)
+        train(job, undisturbed)
+    folder = RunFolder.at(project / "runs" / "one")
+    folder.checkpoints.mkdir(parents=True)
+    for path in copies.glob("000000004.*"):
+        shutil.copy(path, folder.checkpoints)
+    torch.manual_seed(99)
+    train(job, folder, is_resumed=True)
+    assert read_result(folder)["weights_digest"] == read_result(undisturbed)["weights_digest"]
+
+
+def test_without_any_checkpoint_left_it_begins_again_and_says_so(
+    plan: Plan, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (job,) = plan(*OPTIONS)
     folder = RunFolder.at(project / "runs" / "one")
     train(job, folder)
@@ -88,6 +122,7 @@ def test_without_any_checkpoint_left_it_begins_again(plan: Plan, project: Path) 
     folder.result.unlink()
     train(job, folder, is_resumed=True)
     assert outcome_of(folder) == expected
+    assert "has no whole checkpoint: the training begins again" in capsys.readouterr().err
 
 
 LOADS = """
@@ -124,6 +159,9 @@ def test_the_clock_decides_and_a_slow_disk_is_spared(monkeypatch: pytest.MonkeyP
     class Silent:
         def write(self, trainer: pl.Trainer) -> None:
             assert trainer is not None
+
+        def flush(self) -> None:
+            pass
 
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock[0])
     keep, trainer = KeepCheckpoints(tmp_path, Silent()), Stub()  # type: ignore[arg-type]

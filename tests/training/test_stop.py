@@ -137,6 +137,18 @@ def test_stopped_and_resumed_equals_undisturbed(
     assert len(record_of(folder).resumed) == 1
 
 
+def test_a_signal_in_the_very_last_step_comes_too_late(
+    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = plan(*OPTIONS, "+trainer.max_steps=7", "log_every_n_steps=3")
+    folder = RunFolder.at(project / "runs" / "one")
+    stop_at(monkeypatch, 7)
+    with pytest.raises(stopping.Stopped):
+        train(job, folder)
+    assert read_result(folder)["steps"] == 7
+    assert [step for step, _ in record_of(folder).history()["train/nll"]] == [3, 6, 7]
+
+
 def test_masks_are_drawn_again_after_a_restart(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropout is a function of seed and step: what came before a restart cannot be seen in it."""
     (job,) = plan(*OPTIONS, "model=mlp", "model.width=16", "model.dropout=0.4")

@@ -1,7 +1,7 @@
 """Go on with a run that was interrupted, from its newest checkpoint, or with the rest of a sweep.
 
 What is done is left alone. A run whose data have changed is refused; of a changed source or lock you are warned, or
-with --strict it is refused too.
+with --strict it is refused too. Options of where it trains may be others: `resume last trainer.devices=1`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from piecewise.commands.arguments import Arguments
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("resume", __doc__)
     parser.add_run()
+    parser.add_argument("options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout and the like")
     parser.add_argument("--strict", action="store_true", help="refuse if the source or the lock has changed")
     asked = parser.read(arguments)
     if asked is None:
@@ -24,7 +25,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.jobs.job import read_job, read_jobs
     from piecewise.runs.find import find_run
     from piecewise.runs.places import JOBS, Places
-    from piecewise.runs.resume import refuse_changed_surroundings
+    from piecewise.runs.resume import elsewhere, refuse_changed_surroundings
     from piecewise.runs.session import is_done, run_jobs
 
     run = find_run(root, asked.run)
@@ -33,6 +34,12 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if run.folder.is_of_pipeline:
         raise BadInput(f"{run.start['title']} belongs to the pipeline: dvc repro train@{run.start['name']} runs it")
     jobs = read_jobs(run.place / JOBS) if (run.place / JOBS).is_file() else [read_job(run.folder.job)]
+    jobs = [elsewhere(job, asked.options) for job in jobs]
+    if asked.options:
+        from piecewise.planning.check import check
+
+        for job in jobs:
+            check(job.config)
     places = Places.below(run.place.relative_to(root), len(jobs))
     left = sum(not is_done(folder) for folder in places.jobs)
     if not left:

@@ -14,12 +14,15 @@ def this_process() -> dict[str, Any]:
     return _named(os.getpid())
 
 
-def starter() -> dict[str, Any]:
-    """The process that started this one, be it through a shell."""
+def starter(word: str) -> dict[str, Any] | None:
+    """The process that started this one, be it through a shell; None if `word` is not in its command line.
+
+    Who loses the process that started it gets another one, which did not.
+    """
     pid = os.getppid()
     while _is_shell_command(pid):
         pid = int(_stat(pid)[1])
-    return _named(pid)
+    return _named(pid) if any(word.encode() in argument for argument in _command(pid)) else None
 
 
 def is_gone(process: dict[str, Any]) -> bool:
@@ -35,21 +38,22 @@ def _named(pid: int) -> dict[str, Any]:
 
 def _is_shell_command(pid: int) -> bool:
     """Whether the process is `sh -c …`, which lives on when whoever it works for is gone."""
-    try:
-        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    words = _command(pid)
     return words[1:2] == [b"-c"] and words[0].rpartition(b"/")[2].endswith(b"sh")
 
 
-def failed_members(group: int) -> list[int]:
-    """The members of a process group that have ended, not with status 0, and that nobody has asked about yet."""
-    failed = []
+def members(group: int) -> dict[int, str | int]:
+    """What the members of a process group do: the kernel's letter for it, or of those that ended the exit code.
+
+    As Python has it: negative for a signal. Whose exit code somebody has asked for is not among them any more.
+    """
+    found: dict[int, str | int] = {}
     for place in PROC.glob("[0-9]*"):
         fields = _stat(int(place.name))
-        if fields and fields[0] == "Z" and int(fields[2]) == group and fields[49] != "0":
-            failed.append(int(place.name))
-    return failed
+        if fields and int(fields[2]) == group:
+            is_over = fields[0] == "Z"
+            found[int(place.name)] = os.waitstatus_to_exitcode(int(fields[49])) if is_over else fields[0]
+    return found
 
 
 def _boot() -> str | None:
@@ -61,6 +65,13 @@ def _start_time(pid: int) -> int | None:
     """In clock ticks since the boot; None for a process that does not exist, or exists only as an unread status."""
     fields = _stat(pid)
     return int(fields[19]) if fields and fields[0] != "Z" else None
+
+
+def _command(pid: int) -> list[bytes]:
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _stat(pid: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ending in order when whoever waits for this process is gone."""
+"""Ending in order when whoever waits for this process is gone. Imports nothing that takes long."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
 from piecewise.journal.process import is_gone, starter
 
 LOOK_SECONDS = 0.25  # between two looks
 
 
-def end_with_starter() -> None:
-    """Be terminated, as by a person, once the process that started this one has ended: nobody would see the rest."""
-    process = starter()
+def end_with_dvc() -> None:
+    """In a stage of `dvc repro`: end when DVC has ended, even if that was before this process could look."""
+    if "DVC_STAGE" in os.environ:  # and not started by hand
+        end_with(starter("dvc"))
+
+
+def end_with(process: dict[str, Any] | None) -> None:
+    """Be terminated, as by a person, once `process` is gone, or at once if it is None: nobody would see the rest."""
 
     def watch() -> None:
-        while not is_gone(process):
+        while process is not None and not is_gone(process):
             time.sleep(LOOK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 

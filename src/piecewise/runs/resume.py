@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
+import yaml
+
 from piecewise import terminal
-from piecewise.errors import BadInput
-from piecewise.jobs.job import Job, without_volatile
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.job import VOLATILE, Job, without_volatile
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 
+NUMERICS = ("accelerator", "devices", "num_nodes", "precision", "strategy")  # decide last places, and no experiment
 WORDS = {"source": "the source that trains", "lock": "the environment's lock"}
 
 
@@ -28,7 +33,24 @@ def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[
     changed = changed_surroundings(start, digests)
     for part in changed:
         terminal.warn(f"{WORDS[part]} has changed since the run began: its weights may be other ones")
-    return changed
+    before, after = ({key: config["trainer"].get(key) for key in NUMERICS} for config in (start["config"], job.config))
+    for difference in _differences(before, after, "trainer"):
+        terminal.warn(f"{difference}: its weights may differ in the last places, and more after many steps")
+    return changed + [f"trainer.{key}" for key in NUMERICS if before[key] != after[key]]
+
+
+def elsewhere(job: Job, words: list[str]) -> Job:
+    """The same experiment under other options of where it trains, such as `trainer.devices=1`. Raises BadInput."""
+    config = copy.deepcopy(job.config)
+    for word in words:
+        key, sign, text = word.partition("=")
+        if not sign or key not in VOLATILE or key == "tracking":
+            raise BadInput(
+                f"{word!r} cannot be changed when a run goes on; {nearest(key, set(VOLATILE) - {'tracking'})}"
+            )
+        group, _, leaf = key.rpartition(".")
+        (config[group] if group else config)[leaf] = yaml.safe_load(text)
+    return replace(job, config=config)
 
 
 def changed_surroundings(start: dict[str, Any], digests: dict[str, str]) -> list[str]:

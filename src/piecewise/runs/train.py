@@ -9,14 +9,14 @@ import os
 import secrets
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from piecewise import stopping
 from piecewise.data.stored import digest_tensors
 from piecewise.durable import write_json
-from piecewise.errors import PiecewiseError
+from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.jobs import build
 from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.job import Job, canonical, read_json
@@ -27,7 +27,8 @@ from piecewise.journal.folder import RunFolder
 from piecewise.journal.process import this_process
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal, Unwritable
-from piecewise.runs.ranks import REQUEST, run_ranks
+from piecewise.runs.orphan import end_with
+from piecewise.runs.ranks import REQUEST, fate_of_others, is_first_rank, run_ranks, telling_why
 from piecewise.runs.resume import unchanged
 
 
@@ -37,6 +38,7 @@ class Request:
 
     folder: RunFolder
     facts: dict[str, Any]  # join the journal's first record
+    parent: dict[str, Any] | None = None  # the process that waits for this one, if one does
     has_progress: bool = False
     is_resumed: bool = False  # go on from the newest checkpoint in the folder
 
@@ -71,11 +73,11 @@ def train(
     A job of several ranks runs in a process of its own, started from its file: ranks re-execute the command line they
     find, and nobody's sweep must be in it. Raises NonFiniteLoss, and Stopped after a signal.
     """
-    request = Request(folder, {"id": new_id(), **(facts or {})}, has_progress, is_resumed)
+    request = Request(folder, {"id": new_id(), **(facts or {})}, None, has_progress, is_resumed)
     if needs_ranks(job.config):
         job.write(folder.job)
         try:
-            run_ranks(folder.job, request.as_text())
+            run_ranks(folder, replace(request, parent=this_process()).as_text())
         except Exception as error:
             _close(folder, error)
             raise
@@ -94,8 +96,9 @@ def _close(folder: RunFolder, error: Exception) -> None:
 def _train_here(job: Job, request: Request) -> None:
     """Train in this process, which may be one rank of several; only rank 0 records."""
     with stopping.in_order():
-        if int(os.environ.get("LOCAL_RANK", "0")) != 0 or int(os.environ.get("RANK", "0")) != 0:
-            _fit(job, request, None)
+        if not is_first_rank():
+            with telling_why(request.folder):
+                _fit(job, request, None)
             return
         result = prepare(job)
         with Journal(request.folder.journal) as journal:
@@ -106,8 +109,9 @@ def _train_here(job: Job, request: Request) -> None:
                 journal.end(**result)
             except BaseException as error:
                 status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
+                why = f"{fate_of_others(request.folder)}; " if isinstance(error, TryAgain) else ""
                 with contextlib.suppress(Unwritable):  # which may be the very error
-                    journal.end(status, reason=f"{type(error).__name__}: {error}"[:500])
+                    journal.end(status, reason=f"{why}{type(error).__name__}: {error}"[:500])
                 raise
 
 
@@ -189,11 +193,18 @@ def read_result(folder: RunFolder) -> dict[str, Any]:
     return read_json(folder.result)
 
 
-def train_as_rank(job: Job) -> None:
+def train_as_rank(job: Job, resumed: Path | None = None) -> None:
     """Train in this very process: the entry of `python -m piecewise.worker` on every rank.
 
-    Rank 0 of a worker that nobody placed chooses its folder; the ranks that it starts inherit the choice.
+    Rank 0 of a worker that nobody placed chooses its folder; the ranks that it starts inherit the choice. With
+    `resumed` the run in that folder goes on. Raises BadInput if there is none.
     """
+    if resumed is not None and not RunFolder.at(resumed).journal.is_file():
+        raise BadInput(f"--resume {resumed}: no run is there; allowed: a folder below runs/ with a journal")
     run_id = new_id()
-    alone = Request(RunFolder.at(Path("runs") / f"{run_id}-{job.name}"), {"id": run_id}, sys.stderr.isatty())
-    _train_here(job, Request.from_text(os.environ.setdefault(REQUEST, alone.as_text())))
+    place = resumed or Path("runs") / f"{run_id}-{job.name}"
+    alone = Request(RunFolder.at(place), {"id": run_id}, None, sys.stderr.isatty(), resumed is not None)
+    request = Request.from_text(os.environ.setdefault(REQUEST, alone.as_text()))
+    if request.parent is not None:
+        end_with(request.parent)
+    _train_here(job, request)
