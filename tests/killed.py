@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
 import random
+import signal
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,14 +27,18 @@ def start(job: Job, folder: RunFolder, is_resumed: bool) -> BaseProcess:
     return process
 
 
-def kill_after(process: BaseProcess, folder: RunFolder, chance: random.Random, most: int) -> None:
-    """SIGKILL once a random number of steps, up to `most`, have been begun by this very process, and a little later."""
+def end_after(
+    process: BaseProcess, folder: RunFolder, chance: random.Random, most: int, number: int = signal.SIGKILL
+) -> None:
+    """A signal once a random number of steps, up to `most`, were begun by this very process, or a little later."""
     seen, steps = folder.journal.parent / SEEN, chance.randrange(1, most)
     begun = seen.read_bytes().count(b"\n") if seen.is_file() else 0
     while process.is_alive() and (not seen.is_file() or seen.read_bytes().count(b"\n") < begun + steps):
         time.sleep(0.001)
     time.sleep(chance.random() * 0.02)
-    process.kill()  # in vain if it was quicker
+    with contextlib.suppress(ProcessLookupError):  # it was quicker
+        assert process.pid is not None
+        os.kill(process.pid, number)
     process.join()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from killed import SEEN, kill_after, start
+from killed import SEEN, end_after, start
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 from piecewise.runs.train import read_result
+from piecewise.training import generations
+from piecewise.training.checkpoints import load_checkpoint
 from trials import Trials
 
 Plan = Callable[..., list[Job]]
@@ -52,7 +55,7 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials
         folder = RunFolder.at(project / "runs" / str(number))
         for attempt in range(chance.randrange(1, KILLS + 1)):
             process = start(job, folder, is_resumed=attempt > 0)
-            kill_after(process, folder, chance, most=expected["steps"] // 2)
+            end_after(process, folder, chance, most=expected["steps"] // 2)
             killed += process.exitcode != 0
             if process.exitcode == 0:
                 break
@@ -64,3 +67,26 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials
         assert [sorted(epoch) for epoch in epochs] == [list(range(54))] * expected["epochs"]
         assert expected["steps"] == 6 * expected["epochs"]
     assert killed >= 0.8 * trials.count(200)  # few came too late
+
+
+def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Path, trials: Trials) -> None:
+    """Checkpoint, KILLED, 143, and then the same bits."""
+    (job,) = plan(*OPTIONS)
+    undisturbed = RunFolder.at(project / "undisturbed")
+    start(job, undisturbed, is_resumed=False).join()
+    expected = whole(undisturbed)
+    for number, chance in enumerate(trials("SIGTERM while checkpoints are written: 143, KILLED, the same bits", 100)):
+        folder = RunFolder.at(project / "runs" / str(number))
+        process = start(job, folder, is_resumed=False)
+        end_after(process, folder, chance, most=expected["steps"] // 2, number=signal.SIGTERM)
+        assert process.exitcode == 143
+        record = read_journal(folder.journal)
+        assert record is not None
+        assert record.end is not None
+        assert record.end["status"] == "KILLED"
+        newest = generations.newest(folder.checkpoints)
+        assert newest is not None
+        assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]
+        process = start(job, folder, is_resumed=True)
+        process.join()
+        assert whole(folder) == expected

@@ -8,19 +8,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
-from piecewise.journal.reader import RunRecord, read_journal
-from piecewise.runs.train import read_result
+from piecewise.journal.reader import read_journal
+from piecewise.runs.train import read_result, train
 from trials import Trials
 
 pytestmark = pytest.mark.slow
 
+Plan = Callable[..., list[Job]]
 TIMEOUT = 10  # trainer.timeout
 OPTIONS = ["trainer=ddp_cpu", f"trainer.timeout={TIMEOUT}", "tracking=none", "log_every_n_steps=1", "batch_size=20"]
 
@@ -64,44 +69,62 @@ def _measuring(project: Path, process: subprocess.Popen[str]) -> RunFolder:
     raise AssertionError("no training has begun")
 
 
-def disturb(place: Path, number: int, chance: random.Random, limit: float) -> RunRecord:
+def disturb(place: Path, number: int, chance: random.Random, limit: float, code: int = 75) -> dict[str, Any]:
+    """The end of a run of which one rank got a signal, and the number of that rank."""
     place.mkdir()
     (place / "conf").symlink_to(place.parent / "conf")
     with started(place, "trainer.max_epochs=100000", *OPTIONS) as (process, folder):
-        victim = chance.choice(ranks_of(place))
+        rank = chance.randrange(2)
         time.sleep(chance.random())
-        os.kill(victim, number)
+        os.kill(ranks_of(place)[rank], number)
         began = time.monotonic()
         _, said = process.communicate(timeout=limit + 60)
         assert time.monotonic() - began < limit, said
-        assert process.returncode == 75, said
+        assert process.returncode == code, said
         assert ranks_of(place) == []
+    assert list(folder.journal.parent.glob(".rank*")) == []
     record = read_journal(folder.journal)
     assert record is not None
     assert record.end is not None
-    assert "rank" in record.end["reason"]
-    return record
+    return record.end | {"rank": rank}
 
 
 def test_a_rank_that_dies_ends_the_run(project: Path, trials: Trials) -> None:
     for number, chance in enumerate(trials("ranks killed: 75 within 15 s, FAILED, none left", 50)):
-        record = disturb(project / str(number), signal.SIGKILL, chance, 15)
-        assert record.end is not None
-        assert record.end["status"] == "FAILED"
+        end = disturb(project / str(number), signal.SIGKILL, chance, 15)
+        assert end["status"] == "FAILED"
+        assert f"rank {end['rank']} was ended by SIGKILL" in end["reason"]
 
 
 def test_a_rank_that_freezes_ends_the_run(project: Path, trials: Trials) -> None:
     for number, chance in enumerate(trials("ranks frozen: 75 within the timeout + 10 s, FAILED, none left", 20)):
-        record = disturb(project / str(number), signal.SIGSTOP, chance, TIMEOUT + 10)
-        assert record.end is not None
-        assert record.end["status"] == "FAILED"
+        end = disturb(project / str(number), signal.SIGSTOP, chance, TIMEOUT + 10)
+        assert end["status"] == "FAILED"
+        assert f"rank {end['rank']} is frozen" in end["reason"]
 
 
-def test_a_run_that_lost_a_rank_goes_on(project: Path) -> None:
-    with started(project, "trainer.max_epochs=300", *OPTIONS) as (process, folder):
+def test_a_rank_that_is_told_to_stop_stops_all(project: Path, trials: Trials) -> None:
+    for number, chance in enumerate(trials("SIGTERM to one rank: 143, KILLED, none left", 20)):
+        end = disturb(project / str(number), signal.SIGTERM, chance, 10, code=143)
+        assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Plan, count: int) -> None:
+    options = ["trainer.max_epochs=100", "trainer.precision=64-true", *OPTIONS]
+    with started(project, *options) as (process, folder):
         os.kill(ranks_of(project)[1], signal.SIGKILL)
         process.communicate(timeout=60)
         assert process.returncode == 75
-    done = subprocess.run([sys.executable, "-m", "piecewise", "resume", "last"], check=False, timeout=300)
-    assert done.returncode == 0
-    assert read_result(folder)["steps"] == read_result(folder)["steps_planned"] == 300 * 18
+    changed = [f"trainer.devices={count}"] if count != 2 else []
+    command = [sys.executable, "-m", "piecewise", "resume", "last", "trainer.timeout=60", *changed]
+    done = subprocess.run(command, check=False, timeout=300, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (f"trainer.devices={count}, but the run has 2" in done.stderr) is (count != 2)
+    result = read_result(folder)
+    assert result["steps"] == result["steps_planned"] == 100 * 18
+    assert result["numerics"]["world_size"] == count
+    undisturbed = RunFolder.at(project / "undisturbed")
+    train(plan(*options, "trainer.devices=1")[0], undisturbed)
+    for name, weights in load_file(undisturbed.weights).items():
+        torch.testing.assert_close(load_file(folder.weights)[name], weights, rtol=1e-9, atol=1e-9)

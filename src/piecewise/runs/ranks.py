@@ -102,9 +102,10 @@ def telling_why(folder: RunFolder) -> Iterator[None]:
 
 
 def fate_of_others(folder: RunFolder, group: int | None = None) -> str:
-    """What became of the ranks that are not well, as far as can be told."""
-    now = members(os.getpgrp() if group is None else group)
-    found = []
+    """What became of the ranks that are not well, as far as can be told. The first leads their process group."""
+    group = os.getpgrp() if group is None else group
+    now = members(group)
+    found = ["rank 0 is frozen"] if now.get(group) == "T" else []
     for path in sorted(_files(folder)):
         word, rank = json.loads(path.read_text()), path.name.partition(".rank-")[2].partition(".")[0]
         state = now.get(word["pid"])

@@ -26,6 +26,8 @@ from piecewise.training.progress import Progress
 from piecewise.training.quiet import quiet_lightning
 from piecewise.training.recorder import Recorder
 
+LOST = ("gloo", "nccl", "timed out")  # what an error says that comes of another rank
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -103,7 +105,8 @@ def _lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
         yield
     except RuntimeError as error:
         what = str(error)
-        if trainer.world_size > 1 and any(word in what.lower() for word in ("gloo", "nccl", "timed out")):
+        is_lost = isinstance(error, torch.distributed.DistError) or any(word in what.lower() for word in LOST)
+        if trainer.world_size > 1 and is_lost:
             raise TryAgain(f"rank {trainer.global_rank}: another one was lost: {what.splitlines()[0]}") from error
         raise
 
