@@ -12,10 +12,14 @@ from piecewise.errors import BadInput
 from piecewise.tracking.filesystem import ELSEWHERE
 from piecewise.tracking.migration import remove_database
 from piecewise.tracking.moved import ARTIFACTS
+from piecewise.tracking.quiet import quiet
+
+LOG = "PRAGMA journal_mode = WAL"
 
 
 def build(path: Path, root: Path) -> None:
     """In memory first, where MLflow's seventy migrations cost no disk, then as a whole file, then by its name."""
+    quiet()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     fresh = path.with_name(f".{path.name}.new")
@@ -35,7 +39,7 @@ def build(path: Path, root: Path) -> None:
 def _begin_log(store: sqlite3.Connection, path: Path) -> None:
     """Raises BadInput where that cannot be: it is also the proof that a file system can share memory."""
     try:
-        (mode,) = store.execute("PRAGMA journal_mode = WAL").fetchone()
+        (mode,) = store.execute(LOG).fetchone()
         store.execute("SELECT count(*) FROM experiments").fetchone()
     except sqlite3.OperationalError as error:
         if not error.sqlite_errorname.startswith(("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK")):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from piecewise.durable import alone, flush_folder
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
-from piecewise.tracking.building import build
+from piecewise.tracking.building import LOG, build
 from piecewise.tracking.filesystem import refuse_network
 from piecewise.tracking.migration import migrate
 from piecewise.tracking.moved import ARTIFACTS, re_root
@@ -29,13 +29,7 @@ QUICK_CHECK = "PRAGMA quick_check(1)"  # "ok", or the first thing that is wrong
 REBUILD = "piecewise sync --rebuild"
 BUSY = 20.0  # seconds to wait for whoever writes, as MLflow does
 PATIENCE = 120.0  # and for whoever builds or migrates
-# Neither telemetry nor unpickling, whatever MLflow's own defaults are, and nothing on our stdout.
-PRIVATE = {
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
+LOG_PATIENCE = 1.0  # and to give an old store its log, which needs it for a moment without anybody
 _sound: set[tuple[int, int]] = set()  # the files that this process has found sound: a look reads all of them
 
 
@@ -109,7 +103,7 @@ def _look(path: Path, store: sqlite3.Connection) -> None:
             f"{STORE} has schema {revision}, which the installed MLflow does not know: a newer one made it; "
             f"install that again, or {REBUILD} makes it anew for this one"
         )
-    migrate(path, store, revision, PRIVATE)
+    migrate(path, store, revision)
 
 
 def revision_of(store: sqlite3.Connection) -> str | None:
@@ -124,9 +118,9 @@ def _use_log(store: sqlite3.Connection) -> None:
     """Also for a store of before: with a write-ahead log nobody who reads waits, and who writes waits less."""
     if store.execute("PRAGMA journal_mode").fetchone() == ("wal",):
         return
-    store.execute("PRAGMA busy_timeout = 1000")
+    store.execute(f"PRAGMA busy_timeout = {int(LOG_PATIENCE * 1000)}")
     try:
-        store.execute("PRAGMA journal_mode = WAL")
+        store.execute(LOG)
     except sqlite3.OperationalError as error:
         if not is_busy(error):  # else whoever opens it next will
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,11 +15,13 @@ from pathlib import Path
 
 from piecewise.durable import put_in_place
 from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.tracking.quiet import PRIVATE
+from piecewise.tracking.trouble import BUSY
 
 PATIENCE = 60.0  # seconds to wait for whoever reads or writes
 
 
-def migrate(path: Path, store: sqlite3.Connection, revision: str, environment: dict[str, str]) -> None:
+def migrate(path: Path, store: sqlite3.Connection, revision: str) -> None:
     """Keep the store as `mlflow.db.before-<revision>`, migrate a copy, and take the copy over in one transaction.
 
     MLflow's own migration is many transactions: a kill between two of them would leave a store that nobody can open.
@@ -33,7 +36,7 @@ def migrate(path: Path, store: sqlite3.Connection, revision: str, environment: d
             store.backup(kept, progress=_patience())
         put_in_place(copy, before)
         shutil.copyfile(before, copy)
-        _upgrade(copy, environment)
+        _upgrade(copy, path.name)
         if _data_version(store) != seen:
             raise TryAgain(f"somebody writes to {path.name} while it is migrated from schema {revision}")
         with closing(sqlite3.connect(copy)) as migrated:
@@ -48,12 +51,13 @@ def remove_database(path: Path) -> None:
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
-def _upgrade(path: Path, environment: dict[str, str]) -> None:
+def _upgrade(path: Path, name: str) -> None:
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{path.absolute()}"]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=os.environ | PRIVATE, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise PiecewiseError(f"MLflow could not migrate {path.name}: {said[0]}; the store is as it was")
+        errors = [line for line in done.stderr.splitlines() if re.match(r"[\w.]+Error: ", line)]
+        reason = errors[-1] if errors else f"exit code {done.returncode}"
+        raise PiecewiseError(f"MLflow could not migrate {name}: {reason}; the store is as it was")
 
 
 def _data_version(store: sqlite3.Connection) -> int:
@@ -68,6 +72,6 @@ def _patience() -> Callable[[int, int, int], None]:
 
     def give_up(status: int, remaining: int, total: int) -> None:
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
-            raise TryAgain("somebody is writing to it")
+            raise TryAgain(BUSY)
 
     return give_up

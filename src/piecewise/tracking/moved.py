@@ -59,7 +59,7 @@ def _root_of(address: str | None, number: str, name: str) -> Iterator[Path]:
     ends = [Path(ARTIFACTS, name), Path(ARTIFACTS, number), *([Path("mlruns", number)] if number == "0" else [])]
     for end in ends:
         length = len(end.parts)
-        if place is not None and len(place.parts) > length and place.parts[-length:] == end.parts:
+        if place is not None and place.is_absolute() and place.parts[-length:] == end.parts:
             yield Path(*place.parts[:-length])
             return
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from piecewise.tracking.embedded import PRIVATE, STORE, prepare
+from piecewise.tracking.embedded import STORE, prepare
+from piecewise.tracking.quiet import PRIVATE, quiet
 from piecewise.tracking.trouble import is_busy
 
 if TYPE_CHECKING:
@@ -21,12 +19,9 @@ EMBEDDED = f"sqlite:///{STORE}"
 
 def open_store(uri: str, root: Path) -> MlflowClient:
     """A client for `uri`; the embedded store is ready for it. Raises what `prepare` raises."""
-    os.environ.update(PRIVATE)
+    quiet()
     import mlflow
 
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it cannot do, it also raises
-    warnings.filterwarnings("ignore", module="torch.export")
     address = f"sqlite:///{root / STORE}" if uri == EMBEDDED else uri
     if uri == EMBEDDED:
         prepare(root)
