@@ -55,6 +55,14 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file that was written beside `path` its name, so that after a power loss it is whole, or is not there."""
+    with temporary.open("rb") as file:
+        flush(file)
+    temporary.replace(path)
+    flush_folder(path.parent)
+
+
 def open_records(path: Path) -> FileIO:
     """Open a file of records for appending, after cutting off a last line that a crash has torn.
 

@@ -24,7 +24,7 @@ from piecewise.journal.writer import Journal
 from piecewise.tracking.schema import schema_head, schema_revisions
 
 PROCESS = "import json; from piecewise.journal.process import this_process; print(json.dumps(this_process()))"
-ANEW = 'mv mlflow.db* "$(mktemp -d runs/.aside.XXXXXX)" && piecewise sync'
+ANEW = "piecewise sync --rebuild"
 HEAD = schema_head()
 REINSTALL = "-m pip install --require-hashes --requirement requirements.lock"
 
@@ -65,9 +65,11 @@ def make_store(project: Path) -> None:
         store.execute("INSERT INTO alembic_version VALUES (?)", (HEAD,))
         for table, row in zip(places, rows, strict=True):
             column = "artifact_uri" if table == "runs" else "artifact_location"
-            store.execute(f"CREATE TABLE {table} ({column} TEXT, lifecycle_stage TEXT)")
-            store.execute(f"INSERT INTO {table} VALUES (?, 'active')", (row,))
-            store.execute(f"INSERT INTO {table} VALUES ('/gone/with/what/was/deleted', 'deleted')")
+            store.execute(
+                f"CREATE TABLE {table} ({column} TEXT, lifecycle_stage TEXT, experiment_id INTEGER, name TEXT)"
+            )
+            store.execute(f"INSERT INTO {table} VALUES (?, 'active', 1, 'x')", (row,))
+            store.execute(f"INSERT INTO {table} VALUES ('/gone/with/what/was/deleted', 'deleted', 2, 'y')")
     (project / "mlflow.db").chmod(0o600)
 
 
@@ -143,7 +145,7 @@ SEEDED = {
     "blocked release": (install("lightning", "2.6.3"), "blocked releases", "lightning 2.6.3 is installed", REINSTALL),
     "lock drift": (install("PyYAML", "5.1"), "lock", "1 of 1 packages differ", REINSTALL),
     "torn rwlock": (in_file(".dvc/tmp/rwlock", b'{"write": {"a"'), "pipeline lock", "is torn", "rm .dvc/tmp/rwlock"),
-    "older schema": (older_schema, "store", "which is newer", "mlflow db upgrade sqlite:///mlflow.db"),
+    "older schema": (older_schema, "store", "which is newer", "piecewise sync, which keeps a copy and migrates it"),
     "unknown schema": (in_store("UPDATE alembic_version SET version_num = 'f'"), "store", "has schema f", REINSTALL),
     "unfinished store": (in_store("DROP TABLE alembic_version"), "store", "names no schema revision", ANEW),
     "empty store": (in_file("mlflow.db", b""), "store", "names no schema revision", ANEW),

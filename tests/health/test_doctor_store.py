@@ -42,15 +42,18 @@ def test_store_that_mlflow_made_is_sound_until_the_project_is_moved(project: Pat
     (finding,) = artifact_locations(moved)
     assert finding.level is Level.FAULT
     assert finding.what.startswith("3 of 3 artifact locations are not in this project, such as file:///")
-    assert finding.remedy == 'mv mlflow.db* "$(mktemp -d runs/.aside.XXXXXX)" && piecewise sync'
+    assert finding.remedy == "piecewise sync, or any command that opens the store"
+    open_store(EMBEDDED, moved)
+    assert list(artifact_locations(moved)) == []
 
 
 def make_store(root: Path, *locations: str | None) -> None:
     with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
-        store.execute("CREATE TABLE experiments (artifact_location TEXT, lifecycle_stage TEXT)")
+        store.execute("CREATE TABLE experiments (artifact_location TEXT, lifecycle_stage TEXT, experiment_id, name)")
         store.execute("CREATE TABLE runs (artifact_uri TEXT, lifecycle_stage TEXT)")
         store.execute("CREATE TABLE logged_models (artifact_location TEXT, lifecycle_stage TEXT)")
-        store.executemany("INSERT INTO experiments VALUES (?, 'active')", [(location,) for location in locations])
+        rows = [(location, number) for number, location in enumerate(locations)]
+        store.executemany("INSERT INTO experiments VALUES (?, 'active', ?, 'x')", rows)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +80,18 @@ def test_neighbour_with_a_longer_name_is_outside(project: Path) -> None:
     assert len(list(artifact_locations(project))) == 1
 
 
-def test_remedy_takes_the_artifacts_along_if_there_are_any(project: Path) -> None:
-    make_store(project, "/elsewhere")
-    (project / "mlartifacts").mkdir()
+@pytest.mark.parametrize(
+    ("locations", "remedy"),
+    [
+        (["/elsewhere"], "piecewise sync --rebuild"),  # nothing says where the project was
+        (["/old/mlartifacts/x"], "piecewise sync, or any command that opens the store"),
+        (["/old/mlartifacts/x", "/elsewhere"], "piecewise sync --rebuild"),
+    ],
+)
+def test_remedy_is_opening_the_store_if_that_mends_it(project: Path, locations: list[str], remedy: str) -> None:
+    make_store(project, *locations)
     (finding,) = artifact_locations(project)
-    assert finding.remedy == 'mv mlflow.db* mlartifacts "$(mktemp -d runs/.aside.XXXXXX)" && piecewise sync'
+    assert finding.remedy == remedy
 
 
 def test_project_reached_through_a_link_is_where_it_was(project: Path) -> None:
@@ -131,6 +141,11 @@ def test_looking_writes_nothing(project: Path) -> None:
     list(schema(project))
     list(artifact_locations(project))
     assert (project / "mlflow.db").read_bytes() == before
+    assert {path.name for path in project.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+    list(schema(project))
+    list(artifact_locations(project))
     assert {path.name for path in project.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
 
 

@@ -14,6 +14,8 @@ from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.runs.record import BackgroundMirror, all_runs, sync
 from piecewise.runs.train import train
+from piecewise.tracking import embedded
+from piecewise.tracking.embedded import prepare
 from piecewise.tracking.store import EMBEDDED
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -39,10 +41,13 @@ def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job:
 
 
 def test_store_that_somebody_writes_to_is_asked_again_later(
-    tiny_job: Job, project: Path, capsys: pytest.CaptureFixture[str]
+    tiny_job: Job, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(tiny_job, RunFolder.at(project / "runs" / "one"))
+    prepare(project)
+    monkeypatch.setattr(embedded, "BUSY", 0.1)
     with closing(sqlite3.connect(project / "mlflow.db", isolation_level=None)) as writer:
+        writer.execute("PRAGMA locking_mode = EXCLUSIVE")
         writer.execute("BEGIN EXCLUSIVE")
         assert main(["sync"]) == TryAgain.exit_code
     assert capsys.readouterr().err == f"error: {EMBEDDED}: somebody is writing to it\n"

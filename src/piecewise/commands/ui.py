@@ -26,12 +26,14 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
+    from piecewise.tracking.embedded import prepare
     from piecewise.tracking.store import EMBEDDED, PRIVATE
 
     if not (root / "mlflow.db").is_file():
         raise BadInput(f"{root} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it")
     page = "" if asked.run is None else _page(root, asked.run)
     port = _free(asked.port)
+    prepare(root)  # a project that was moved must show its artifacts
     address = f"http://{HOST}:{port}{page}"
     terminal.say(f"MLflow   {terminal.paint(address, 'cyan')}\nCtrl-C ends it")
     names = [f"{host}:{port}" for host in (HOST, "localhost")]  # no other: a foreign page may not reach it by its own

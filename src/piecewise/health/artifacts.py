@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from piecewise.health.rehashed import Rehashed, removal
-from piecewise.health.store import QUICK_CHECK, STORE, open_read_only
+from piecewise.health.store import look
 from piecewise.manifest import AlteredManifest
 from piecewise.tracking.artifacts import FOLDER, read_artifacts
+from piecewise.tracking.embedded import QUICK_CHECK, REBUILD, STORE
 
 
 def check_artifacts(root: Path) -> Rehashed:
@@ -46,13 +46,12 @@ def check_store(root: Path) -> Rehashed:
     if not (root / STORE).is_file():
         return rehashed
     try:
-        with closing(open_read_only(root)) as store:
-            (sound,) = store.execute(QUICK_CHECK).fetchone()
+        (sound,) = look(root, lambda store: store.execute(QUICK_CHECK).fetchone())
     except sqlite3.OperationalError as error:  # in use
         rehashed.notes.append(f"{STORE}: {error}, not verified")
         return rehashed
     except sqlite3.DatabaseError as error:
         sound = str(error)
     if sound != "ok":
-        rehashed.fault(root / STORE, " ".join(sound.split()), "piecewise doctor says how the journals make it anew")
+        rehashed.fault(root / STORE, " ".join(sound.split()), f"{REBUILD} makes it again from the journals")
     return rehashed

@@ -3,71 +3,72 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from piecewise.health.findings import Finding, fault, fine, note
 from piecewise.jobs.blocked import reinstall
 from piecewise.runs.record import all_runs, tracking_uri
 from piecewise.tracking.artifacts import local_path
+from piecewise.tracking.embedded import QUICK_CHECK, REBUILD, STORE, revision_of
+from piecewise.tracking.filesystem import ELSEWHERE, network_kind
+from piecewise.tracking.moved import moved_roots, new_address
 from piecewise.tracking.schema import schema_head, schema_revisions
 from piecewise.tracking.store import EMBEDDED
 
-STORE = "mlflow.db"
-ARTIFACTS = "mlartifacts"
-QUICK_CHECK = "PRAGMA quick_check(1)"  # "ok", or the first thing that is wrong
-UPGRADE = f"cp {STORE} {STORE}.before && mlflow db upgrade {EMBEDDED}"
+SYNC = "piecewise sync"
+WRITE_AHEAD = b"\x02\x02"  # in bytes 18 and 19 of a database with such a log
+T = TypeVar("T")
 BUSY = 1.0  # seconds to wait for whoever writes
 LOCATIONS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
 
 
 def schema(root: Path) -> Iterator[Finding]:
     """Whether the store is a sound database of the revision that the installed MLflow expects."""
+    kind = network_kind(root / STORE)
+    if kind is not None and tracking_uri(root) == EMBEDDED:
+        yield fault(f"{STORE} would lie on {kind}, a network file system, and is refused there", ELSEWHERE)
     if not (root / STORE).is_file():
         yield _absent(root)
         return
     try:
-        with closing(open_read_only(root)) as store:
-            (sound,) = store.execute(QUICK_CHECK).fetchone()
-            named = store.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-            revision = store.execute("SELECT version_num FROM alembic_version").fetchone() if named else None
+        sound, revision = look(root, lambda store: (*store.execute(QUICK_CHECK).fetchone(), revision_of(store)))
     except sqlite3.DatabaseError as error:
-        yield _unreadable(error, root)
+        yield _unreadable(error)
         return
     if sound != "ok":
-        yield fault(f"{STORE} is corrupt: {' '.join(sound.split())}", _anew(root))
+        yield fault(f"{STORE} is corrupt: {' '.join(sound.split())}", REBUILD)
     elif revision is None:
-        yield fault(f"{STORE} names no schema revision: whoever created it did not finish", _anew(root))
-    elif revision[0] != schema_head():
-        yield _other_schema(revision[0], root)
+        yield fault(f"{STORE} names no schema revision: whoever created it did not finish", REBUILD)
+    elif revision != schema_head():
+        yield _other_schema(revision)
 
 
 def _absent(root: Path) -> Finding:
     if tracking_uri(root) == EMBEDDED and all_runs(root):
-        return note(f"there are runs, but no {STORE}", "piecewise sync")
+        return note(f"there are runs, but no {STORE}", SYNC)
     return fine(f"there is no {STORE} yet; the first run makes it")
 
 
-def _unreadable(error: sqlite3.DatabaseError, root: Path) -> Finding:
+def _unreadable(error: sqlite3.DatabaseError) -> Finding:
     """Raises `error` if it says neither that the file is corrupt nor that somebody writes, or was killed writing."""
     name = error.sqlite_errorname
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return fault(f"{STORE} is corrupt: {error}", _anew(root))
+        return fault(f"{STORE} is corrupt: {error}", REBUILD)
     if name.startswith("SQLITE_BUSY"):
         return note(f"{STORE} is being written and could not be looked at")
     if name == "SQLITE_READONLY_ROLLBACK":
-        return note(
-            f"{STORE} holds half of a write that was killed; whoever opens it next undoes that", "piecewise sync"
-        )
+        return note(f"{STORE} holds half of a write that was killed; whoever opens it next undoes that", SYNC)
     raise error
 
 
-def _other_schema(revision: str, root: Path) -> Finding:
+def _other_schema(revision: str) -> Finding:
     what = f"{STORE} has schema {revision}, the installed MLflow wants {schema_head()}"
     if revision in schema_revisions():
-        return fault(f"{what}, which is newer", UPGRADE)
-    return fault(f"{what} and does not know the other", f"{reinstall()}, or if that is what you have, {_anew(root)}")
+        return fault(f"{what}, which is newer", f"{SYNC}, which keeps a copy and migrates it")
+    return fault(f"{what} and does not know the other", f"{reinstall()}, or if that is what you have, {REBUILD}")
 
 
 def artifact_locations(root: Path) -> Iterator[Finding]:
@@ -76,15 +77,20 @@ def artifact_locations(root: Path) -> Iterator[Finding]:
         return
     query = " UNION ".join(f"SELECT {LOCATIONS[t]} FROM {t} WHERE lifecycle_stage = 'active'" for t in LOCATIONS)
     try:
-        with closing(open_read_only(root)) as store:
-            locations = [location for (location,) in store.execute(query) if location is not None]
+        locations, moved = look(root, lambda store: (_texts(store, query), moved_roots(store, root)))
     except sqlite3.DatabaseError as error:
         yield note(f"not looked at: {error}")
         return
     outside = [location for location in locations if not _is_inside(location, root)]
     if outside:
         what = f"{len(outside)} of {len(locations)} artifact locations are not in this project, such as {outside[0]}"
-        yield fault(f"{what}: it was moved or copied here", _anew(root))
+        is_mended = all(new_address(location, moved, root) for location in outside)
+        remedy = f"{SYNC}, or any command that opens the store" if is_mended else REBUILD
+        yield fault(f"{what}: it was moved or copied here", remedy)
+
+
+def _texts(store: sqlite3.Connection, query: str) -> list[str]:
+    return [text for (text,) in store.execute(query) if text is not None]
 
 
 def _is_inside(location: str, root: Path) -> bool:
@@ -93,11 +99,28 @@ def _is_inside(location: str, root: Path) -> bool:
     return place is None or (root / place).resolve().is_relative_to(root.resolve())
 
 
-def _anew(root: Path) -> str:
-    """The command that keeps the store aside and makes it again: the journals have everything."""
-    names = f"{STORE}* {ARTIFACTS}" if (root / ARTIFACTS).is_dir() else f"{STORE}*"
-    return f'mv {names} "$(mktemp -d runs/.aside.XXXXXX)" && piecewise sync'
+def look(root: Path, ask: Callable[[sqlite3.Connection], T]) -> T:
+    """What `ask` finds in the store, to which nothing is written, nor beside it."""
+    path = (root / STORE).resolve()
+    log, before = path.with_name(f"{path.name}-wal"), path.stat().st_mtime_ns
+
+    def is_closed() -> bool:
+        return not log.exists() and path.stat().st_mtime_ns == before
+
+    with path.open("rb") as file:
+        has_log = file.read(20)[18:] == WRITE_AHEAD
+    if has_log and is_closed():  # so that SQLite may be told that nobody changes it, and leaves no log of its own
+        try:
+            found = _ask(path, "immutable=1", ask)
+        except sqlite3.DatabaseError:
+            if is_closed():
+                raise
+        else:
+            if is_closed():
+                return found
+    return _ask(path, "mode=ro", ask)
 
 
-def open_read_only(root: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{(root / STORE).absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)
+def _ask(path: Path, how: str, ask: Callable[[sqlite3.Connection], T]) -> T:
+    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=BUSY)) as store:
+        return ask(store)

@@ -91,7 +91,8 @@ def sync(default: str | None, folders: Iterable[RunFolder]) -> Synced:
 
 def _push_all(uri: str, folders: list[RunFolder]) -> Synced:
     from piecewise.tracking.mirror import Mirror
-    from piecewise.tracking.store import is_busy, open_store
+    from piecewise.tracking.store import open_store
+    from piecewise.tracking.trouble import explain, is_busy, trouble_of
 
     root = find_root()
     updated, problems = 0, []
@@ -101,17 +102,12 @@ def _push_all(uri: str, folders: list[RunFolder]) -> Synced:
             try:
                 updated += mirror.push(folder, load_model)
             except Exception as error:
-                if is_busy(error):  # the others would have to wait as long, each of them
+                if trouble_of(error) is not None:  # the others would meet it too, each after as long a wait
                     raise
-                problems.append(f"{folder.journal}: {_in_a_line(error)}")
+                problems.append(f"{folder.journal}: {explain(error)}")
     except Exception as error:
-        what = "somebody is writing to it" if is_busy(error) else _in_a_line(error)
-        return Synced(len(folders), updated, [*problems, f"{uri}: {what}"], is_busy(error))
+        return Synced(len(folders), updated, [*problems, f"{uri}: {explain(error)}"], is_busy(error))
     return Synced(len(folders), updated, problems)
-
-
-def _in_a_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _meant_for(folder: RunFolder) -> str | None:

@@ -74,5 +74,6 @@ def ready_models(client: MlflowClient, run: Any) -> list[Any]:
 
 def local_path(uri: str) -> Path | None:
     """The folder a store's address of artifacts means; None if it is not on this machine."""
-    parts = urlsplit(uri)
-    return Path(url2pathname(parts.path)) if parts.scheme in ("", "file") else None
+    if uri.startswith("file:"):
+        return Path(url2pathname(urlsplit(uri).path))
+    return None if urlsplit(uri).scheme else Path(uri)  # a plain path, in which a % is a %

@@ -1,0 +1,120 @@
+"""Processes forked from one that has imported MLflow, which do the same to one store at the same moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+Answer = dict[str, Any]
+
+
+class Openers:
+    """`ask` has `num` processes call one of the functions below; each answer holds what it returned, or its error."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-W", "ignore", __file__]
+        self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, what: str, root: Path, num: int, **options: Any) -> list[Answer]:
+        """With `kill_after`, a list of seconds, each process is killed so long after the start."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        print(json.dumps({"what": what, "root": str(root), "num": num, **options}), file=self._server.stdin, flush=True)
+        answers: list[Answer] = json.loads(self._server.stdout.readline())
+        return answers
+
+    def close(self) -> None:
+        self._server.communicate(timeout=60)
+
+
+def open_and_write(root: Path, number: int) -> None:
+    """A run of its own, with one point."""
+    from piecewise.tracking.store import EMBEDDED, open_store
+
+    client = open_store(EMBEDDED, root)
+    experiment = client.create_experiment(f"experiment-{number}", (root / "mlartifacts" / str(number)).as_uri())
+    client.log_metric(client.create_run(experiment).info.run_id, "loss", number)
+
+
+def prepare(root: Path, number: int) -> None:
+    from piecewise.tracking.embedded import prepare
+
+    prepare(root)
+
+
+def write(root: Path, number: int, batches: int, points: int) -> list[float]:
+    """So many batches into a run of its own, said again while the store is busy; the seconds that each took."""
+    from mlflow.entities import Metric
+
+    from piecewise.tracking.store import EMBEDDED, is_busy, open_store
+
+    client = open_store(EMBEDDED, root)
+    run = client.create_run("1", run_name=str(number)).info.run_id
+    seconds = []
+    for batch in range(batches):
+        begun = time.perf_counter()
+        metrics = [Metric("loss", number + batch / 8, 0, batch * points + point) for point in range(points)]
+        while True:
+            try:
+                client.log_batch(run, metrics)
+                break
+            except Exception as error:
+                if not is_busy(error):
+                    raise
+        seconds.append(time.perf_counter() - begun)
+    return seconds
+
+
+def _serve() -> None:
+    """Answers each line of standard input with one line."""
+    with tempfile.TemporaryDirectory() as scratch:  # everything is imported once, and not by every child
+        open_and_write(Path(scratch), 0)
+    for line in sys.stdin:
+        request = json.loads(line)
+        delays = request.pop("kill_after", None)
+        gate, opened = os.pipe()
+        children = [_fork(request, number, gate, opened) for number in range(request["num"])]
+        os.close(gate)
+        os.close(opened)  # the start
+        begun = time.monotonic()
+        for delay, (pid, _) in sorted(zip(delays or [], children, strict=bool(delays))):
+            time.sleep(max(0.0, begun + delay - time.monotonic()))
+            os.kill(pid, signal.SIGKILL)
+        print(json.dumps([_answer(pid, pipe) for pid, pipe in children]), flush=True)
+
+
+def _fork(request: Answer, number: int, gate: int, opened: int) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        return pid, reading
+    os.close(opened)
+    os.read(gate, 1)  # until everybody is there
+    options = {key: value for key, value in request.items() if key not in ("what", "root", "num")}
+    answer: Answer = {}
+    try:
+        answer["value"] = globals()[request["what"]](Path(request["root"]), number, **options)
+    except BaseException as error:
+        answer["error"] = f"{type(error).__name__}: {error}"
+    with os.fdopen(writing, "w") as file:
+        json.dump(answer, file)
+    os._exit(0)
+
+
+def _answer(pid: int, pipe: int) -> Answer:
+    with os.fdopen(pipe) as file:
+        text = file.read()
+    _, status = os.waitpid(pid, 0)
+    return json.loads(text) if text else {"error": f"ended with {os.waitstatus_to_exitcode(status)}"}
+
+
+if __name__ == "__main__":
+    _serve()
