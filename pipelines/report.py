@@ -2,8 +2,9 @@
 
 from piecewise.cli import guarded
 from piecewise.jobs.provenance import find_root
+from piecewise.journal.folder import all_runs
 from piecewise.report.page import write_report
-from piecewise.runs.record import all_runs, sync, tracking_uri
+from piecewise.runs.record import sync, tracking_uri
 
 
 def main() -> int:
@@ -13,7 +14,7 @@ def main() -> int:
     if uri is not None:
         done = sync(uri, all_runs(root))
         # A tracker that is away must not keep the report from being made.
-        print(f"{done.updated} runs brought to MLflow", *done.problems, sep="\n")
+        print(f"{len(done.updated)} runs brought to MLflow", *done.problems, sep="\n")
     return 0
 
 

@@ -62,7 +62,7 @@ def _train_and_push(root: Path) -> None:
         journal.end("FINISHED")
     mirror.push(RunFolder.at(sweep))
     for seed, place in enumerate((root / "runs" / "solo", sweep / "0000")):
-        (job,) = plan_command_line(root / "conf", [*TINY, f"seed={seed}"])
+        (job,) = plan_command_line(root / "conf", [*TINY, "log_model=all", f"seed={seed}"])
         _run(job, place, {"id": place.name, "parent": None if seed == 0 else "sweep"})
         mirror.push(RunFolder.at(place), load_model)
         write_manifest(place)

@@ -72,7 +72,7 @@ def piecewise() -> float:
     """Seconds of an epoch of `piecewise train`, journal and mirror running."""
     from piecewise.journal.folder import RunFolder
     from piecewise.runs import train as training
-    from piecewise.runs.record import BackgroundMirror
+    from piecewise.runs.background import BackgroundMirror
     from piecewise.runs.train import train
 
     def run(clock: Any) -> None:

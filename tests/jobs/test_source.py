@@ -69,6 +69,7 @@ NO_RESULT = {
     "jobs/source.py",
     "jobs/about.py",
     "journal/process.py",
+    "runs/orphan.py",
     "runs/ranks.py",
     "runs/resume.py",
 }

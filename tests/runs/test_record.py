@@ -11,8 +11,9 @@ import pytest
 from piecewise.cli import main
 from piecewise.errors import TryAgain
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
-from piecewise.runs.record import BackgroundMirror, all_runs, sync
+from piecewise.journal.folder import RunFolder, all_runs
+from piecewise.runs.background import BackgroundMirror
+from piecewise.runs.record import sync
 from piecewise.runs.train import train
 from piecewise.tracking import embedded
 from piecewise.tracking.embedded import prepare
@@ -59,5 +60,5 @@ def test_run_that_cannot_be_brought_over_keeps_no_other_back(tiny_job: Job, proj
         train(tiny_job, RunFolder.at(project / "runs" / name))
     (project / "runs" / "broken" / "training" / "model.safetensors").write_bytes(b"no tensors")
     done = sync(EMBEDDED, all_runs(project))
-    assert (done.seen, done.updated, len(done.problems)) == (2, 1, 1)
+    assert (done.seen, len(done.updated), len(done.problems)) == (2, 1, 1)
     assert "runs/broken" in done.problems[0]

@@ -11,11 +11,10 @@ import pytest
 from piecewise.durable import alone
 from piecewise.errors import BadInput, TryAgain
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 from piecewise.runs import stages
-from piecewise.runs.record import all_runs
 from piecewise.runs.session import run_jobs
 from piecewise.runs.stages import live_stage, run_stage
 from piecewise.runs.train import read_result

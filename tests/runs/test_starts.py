@@ -24,7 +24,7 @@ from piecewise.runs.train import read_result, train
 pytestmark = pytest.mark.slow
 Plan = Callable[..., list[Job]]
 OPTIONS = ["trainer.max_epochs=3", "data.num_train=60", "data.num_test=20", "batch_size=18", "log_every_n_steps=1"]
-FOREIGN = re.compile(r"\| +(hydra|mlflow|omegaconf)$")
+FOREIGN = re.compile(r"\| +(hydra|mlflow)$")
 
 
 def test_ranks_know_nothing_of_hydra_or_mlflow(plan: Plan, project: Path) -> None:

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.journal.reader import read_journal
-from piecewise.runs.record import all_runs, sync
+from piecewise.runs.record import sync
 from piecewise.runs.train import read_result, train
 from piecewise.tracking.store import EMBEDDED
 
@@ -45,7 +45,7 @@ def test_worker_runs_a_job_from_its_file(tiny_job: Job, project: Path) -> None:
     (place,) = (project / "runs").iterdir()
     assert read_result(RunFolder.at(place))["status"] == "FINISHED"
     assert all_runs(project) == [RunFolder.at(place)]
-    assert sync(EMBEDDED, all_runs(project)).updated == 1
+    assert len(sync(EMBEDDED, all_runs(project)).updated) == 1
 
 
 @pytest.mark.parametrize(("arguments", "message"), [([], "usage"), (["nowhere.json"], "nowhere.json does not exist")])

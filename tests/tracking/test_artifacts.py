@@ -21,6 +21,7 @@ from piecewise.runs.train import train
 from piecewise.tracking.artifacts import FOLDER, local_path
 from piecewise.tracking.mirror import Mirror
 from piecewise.tracking.store import EMBEDDED, open_store
+from piecewise.tracking.uploads import Damaged
 from small_project import ROOT, TINY
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
@@ -68,7 +69,7 @@ def run(project: Path) -> RunFolder:
 def push(run: RunFolder, project: Path) -> Callable[[], bool]:
     """Push the run and its model, as a new process would."""
     client = open_store(EMBEDDED, project)
-    return lambda: Mirror(client, project).push(run, load_model)
+    return lambda: Mirror(client, project).push(run, load_model) is not None
 
 
 def artifacts(root: Path) -> dict[str, Path]:
@@ -127,20 +128,34 @@ def test_damage_does_not_become_the_truth(push: Callable[[], bool], run: RunFold
     assert artifacts(project)["fitted_function.svg"].read_text() == "<svg>drawn anew</svg>"
 
 
-def test_copy_that_is_not_like_the_original_is_found(
-    push: Callable[[], bool], project: Path, monkeypatch: pytest.MonkeyPatch
+def test_copy_that_is_not_like_the_original_is_sent_again(
+    push: Callable[[], bool], run: RunFolder, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
-    copy = MlflowClient.log_artifacts
+    copy = MlflowClient.log_artifact
 
-    def copy_wrong(client: MlflowClient, run_id: str, folder: str, place: str) -> None:
-        copy(client, run_id, folder, place)
-        artifacts(project)["learning_curves.svg"].write_text("half")
+    def copy_wrong(client: MlflowClient, run_id: str, path: str, place: str) -> None:
+        copy(client, run_id, path, place)
+        if Path(path).name == "results.json":  # which is made anew each time
+            return
+        sent.append(Path(path).name)
+        if len(sent) in spoilt:
+            artifacts(project)[sent[-1]].write_text("half")
 
-    monkeypatch.setattr(MlflowClient, "log_artifacts", copy_wrong)
-    push()
-    assert found(project) == {"learning_curves.svg": "was altered"}
+    sent: list[str] = []
+    spoilt = {1}
+    monkeypatch.setattr(MlflowClient, "log_artifact", copy_wrong)
+    assert push()
+    assert sent[0] == sent[1]  # once more, and then it was right
+    assert found(project) == {}
+    (run.figures / "fitted_function.svg").write_text("<svg>drawn anew</svg>")
+    sent.clear()
+    spoilt = {1, 2}
+    with pytest.raises(Damaged, match=r"fitted_function\.svg arrives as another file each time it is sent"):
+        push()
+    assert sent == ["fitted_function.svg"] * 2  # and nothing that was there already
+    assert found(project) == {"fitted_function.svg": "was altered"}
 
 
 def test_altered_record_is_not_written_over(push: Callable[[], bool], project: Path) -> None:

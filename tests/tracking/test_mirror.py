@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import subprocess
@@ -21,8 +22,10 @@ from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
 from piecewise.runs.record import load_model
 from piecewise.runs.train import train
-from piecewise.tracking.mirror import Mirror, flatten
+from piecewise.tracking.found import RUN_ID
+from piecewise.tracking.mirror import Mirror
 from piecewise.tracking.store import EMBEDDED, open_store
+from piecewise.tracking.words import flatten
 from small_project import TINY
 
 PIECEWISE_SYNC = [sys.executable, "-m", "piecewise", "sync"]
@@ -48,9 +51,9 @@ def _runs(mirror: Mirror) -> list[Any]:
     return list(mirror.client.search_runs(experiments))
 
 
-def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, tiny_job: Job) -> None:
-    assert mirror.push(run, load_model) is True
-    assert Mirror(mirror.client, mirror.root).push(run, load_model) is False
+def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, tiny_job: Job, project: Path) -> None:
+    assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: 6 points, 4 files, its model"
+    assert Mirror(mirror.client, project).push(run, load_model) is None
     (seen,) = _runs(mirror)
     assert (seen.info.status, seen.info.run_name) == ("FINISHED", tiny_job.title)
     assert (seen.data.params["model.width"], seen.data.params["optimizer.lr"]) == ("3", "0.001")
@@ -77,7 +80,7 @@ def test_a_run_that_was_stopped_and_goes_on_is_one_run(mirror: Mirror, project: 
                 journal.metrics(step, {"train/nll": 1.0 / step})
             if end is not None:
                 journal.end(end)
-            Mirror(mirror.client, mirror.root).push(folder)
+            Mirror(mirror.client, project).push(folder)
             statuses += [seen.info.status for seen in _runs(mirror)]
     assert statuses == ["KILLED", "RUNNING", "FINISHED"]
     (run,) = _runs(mirror)
@@ -101,10 +104,10 @@ def test_evaluation_of_an_earlier_training_is_not_taken_for_this_ones(
     assert _runs(mirror)[0].data.metrics["test/nll"] == fresh["test/nll"]
 
 
-def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFolder) -> None:
+def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFolder, project: Path) -> None:
     mirror.push_live(run)
     mirror.push_live(run)
-    Mirror(mirror.client, mirror.root).push(run)  # another process that sends everything again
+    Mirror(mirror.client, project).push(run)  # another process that sends everything again
     (seen,) = _runs(mirror)
     record = read_journal(run.journal)
     assert record is not None
@@ -119,26 +122,99 @@ def test_lost_store_is_made_again_from_the_journals(mirror: Mirror, run: RunFold
     (project / "mlflow.db").unlink()
     # In a process of its own: this one still holds the deleted file open.
     done = subprocess.run(PIECEWISE_SYNC, capture_output=True, text=True, check=False, timeout=120)
-    assert done.stdout == "1 runs, 1 brought up to date\n", done.stderr
+    assert done.stdout.splitlines()[-1] == "1 runs, 1 brought up to date", done.stderr
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         found = store.execute("SELECT value FROM tags WHERE key = 'piecewise.run_id'").fetchall()
     assert found == [("first",)]
     assert not (project / "mlruns").exists()
 
 
-def test_child_of_a_sweep_finds_its_parent(mirror: Mirror, project: Path) -> None:
-    (project / "parent").mkdir()
-    (project / "parent" / "results.csv").write_text("seed,test/nll\n0,1.5\n")
-    for name, parent in (("parent", None), ("child", "parent")):
-        with Journal(project / f"{name}.jsonl") as journal:
-            journal.start(id=name, name="x", title=name, parent=parent)
-            journal.end("FAILED" if parent else "FINISHED")
-        mirror.push(RunFolder(project / f"{name}.jsonl", *[project / name] * 4))
+@pytest.mark.parametrize(
+    ("ends", "state"),
+    [
+        (["FINISHED", "FINISHED"], "FINISHED"),
+        (["FINISHED", "FAILED"], "FAILED"),
+        (["KILLED", "FAILED"], "FAILED"),
+        (["FINISHED", "KILLED"], "KILLED"),
+        (["FINISHED", None], "KILLED"),
+        (["FINISHED"], "KILLED"),  # the other never began
+    ],
+)
+def test_a_sweep_is_what_its_jobs_are(mirror: Mirror, project: Path, ends: list[str | None], state: str) -> None:
+    parent = RunFolder.at(project / "runs" / "sweep")
+    (parent.figures).mkdir(parents=True)
+    (parent.figures / "results.csv").write_text("seed,test/nll\n0,1.5\n")
+    with Journal(parent.journal) as journal:
+        journal.start(id="parent", name="x", title="parent", num_jobs=2)
+        journal.end("FINISHED")  # says nothing: a sweep that was killed has had no time to count
+    for number, end in enumerate(ends):
+        with Journal(RunFolder.at(project / "runs" / "sweep" / f"{number:04d}").journal) as journal:
+            journal.start(id=f"child {number}", name="x", title=f"child {number}", parent="parent")
+            if end is not None:
+                journal.end(end)
+    assert mirror.push(parent) is not None
+    for path in parent.children:
+        mirror.push(RunFolder.at(path.parent))
     seen = {run.info.run_name: run for run in _runs(mirror)}
-    assert seen["child"].data.tags["mlflow.parentRunId"] == seen["parent"].info.run_id
-    assert seen["child"].info.status == "FAILED"
+    assert seen["parent"].info.status == state
+    counted = {key: int(value) for key, value in seen["parent"].data.tags.items() if key.startswith("sweep.")}
+    assert counted == {f"sweep.{name}": ends.count(name.upper()) for name in ("finished", "failed", "killed")}
+    assert [seen[f"child {number}"].info.status for number in range(len(ends))] == [end or "RUNNING" for end in ends]
+    assert seen["child 0"].data.tags["mlflow.parentRunId"] == seen["parent"].info.run_id
     shown = mirror.client.list_artifacts(seen["parent"].info.run_id, "figures")
     assert [item.path for item in shown] == ["figures/results.csv"]  # what the sweep found is its parent's
+
+
+def test_what_is_deleted_stays_deleted_until_it_is_wanted_back(mirror: Mirror, run: RunFolder, project: Path) -> None:
+    mirror.push(run)
+    (seen,) = _runs(mirror)
+    mirror.client.delete_run(seen.info.run_id)
+    with Journal(run.journal) as journal:
+        journal.metrics(99, {"late": 1.0})
+    for again in (mirror, Mirror(mirror.client, project)):
+        assert again.push(run) is None
+        assert again.push_live(run) is True  # nothing more is to be done
+    assert _runs(mirror) == []
+    other = RunFolder.at(project / "runs" / "other")
+    mirror.client.delete_experiment(seen.info.experiment_id)
+    with Journal(other.journal) as journal:
+        journal.start(id="other", name="curve_1d-shallow", title="other")
+    Mirror(mirror.client, project).push(other)  # brings its experiment back, and nobody else
+    assert [found.info.run_name for found in _runs(mirror)] == ["other"]
+    assert Mirror(mirror.client, project, restores=True).push(run) is not None
+    assert {found.info.run_id for found in _runs(mirror)} > {seen.info.run_id}
+    assert mirror.client.get_run(seen.info.run_id).data.metrics["late"] == 1.0
+
+
+def test_one_run_stays_of_several_that_lost_replies_have_made(mirror: Mirror, run: RunFolder, project: Path) -> None:
+    mirror.push(run)
+    (seen,) = _runs(mirror)
+    for _ in range(2):
+        mirror.client.create_run(seen.info.experiment_id, tags={RUN_ID: "first"})
+    Mirror(mirror.client, project).push(run)
+    (left,) = _runs(mirror)
+    points = mirror.client.get_metric_history(left.info.run_id, "train/nll")
+    record = read_journal(run.journal)
+    assert record is not None
+    assert [(point.step, point.value) for point in points] == record.history()["train/nll"]
+
+
+def test_infinity_and_nan_arrive_as_nan_and_the_tag_says_which(mirror: Mirror, project: Path) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x")
+        for step, value in enumerate([1.0, math.nan, math.inf, -math.inf]):
+            journal.metrics(step, {"train/nll": value})
+        journal.end("FAILED")
+    mirror.push(folder)
+    Mirror(mirror.client, project).push(folder)
+    (seen,) = _runs(mirror)
+    points = mirror.client.get_metric_history(seen.info.run_id, "train/nll")
+    assert [(point.step, math.isnan(point.value)) for point in points] == [(0, False), (1, True), (2, True), (3, True)]
+    assert seen.data.tags["infinite.train/nll"] == "-inf at step 3"
+    record = read_journal(folder.journal)
+    assert record is not None
+    assert [value for _, value in record.history()["train/nll"]][2:] == [math.inf, -math.inf]
 
 
 def test_experiment_list_has_no_clutter(mirror: Mirror, run: RunFolder) -> None:

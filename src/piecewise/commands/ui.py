@@ -55,7 +55,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
 def _page(root: Path, text: str) -> str:
     """The part of the address that names a run's own page. Raises BadInput if MLflow does not have the run."""
     from piecewise.runs.find import find_run
-    from piecewise.tracking.mirror import find_page
+    from piecewise.tracking.found import find_page
     from piecewise.tracking.store import EMBEDDED, open_store
 
     run = find_run(root, text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.health.findings import Finding, fault
-from piecewise.runs.record import all_runs
+from piecewise.journal.folder import all_runs
 
 ENOUGH = 1_000_000_000  # bytes: a small sweep's runs and their copies in MLflow
 LEEWAY = 60  # seconds that another machine, whose disk this may be, can be ahead

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.health.findings import Finding, fault, note
-from piecewise.journal.process import is_gone
-from piecewise.journal.reader import RunRecord, read_journal
-from piecewise.runs.record import all_runs
+from piecewise.journal.folder import all_runs
+from piecewise.journal.reader import read_journal
+from piecewise.runs.abandoned import is_orphan
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 SETTLE = 0.2  # seconds that DVC needs at most to write it, which it does in place
@@ -63,15 +63,9 @@ def orphan_runs(root: Path) -> Iterator[Finding]:
         except ValueError as error:
             yield fault(str(error), "piecewise verify")
             continue
-        if record is None or record.end is not None or not _is_abandoned(record):
+        if record is None or record.end is not None or not is_orphan(record):
             continue
         start = record.start
         is_staged = path.is_relative_to(root / "results")
         remedy = f"dvc repro train@{start['name']}" if is_staged else f"piecewise resume {shlex.quote(start['id'])}"
         yield fault(f"{start['title']} ({start['id']}) has no end, and the process that trained it is gone", remedy)
-
-
-def _is_abandoned(record: RunRecord) -> bool:
-    """Judged by the process that trained last. Journals from before processes were recorded cannot tell."""
-    process = (record.resumed or [record.start])[-1].get("process")
-    return process is not None and is_gone(process)

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from piecewise.health.findings import Finding, fault, fine, note
 from piecewise.jobs.blocked import reinstall
-from piecewise.runs.record import all_runs, tracking_uri
+from piecewise.journal.folder import all_runs
+from piecewise.runs.record import tracking_uri
 from piecewise.tracking.artifacts import local_path
 from piecewise.tracking.embedded import QUICK_CHECK, REBUILD, STORE, revision_of
 from piecewise.tracking.filesystem import ELSEWHERE, network_kind

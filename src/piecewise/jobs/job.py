@@ -21,6 +21,7 @@ VOLATILE = (
     "tracking",
     "evaluate",
     "log_every_n_steps",
+    "log_model",
     *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision", "strategy", "timeout")),
 )
 

@@ -57,6 +57,24 @@ class RunFolder:
         return self.journal.parent != self.training.parent
 
     @property
+    def children(self) -> list[Path]:
+        """The journals of a sweep's jobs; none if this is no sweep."""
+        if self.journal.name != JOURNAL:
+            found = self.journal.parent.glob("*.jsonl") if self.journal.stem == SWEEP else ()
+        elif self.is_of_pipeline:
+            found = self.journal.parents[1].glob(f"*/{JOURNAL}") if self.journal.parent.name == SWEEP else ()
+        else:
+            found = self.journal.parent.glob(f"*/{JOURNAL}")
+        return sorted(path for path in found if path != self.journal)
+
+    @property
+    def parent(self) -> Path:
+        """Where the journal of the sweep is, if this is one of its jobs; for one that is none there is no such file."""
+        if self.journal.name != JOURNAL:
+            return self.journal.with_name(f"{SWEEP}.jsonl")
+        return self.journal.parents[1] / (Path(SWEEP, JOURNAL) if self.is_of_pipeline else JOURNAL)
+
+    @property
     def sealed(self) -> Path:
         """The folder that has a manifest once the run is finished; DVC keeps digests of the pipeline's other files."""
         return self.checkpoints if self.is_of_pipeline else self.journal.parent
@@ -85,3 +103,18 @@ class RunFolder:
     @property
     def arrays(self) -> Path:
         return self.evaluation / "arrays.safetensors"
+
+
+def all_runs(root: Path) -> list[RunFolder]:
+    """Every run below the project's root, parents of sweeps before their children."""
+    pipeline = sorted((root / "results" / "journal").glob("*/*.jsonl"), key=lambda path: (path.stem != SWEEP, path))
+    staged = [RunFolder.of_stage(path.parent.name, path.name.removesuffix(".jsonl")) for path in pipeline]
+    live = [
+        RunFolder.of_live_stage(path.parent.parent.name, path.parent.name)
+        for path in sorted((root / "runs" / "pipeline").glob("*/*/journal.jsonl"))
+    ]
+    known = {folder.training for folder in staged}  # what has been published is not live any more
+    staged += [folder for folder in live if folder.training not in known]
+    solo = sorted((root / "runs").glob("*/journal.jsonl"))
+    children = sorted((root / "runs").glob("*/*/journal.jsonl"))
+    return staged + [RunFolder.at(path.parent) for path in (*solo, *children)]

@@ -30,8 +30,11 @@ class RunRecord:
         return dict(series)
 
 
-def read_journal(path: Path) -> RunRecord | None:
-    """The run recorded at `path`, or None if it has not got as far as saying who it is."""
+def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
+    """The run recorded at `path`, or None if it has not got as far as saying who it is.
+
+    Without its metrics a run of any length is a few kilobytes.
+    """
     record: RunRecord | None = None
     seen: set[tuple[int, str]] = set()
     for entry in read_records(path):
@@ -41,7 +44,7 @@ def read_journal(path: Path) -> RunRecord | None:
             seen.clear()
         elif record is None:
             raise BadInput(f"{path} has a record of kind {kind!r} before its start")
-        elif kind == "metrics":
+        elif kind == "metrics" and with_metrics:
             values = {key: value for key, value in entry["values"].items() if (entry["step"], key) not in seen}
             seen.update((entry["step"], key) for key in values)
             if values:  # a resumed run repeats the steps after its checkpoint, to the same numbers

@@ -79,6 +79,8 @@ def _check_root(config: dict[str, Any]) -> None:
         raise BadInput(f"early_stopping.min_delta={min_delta} must be at least 0")
     if config["select"] not in ("best", "last"):
         raise BadInput(f"select={config['select']!r} must be best or last")
+    if config["log_model"] not in ("best", "all", "none"):
+        raise BadInput(f"log_model={config['log_model']!r} must be best, all or none")
     if config["log_every_n_steps"] < 1:
         raise BadInput(f"log_every_n_steps={config['log_every_n_steps']} must be at least 1")
     _check_store((config["tracking"] or {}).get("uri"))

@@ -45,6 +45,7 @@ class Config:
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     log_every_n_steps: int = 50
     evaluate: bool = True
+    log_model: str = "best"  # whose models MLflow gets: every single run's and of a sweep the best one's; "all"; "none"
     data: Any = MISSING
     model: Any = MISSING
     loss: Any = MISSING

@@ -9,8 +9,7 @@ from typing import Any
 from piecewise import terminal
 from piecewise.durable import read_records
 from piecewise.errors import BadInput, nearest
-from piecewise.journal.folder import RunFolder
-from piecewise.runs.record import all_runs
+from piecewise.journal.folder import RunFolder, all_runs
 
 LAST = "last"
 SHOWN = 5  # runs that a message names

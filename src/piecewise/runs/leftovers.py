@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from piecewise.journal.folder import all_runs
 from piecewise.manifest import update_manifest
-from piecewise.runs.record import all_runs
 
 AGE = 3600  # seconds after which a temporary file belongs to nobody
 

@@ -16,8 +16,8 @@ from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import busy
 from piecewise.manifest import remove_manifest, write_manifest
+from piecewise.runs.background import BackgroundMirror
 from piecewise.runs.places import Places, check_writable
-from piecewise.runs.record import BackgroundMirror
 from piecewise.runs.sweep import Sweep
 from piecewise.runs.train import train
 
@@ -56,9 +56,7 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
             write_manifest(places.root)
         has_stopped = False
     finally:
-        is_tracked = mirror.close(at_once=has_stopped)
-        if not is_tracked:
-            terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")
+        mirror.close(at_once=has_stopped)
     if errors:
         raise errors[0]
 

@@ -20,6 +20,7 @@ class Sweep:
     """The journal of the parent; with one job there is none, and nothing is written."""
 
     def __init__(self, run_id: str, folder: RunFolder, jobs: list[Job]) -> None:
+        self.folder = folder
         self.jobs = jobs
         self.has_failed = False
         record = read_journal(folder.journal) if folder.journal.is_file() else None
@@ -34,7 +35,9 @@ class Sweep:
             name = self.jobs[0].name
             tags = {**describe(self.jobs[0]), "sweep.num_jobs": str(len(self.jobs))}
             title = f"{name} sweep of {len(self.jobs)}"
-            self._journal.start(id=self.id, name=name, label="", title=title, tags=tags, process=this_process())
+            self._journal.start(
+                id=self.id, name=name, label="", title=title, tags=tags, num_jobs=len(self.jobs), process=this_process()
+            )
         return self
 
     def facts_of(self, job: Job) -> dict[str, Any]:
@@ -46,8 +49,18 @@ class Sweep:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if self._journal is not None:
             status = "FINISHED" if kind is None and not self.has_failed else "FAILED"
-            self._journal.end("KILLED" if kind is Stopped else status)
+            self._journal.end("KILLED" if kind is Stopped else status, best=best_of(self.folder))
             self._journal.__exit__(None, None, None)
+
+
+def best_of(folder: RunFolder) -> str | None:
+    """The id of the job with the lowest `val/nll`, of those that have finished; None before one has."""
+    found = []
+    for path in folder.children:
+        record = read_journal(path, with_metrics=False)
+        if record is not None and record.end is not None and record.end.get("val_nll") is not None:
+            found.append((record.end["val_nll"], record.start["id"]))
+    return min(found)[1] if found else None
 
 
 def describe(job: Job) -> dict[str, str]:

@@ -93,11 +93,12 @@ def _close(folder: RunFolder, error: Exception) -> None:
             journal.end("FAILED", reason=f"{type(error).__name__}: {error}"[:500])
 
 
-def _train_here(job: Job, request: Request) -> None:
+def _train_here(job: Job, request: Request, is_placed: bool = True) -> None:
     """Train in this process, which may be one rank of several; only rank 0 records."""
     with stopping.in_order():
         if not is_first_rank():
-            with telling_why(request.folder):
+            # Under torchrun each rank chose a folder, and only the first one's is the run's.
+            with telling_why(request.folder) if is_placed else contextlib.nullcontext():
                 _fit(job, request, None)
             return
         result = prepare(job)
@@ -178,6 +179,7 @@ def _fit(job: Job, request: Request, journal: Journal | None) -> dict[str, Any]:
         "epochs": outcome.epochs,
         "selected": outcome.selected,
         "selected_step": outcome.selected_step,
+        "val_nll": outcome.val_nll,
         "num_parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
         "num_train": len(train_set),
         "num_val": len(val_set),
@@ -202,9 +204,10 @@ def train_as_rank(job: Job, resumed: Path | None = None) -> None:
     if resumed is not None and not RunFolder.at(resumed).journal.is_file():
         raise BadInput(f"--resume {resumed}: no run is there; allowed: a folder below runs/ with a journal")
     run_id = new_id()
+    is_placed = resumed is not None or REQUEST in os.environ
     place = resumed or Path("runs") / f"{run_id}-{job.name}"
     alone = Request(RunFolder.at(place), {"id": run_id}, None, sys.stderr.isatty(), resumed is not None)
     request = Request.from_text(os.environ.setdefault(REQUEST, alone.as_text()))
     if request.parent is not None:
         end_with(request.parent)
-    _train_here(job, request)
+    _train_here(job, request, is_placed)

@@ -1,8 +1,9 @@
-"""What an error of the embedded store means for the person who sees it: wait, or do something."""
+"""What an error of a store means for the person who sees it: wait, or do something."""
 
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from dataclasses import dataclass
 
@@ -34,6 +35,16 @@ ACT = {
     "SQLITE_CORRUPT": CORRUPT,
     "SQLITE_NOTADB": CORRUPT,
 }
+# By the status a server answers with.
+STATUS = {
+    401: "it wants another user name or password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    403: "it does not allow this to you, or to the address it is asked by (403); ask whoever runs it",
+    404: "there is no MLflow at that address (404); look at tracking.uri",
+}
+NO_MLFLOW = "what answers there is no MLflow, or says half of it; look at tracking.uri"
+AWAY = "it cannot be reached; is it running, and is tracking.uri right?"
+ILL = "it answers that it has a problem of its own ({}); its log says which"
+ANSWERED = re.compile(r"failed with error code (\d{3})|too many (\d{3}) error responses")
 # Of the artifacts, which lie beside the database.
 SYSTEM = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EROFS: UNWRITABLE}
 
@@ -55,8 +66,27 @@ def trouble_of(error: BaseException | None) -> Trouble | None:
             return _named(getattr(error, "sqlite_errorname", ""))
         if isinstance(error, OSError) and error.errno in SYSTEM:
             return Trouble(SYSTEM[error.errno])
-        error = error.__cause__
+        answered = _of_server(error)
+        if answered is not None:
+            return answered
+        error = error.__cause__ or error.__context__
     return None
+
+
+def _of_server(error: BaseException) -> Trouble | None:
+    """MLflow says in words only what a server answered, or that none did."""
+    text = str(error)
+    found = ANSWERED.search(text)
+    status = int(found[1] or found[2]) if found else None
+    if status is None and type(error).__name__ == "RestException":
+        status = int(error.get_http_status_code())  # type: ignore[attr-defined]
+    if status in STATUS:
+        return Trouble(STATUS[status])
+    if status is not None:
+        return Trouble(ILL.format(status), is_later=True) if status == 429 or status >= 500 else None
+    if "not in a valid JSON format" in text or (isinstance(error, ValueError) and "Expecting" in text):
+        return Trouble(NO_MLFLOW, is_later=True)
+    return Trouble(AWAY, is_later=True) if "API request to http" in text else None
 
 
 def explain(error: BaseException) -> str:

@@ -60,6 +60,7 @@ class KeepCheckpoints(Checkpoint):
         self.recorder = recorder
         self.best_nll = math.inf
         self.best_step = -1
+        self.last_nll: float | None = None
         self.best_weights: dict[str, Tensor] | None = None  # on the CPU
         self._is_over = False  # early stopping has decided, which Lightning forgets
         self._saved_step = -1
@@ -84,6 +85,7 @@ class KeepCheckpoints(Checkpoint):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         nll = pl_module.val_metrics["val/nll"]
+        self.last_nll = nll
         if nll < self.best_nll:
             self.best_nll, self.best_step = nll, trainer.global_step
             self.best_weights = {name: value.cpu().clone() for name, value in pl_module.model.state_dict().items()}
@@ -96,7 +98,7 @@ class KeepCheckpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        best = {"nll": self.best_nll, "step": self.best_step, "weights": self.best_weights}
+        best = {"nll": self.best_nll, "last_nll": self.last_nll, "step": self.best_step, "weights": self.best_weights}
         checkpoint[STATE] = {"best": best, "is_over": trainer.should_stop}
 
     def on_load_checkpoint(
@@ -104,6 +106,7 @@ class KeepCheckpoints(Checkpoint):
     ) -> None:
         best = checkpoint[STATE]["best"]
         self.best_nll, self.best_step, self.best_weights = best["nll"], best["step"], best["weights"]
+        self.last_nll = best["last_nll"]
         self._is_over = checkpoint[STATE]["is_over"]
         self._saved_step = checkpoint["global_step"]
 

@@ -20,6 +20,7 @@ from piecewise.journal.writer import Journal
 from piecewise.training import generations
 from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints
 from piecewise.training.datamodule import ResidentData
+from piecewise.training.machine import MachineMetrics
 from piecewise.training.module import TrainingModule
 from piecewise.training.path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
@@ -36,6 +37,7 @@ class Outcome:
     weights: dict[str, Tensor]
     selected: str  # "best" or "last": a training too short for a validation has no best
     selected_step: int  # the step the weights are from
+    val_nll: float | None  # of these weights, or the last that was measured; None without a validation
     steps: int
     steps_planned: int
     epochs: int
@@ -68,6 +70,8 @@ def fit(
     is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
     path = ParameterPath() if is_small else None
     callbacks: list[Callback] = [recorder, *filter(None, [path]), checkpoints]
+    if journal is not None:
+        callbacks.append(MachineMetrics(journal))
     if options.early_stopping is not None:
         # After the validation itself, and so before the checkpoint that may follow it.
         callbacks.append(EarlyStopping("val/nll", check_on_train_epoch_end=False, **options.early_stopping))
@@ -143,13 +147,15 @@ def _outcome(
     path: ParameterPath | None,
     epochs: int,
 ) -> Outcome:
-    weights, step, selected = model.state_dict(), trainer.global_step, "last"
+    weights, step, selected, nll = model.state_dict(), trainer.global_step, "last", checkpoints.last_nll
     if select == "best" and checkpoints.best_weights is not None:
         weights, step, selected = checkpoints.best_weights, checkpoints.best_step, "best"
+        nll = checkpoints.best_nll
     return Outcome(
         {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()},
         selected,
         step,
+        nll,
         trainer.global_step,
         int(trainer.estimated_stepping_batches),
         epochs,

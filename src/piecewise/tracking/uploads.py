@@ -1,0 +1,81 @@
+"""Bringing files to a run or a model, so that what has arrived is known to be what was sent."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from piecewise.errors import PiecewiseError
+from piecewise.manifest import digest_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MANIFEST = "manifest.json"  # of a server's run, beside its files and after them: their digests
+
+
+class Damaged(PiecewiseError):
+    """A file that was sent twice and arrived as another one."""
+
+
+class Uploads:
+    """The files of one run. One that is there already, whole, is not sent again: who was cut off goes on."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client = client
+        self.run_id = run_id
+        self._sizes: dict[str, dict[str, int]] = {}  # by folder
+
+    def send(self, files: Mapping[str, Path]) -> int:
+        """Send what is not there, by the path that MLflow shows; the number of files sent. Raises Damaged."""
+        known = self.recorded()
+        wanted = {name: digest_file(path) for name, path in files.items()}
+        missing = [name for name in files if not self._is_there(name, files[name], wanted[name], known)]
+        for name in missing:
+            self._send(name, files[name], wanted[name])
+        return len(missing)
+
+    def recorded(self) -> dict[str, str]:
+        """The digests that were recorded at the server; none for a run that has no manifest yet."""
+        if MANIFEST not in self._in_folder(""):
+            return {}
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(self.client.download_artifacts(self.run_id, MANIFEST, place))
+            digests: dict[str, str] = json.loads(path.read_bytes())["files"]
+        return digests
+
+    def record(self, files: Mapping[str, Path]) -> None:
+        """Write the digests of what was sent, last of all."""
+        known = self.recorded()
+        now = known | {name: digest_file(path) for name, path in files.items()}
+        if now != known:
+            self.client.log_text(self.run_id, json.dumps({"files": now}, indent=1, sort_keys=True), MANIFEST)
+
+    def _is_there(self, name: str, path: Path, digest: str, known: Mapping[str, str]) -> bool:
+        if self._in_folder(name.rpartition("/")[0]).get(name) != path.stat().st_size:
+            return False
+        return known.get(name) == digest or self._digest(name) == digest
+
+    def _send(self, name: str, path: Path, digest: str) -> None:
+        for _ in range(2):
+            self.client.log_artifact(self.run_id, str(path), name.rpartition("/")[0] or None)
+            if self._digest(name) == digest:
+                return
+        raise Damaged(f"{path} arrives as another file each time it is sent")
+
+    def _in_folder(self, folder: str) -> dict[str, int]:
+        if folder not in self._sizes:
+            self._sizes[folder] = sizes(self.client.list_artifacts(self.run_id, folder or None))
+        return self._sizes[folder]
+
+    def _digest(self, name: str) -> str:
+        with tempfile.TemporaryDirectory() as place:
+            return digest_file(Path(self.client.download_artifacts(self.run_id, name, place)))
+
+
+def sizes(listed: Iterable[Any]) -> dict[str, int]:
+    """The size of each file, by its path, of what a store lists."""
+    return {item.path: item.file_size for item in listed if not item.is_dir}

@@ -1,0 +1,210 @@
+"""Servers that are away, ill, slow or somebody else: a training is the same, and later everything is there, once."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from piecewise.cli import main
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.journal.writer import Journal
+from piecewise.runs.record import opener, push_all
+from piecewise.runs.train import read_result, train
+from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, passes
+from trials import Trials
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+OPTIONS = ["trainer.max_epochs=30", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
+START = 15.0  # seconds that a tracked command may take longer: the store's ten, and some for a busy machine
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    server = RealServer(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def front(real: RealServer) -> Iterator[Front]:
+    front = Front(real.port)
+    yield front
+    front.shutdown()
+    front.server_close()
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "piecewise", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+
+
+def points_of(address: str, piecewise_id: str) -> dict[str, list[tuple[int, float]]]:
+    """The one run's history at the server, which must be FINISHED."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(address)
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{piecewise_id}'")
+    assert run.info.status == "FINISHED"
+    return {
+        key: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
+        for key in run.data.metrics
+    }
+
+
+def assert_whole(address: str, folder: RunFolder) -> int:
+    """Everything in the journal is at the server, once; how many points that are."""
+    record = read_journal(folder.journal)
+    assert record is not None
+    found = points_of(address, record.start["id"])
+    for key, points in record.history().items():
+        assert sorted(found[key]) == sorted(points)
+    return sum(map(len, record.history().values()))
+
+
+def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
+    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+) -> None:
+    untracked = RunFolder.at(project / "untracked")
+    train(plan(*OPTIONS, "tracking=none")[0], untracked)
+    began = time.monotonic()
+    assert command("train", *OPTIONS, "tracking=none").returncode == 0
+    usual = time.monotonic() - began
+    names = list(BEHAVIOURS)
+    for number, chance in enumerate(trials("servers that misbehave: trained alike, told once, all there later", 12)):
+        name = names[number] if trials.share >= 1 else chance.choice(names)
+        before = set(project.glob("runs/*/journal.jsonl"))
+        front.behaviour = BEHAVIOURS[name]
+        began = time.monotonic()
+        done = command("train", *OPTIONS, "tracking=server", f"tracking.uri={front.address}")
+        taken = time.monotonic() - began
+        assert done.returncode == 0, (name, done.stderr)
+        assert done.stderr.count("not in MLflow") == 1, (name, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert taken < 2 * usual + START, name
+        (path,) = set(project.glob("runs/*/journal.jsonl")) - before
+        folder = RunFolder.at(path.parent)
+        assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
+        front.behaviour = passes
+        assert main(["sync"]) == 0
+        assert assert_whole(real.address, folder) > 300
+
+
+def write_run(folder: RunFolder, piecewise_id: str, address: str, plan: Callable[..., list[Job]]) -> None:
+    (job,) = plan(*OPTIONS, "tracking=server", f"tracking.uri={address}")
+    job.write(folder.job)
+    with Journal(folder.journal) as journal:
+        journal.start(id=piecewise_id, name="network", title=piecewise_id, config=job.config)
+        for step in range(20):
+            journal.metrics(step, {"train/nll": 1 / (step + 1), "val/nll": math.sqrt(step)})
+        journal.end("FINISHED")
+
+
+def test_a_reply_that_is_lost_makes_no_double(
+    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+) -> None:
+    for number, chance in enumerate(trials("replies lost, the first to the sixtieth: one run, each point once", 60)):
+        folder = RunFolder.at(project / "runs" / str(number))
+        write_run(folder, f"reply {trials.seed} {number}", front.address, plan)
+        lost = number + 1 if trials.share >= 1 else chance.randrange(1, 16)
+        front.behaviour = drops_reply(lost)
+        done = push_all(front.address, [folder], opener(front.address))
+        assert done.problems == []
+        assert assert_whole(real.address, folder) == 40
+
+
+def test_a_slow_or_torn_network_is_only_that(
+    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]]
+) -> None:
+    for name, behaviour in {"slow": delays(0.5), "torn": cuts(4)}.items():
+        folder = RunFolder.at(project / "runs" / name)
+        write_run(folder, name, front.address, plan)
+        front.behaviour = behaviour
+        done = push_all(front.address, [folder], opener(front.address))
+        front.behaviour = passes
+        assert push_all(front.address, [folder], opener(front.address)).problems == [], done
+        assert assert_whole(real.address, folder) == 40
+
+
+def kill_somebody(chance: random.Random, trainer: subprocess.Popen[str], server: RealServer) -> str:
+    """SIGKILL to the trainer, its mirror or the server."""
+    victim = chance.choice(["trainer", "trainer", "mirror", "server"])
+    if victim == "server":
+        server.stop(signal.SIGKILL)
+    elif victim == "trainer":
+        trainer.kill()
+    else:
+        children = Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
+        for child in children:
+            if b"piecewise.runs.background" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGKILL)
+    return victim
+
+
+def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(project: Path, real: RealServer, trials: Trials) -> None:
+    target = ["tracking=server", f"tracking.uri={real.address}"]
+    for number, chance in enumerate(
+        trials("trainer, mirror or server killed: no point lost, no orphan, store sound", 50)
+    ):
+        chosen = target if number % 2 else []
+        before = set(project.glob("runs/*/journal.jsonl"))
+        words = [sys.executable, "-m", "piecewise", "train", *OPTIONS, "trainer.max_epochs=300", *chosen]
+        trainer = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while not (new := set(project.glob("runs/*/journal.jsonl")) - before) or b"nll" not in min(new).read_bytes():
+            assert time.monotonic() < deadline
+            assert trainer.poll() is None
+            time.sleep(0.02)
+        time.sleep(4 * chance.random())
+        victim = kill_somebody(chance, trainer, real)
+        _, said = trainer.communicate(timeout=120)
+        if victim == "server":
+            real.start()
+        assert (trainer.returncode == 0) is (victim != "trainer"), said
+        _until_nobody_mirrors()
+        assert command("sync").returncode == 0
+        (path,) = new
+        _assert_kept(project, real.address if chosen else None, RunFolder.at(path.parent), victim)
+
+
+def _until_nobody_mirrors() -> None:
+    """A mirror whose parent was killed brings the rest by itself, and then ends."""
+    deadline = time.monotonic() + 90
+    while subprocess.run(["pgrep", "-f", "piecewise.runs.background"], capture_output=True, check=False).stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def _assert_kept(project: Path, address: str | None, folder: RunFolder, victim: str) -> None:
+    from mlflow import MlflowClient
+
+    record = read_journal(folder.journal)
+    assert record is not None
+    assert record.end is not None
+    assert record.end["status"] == ("KILLED" if victim == "trainer" else "FINISHED")
+    client: Any = MlflowClient(address or f"sqlite:///{project}/mlflow.db")
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'")
+    assert run.info.status == record.end["status"]
+    assert [other for other in client.search_runs(ids) if other.info.status == "RUNNING"] == []
+    for key, points in record.history().items():
+        found = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
+        assert sorted(found) == sorted(points)
+    if address is None:
+        with closing(sqlite3.connect(project / "mlflow.db")) as store:
+            assert store.execute("PRAGMA quick_check").fetchall() == [("ok",)]

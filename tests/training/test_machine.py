@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from piecewise.durable import read_records
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.runs.train import train
+from piecewise.training import machine
+from small_project import TINY
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(10.0, [8]), (0.0, [1, 2, 3, 4, 5, 6, 7, 8, 8])])
+def test_the_machine_is_read_now_and_then_and_at_the_end(
+    plan: Callable[..., list[Job]],
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    steps: list[int],
+) -> None:
+    monkeypatch.setattr(machine, "SECONDS", seconds)
+    folder = RunFolder.at(project / "runs" / "one")
+    train(plan(*TINY)[0], folder)
+    read = [record for record in read_records(folder.journal) if record["kind"] == "system"]
+    assert [record["step"] for record in read] == steps
+    for record in read:
+        assert record["values"].keys() == {"system/cpu_utilization_percentage", "system/memory_megabytes"}
+        assert 50 < record["values"]["system/memory_megabytes"] < 20_000
+        assert 0 <= record["values"]["system/cpu_utilization_percentage"] < 100_000
+    journal = read_journal(folder.journal)
+    assert journal is not None
+    assert not any(key.startswith("system/") for key in journal.history())  # it is no result
