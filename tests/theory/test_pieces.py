@@ -80,8 +80,7 @@ def _on_the_box(found: RegionMap, box: Box) -> int:
     return count
 
 
-def test_ten_thousand_patterns_take_no_time_to_speak_of() -> None:
-    """Units without weight in front of others: a line in the plane, whatever there is before."""
+def test_a_plane_of_many_patterns_that_nothing_listens_to_is_one_region() -> None:
     torch.manual_seed(0)
     model = lively(Shallow(2, 1, width=60))
     nn.init.zeros_(model.output.weight)  # type: ignore[union-attr]
