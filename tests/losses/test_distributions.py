@@ -105,7 +105,7 @@ def test_samples_depend_on_the_seed_alone_and_have_the_mean(case: Case) -> None:
     torch.manual_seed(2)
     assert torch.equal(case.loss.sample(outputs, 7), first)
     assert first.shape == case.loss.mode(outputs).shape
-    many = case.loss.sample(outputs.expand(20_000, -1), 3).double()
+    many = case.loss.sample(outputs.expand(8000, -1), 3).double()
     mean = case.loss.mean(outputs)
     if case.id == "VonMises":
         resultant = torch.atan2(many.sin().mean(dim=0), many.cos().mean(dim=0))
@@ -118,7 +118,7 @@ def test_samples_depend_on_the_seed_alone_and_have_the_mean(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.loss.quantile(case.draw()[0], 0.5) is not None], **ids)
 def test_as_many_samples_lie_below_a_quantile_as_it_says(case: Case) -> None:
     outputs = 0.3 * case.draw(6)[0][:1]
-    many = case.loss.sample(outputs.expand(20_000, -1), 11).double()
+    many = case.loss.sample(outputs.expand(8000, -1), 11).double()
     if case.id == "VonMises":
         mu = case.loss.mode(outputs)
         many = mu + torch.remainder(many - mu + np.pi, 2 * np.pi) - np.pi
@@ -173,5 +173,5 @@ def test_shapes_that_do_not_pair_up_are_refused(case: Case) -> None:
         if case.id == "Categorical" and bad[0].shape[0] == N and bad[1] is targets:
             continue  # three logits are a distribution too
         for method in (case.loss.nll, case.loss.scores):
-            with pytest.raises(ValueError, match=r"outputs .*has shape"):
+            with pytest.raises(ValueError, match=r"(outputs|targets) .* shape \("):
                 method(*bad)

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from piecewise.data.spec import TargetKind
 from piecewise.losses.independent import Independent
-from piecewise.shapes import check_same_shape
+from piecewise.shapes import check_outputs_per_target
 
 
 class Bernoulli(Independent):
@@ -36,5 +36,5 @@ class Bernoulli(Independent):
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """1 where every target of the example is right, else 0."""
-        check_same_shape("outputs", outputs, "targets", targets)
+        check_outputs_per_target(outputs, targets, 1)
         return (self.mode(outputs) == targets).flatten(1).all(dim=1).to(outputs.dtype)

@@ -14,6 +14,7 @@ from piecewise.errors import BadInput
 from piecewise.losses.independent import Independent
 from piecewise.losses.links import positive
 from piecewise.losses.sums import log_sum_exp
+from piecewise.shapes import check_columns
 
 # Of a bisection, to the last bit: from a quarter of a scale; from components 1e4 apart, of which one is 1e-6 wide.
 MODE_STEPS, QUANTILE_STEPS = 60, 100
@@ -42,6 +43,7 @@ class Mixture(Independent):
 
     def _parts(self, outputs: Tensor) -> tuple[Tensor, ...]:
         """Logits of the weights, means, and what the scales are made of: (N, C, M) each."""
+        check_columns("outputs", outputs, self.outputs_per_target)
         return outputs.reshape(len(outputs), 3, self.num_components, -1).transpose(2, 3).unbind(1)
 
     def nll_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
