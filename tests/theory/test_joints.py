@@ -183,23 +183,60 @@ def test_every_change_of_pattern_on_a_dense_grid_has_its_joint_and_no_other(seed
         assert is_bent or function.num_patterns > len(function.slopes)
 
 
-def test_ten_layers_of_fifty_units_are_exact_to_the_last_region() -> None:
-    """Against the network itself, at three points of every region: on the line, with the pattern of its middle."""
+def deepest() -> Mlp:
     torch.manual_seed(0)
     model = Mlp(1, 1, depth=10, width=50, init="he").double()
     with torch.no_grad():
         for layer in model.hidden:
             layer.bias.normal_(std=0.3)
+    return model
+
+
+def signs_at(model: Mlp, x: np.ndarray) -> np.ndarray:
+    """The activation pattern at each x, (N, 500), by a loop over the layers in NumPy's float64."""
+    h, signs = x[:, None], []
+    for layer in model.hidden:
+        z = h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()  # type: ignore[operator, union-attr]
+        signs.append(z > 0)
+        h = np.maximum(z, 0)
+    return np.hstack(signs)
+
+
+def test_ten_layers_of_fifty_units_are_exact_to_the_last_region() -> None:
+    """Against the network itself, at three points of every region: on the line, with one pattern from end to end."""
+    model = deepest()
     # About a hundredth of it, but where others use the machine: one of three.
     assert any(timeit.timeit(lambda: exact(model), number=1) < 1 for _ in range(3))
     function = exact(model)
-    assert len(function.slopes) > 100
+    assert function.num_patterns == len(function.slopes) > 100
     left, width = function.knots[:-1], function.knots.diff()
+    patterns = []
     with torch.no_grad():
-        for share in (0.1, 0.5, 0.9):
+        for share in (0.01, 0.5, 0.99):
             at = left + share * width
             wanted = function.values[:-1, 0] + share * width * function.slopes[:, 0]
             torch.testing.assert_close(model(at[:, None])[:, 0], wanted, atol=1e-9, rtol=1e-9)
+            patterns.append(signs_at(model, at.numpy()))
+    assert (patterns[0] == patterns[1]).all()
+    assert (patterns[0] == patterns[2]).all()
+    assert ((patterns[1][1:] != patterns[1][:-1]).sum(axis=1) == 1).all(), "one unit changes at each joint"
+
+
+def test_ten_layers_of_fifty_units_have_as_many_regions_as_brute_force_finds() -> None:
+    """A dense sample, and between neighbours whose patterns differ in more than one unit ten times denser, again and
+    again: as many changes as joints, and each joint between the two points of its own."""
+    model, ends, count, places = deepest(), np.array([[LOW, HIGH]]), 10_000, np.empty((0, 2))
+    while len(ends):
+        x = np.linspace(*ends.T, count + 1, axis=1)  # (S, count + 1)
+        signs = signs_at(model, x.ravel()).reshape(*x.shape, -1)
+        changes = (signs[:, 1:] != signs[:, :-1]).sum(axis=2)
+        pairs = np.stack([x[:, :-1], x[:, 1:]], axis=2)
+        places, ends, count = np.vstack([places, pairs[changes == 1]]), pairs[changes > 1], 10
+        assert not len(ends) or np.ptp(ends, axis=1).min() > 1e-9, "two units change at one place"
+    function = exact(model)
+    places = places[places[:, 0].argsort()]
+    assert len(places) == function.num_patterns - 1
+    assert ((places[:, 0] <= function.joints.numpy()) & (function.joints.numpy() <= places[:, 1])).all()
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])

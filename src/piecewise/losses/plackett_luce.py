@@ -14,7 +14,8 @@ from piecewise.shapes import check_rank, check_same_shape
 
 class PlackettLuce(NegativeLogLikelihood):
     """Pr(y | s) = Π_k exp(s_{y_k}) / Σ_{j ≥ k} exp(s_{y_j}): the best item is drawn by the softmax of the scores s,
-    then the best of those left, …. The network predicts s; a target lists the items (N, C) int64, best first.
+    then the best of those left, …. The network predicts s; a target lists the items (N, C) int64, best first,
+    each once: whether it does is not checked at every step.
 
     −log Pr = Σ_k log Σ_{j ≥ k} exp(s_{y_j} − s_{y_k}).  With two items it is Bernoulli on the difference of scores.
     """

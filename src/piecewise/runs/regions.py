@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from piecewise.data.stored import Generated
 from piecewise.errors import BadInput
 from piecewise.figures.fit import fitted_function
 from piecewise.figures.plane import polygon_map
@@ -84,7 +85,8 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
         train = parts.source.train(parts.loss.kind)
         data = train.x.flatten().numpy(), train.y.reshape(len(train), -1)[:, 0].numpy()
     joints = found.joints.numpy()
-    label = "y" if len(data[0]) else "output of the network"
+    unit = parts.source.units[1] if isinstance(parts.source, Generated) else "1"
+    label = ("y" if unit == "1" else f"y ({unit})") if len(data[0]) else "output of the network"
     figure = fitted_function(data, found.knots.numpy(), values[:, 0].numpy(), joints, y_label=label)
     if values.shape[1] > 1:
         finding = f"{len(slopes)} linear regions of {values.shape[1]} outputs, of which the first is drawn"
