@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from torch import Tensor
 
 
@@ -20,11 +23,45 @@ def check_rank(name: str, tensor: Tensor, rank: int) -> None:
         raise ValueError(f"{name} must have {rank} dimensions, got shape {tuple(tensor.shape)}")
 
 
+def check_shape(name: str, tensor: Tensor, wanted: Sequence[int | str]) -> None:
+    """Refuse a tensor unless its sizes are `wanted`; a letter stands for any size, the same one wherever it stands.
+
+    ("N", 1) is a column, ("P", "P") a square. Raises ValueError naming the tensor, its shape and the one wanted.
+    """
+    sizes: dict[str, int] = {}
+    is_fitting = tensor.ndim == len(wanted)
+    for size, want in zip(tensor.shape, wanted, strict=False):
+        if isinstance(want, str) and want not in sizes:
+            sizes[want] = size
+        else:
+            is_fitting = is_fitting and size == (sizes[want] if isinstance(want, str) else want)
+    if not is_fitting:
+        raise _wrong(name, tensor, f"({', '.join(str(want) for want in wanted)}{',' * (len(wanted) == 1)})")
+
+
+def as_rows(name: str, tensor: Tensor, count: int) -> Tensor:
+    """(N, …) with `count` numbers in each of N examples → (N, count). Raises ValueError for anything else."""
+    if tensor.ndim < 2 or math.prod(tensor.shape[1:]) != count:
+        raise _wrong(name, tensor, f"(N, {count})" if tensor.ndim < 3 else f"(N, …) with {count} numbers in each of N")
+    return tensor.flatten(1)
+
+
+def check_columns(name: str, tensor: Tensor, count: int) -> None:
+    """Refuse a tensor that is not (N, count·C) for some C. Raises ValueError."""
+    if tensor.ndim < 2 or tensor.shape[1] % count:
+        raise _wrong(name, tensor, f"(N, {count}·C)")
+
+
 def check_outputs_per_target(outputs: Tensor, targets: Tensor, count: int) -> None:
     """Refuse outputs that are not `count` numbers for each target: (N, count·C) for (N, C). Raises ValueError."""
     wanted = (*targets.shape[:1], *(count * size for size in targets.shape[1:2]), *targets.shape[2:])
-    if outputs.shape != wanted:
+    if targets.ndim < 2 or outputs.shape != wanted:
         needed = "" if count == 1 else f", of which each needs {count} outputs"
+        needed += ", which must be (N, C)" if targets.ndim < 2 else ""
         raise ValueError(
             f"outputs has shape {tuple(outputs.shape)} but targets has shape {tuple(targets.shape)}{needed}"
         )
+
+
+def _wrong(name: str, tensor: Tensor, wanted: str) -> ValueError:
+    return ValueError(f"{name} must have shape {wanted}, got shape {tuple(tensor.shape)}")

@@ -13,6 +13,7 @@ from piecewise.jobs.job import read_job
 from piecewise.runs.evaluate import load_parts
 from piecewise.runs.find import find_run
 from piecewise.theory.joints import piecewise_linear
+from piecewise.theory.pieces import count_pieces
 from piecewise.theory.polygons import region_map
 from small_project import TINY
 
@@ -61,12 +62,34 @@ def test_regions_of_a_plane_are_printed_by_their_size_and_drawn(
     shares = [float(line.split("%")[0]) for line in said.splitlines()[1 : count + 1]]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.1)
-    assert f"{count} linear regions on [-2, 3] × [-2, 2] of at most 841" in said
+    assert (
+        f"{count_pieces(exact)} linear regions on [-2, 3] × [-2, 2]\n{count} activation patterns of at most 841" in said
+    )
     assert len(list(below.glob("*-regions.svg"))) == 1
     figure = polygon_map([region.vertices for region in exact.regions], exact.box)
     (axes,) = figure.axes
     assert len(axes.collections[0].get_paths()) == count
-    assert axes.get_title(loc="left") == f"{count} linear regions"
+    assert axes.get_title(loc="left") == f"{count} activation patterns"
+
+
+def test_a_plane_with_too_many_regions_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    trained("data=moons", "loss=bernoulli", "model=shallow", "model.width=30")
+    capsys.readouterr()
+    monkeypatch.setattr("piecewise.runs.regions.MAX_REGIONS", 20)
+    assert main(["regions", "last", "--range", "-9", "9", "-9", "9"]) == 2
+    said = "there are more than 20 activation patterns on [-9, 9] × [-9, 9]; --range can name a smaller part"
+    assert said in capsys.readouterr().err
+
+
+def test_of_several_outputs_the_picture_says_which_it_is_of(project: Path, capsys: Capture) -> None:
+    trained("loss=heteroscedastic", "model.width=4")
+    capsys.readouterr()
+    assert main(["regions", "last", "--output", "r.svg"]) == 0
+    count = int(capsys.readouterr().out.split(" linear regions on ")[0].split()[-1])
+    title = f"{count} linear regions of 2 outputs, of which the first is drawn"
+    assert title in (project / "r.svg").read_text()
 
 
 @pytest.mark.parametrize(

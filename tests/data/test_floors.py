@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.integrate import quad
 from scipy.special import expit, softmax
 
+from data.small_sets import SMALL
 from piecewise.data.arcs import Arcs, Moons, Spirals
 from piecewise.data.classification import Binary1d, Multiclass1d, Regions2d
 from piecewise.data.ranges import Correlated, Counts, Directions, Proportions, Rankings, WaitingTimes
 from piecewise.data.regression import Curve1d, Funnel, GaborWave, Line, Outliers, TwoModes
+from piecewise.data.stored import Generated
 from piecewise.data.synthetic import Synthetic
 from piecewise.errors import BadInput
 
@@ -110,7 +113,6 @@ def test_ranges_shapes_and_kinds_are_as_said(source: Synthetic, log_p: object) -
         assert (examples.y.sort(dim=1).values == torch.arange(4)).all()
     if spec_kind(source) == "count":
         assert ((examples.y >= 0) & (examples.y == examples.y.round())).all()
-    assert len(source.units) == 2
 
 
 def spec_kind(source: Synthetic) -> str:
@@ -134,17 +136,72 @@ def test_the_mean_is_that_of_the_examples_around_a_point(source: Synthetic) -> N
 
 def test_another_process_makes_the_same_bytes() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from data.test_floors import SETS\n"
-        "for source, _ in SETS: print(source.digest('train'))"
+        "import sys; sys.path.insert(0, sys.argv[1]); from data.small_sets import SMALL\n"
+        "for source in SMALL: print(source.name, source.digest('train'), source.digest('test'))"
     )
     tests = str(Path(__file__).parents[1])
     environment = {**os.environ, "PYTHONHASHSEED": "123"}
     command = [sys.executable, "-c", code, tests]
     found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert found.stdout.split() == [source.digest("train") for source, _ in SETS]
+    wanted = [[source.name, source.digest("train"), source.digest("test")] for source in SMALL]
+    assert [line.split() for line in found.stdout.splitlines()] == wanted
 
 
-@pytest.mark.parametrize("source", [Moons(N, 2), Spirals(N, 2, noise=0.1)], **ids)
+def test_every_set_that_is_made_here_is_among_them() -> None:
+    """Those of the configurations, but for files and MNIST."""
+    conf = Path(__file__).parents[2] / "conf" / "data"
+    assert {source.name for source in SMALL} == {path.stem for path in conf.glob("*.yaml")} - {"csv", "idx", "mnist"}
+
+
+UNITS = {"waiting_times": ("1", "s"), "directions": ("1", "rad")}
+REAL = -np.inf, np.inf
+TARGETS = {
+    **{"binary_1d": (0, 1), "regions_2d": (0, 1), "moons": (0, 1), "spirals": (0, 1), "multiclass_1d": (0, 2)},
+    **{"waiting_times": (0, np.inf), "counts": (0, np.inf), "proportions": (0, 1), "directions": (-np.pi, np.pi)},
+    **{"rankings": (0, 3), "mnist1d": (0, 9)},
+}
+
+
+@pytest.mark.parametrize("source", SMALL, ids=lambda source: source.name)
+def test_units_and_ranges_are_as_described_and_hold_for_the_examples(source: Generated) -> None:
+    assert source.units == UNITS.get(source.name, ("1", "1"))
+    low, high = source.target_range()
+    assert (low, high) == TARGETS.get(source.name, REAL)
+    examples = source.train(source.kind)
+    assert source.low <= examples.x.min() <= examples.x.max() <= source.high
+    assert low <= examples.y.min() <= examples.y.max() <= high + 1e-6  # π in 32 bits
+
+
+@pytest.mark.parametrize("noise", [1e-4, 1e-2, 0.1])
+def test_two_modes_far_apart_cost_one_bit_more_than_one(noise: float) -> None:
+    floor = TwoModes(noise=noise).nll_floor()
+    assert floor == pytest.approx(np.log(2) + 0.5 * np.log(2 * np.pi * np.e * noise**2), abs=1e-6)
+
+
+def test_two_modes_that_overlap_are_integrated_as_by_scipy() -> None:
+    source = TwoModes(noise=0.7)
+
+    def cost(y: float, x: float) -> float:
+        p = 0.5 * stats.norm.pdf(y, x + 0.5, 0.7) + 0.5 * stats.norm.pdf(y, -x - 0.5, 0.7)
+        return float(-p * np.log(p))
+
+    for x in (0.0, 0.6):
+        wanted = quad(cost, -10, 10, args=(x,))[0]
+        assert source.entropy(torch.tensor([[x]], dtype=torch.float64)).item() == pytest.approx(wanted, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "source", [WaitingTimes(500, 2, shape=0.01), Proportions(500, 2, concentration=0.2)], ids=lambda source: source.name
+)
+def test_what_32_bits_round_to_an_end_stays_inside(source: Synthetic) -> None:
+    """Half of it would be rounded to 0 or 1, which the loss of these targets does not know."""
+    y = source.train(source.kind).y
+    assert (y > 0).all()
+    assert source.kind == "positive" or (y < 1).all()
+    assert (y < 1e-30).any()
+
+
+@pytest.mark.parametrize("source", [Moons(N, 2), Spirals(4000, 2, noise=0.1)], **ids)
 def test_windings_have_the_classes_that_bayes_rule_gives(source: Arcs) -> None:
     """Among the examples with Pr(y = 1 | x) near p, a share of p is of class 1; their nll is the floor."""
     examples = source.train(source.kind)
@@ -153,7 +210,7 @@ def test_windings_have_the_classes_that_bayes_rule_gives(source: Arcs) -> None:
         here = (p >= low) & (p < low + 0.2)
         assert abs(float((y - p)[here].mean())) < 4 * float((p * (1 - p))[here].sum().sqrt() / here.sum())
     nll = -torch.where(y == 1, p, 1 - p).log()
-    assert abs(float(nll.mean()) - source.nll_floor()) < 4 * float(nll.std()) / np.sqrt(N)
+    assert abs(float(nll.mean()) - source.nll_floor()) < 4 * float(nll.std()) / np.sqrt(len(nll))
     assert source.low < examples.x.min() < examples.x.max() < source.high
 
 
@@ -169,6 +226,9 @@ def test_windings_lie_along_their_curves() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Line(noise=-0.2), "data.noise=-0.2 must be at least 0"),
+        (lambda: Curve1d(noise=-0.2), "data.noise=-0.2 must be at least 0"),
+        (lambda: GaborWave(noise=-0.2), "data.noise=-0.2 must be at least 0"),
         (lambda: Funnel(least=0.0), "data.least=0.0 must be positive and at most data.most=0.6"),
         (lambda: Outliers(degrees=0.0), "data.degrees=0.0 must be positive"),
         (lambda: TwoModes(noise=0.0), "data.noise=0.0 must be positive"),

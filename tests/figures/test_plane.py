@@ -22,7 +22,7 @@ def test_points_are_drawn_by_class_over_the_map() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "is_crowded", "finding"), [(1, False, "1 linear region"), (3, True, "3 linear regions")]
+    ("count", "is_crowded", "finding"), [(1, False, "1 activation pattern"), (3, True, "3 activation patterns")]
 )
 def test_regions_are_the_polygons_given(
     count: int, is_crowded: bool, finding: str, monkeypatch: pytest.MonkeyPatch

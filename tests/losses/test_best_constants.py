@@ -140,6 +140,8 @@ def test_the_probabilities_of_all_rankings_add_up_and_samples_have_them() -> Non
     shares = torch.stack([(samples == order).all(dim=1).double().mean() for order in orders])
     assert ((shares - probabilities).abs() < 4 * (probabilities * (1 - probabilities) / 20_000).sqrt()).all()
     assert PlackettLuce().scores(scores.expand(2, -1), torch.tensor([[2, 0, 1], [2, 1, 0]])).tolist() == [1, 2 / 3]
+    alike = torch.tensor([[1.0, 1.0, 0.0]])
+    assert PlackettLuce().scores(alike, torch.tensor([[0, 1, 2]])).item() == pytest.approx(2 / 3)  # equal is not right
 
 
 def test_nothing_known_of_c_classes_costs_ln_c() -> None:

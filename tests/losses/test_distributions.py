@@ -105,7 +105,7 @@ def test_samples_depend_on_the_seed_alone_and_have_the_mean(case: Case) -> None:
     torch.manual_seed(2)
     assert torch.equal(case.loss.sample(outputs, 7), first)
     assert first.shape == case.loss.mode(outputs).shape
-    many = case.loss.sample(outputs.expand(20_000, -1), 3).double()
+    many = case.loss.sample(outputs.expand(8000, -1), 3).double()
     mean = case.loss.mean(outputs)
     if case.id == "VonMises":
         resultant = torch.atan2(many.sin().mean(dim=0), many.cos().mean(dim=0))
@@ -118,7 +118,7 @@ def test_samples_depend_on_the_seed_alone_and_have_the_mean(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.loss.quantile(case.draw()[0], 0.5) is not None], **ids)
 def test_as_many_samples_lie_below_a_quantile_as_it_says(case: Case) -> None:
     outputs = 0.3 * case.draw(6)[0][:1]
-    many = case.loss.sample(outputs.expand(20_000, -1), 11).double()
+    many = case.loss.sample(outputs.expand(8000, -1), 11).double()
     if case.id == "VonMises":
         mu = case.loss.mode(outputs)
         many = mu + torch.remainder(many - mu + np.pi, 2 * np.pi) - np.pi
@@ -139,25 +139,30 @@ def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
     assert torch.autograd.gradcheck(lambda z: case.loss.nll(z, targets[:6]), (outputs,), atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [1e4, -1e4, 50.0, -50.0, 0.0])
 @pytest.mark.parametrize("case", CASES, **ids)
-def test_extreme_outputs_have_a_finite_loss_and_gradient(case: Case, size: float, dtype: torch.dtype) -> None:
+def test_extreme_outputs_have_a_finite_loss_and_gradient_and_the_same_in_32_bits(case: Case, size: float) -> None:
     """±1e4 in each output alone and in all together: scales down to 1e-6, κ up to 1e4."""
     targets = case.draw()[1]
-    targets = targets.to(dtype) if targets.is_floating_point() else targets
-    # L⁻¹(y − μ) is of the size of 1e20 when all are −1e4: its square is no number of 32 bits.
-    together = [] if case.id == "MultivariateNormal" and dtype is torch.float32 else [slice(None)]
-    for column in (*range(case.num_outputs), *together):
-        outputs = torch.zeros(N, case.num_outputs, dtype=dtype)
-        outputs[:, column] = size
-        outputs.requires_grad_()
-        nll = case.loss.nll(outputs, targets)
-        assert nll.isfinite().all()
-        nll.sum().backward()
-        assert outputs.grad is not None
-        assert outputs.grad.isfinite().all()
-        assert all(value.isfinite().all() for value in case.loss.link(outputs).values())
+    targets = targets.float() if targets.is_floating_point() else targets
+    for column in (*range(case.num_outputs), slice(None)):
+        single, double = (_at(case, size, column, targets, dtype) for dtype in (torch.float32, torch.float64))
+        assert all(value.isfinite().all() for value in double)
+        if case.id == "MultivariateNormal" and (size, column) == (-1e4, slice(None)):
+            continue  # which says itself that this is no number of 32 bits
+        for found, wanted in zip(single, double, strict=True):
+            torch.testing.assert_close(found.double(), wanted, rtol=3e-4, atol=1e-6)
+
+
+def _at(case: Case, size: float, column: int | slice, targets: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """nll, its gradient, and what the links make of the outputs."""
+    outputs = torch.zeros(N, case.num_outputs, dtype=dtype)
+    outputs[:, column] = size
+    outputs.requires_grad_()
+    nll = case.loss.nll(outputs, targets.to(dtype) if targets.is_floating_point() else targets)
+    nll.sum().backward()
+    assert outputs.grad is not None
+    return [nll.detach(), outputs.grad, *(value.detach() for value in case.loss.link(outputs).values())]
 
 
 @pytest.mark.parametrize("case", CASES, **ids)
@@ -168,5 +173,5 @@ def test_shapes_that_do_not_pair_up_are_refused(case: Case) -> None:
         if case.id == "Categorical" and bad[0].shape[0] == N and bad[1] is targets:
             continue  # three logits are a distribution too
         for method in (case.loss.nll, case.loss.scores):
-            with pytest.raises(ValueError, match=r"outputs .*has shape"):
+            with pytest.raises(ValueError, match=r"(outputs|targets) .* shape \("):
                 method(*bad)

@@ -8,8 +8,12 @@ from torch import Tensor
 
 from piecewise.losses.bernoulli import Bernoulli
 from piecewise.losses.categorical import Categorical
+from piecewise.losses.heteroscedastic import Heteroscedastic
 from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.losses.mixture import Mixture
+from piecewise.losses.multivariate_normal import MultivariateNormal
 from piecewise.losses.squared_error import SquaredError
+from piecewise.losses.von_mises import VonMises
 
 N = 3
 COLUMN, ROW = torch.zeros(N, 1), torch.zeros(N)
@@ -18,6 +22,8 @@ BROADCASTING = [
     (SquaredError(), COLUMN, ROW, r"outputs has shape \(3, 1\) but targets has shape \(3,\)"),
     (SquaredError(), ROW, COLUMN, r"outputs has shape \(3,\) but targets has shape \(3, 1\)"),
     (SquaredError(), COLUMN, torch.zeros(N, 2), r"outputs has shape \(3, 1\) but targets has shape \(3, 2\)"),
+    (SquaredError(), ROW, ROW, r"outputs has shape \(3,\) but targets has shape \(3,\), which must be \(N, C\)"),
+    (Bernoulli(), ROW, ROW, r"outputs has shape \(3,\) but targets has shape \(3,\), which must be \(N, C\)"),
     (Bernoulli(), COLUMN, ROW, r"outputs has shape \(3, 1\) but targets has shape \(3,\)"),
     (Bernoulli(), ROW, COLUMN, r"outputs has shape \(3,\) but targets has shape \(3, 1\)"),
     (Categorical(), torch.zeros(N, 4), CLASSES[:, None], r"outputs .* \(3,\) but targets has shape \(3, 1\)"),
@@ -62,6 +68,25 @@ def test_the_mode_has_the_least_nll_of_all_targets(
 ) -> None:
     best = loss.nll(outputs, loss.mode(outputs))
     assert (best <= loss.nll(outputs, targets)).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape", "message"),
+    [
+        (Heteroscedastic(), (5, 5), r"outputs must have shape \(N, 2·C\), got shape \(5, 5\)"),
+        (Heteroscedastic(), (4,), r"outputs must have shape \(N, 2·C\), got shape \(4,\)"),
+        (Mixture(2), (5, 9), r"outputs must have shape \(N, 6·C\), got shape \(5, 9\)"),
+        (VonMises(), (5, 4), r"outputs must have shape \(N, 3·C\), got shape \(5, 4\)"),
+        (MultivariateNormal(), (4, 6), r"outputs must have shape \(N, 5\), got shape \(4, 6\)"),
+        (MultivariateNormal(), (5,), r"outputs must have 2 dimensions, got shape \(5,\)"),
+    ],
+)
+def test_outputs_that_make_no_whole_number_of_parameters_are_refused(
+    loss: NegativeLogLikelihood, shape: tuple[int, ...], message: str
+) -> None:
+    for method in (loss.link, loss.mode, loss.distribution):
+        with pytest.raises(ValueError, match=message):
+            method(torch.rand(shape))
 
 
 def test_a_loss_without_its_methods_cannot_be_made() -> None:

@@ -60,6 +60,10 @@ def test_heaviside_lets_no_gradient_through() -> None:
     named_activation("heaviside")(z).sum().backward()
     assert z.grad is not None
     assert z.grad.tolist() == [0.0] * 5
+    far = torch.tensor([-torch.inf, -3e38, 3e38, torch.inf], requires_grad=True)
+    found = named_activation("heaviside")(far)
+    found.sum().backward()
+    assert (found.tolist(), far.grad.tolist()) == ([0, 0, 1, 1], [0.0] * 4)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "prelu", "identity"])

@@ -23,5 +23,5 @@ def test_images_are_read_row_by_row() -> None:
 
 
 def test_inputs_of_another_size_are_refused() -> None:
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 3\), got shape \(5, 2\)"):
         Linear(3, 1)(torch.zeros(5, 2))

@@ -17,6 +17,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
 from piecewise.runs.train import read_result, run_key, train
+from small_project import TINY
 
 Plan = Callable[..., list[Job]]
 
@@ -79,6 +80,13 @@ def test_evaluation_of_a_line_measures_its_distance_to_the_closed_form(plan: Pla
     assert set(metrics) == {"test/nll", "test/nll_floor", "test/squared_error", "distance_to_closed_form"}
     assert metrics["distance_to_closed_form"] < 1e-9
     assert metrics["test/squared_error"] == pytest.approx(0.2**2, rel=0.2)  # the noise is all that is left
+
+
+def test_without_noise_there_is_no_floor_to_report(plan: Plan, folder: RunFolder) -> None:
+    (job,) = plan(*TINY, "data.noise=0")
+    train(job, folder)
+    assert set(evaluate_run(folder)) == {"test/nll", "test/squared_error"}
+    assert "Infinity" not in folder.metrics.read_text()
 
 
 def test_figures_come_from_the_run_alone_and_are_the_same_bytes_each_time(tiny_job: Job, folder: RunFolder) -> None:

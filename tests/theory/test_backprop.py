@@ -74,5 +74,16 @@ def test_where_a_unit_is_exactly_zero_nothing_passes_as_in_pytorch() -> None:
 def test_a_derivative_of_another_shape_is_refused() -> None:
     layers = layers_of(Mlp(1, 1, width=[2]).double())
     _, remembered = forward(layers, torch.zeros(3, 1, dtype=torch.float64))
-    with pytest.raises(ValueError, match=r"dl_df has shape \(3,\) but the output has shape \(3, 1\)"):
+    with pytest.raises(ValueError, match=r"dl_df must have shape \(3, 1\), got shape \(3,\)"):
         backward(layers, remembered, torch.zeros(3))
+
+
+def test_inputs_and_layers_that_would_broadcast_are_refused() -> None:
+    layers = layers_of(Mlp(3, 1, width=[2]).double())
+    with pytest.raises(ValueError, match=r"x must have shape \(N, 3\), got shape \(3,\)"):
+        forward(layers, torch.zeros(3, dtype=torch.float64))
+    (first, last), (enter, leave) = layers.biases, layers.weights
+    with pytest.raises(ValueError, match=r"biases\[0\] must have shape \(2,\), got shape \(2, 1\)"):
+        Layers([first[:, None], last], [enter, leave])
+    with pytest.raises(ValueError, match=r"weights\[1\] must have shape \(D, 2\), got shape \(2, 1\)"):
+        Layers([first, last], [enter, leave.T])

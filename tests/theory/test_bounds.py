@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -32,7 +33,7 @@ QUICK = settings(max_examples=60, deadline=None, database=None, derandomize=True
 
 
 def test_published_counts() -> None:
-    """UDL 3.5 and 4.4."""
+    """UDL, chapters 3 and 4."""
     assert zaslavsky(3, 2) == 7
     assert zaslavsky(50, 10) == 13_432_735_556
     assert (num_parameters(1, 1, [10] * 5), max_regions(1, [10] * 5)) == (471, 161_051)
@@ -133,8 +134,39 @@ def test_a_budget_is_reached_from_below_and_no_wider_network_fits(budget: int, d
 def test_equal_budgets_of_the_lecture() -> None:
     assert parameters_for_budget(286, 1).width == 95
     assert parameters_for_budget(286, 10).width == 5
-    with pytest.raises(BadInput, match="depth=0 must be at least 1"):
+    with pytest.raises(BadInput, match="depth=0 must be a whole number of at least 1"):
         parameters_for_budget(100, 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (lambda: zaslavsky(-1, 2), "num_units=-1 must be a whole number of at least 0"),
+        (lambda: zaslavsky(3, 1.5), "num_inputs=1.5 must be a whole number of at least 0"),
+        (lambda: max_regions(0, [3]), "num_inputs=0 must be a whole number of at least 1"),
+        (lambda: max_regions(1, [3, 0]), "width=0 must be a whole number of at least 1"),
+        (lambda: regions_within_reach(1, 3, 0), "depth=0 must be a whole number of at least 1"),
+        (lambda: regions_within_reach(0, 3, 2), "num_inputs=0 must be a whole number of at least 1"),
+        (lambda: num_parameters(1, 1, [-3]), "width=-3 must be a whole number of at least 1"),
+        (lambda: num_parameters(1, 0, [3]), "num_outputs=0 must be a whole number of at least 1"),
+        (lambda: parameters_for_budget(2.5e3, 2), "budget=2500.0 must be a whole number of at least 1"),
+        (lambda: parameters_for_budget(286, 1.5), "depth=1.5 must be a whole number of at least 1"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(count: Callable[[], object], message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        count()
+    assert str(caught.value) == message
+
+
+def test_a_unit_that_is_exactly_zero_is_not_active() -> None:
+    """As for the network itself: a dead unit whose pre-activation is 0 everywhere makes no second pattern."""
+    model = Shallow(1, 1, width=2)
+    with torch.no_grad():
+        model.hidden.weight.copy_(torch.tensor([[1.0], [0.0]]))
+        model.hidden.bias.zero_()
+    assert count_patterns(model, torch.tensor([[-1.0], [0.0]])) == 1
+    assert count_patterns(model, torch.tensor([[0.0], [1.0]])) == 2
 
 
 def test_patterns_on_a_sample_are_those_of_a_loop() -> None:

@@ -27,6 +27,37 @@ def test_one_input_is_the_formula_of_the_textbook() -> None:
     assert intercept.item() == pytest.approx(float(y.mean()) - slope * float(x.mean()), abs=1e-12)
 
 
+@pytest.mark.parametrize(("unit", "offset"), [(1e-13, 0.0), (1e13, 0.0), (1.0, 1.7e9), (1e-3, 1e6)])
+def test_the_unit_and_the_origin_of_an_input_do_not_matter(unit: float, offset: float) -> None:
+    """Seconds since 1970, or a tenth of a picometre: y = 1 + 3 (x − offset) / unit, beside an input of plain size."""
+    numbers = torch.tensor([[0.0, 1.0], [1.0, -1.0], [2.0, 0.5], [4.0, 2.0]], dtype=torch.float64)
+    x = torch.column_stack([offset + unit * numbers[:, 0], numbers[:, 1]])
+    y = 1 + 3 * (x[:, :1] - offset) / unit - 2 * x[:, 1:]
+    intercept, slopes = least_squares(x, y)
+    np.testing.assert_allclose(slopes[0], [3 / unit, -2], rtol=1e-6)
+    assert intercept.item() == pytest.approx(1 - 3 * offset / unit, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [3, 6, 10, 100])
+def test_a_constant_input_is_none_whatever_the_rounding_of_its_mean(count: int) -> None:
+    """Three times 0.1 is more than 0.3 in float64."""
+    for value in (0.1, 1.7e9 + 0.1, -1e-20 / 3):
+        with pytest.raises(ValueError, match="do not determine"):
+            least_squares(torch.full((count, 1), value, dtype=torch.float64), torch.zeros(count, 1))
+
+
+@pytest.mark.parametrize(("size", "is_enough"), [(1e-8, True), (1e-14, False)])
+def test_inputs_that_are_nearly_one_are_told_apart_as_far_as_rounding_allows(size: float, is_enough: bool) -> None:
+    first, other = torch.randn(2, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.column_stack([first, first + size * other])
+    y = (first + 2 * x[:, 1])[:, None]
+    if is_enough:
+        np.testing.assert_allclose(least_squares(x, y)[1], [[1, 2]], rtol=1e-5)
+    else:
+        with pytest.raises(ValueError, match="do not determine"):
+            least_squares(x, y)
+
+
 def test_as_many_examples_as_coefficients_are_fitted_exactly() -> None:
     intercept, slopes = least_squares(torch.tensor([[1.0], [3.0]]), torch.tensor([[2.0], [8.0]]))
     assert (intercept.item(), slopes.item()) == (pytest.approx(-1), pytest.approx(3))

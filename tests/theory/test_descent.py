@@ -191,3 +191,17 @@ def test_a_start_on_the_ridge_of_the_saddle_never_leaves_it() -> None:
 def test_a_gradient_of_another_shape_is_refused(step: Callable[[Tensor, Tensor], Any]) -> None:
     with pytest.raises(ValueError, match=r"phi has shape \(3, 1\) but gradient has shape \(3,\)"):
         step(torch.zeros(3, 1), torch.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (lambda phi: Momentum(torch.ones(3, 1)).step(phi, phi, 0.1, 0.9), "m"),
+        (lambda phi: Momentum(torch.ones(3, 1)).nesterov(phi, phi, 0.1, 0.9), "m"),
+        (lambda phi: Adam(torch.ones(1), torch.ones(3), 1).step(phi, phi, 0.1), "m"),
+        (lambda phi: Adam(torch.ones(3), torch.ones(3, 1), 1).step(phi, phi, 0.1), "v"),
+    ],
+)
+def test_a_state_of_another_shape_is_refused(step: Callable[[Tensor], Any], name: str) -> None:
+    with pytest.raises(ValueError, match=rf"phi has shape \(3,\) but {name} has shape \("):
+        step(torch.zeros(3))

@@ -1,7 +1,7 @@
 """The joints and linear regions of a run's model, exactly: a ReLU network with one or two inputs.
 
-They are printed, the largest first for two inputs, and drawn as SVG where you are, named after the run, unless
---output says otherwise.
+They are printed, with two inputs a row for each activation pattern, the largest first, and drawn as SVG where you are,
+named after the run, unless --output says otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("regions", __doc__)
     parser.add_run()
     parser.add_argument("--range", nargs="+", type=float, metavar="X", help="from and to, for each input")
-    parser.add_argument("--all", action="store_true", help=f"print every region, not the first {SHOWN}")
+    parser.add_argument("--all", action="store_true", help=f"print every row, not the first {SHOWN}")
     parser.add_argument("--output", metavar="FILE.svg")
     asked = parser.read(arguments)
     if asked is None:

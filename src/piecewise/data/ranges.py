@@ -13,6 +13,9 @@ from piecewise.data.spec import TargetKind
 from piecewise.data.synthetic import Synthetic
 from piecewise.errors import BadInput
 
+# The numbers of 32 bits next to the ends of (0, 1), for what would be rounded to an end, which no density knows.
+ABOVE_ZERO, BELOW_ONE = torch.finfo(torch.float32).tiny, 1 - 2**-24
+
 
 class OneParameter(Synthetic):
     """A set with the usual sizes and one positive parameter of its own, which a set's `__init__` names."""
@@ -40,6 +43,9 @@ class WaitingTimes(OneParameter):
         shape = torch.full_like(x, self.parameters["shape"])
         return Gamma(shape, shape / torch.exp(1 + torch.sin(6 * x)))
 
+    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
+        return super().draw(x, chance).clamp_min(ABOVE_ZERO)
+
 
 class Proportions(OneParameter):
     """Shares with a beta distribution of mean sig[2 sin 6x], x in [0, 1], and a + b = `concentration`."""
@@ -60,6 +66,9 @@ class Proportions(OneParameter):
     def given(self, x: Tensor) -> Distribution:
         mean = torch.sigmoid(2 * torch.sin(6 * x))
         return Beta(self.parameters["concentration"] * mean, self.parameters["concentration"] * (1 - mean))
+
+    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
+        return super().draw(x, chance).clamp(ABOVE_ZERO, BELOW_ONE)
 
 
 class Directions(OneParameter):

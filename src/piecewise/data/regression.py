@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, Normal, StudentT
@@ -15,6 +17,13 @@ class WithNoise(Synthetic):
     """y = f(x) + normal noise with standard deviation `noise`; a set says what f is, its `mean`."""
 
     kind = TargetKind.REAL
+
+    def __init__(
+        self, num_train: int, num_test: int, seed: int, folder: str | None, noise: float, **parameters: float
+    ) -> None:
+        if not noise >= 0:
+            raise BadInput(f"data.noise={noise} must be at least 0")
+        super().__init__(num_train, num_test, seed, folder, **parameters, noise=noise)
 
     def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
         y: Tensor = self.mean(x) + self.parameters["noise"] * torch.randn(x.shape, generator=chance, dtype=x.dtype)
@@ -168,10 +177,12 @@ class TwoModes(Synthetic):
         return MixtureSameFamily(Categorical(torch.ones_like(branches)), Normal(branches, noise))
 
     def entropy(self, x: Tensor) -> Tensor:
-        """By the midpoint rule over y, ten standard deviations beyond both branches."""
-        reach = 1.5 + 10 * self.parameters["noise"]
-        count = 2001
-        y = reach * (2 * (torch.arange(count, dtype=torch.float64) + 0.5) / count - 1)
-        log_p = self.given(x.unsqueeze(1).expand(-1, count, -1)).log_prob(y.unsqueeze(-1))
-        entropy: Tensor = -(log_p.exp() * log_p).sum(dim=(1, 2)) * (2 * reach / count)
+        """−E[log Pr(y | x)] for y = x + ½ + noise · t, the same by symmetry for the other sign: by the midpoint rule
+        over ten standard deviations t, however narrow they are."""
+        count, reach = 2001, 10.0
+        t = reach * (2 * (torch.arange(count, dtype=torch.float64) + 0.5) / count - 1)
+        y = x + 0.5 + self.parameters["noise"] * t
+        log_p = self.given(x.unsqueeze(1).expand(-1, count, -1)).log_prob(y.unsqueeze(-1)).squeeze(-1)
+        density = torch.exp(-0.5 * t.square()) / math.sqrt(2 * math.pi)
+        entropy: Tensor = -(density * log_p).sum(dim=1) * (2 * reach / count)
         return entropy

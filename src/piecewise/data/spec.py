@@ -24,6 +24,17 @@ class TargetKind(StrEnum):
     RANKING = "ranking"  # y: (N, C) the numbers of C items, best first
 
 
+# Where the targets of a kind lie; how many classes, or items, there are is for a data set to say.
+TARGET_RANGES: dict[TargetKind, tuple[float, float]] = {
+    TargetKind.REAL: (-math.inf, math.inf),
+    TargetKind.BINARY: (0, 1),
+    TargetKind.POSITIVE: (0, math.inf),
+    TargetKind.PROPORTION: (0, 1),
+    TargetKind.ANGLE: (-math.pi, math.pi),
+    TargetKind.COUNT: (0, math.inf),
+}
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """The facts of a data set that models, losses and checks need; nothing here is typed into a configuration."""

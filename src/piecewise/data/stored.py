@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from piecewise.data.idx import AlteredFile
-from piecewise.data.spec import DataSpec, Examples, TargetKind
+from piecewise.data.spec import TARGET_RANGES, DataSpec, Examples, TargetKind
 from piecewise.data.table import read_table
 from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
@@ -24,6 +25,10 @@ from piecewise.errors import BadInput
 
 class Generated(ABC):
     """A data set made by this project. `parameters` are the arguments that, with the code, determine every byte."""
+
+    low: ClassVar[float] = -math.inf  # of each number of x
+    high: ClassVar[float] = math.inf
+    units: ClassVar[tuple[str, str]] = ("1", "1")  # of x and y; "1" is a plain number
 
     name: ClassVar[str]
     kind: ClassVar[TargetKind]
@@ -36,6 +41,12 @@ class Generated(ABC):
     @abstractmethod
     def generate(self, part: str) -> Examples:
         """The examples of the part "train" or "test"."""
+
+    def target_range(self) -> tuple[float, float]:
+        """The least and the largest number that y can be, in its unit; it need not reach them."""
+        spec = self.spec()
+        numbers = {TargetKind.CLASS: spec.num_classes, TargetKind.RANKING: spec.num_targets}.get(self.kind)
+        return TARGET_RANGES[self.kind] if numbers is None else (0, numbers - 1)
 
     def inputs(self, path: Path) -> Tensor:
         """The examples in a table whose columns are the inputs, in order."""

@@ -1,6 +1,6 @@
 """Data sets with known answers: x is drawn from a range, y from a distribution given x, and all of it is written down.
 
-They carry what a fit is judged by: the range and units of x and y, E[y | x], and the least negative log-likelihood
+They carry what a fit is judged by: the ranges and units of x and y, E[y | x], and the least negative log-likelihood
 that any model can reach on average, the conditional entropy of y.
 """
 
@@ -28,7 +28,6 @@ class Synthetic(Generated):
     num_targets: ClassVar[int] = 1
     num_classes: ClassVar[int | None] = None
     num_points: ClassVar[int] = 4001  # of the midpoint rule over x
-    units: ClassVar[tuple[str, str]] = ("1", "1")  # of x and y; "1" is a plain number
 
     def __init__(
         self, num_train: int, num_test: int, seed: int, folder: str | None = None, **parameters: float

@@ -33,7 +33,7 @@ def decision_map(classes: np.ndarray, extent: Extent, points: np.ndarray, target
 
 
 def polygon_map(polygons: list[np.ndarray], extent: Extent) -> Figure:
-    """The linear regions of a ReLU network as the polygons that they are.  polygons: (V, 2) vertices each."""
+    """The activation patterns of a ReLU network, a polygon each.  polygons: (V, 2) vertices each."""
     with style():
         figure, axes = _square(extent)
         shades = np.arange(len(polygons)) * 0.61803 % 1.0  # neighbours far apart on the scale
@@ -41,7 +41,7 @@ def polygon_map(polygons: list[np.ndarray], extent: Extent) -> Figure:
         is_crowded = len(polygons) > MAX_VECTORS
         drawn.set(clim=(-0.3, 1.3), linewidth=0.1 if is_crowded else 0.5, rasterized=is_crowded)
         axes.add_collection(drawn)
-        return conclude(figure, f"{len(polygons):,} linear region{'s' * (len(polygons) > 1)}", axes)
+        return conclude(figure, f"{len(polygons):,} activation pattern{'s' * (len(polygons) > 1)}", axes)
 
 
 def _square(extent: Extent) -> tuple[Figure, Axes]:

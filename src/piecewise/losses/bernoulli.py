@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from piecewise.data.spec import TargetKind
 from piecewise.losses.independent import Independent
-from piecewise.shapes import check_same_shape
+from piecewise.shapes import check_outputs_per_target
 
 
 class Bernoulli(Independent):
@@ -32,9 +32,10 @@ class Bernoulli(Independent):
         return distributions.Bernoulli(logits=outputs)
 
     def quantile(self, outputs: Tensor, share: float) -> None:
+        """None: of two classes no interval says more than their probability."""
         return None
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """1 where every target of the example is right, else 0."""
-        check_same_shape("outputs", outputs, "targets", targets)
+        check_outputs_per_target(outputs, targets, 1)
         return (self.mode(outputs) == targets).flatten(1).all(dim=1).to(outputs.dtype)

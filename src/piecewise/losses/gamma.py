@@ -28,6 +28,7 @@ class Gamma(Independent):
         return shape.lgamma() - shape * log_lambda - (shape - 1) * targets.log() + lambda_ * targets
 
     def mode(self, outputs: Tensor) -> Tensor:
+        """(a − 1) / λ; for a ≤ 1 the density is highest the nearer y is to 0, which itself is no target."""
         shape, lambda_ = self.link(outputs).values()
         return (shape - 1).clamp_min(0) / lambda_
 

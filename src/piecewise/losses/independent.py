@@ -10,7 +10,7 @@ from torch import Tensor
 
 from piecewise.data.spec import DataSpec
 from piecewise.losses.likelihood import NegativeLogLikelihood
-from piecewise.shapes import check_outputs_per_target
+from piecewise.shapes import check_columns, check_outputs_per_target
 
 
 class Independent(NegativeLogLikelihood):
@@ -26,7 +26,8 @@ class Independent(NegativeLogLikelihood):
         return self.outputs_per_target * spec.num_targets
 
     def split(self, outputs: Tensor) -> tuple[Tensor, ...]:
-        """(N, K·C) → K tensors of (N, C)."""
+        """(N, K·C) → K tensors of (N, C). Raises ValueError for a width that K does not divide."""
+        check_columns("outputs", outputs, self.outputs_per_target)
         return outputs.tensor_split(self.outputs_per_target, dim=1)
 
     def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -10,24 +10,30 @@ from torch import Tensor, distributions
 from piecewise.data.spec import DataSpec, TargetKind
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.losses.links import positive
+from piecewise.shapes import check_rank, check_shape
 
 
 class MultivariateNormal(NegativeLogLikelihood):
     """Pr(y | μ, Σ) = Norm_y[μ, Σ] with Σ = LLᵀ; the network predicts μ and the lower triangle of L, row by row.
 
     −log Pr = ½‖L⁻¹(y − μ)‖² + Σ_i log L_ii + ½ C log 2π.  The diagonal of L is positive.
+
+    With a diagonal of 1e-6 and 1e4 below it L⁻¹(y − μ) is of the size of 1e20, and its square no number of 32 bits:
+    such outputs have an infinite nll in float32. In float64 it is finite.
     """
 
     kind = TargetKind.REAL
     score = "squared_error"
 
     def num_outputs(self, spec: DataSpec) -> int:
-        return spec.num_targets + spec.num_targets * (spec.num_targets + 1) // 2
+        return _num_outputs(spec.num_targets)
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:
-        """μ: (N, C), L: (N, C, C)."""
+        """μ: (N, C), L: (N, C, C). Raises ValueError for a number of outputs that belongs to no C."""
+        check_rank("outputs", outputs, 2)
         # D_o = C + C(C + 1)/2, solved for C.
         count = (math.isqrt(9 + 8 * outputs.shape[1]) - 3) // 2
+        check_shape("outputs", outputs, ("N", _num_outputs(count)))
         rows, columns = torch.tril_indices(count, count, device=outputs.device)
         z = outputs[:, count:]
         factor = outputs.new_zeros(len(outputs), count, count)
@@ -63,9 +69,10 @@ class MultivariateNormal(NegativeLogLikelihood):
         return (targets - self.mode(outputs)).square().mean(dim=1)
 
     def _check(self, outputs: Tensor, targets: Tensor) -> None:
-        count = targets.shape[1] if targets.ndim == 2 else 1
-        if targets.ndim != 2 or outputs.shape != (len(targets), count + count * (count + 1) // 2):
-            raise ValueError(
-                f"outputs has shape {tuple(outputs.shape)} but targets has shape {tuple(targets.shape)}, of which each "
-                f"example needs {count} means and {count * (count + 1) // 2} numbers of the Cholesky factor"
-            )
+        check_rank("targets", targets, 2)
+        check_shape("outputs", outputs, (len(targets), _num_outputs(targets.shape[1])))
+
+
+def _num_outputs(count: int) -> int:
+    """Means and lower triangle for `count` targets."""
+    return count + count * (count + 1) // 2

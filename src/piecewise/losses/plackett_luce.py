@@ -8,14 +8,16 @@ from torch.distributions import Distribution, Gumbel
 
 from piecewise.data.spec import DataSpec, TargetKind
 from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.losses.sums import log_sum_exp
 from piecewise.shapes import check_rank, check_same_shape
 
 
 class PlackettLuce(NegativeLogLikelihood):
     """Pr(y | s) = Π_k exp(s_{y_k}) / Σ_{j ≥ k} exp(s_{y_j}): the best item is drawn by the softmax of the scores s,
-    then the best of those left, …. The network predicts s; a target lists the items (N, C) int64, best first.
+    then the best of those left, …. The network predicts s; a target lists the items (N, C) int64, best first,
+    each once: whether it does is not checked at every step.
 
-    −log Pr = Σ_k (log Σ_{j ≥ k} exp s_{y_j} − s_{y_k}).  With two items it is Bernoulli on the difference of scores.
+    −log Pr = Σ_k log Σ_{j ≥ k} exp(s_{y_j} − s_{y_k}).  With two items it is Bernoulli on the difference of scores.
     """
 
     kind = TargetKind.RANKING
@@ -31,8 +33,10 @@ class PlackettLuce(NegativeLogLikelihood):
     def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
         self._check(outputs, targets)
         scores = outputs.gather(1, targets)
-        left = scores.flip(1).logcumsumexp(dim=1).flip(1)
-        return (left - scores).sum(dim=1)
+        # s_{y_j} − s_{y_k} at [n, k, j]: differences are exact however large the scores are, their sums are not.
+        behind = scores.unsqueeze(1) - scores.unsqueeze(2)
+        is_gone = torch.ones_like(behind[0], dtype=torch.bool).tril(-1)
+        return log_sum_exp(behind.masked_fill(is_gone, -torch.inf)).sum(dim=1)
 
     def mode(self, outputs: Tensor) -> Tensor:
         return outputs.argsort(dim=1, descending=True, stable=True)

@@ -13,12 +13,15 @@ from piecewise.losses.independent import Independent, from_scipy
 from piecewise.losses.links import FLOOR, positive
 from piecewise.shapes import check_outputs_per_target
 
+SHORT = 1e-2
+
 
 class VonMises(Independent):
-    """Pr(y | μ, κ) = exp(κ cos[y − μ]) / 2πI₀[κ], y in radians; the network predicts the direction of μ as a point
-    of the plane, and κ.
+    """Pr(y | μ, κ) = exp(κ cos[y − μ]) / 2πI₀[κ], y in radians; the network predicts the direction of μ as an arrow in
+    the plane, and κ.
 
-    −log Pr = κ(1 − cos[y − μ]) + log 2π + log(e^−κ I₀[κ]), with 1 − cos[y − μ] = ½‖(cos y, sin y) − (cos μ, sin μ)‖².
+    −log Pr = κ(1 − cos[y − μ]) + log 2π + log(e^−κ I₀[κ]). An arrow shorter than SHORT has κ in proportion to its
+    length: none at all is the uniform distribution, and no gradient is larger than κ / SHORT.
     """
 
     kind = TargetKind.ANGLE
@@ -26,16 +29,19 @@ class VonMises(Independent):
     outputs_per_target = 3
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:
-        """μ in (−π, π]."""
+        """μ in (−π, π], and κ of at least FLOOR, without which PyTorch has no such distribution."""
         cosine, sine, z = self.split(outputs)
-        return {"mu": torch.atan2(sine, cosine), "kappa": positive(z)}
+        kappa = (positive(z) * _length(cosine, sine)).clamp_min(FLOOR)
+        return {"mu": torch.atan2(sine, cosine), "kappa": kappa}
 
     def nll_of_each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         cosine, sine, z = self.split(outputs)
-        direction = functional.normalize(torch.stack([cosine, sine]), dim=0, eps=FLOOR)
-        chord = (torch.stack([targets.cos(), targets.sin()]) - direction).square().sum(dim=0)
-        kappa = positive(z)
-        nll: Tensor = 0.5 * kappa * chord + math.log(2 * math.pi) + torch.special.i0e(kappa).log()
+        arrow = functional.normalize(torch.stack([cosine, sine]), dim=0, eps=SHORT)
+        length, most = _length(cosine, sine), positive(z)
+        # κ(1 − cos[y − μ]) for κ = most · length, from ‖(cos y, sin y) − arrow‖²: no difference of large numbers.
+        chord = (torch.stack([targets.cos(), targets.sin()]) - arrow).square().sum(dim=0)
+        cost = 0.5 * most * (chord - (1 - length).square())
+        nll: Tensor = cost + math.log(2 * math.pi) + torch.special.i0e(most * length).log()
         return nll
 
     def mode(self, outputs: Tensor) -> Tensor:
@@ -59,3 +65,9 @@ class VonMises(Independent):
         """Counted from the angle opposite μ, so that the median is μ: in (μ − π, μ + π)."""
         mu, kappa = self.link(outputs).values()
         return mu + from_scipy("vonmises", share, kappa)
+
+
+def _length(cosine: Tensor, sine: Tensor) -> Tensor:
+    """Of the arrow in units of SHORT, at most 1."""
+    length: Tensor = torch.linalg.vector_norm(torch.stack([cosine, sine]), dim=0)
+    return (length / SHORT).clamp_max(1)

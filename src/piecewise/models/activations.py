@@ -14,8 +14,8 @@ class Heaviside(nn.Module):
     """a[z] = 1 if z > 0, else 0. For forward passes: its gradient is zero wherever it exists, so nothing learns."""
 
     def forward(self, z: Tensor) -> Tensor:
-        # z · 0 keeps the output in the graph, with the gradient of zero that the function has.
-        return torch.heaviside(z.detach(), torch.zeros_like(z)) + 0 * z
+        # 0 · z keeps the output in the graph, with the gradient of zero that the function has; 0 · ∞ would be none.
+        return torch.heaviside(z.detach(), torch.zeros_like(z)) + 0 * z.clamp(-1, 1)
 
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {

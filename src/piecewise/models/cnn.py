@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from piecewise.models.activations import ForwardPass, trace_activations
 from piecewise.models.initialisation import initialise
 from piecewise.models.sizes import check_images
+from piecewise.shapes import check_shape
 
 
 class Cnn(nn.Module):
     """One block per entry of `width`, each halving the image; then the maximum over all positions and a linear layer.
 
-    x: (N, C, H, W) → (N, D_o). Raises BadInput if the data are no images, or too small for that many blocks.
+    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for so many
+    blocks.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Cnn(nn.Module):
     ) -> None:
         super().__init__()
         channels = check_images("cnn", input_shape, width)
+        self.num_channels = channels[0]
         self.features = nn.Sequential(*(_block(before, after) for before, after in pairwise(channels)))
         self.output = nn.Linear(channels[-1], num_outputs)
         initialise(self, init, init_variance)
@@ -40,6 +43,7 @@ class Cnn(nn.Module):
         return trace_activations(self, nn.ReLU, x)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_shape("x", x, ("N", self.num_channels, "H", "W"))
         return self.output(self.features(x).amax(dim=(2, 3)))  # type: ignore[no-any-return]
 
 

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from piecewise.errors import BadInput
+from piecewise.models.activations import ForwardPass
+from piecewise.shapes import check_shape
 
 # Where a start is drawn, uniformly: the part of the loss surface that UDL figure 6.4 shows.
 PHI0, PHI1 = (-10.0, 10.0), (2.5, 22.5)
 
 
 class Gabor(nn.Module):
-    """y = sin[φ₀ + 0.06 φ₁x] exp(−(φ₀ + 0.06 φ₁x)² / 32)   (UDL eq. 6.8).   x: (N, 1) → (N, 1).
+    """y = sin[φ₀ + 0.06 φ₁x] exp(−(φ₀ + 0.06 φ₁x)² / 32)   (UDL eq. 6.8).   x: (N, 1) → (N, 1), or ValueError.
 
     `phi0` and `phi1` are where training starts; what is left out is drawn under the job's seed.
     """
@@ -24,9 +26,15 @@ class Gabor(nn.Module):
         self.phi0 = nn.Parameter(_start(phi0, *PHI0))
         self.phi1 = nn.Parameter(_start(phi1, *PHI1))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def trace(self, x: Tensor) -> ForwardPass:
+        """The forward pass with its phase φ₀ + 0.06 φ₁x, and the wave at it, as those of a single unit."""
+        check_shape("x", x, ("N", 1))
         phase = self.phi0 + 0.06 * self.phi1 * x
-        return torch.sin(phase) * torch.exp(-phase.square() / 32)
+        y = torch.sin(phase) * torch.exp(-phase.square() / 32)
+        return ForwardPass(y, [phase], [y])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.trace(x).output
 
 
 def _start(given: float | None, low: float, high: float) -> Tensor:

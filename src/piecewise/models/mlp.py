@@ -13,6 +13,7 @@ from piecewise.models.dropout import Dropout
 from piecewise.models.initialisation import initialise
 from piecewise.models.normalisation import named_norm
 from piecewise.models.sizes import check_size
+from piecewise.shapes import as_rows
 
 
 class Mlp(nn.Module):
@@ -20,7 +21,7 @@ class Mlp(nn.Module):
 
     `width` is D for all `depth` hidden layers, or a list with the width of each (then `depth` is its length).
     `norm` is applied to pre-activations, `dropout` to activations; `residual` adds h_{k−1} to h_k from the second
-    layer on, which takes equal widths.   x: (N, …) with D_i numbers each → (N, D_o).
+    layer on, which takes equal widths.   x: (N, …) with D_i numbers each → (N, D_o), or ValueError.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Mlp(nn.Module):
         if residual and len(set(sizes)) > 1:
             raise BadInput(f"model.width={sizes} must be one number with model.residual=true: h_k is added to h_k−1")
         widths = [num_inputs, *(check_size("model.width", size) for size in sizes)]
+        self.num_inputs = num_inputs
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.norms = nn.ModuleList(named_norm(norm, size) for size in sizes)
         self.activation = named_activation(activation)
@@ -57,7 +59,7 @@ class Mlp(nn.Module):
         """The forward pass with the pre-activations, after their norm, and activations of every hidden layer."""
         pre_activations: list[Tensor] = []
         activations: list[Tensor] = []
-        h = x.flatten(1)
+        h = as_rows("x", x, self.num_inputs)
         for layer, norm in zip(self.hidden, self.norms, strict=True):
             pre_activations.append(norm(layer(h)))
             a = self.dropout(self.activation(pre_activations[-1]))

@@ -8,13 +8,14 @@ from piecewise.models.activations import ForwardPass, named_activation
 from piecewise.models.initialisation import initialise
 from piecewise.models.normalisation import named_norm
 from piecewise.models.sizes import check_size
+from piecewise.shapes import as_rows
 
 
 class Residual(nn.Module):
     """h₀ = β + Ωx,   h_k = h_{k−1} + β_k + Ω_k a[norm[h_{k−1}]],   y = β′ + Ω′ h_K   (UDL eq. 11.4, 11.5).
 
     The activation stands before the linear map, so that a block can also subtract.
-    x: (N, …) with D_i numbers each → (N, D_o).
+    x: (N, …) with D_i numbers each → (N, D_o), or ValueError.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Residual(nn.Module):
         """The forward pass with norm[h_{k−1}] and a[norm[h_{k−1}]] of every block."""
         pre_activations: list[Tensor] = []
         activations: list[Tensor] = []
-        h = self.input(x.flatten(1))
+        h = self.input(as_rows("x", x, self.input.in_features))
         for norm, block in zip(self.norms, self.blocks, strict=True):
             pre_activations.append(norm(h))
             activations.append(self.activation(pre_activations[-1]))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from piecewise.models.activations import ForwardPass, trace_activations
 from piecewise.models.initialisation import initialise
 from piecewise.models.sizes import check_images
+from piecewise.shapes import check_shape
 
 
 class Block(nn.Module):
@@ -35,7 +36,8 @@ class ResNet(nn.Module):
     """A convolution, one residual block per entry of `width` after the first, the mean over all positions, and a
     linear layer.
 
-    x: (N, C, H, W) → (N, D_o). Raises BadInput if the data are no images, or too small for that many blocks.
+    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for so many
+    blocks.
     """
 
     def __init__(
@@ -61,5 +63,6 @@ class ResNet(nn.Module):
         return trace_activations(self, nn.ReLU, x)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_shape("x", x, ("N", self.input.in_channels, "H", "W"))
         h = self.activation(self.norm(self.blocks(self.input(x))))
         return self.output(h.mean(dim=(2, 3)))  # type: ignore[no-any-return]

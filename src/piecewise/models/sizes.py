@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from piecewise.errors import BadInput
 
 
-def check_size(name: str, value: object) -> int:
-    """`value` if it is a whole number of at least 1, else BadInput naming it."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BadInput(f"{name}={value!r} must be a whole number of at least 1")
+def check_size(name: str, value: object, least: int = 1) -> int:
+    """`value` if it is a whole number of at least `least`, else BadInput naming it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadInput(f"{name}={value!r} must be a whole number of at least {least}")
     return value
 
 

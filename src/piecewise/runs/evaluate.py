@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -54,8 +55,8 @@ def measure(folder: RunFolder) -> Measured:
     metrics = dict(evaluation.metrics)
     if isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError):
         metrics["distance_to_closed_form"] = distance_to_closed_form(job, parts)
-    if isinstance(parts.source, Synthetic):
-        metrics["test/nll_floor"] = parts.source.nll_floor()
+    if isinstance(parts.source, Synthetic) and math.isfinite(floor := parts.source.nll_floor()):
+        metrics["test/nll_floor"] = floor  # without noise there is none
     train = parts.source.train(parts.loss.kind)
     return Measured(metrics, arrays_of(parts, train, test, evaluation.outputs, folder))
 

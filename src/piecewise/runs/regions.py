@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from piecewise.data.stored import Generated
 from piecewise.errors import BadInput
 from piecewise.figures.fit import fitted_function
 from piecewise.figures.plane import polygon_map
+from piecewise.figures.style import conclude
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import read_job
 from piecewise.journal.folder import RunFolder
 from piecewise.losses.squared_error import SquaredError
+from piecewise.runs.arrays import MAX_REGIONS
 from piecewise.runs.evaluate import load_parts
 from piecewise.theory.bounds import max_regions
 from piecewise.theory.joints import piecewise_linear
 from piecewise.theory.networks import Affine, Step, relu_program
-from piecewise.theory.polygons import region_map
+from piecewise.theory.pieces import count_pieces
+from piecewise.theory.polygons import TooManyRegions, region_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Regions:
-    """`summary`: what was counted, a line each; `rows`: one per region, below `header`."""
+    """`summary`: what was counted, a line each; `rows`: one per linear region of a line, or activation pattern of a
+    plane, below `header`."""
 
     summary: list[str]
     header: list[str]
@@ -39,7 +44,8 @@ class Regions:
 def regions_of_run(folder: RunFolder, bounds: Sequence[float] | None = None) -> Regions:
     """On `bounds`, from and to for each input, or else where the training examples lie.
 
-    Raises BadInput for a model that is no ReLU network with one or two inputs, and for bounds that do not fit it.
+    Raises BadInput for a model that is no ReLU network with one or two inputs, for bounds that do not fit it, and for a
+    plane with more than MAX_REGIONS activation patterns.
     """
     job = read_job(folder.job)
     parts = load_parts(job, folder)
@@ -67,7 +73,7 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
     summary = [
         f"{len(slopes)} linear regions on [{low:g}, {high:g}]{_most(parts)}",
         f"{found.num_patterns} activation patterns",
-        f"{found.num_merged} joints merged with a neighbour",
+        f"{found.num_merged} joints merged with a neighbour, {found.num_straightened} straight but for rounding",
     ]
     rows = [
         [f"{knots[p]:.6g}", f"{knots[p + 1]:.6g}", _numbers(slopes[p]), _numbers(values[p] - slopes[p] * knots[p])]
@@ -79,17 +85,26 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
         train = parts.source.train(parts.loss.kind)
         data = train.x.flatten().numpy(), train.y.reshape(len(train), -1)[:, 0].numpy()
     joints = found.joints.numpy()
-    label = "y" if len(data[0]) else "output of the network"
+    unit = parts.source.units[1] if isinstance(parts.source, Generated) else "1"
+    label = ("y" if unit == "1" else f"y ({unit})") if len(data[0]) else "output of the network"
     figure = fitted_function(data, found.knots.numpy(), values[:, 0].numpy(), joints, y_label=label)
+    if values.shape[1] > 1:
+        finding = f"{len(slopes)} linear regions of {values.shape[1]} outputs, of which the first is drawn"
+        conclude(figure, finding, figure.axes[0])
     return Regions(summary, ["from", "to", "slope", "intercept"], rows, figure)
 
 
 def _of_plane(parts: Parts, x1: float, to1: float, x2: float, to2: float) -> Regions:
-    found = region_map(parts.model, (x1, to1, x2, to2))
+    place = f"[{x1:g}, {to1:g}] × [{x2:g}, {to2:g}]"
+    try:
+        found = region_map(parts.model, (x1, to1, x2, to2), MAX_REGIONS)
+    except TooManyRegions as error:
+        raise BadInput(f"there are {error} on {place}; --range can name a smaller part of the plane") from error
     assert found is not None
     regions = sorted(found.regions, key=lambda region: -region.area)
     summary = [
-        f"{len(regions)} linear regions on [{x1:g}, {to1:g}] × [{x2:g}, {to2:g}]{_most(parts)}",
+        f"{count_pieces(found)} linear regions on {place}",
+        f"{len(regions)} activation patterns{_most(parts)}",
         f"{found.num_snapped} vertices through which a line was taken to pass",
     ]
     whole = (to1 - x1) * (to2 - x2)

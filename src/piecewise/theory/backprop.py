@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from piecewise.shapes import check_same_shape
+from piecewise.shapes import check_shape
 
 
 @dataclass(frozen=True)
 class Layers:
-    """β_k: (D_{k+1},) and Ω_k: (D_{k+1}, D_k), k = 0 … K."""
+    """β_k: (D_{k+1},) and Ω_k: (D_{k+1}, D_k), k = 0 … K, or ValueError."""
 
     biases: list[Tensor]
     weights: list[Tensor]
+
+    def __post_init__(self) -> None:
+        for k, (bias, weight) in enumerate(zip(self.biases, self.weights, strict=True)):
+            check_shape(f"weights[{k}]", weight, ("D", "D_i" if k == 0 else len(self.biases[k - 1])))
+            check_shape(f"biases[{k}]", bias, (len(weight),))
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Remembered:
 
 def forward(layers: Layers, x: Tensor) -> tuple[Tensor, Remembered]:
     """f_0 = β_0 + Ω_0 x,   h_k = a[f_{k−1}],   f_k = β_k + Ω_k h_k   (UDL eq. 7.16).   x: (N, D_i) → (N, D_o)."""
+    check_shape("x", x, ("N", layers.weights[0].shape[1]))
     activations, pre_activations = [x], []
     f = layers.biases[0] + x @ layers.weights[0].T
     for bias, weight in zip(layers.biases[1:], layers.weights[1:], strict=True):
@@ -43,8 +48,7 @@ def backward(layers: Layers, remembered: Remembered, dl_df: Tensor) -> Layers:
 
     dl_df: (N, D_o), the derivative of the loss with respect to the output of `forward` → a gradient for each parameter.
     """
-    output = (len(remembered.activations[0]), len(layers.biases[-1]))
-    check_same_shape("dl_df", dl_df, "the output", torch.empty(output))
+    check_shape("dl_df", dl_df, (len(remembered.activations[0]), len(layers.biases[-1])))
     biases: list[Tensor] = []
     weights: list[Tensor] = []
     for k in reversed(range(len(layers.weights))):

@@ -7,9 +7,13 @@ from torch import Tensor
 
 from piecewise.shapes import check_rank, check_same_shape
 
+CONSTANT = 1e-14  # of an input's size: a smaller spread is rounding
+DEPENDENT = 1e-12  # of an input's spread: if no more than that is independent of the inputs before it
+
 
 def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The intercept β₀ (C,) and slopes β (C, D) that minimise Σ‖y − β₀ − βx‖², through a QR decomposition in float64.
+    """The intercept β₀ (C,) and slopes β (C, D) that minimise Σ‖y − β₀ − βx‖², through a QR decomposition of the
+    centred inputs in float64.
 
     For one input this is β₁ = Σ(x − x̄)(y − ȳ) / Σ(x − x̄)², β₀ = ȳ − β₁x̄.   x: (N, D), y: (N, C).
     Raises ValueError if the inputs do not determine the coefficients.
@@ -17,10 +21,14 @@ def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     check_rank("x", x, 2)
     check_rank("y", y, 2)
     check_same_shape("the first column of x", x[:, :1], "that of y", y[:, :1])
-    design = torch.cat([torch.ones(len(x), 1), x], dim=1).double()
-    q, r = torch.linalg.qr(design)
-    diagonal = r.diagonal().abs()
-    if len(x) < design.shape[1] or diagonal.min() <= diagonal.max() * 1e-12:
-        raise ValueError(f"{len(x)} examples of {x.shape[1]} inputs do not determine the coefficients")
-    beta = torch.linalg.solve_triangular(r, q.T @ y.double(), upper=True)
-    return beta[0], beta[1:].T
+    x, y = x.double(), y.double()
+    if len(x) > x.shape[1]:
+        x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
+        spread = torch.linalg.vector_norm(x - x_mean, dim=0)
+        # Columns of length 1, so that no unit matters; what a constant input spreads is the rounding of its mean.
+        is_constant = spread <= CONSTANT * torch.linalg.vector_norm(x, dim=0)
+        q, r = torch.linalg.qr((x - x_mean) / spread.masked_fill(is_constant, 1))
+        if not is_constant.any() and (r.diagonal().abs() > DEPENDENT).all():
+            beta = torch.linalg.solve_triangular(r, q.T @ (y - y_mean), upper=True) / spread.unsqueeze(1)
+            return y_mean - x_mean @ beta, beta.T
+    raise ValueError(f"{len(x)} examples of {x.shape[1]} inputs do not determine the coefficients")

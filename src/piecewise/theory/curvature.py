@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from piecewise.shapes import check_rank
+from piecewise.shapes import check_rank, check_shape
 
 
 def hessian(loss: Callable[[Tensor], Tensor], phi: Tensor) -> Tensor:
@@ -27,8 +27,10 @@ def least_squares_hessian(x: Tensor) -> Tensor:
 def step_limit(hessian: Tensor) -> float:
     """2 / λ_max: on a quadratic loss gradient descent converges for step sizes below it and diverges above.
 
-    Raises ValueError if no direction curves upwards, where there is no limit to speak of.
+    hessian: (P, P), symmetric. Raises ValueError if it is no square, or if no direction curves upwards, where
+    there is no limit to speak of.
     """
+    check_shape("hessian", hessian, ("P", "P"))
     steepest = float(torch.linalg.eigvalsh(hessian)[-1])
     if steepest <= 0:
         raise ValueError(f"the largest eigenvalue of the Hessian is {steepest}: the loss curves upwards nowhere")

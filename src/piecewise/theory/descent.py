@@ -1,6 +1,6 @@
 """One step of each optimizer as a pure function (UDL 6.1 to 6.4), in the order of operations of `torch.optim`, so
-that both agree to the last bit. φ and its gradient g have one shape, or ValueError is raised; a state is what a step
-leaves for the next."""
+that both agree to the last bit. φ, its gradient g and a state, which is what a step leaves for the next, have one
+shape, or ValueError is raised."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from torch import Tensor
 from piecewise.shapes import check_same_shape
 
 
+def _check(phi: Tensor, **others: Tensor | None) -> None:
+    for name, other in others.items():
+        if other is not None:
+            check_same_shape("phi", phi, name, other)
+
+
 def gd(phi: Tensor, gradient: Tensor, lr: float) -> Tensor:
     """φ ← φ − α g  (UDL eq. 6.3); with the gradient of a batch it is stochastic gradient descent (eq. 6.10)."""
-    check_same_shape("phi", phi, "gradient", gradient)
+    _check(phi, gradient=gradient)
     return phi.add(gradient, alpha=-lr)
 
 
@@ -36,7 +42,7 @@ class Momentum:
         return phi.add(gradient.add(m, alpha=beta), alpha=-lr), Momentum(m)
 
     def _moved(self, phi: Tensor, gradient: Tensor, beta: float) -> Tensor:
-        check_same_shape("phi", phi, "gradient", gradient)
+        _check(phi, gradient=gradient, m=self.m)
         return gradient.clone() if self.m is None else self.m.mul(beta).add(gradient)
 
 
@@ -53,7 +59,7 @@ class Adam:
     ) -> tuple[Tensor, Adam]:
         """m ← β m + (1 − β) g,   v ← γ v + (1 − γ) g²,   φ ← φ − α m̃ / (√ṽ + ε), m̃ = m / (1 − βᵗ), ṽ = v / (1 − γᵗ)
         (UDL eq. 6.15 to 6.17)."""
-        check_same_shape("phi", phi, "gradient", gradient)
+        _check(phi, gradient=gradient, m=self.m, v=self.v)
         beta, gamma = betas
         zeros = torch.zeros_like(phi)
         m = (zeros if self.m is None else self.m).lerp(gradient, 1 - beta)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from piecewise.theory.networks import Affine, Program, Step, linearised, relu_program
+from piecewise.theory.networks import Affine, Program, Step, bends, linearised, relu_program
 
-# Relative to the interval: joints nearer to each other count as one. Relative to the steepest slope: a smaller change
-# of slope is rounding. Both are far above the error of the computation and far below what a figure can show.
-TOLERANCE = 1e-9
+TOLERANCE = 1e-9  # of the interval: joints nearer to each other count as one, which no figure could show apart
 
 
 @dataclass(frozen=True)
@@ -20,14 +18,17 @@ class PiecewiseLinear:
 
     `knots`: (P + 1,) the interval's ends and the joints between them; `values`: (P + 1, C) the function there;
     `slopes`: (P, C) on each linear region. `num_patterns` counts the pieces with an activation pattern of their own,
-    at least P: some bend nothing, because later layers switch them off. `num_merged` counts the zeros of
-    pre-activations that were taken for one joint with a neighbour within TOLERANCE of the interval.
+    at least P: some bend nothing, because later layers switch them off. `num_straightened` counts those among them
+    whose bend is there, but within rounding. `num_merged` counts the zeros of pre-activations that were taken for one
+    joint with a neighbour within TOLERANCE of the interval; a unit that is zero exactly at a joint of an earlier layer
+    adds none, and is not among them.
     """
 
     knots: Tensor
     values: Tensor
     slopes: Tensor
     num_patterns: int
+    num_straightened: int
     num_merged: int
 
     @property
@@ -51,13 +52,13 @@ def piecewise_linear(model: nn.Module, low: float, high: float) -> PiecewiseLine
         return None
     knots, num_merged = _apart(_knots(program, low, high))
     middle = (knots[1:] + knots[:-1]) / 2
-    slopes = linearised(program, middle.unsqueeze(1))[1][:, :, 0]
-    steepest = slopes.abs().max().clamp_min(torch.finfo(torch.float64).tiny)
-    bends = slopes.diff(dim=0).abs().amax(dim=1) > TOLERANCE * steepest
+    slopes = linearised(program, middle.unsqueeze(1))[1]
+    is_bent, is_straightened = bends(slopes[:-1], slopes[1:], slopes.abs().amax(dim=(0, 2)))
     end = torch.ones(1, dtype=torch.bool)
-    kept = knots[torch.cat([end, bends, end])]
+    kept = knots[torch.cat([end, is_bent, end])]
     values = linearised(program, kept.unsqueeze(1))[0]
-    return PiecewiseLinear(kept, values, slopes[torch.cat([end, bends])], len(middle), num_merged)
+    slopes = slopes[torch.cat([end, is_bent]), :, 0]
+    return PiecewiseLinear(kept, values, slopes, len(middle), int(is_straightened.sum()), num_merged)
 
 
 def _knots(program: Program, low: float, high: float) -> Tensor:
@@ -90,10 +91,10 @@ def _insert_crossings(knots: Tensor, functions: list[Tensor]) -> tuple[Tensor, l
 
 
 def _apart(knots: Tensor) -> tuple[Tensor, int]:
-    """The knots without those within TOLERANCE of the one before, and how many these are; both ends are kept."""
-    near = knots.diff() <= TOLERANCE * (knots[-1] - knots[0])
-    is_kept = torch.cat([near.new_ones(1), ~near])
-    if near[-1]:  # the end stays, and the joint before it goes
-        is_kept[torch.nonzero(is_kept)[-1]] = False
-        is_kept[[0, -1]] = True
-    return knots[is_kept], int((~is_kept).sum())
+    """The knots without those within TOLERANCE of the last one kept, and how many these are; both ends are kept."""
+    low, *inner, high = knots.tolist()
+    reach, kept = TOLERANCE * (high - low), [low]
+    for knot in inner:
+        if knot - kept[-1] > reach and high - knot > reach:
+            kept.append(knot)
+    return knots.new_tensor([*kept, high]), 1 + len(inner) - len(kept)

@@ -35,6 +35,10 @@ class Step(Enum):
 
 Program = list[Affine | Step]
 
+STRAIGHT = (
+    1e-12  # of the steeper side: a smaller change of slope is taken for rounding; real ones seldom are below 1e-6
+)
+
 
 @torch.no_grad()
 def relu_program(model: nn.Module) -> Program | None:
@@ -105,3 +109,17 @@ def linearised(program: Program, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             before = saved.pop()
             h, slope = h + before[0], slope + before[1]
     return h, slope, torch.cat(pattern, dim=1)
+
+
+def bends(before: Tensor, after: Tensor, steepest: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether a function bends where two pieces meet, and whether its slope changes there, but only within rounding.
+
+    before, after: (J, C, D_i), the slopes on both sides; steepest: (C,), of each output on any piece → (J,) bool each.
+    An output bends if its slope changes by more than STRAIGHT of the steeper side, and by more than four rounding
+    errors of its steepest: outputs, and pieces, of very different size are judged each by its own.
+    """
+    change = torch.linalg.vector_norm(after - before, dim=2)
+    sides = [torch.linalg.vector_norm(slope, dim=2) for slope in (before, after)]
+    rounding = STRAIGHT * torch.maximum(*sides) + 4 * torch.finfo(change.dtype).eps * steepest
+    is_bent = (change > rounding).any(dim=1)
+    return is_bent, ~is_bent & (change > 0).any(dim=1)

@@ -1,4 +1,4 @@
-"""The linear regions of a ReLU network with two inputs, exactly: convex polygons, no grid."""
+"""The activation patterns of a ReLU network with two inputs, exactly: convex polygons, no grid."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ class Region:
 
 @dataclass(frozen=True)
 class RegionMap:
-    """All regions within a box. `num_snapped` counts how often a line passed a vertex within TOLERANCE, and was taken
-    to pass through it: three lines that meet in one point, a line through a corner of the box."""
+    """All regions within a box, one for each activation pattern: neighbours can have one affine function, and are one
+    linear region of the function then (`pieces.py` counts these). `num_snapped` counts how often a line passed a vertex
+    within TOLERANCE, and was taken to pass through it: three lines that meet in one point, or one through a corner of
+    the box."""
 
     box: Box
     regions: list[Region]
@@ -45,16 +47,16 @@ class RegionMap:
 
 
 class TooManyRegions(ValueError):
-    """A network has more regions than its caller wants to wait for."""
+    """A network has more activation patterns than its caller wants to wait for."""
 
 
 @torch.no_grad()
 def region_map(model: nn.Module, box: Box, limit: int | None = None) -> RegionMap | None:
-    """The regions of a ReLU network on `box`; None if the model is no ReLU network with two inputs.
+    """The activation patterns of a ReLU network on `box`; None if the model is no ReLU network with two inputs.
 
     Layer by layer, unit by unit: on a polygon a pre-activation is linear; where it is zero it cuts the polygon in two.
-    Computed in float64. Raises ValueError for a box without an inside, TooManyRegions as soon as there are more than
-    `limit`, which is long before they are all found.
+    Computed in float64. Raises ValueError for a box without an inside, and TooManyRegions after at most `limit` cuts,
+    as soon as there are more pieces than that: each cut makes one more.
     """
     if not (box[0] < box[1] and box[2] < box[3]):
         raise ValueError(f"box={box} must be x₁ from, to, x₂ from, to, each from below its to")
@@ -95,24 +97,18 @@ class _Cutter:
         return [places[:, :2] for places, _ in polygons]
 
     def _by_layer(self, polygons: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-        pieces: list[tuple[np.ndarray, np.ndarray]] = []
-        for polygon in polygons:
-            pieces += self._by_units(*polygon)
-            if self.limit is not None and len(pieces) > self.limit:
-                raise TooManyRegions(f"more than {self.limit:,} regions")
-        return pieces
-
-    def _by_units(self, places: np.ndarray, z: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The pieces of a polygon on which no unit changes sign, with activations in place of pre-activations."""
-        todo, done = [(places, z)], []
+        """The pieces on which no unit of the layer changes sign, with activations in place of pre-activations."""
+        todo, done = polygons[::-1], list[tuple[np.ndarray, np.ndarray]]()
         while todo:
+            if self.limit is not None and len(todo) + len(done) > self.limit:
+                raise TooManyRegions(f"more than {self.limit:,} activation patterns")
             places, z = todo.pop()
             z = self._snapped(places, z)
             crossing = np.flatnonzero((z.min(axis=0) < 0) & (z.max(axis=0) > 0))
             if len(crossing):
                 todo += _split(places, z, crossing[0])
             else:
-                done.append((places, np.maximum(z, 0)))
+                done.append((places.copy(), np.maximum(z, 0)))  # a view would keep the pre-activations, too
         return done
 
     def _snapped(self, places: np.ndarray, z: np.ndarray) -> np.ndarray:
