@@ -30,12 +30,8 @@ PIECEWISE = [sys.executable, "-m", "piecewise"]
 EMBEDDED_TINY = [item for item in TINY if not item.startswith("tracking")]
 POINTS = 10  # in a batch
 # Root may write to a read-only file; this takes that from it.
-AS_ANYBODY = [
-    "setpriv",
-    "--bounding-set",
-    "-dac_override,-dac_read_search",
-    "--inh-caps=-dac_override,-dac_read_search",
-]
+TAKEN = "-dac_override,-dac_read_search"
+AS_ANYBODY = ["setpriv", f"--bounding-set={TAKEN}", f"--inh-caps={TAKEN}"]
 
 
 def piecewise(*arguments: str, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -82,19 +78,15 @@ def test_sixteen_writers_lose_nothing(tmp_path: Path, trials: Trials, capsys: py
     taken = np.concatenate([answer["value"] for answer in answers])
     p50, p99 = np.percentile(taken, [50, 99]) * 1000
     with capsys.disabled():
-        rate = 16 * total / seconds
-        print(
-            f"\n16 writers × {batches} batches of {POINTS}: {rate:,.0f} points/s, p50 {p50:.1f} ms, p99 {p99:,.0f} ms"
-        )
+        print(f"\n16 writers × {batches} batches of {POINTS} points: {16 * total / seconds:,.0f} points/s, ", end="")
+        print(f"a batch takes {p50:.1f} ms (p50), {p99:,.0f} ms (p99)")
 
 
 def test_four_runs_that_log_at_every_step(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [*EMBEDDED_TINY, "log_every_n_steps=1", "trainer.max_epochs=100"]
     begun = time.perf_counter()
-    processes = [
-        subprocess.Popen([*PIECEWISE, "train", *options, f"seed={seed}"], stdout=subprocess.DEVNULL)
-        for seed in range(4)
-    ]
+    commands = [[*PIECEWISE, "train", *options, f"seed={seed}"] for seed in range(4)]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
     assert [process.wait(300) for process in processes] == [0] * 4
     seconds = time.perf_counter() - begun
     assert piecewise("sync").returncode == 0
