@@ -23,7 +23,7 @@ class Openers:
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, what: str, root: Path, num: int, **options: Any) -> list[Answer]:
-        """With `kill_after`, seconds for each, they are killed so long after the start, or after a file `sign` exists."""
+        """With `kill_after`, seconds for each, each is killed so long after the start, or after a file `sign` is."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(json.dumps({"what": what, "root": str(root), "num": num, **options}), file=self._server.stdin, flush=True)

@@ -82,11 +82,12 @@ def test_builders_killed_at_any_moment(openers: Openers, tmp_path: Path, trials:
 
 
 # `/begin` is nowhere: it marks where the building begins among the system calls of the process.
-BUILD = """
-import os, sqlite3, sys
+PREPARE = """
+import os, shutil, sqlite3, sys
 from contextlib import closing
 from pathlib import Path
-from piecewise.tracking import building, embedded
+from piecewise.tracking import building, embedded, migration
+migration._upgrade = lambda path, name: shutil.copyfile(sys.argv[2], path)
 building._made_by_mlflow = lambda root: closing(sqlite3.connect(sys.argv[2]))
 os.access("/begin", os.F_OK)
 embedded.prepare(Path(sys.argv[1]))
@@ -109,10 +110,10 @@ FAULTS = ["signal=KILL", "error=ENOSPC", "error=EIO"]
 
 
 def prepare_under(log: Path, root: Path, made: Path, *options: str) -> int:
-    """In a process whose system calls are watched, or made to fail. Its store is a copy of one that MLflow made."""
-    root.mkdir(parents=True)
+    """In a process whose system calls are watched, or made to fail; `made` stands for what MLflow would make."""
+    root.mkdir(parents=True, exist_ok=True)
     command = ["strace", "-o", str(log), "-e", f"trace=access,{','.join(CALLS)}", *options]
-    command += [sys.executable, "-c", BUILD, str(root), str(made)]
+    command += [sys.executable, "-c", PREPARE, str(root), str(made)]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60).returncode
 
@@ -152,7 +153,55 @@ def test_building_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) 
         assert {path.name for path in root.iterdir()} == {"mlflow.db", "runs"}
 
 
+OLDER = "cbc13b556ace"
+
+
+def older(root: Path) -> Path:
+    """As much of a store of MLflow 3.1 as is looked at, and a log with its last write, as after a kill."""
+    root.mkdir()
+    with closing(sqlite3.connect(root / "open.db", isolation_level=None)) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+        store.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        store.execute("INSERT INTO alembic_version VALUES (?)", (OLDER,))
+        store.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, artifact_location TEXT)")
+        store.executemany("INSERT INTO experiments VALUES (?, ?, NULL)", [(n, "x" * 500) for n in range(1, 101)])
+        for end in ("", "-wal"):
+            shutil.copy(root / f"open.db{end}", root / f"mlflow.db{end}")
+    (root / "open.db").unlink()
+    return root
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
+    """The store is of the one schema or the other, and the one before it is kept."""
+    made = tmp_path / "made.db"
+    build(made, tmp_path)
+    assert prepare_under(tmp_path / "log", older(tmp_path / "whole"), made) == 0
+    points = points_of(tmp_path / "log")
+    assert len(points) > 100
+    rare = [point for point in points if point[0] not in ("pwrite64", "pread64")]
+    for number, chance in enumerate(trials("migrations of a store killed or failed at system calls", 150)):
+        name, count = chance.choice(rare if number % 2 else points)
+        fault = chance.choice(FAULTS)
+        root, log = older(tmp_path / str(number)), tmp_path / f"{number}.log"
+        prepare_under(log, root, made, "-e", f"inject={name}:{fault}:when={count}")
+        assert re.search("killed by SIGKILL|INJECTED", log.read_text(errors="replace")), (name, count, fault)
+        assert experiments_of(root / "mlflow.db") in ((OLDER, 100), (schema_head(), 1)), (name, count, fault)
+        prepare_from(root, made)
+        assert experiments_of(root / "mlflow.db") == (schema_head(), 1)
+        assert experiments_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, 100)
+        assert {path.name for path in root.iterdir()} == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
+
+
+def experiments_of(path: Path) -> tuple[str | None, int]:
+    """The schema of a store, and how many experiments it has."""
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return revision_of(store), store.execute("SELECT count(*) FROM experiments").fetchone()[0]
+
+
 def prepare_from(root: Path, made: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("piecewise.tracking.building._made_by_mlflow", lambda root: closing(sqlite3.connect(made)))
+        patch.setattr("piecewise.tracking.migration._upgrade", lambda path, name: shutil.copyfile(made, path))
         prepare(root)

@@ -127,7 +127,7 @@ def test_store_that_may_not_be_written_is_said_in_one_line(tiny_job: Job, projec
     prepare(project)
     (project / "mlflow.db").chmod(0o444)
     synced = piecewise("sync", prefix=prefix)
-    said = "error: sqlite:///mlflow.db: mlflow.db: it may not be written; chmod u+w mlflow.db*, then piecewise sync\n"
+    said = "error: sqlite:///mlflow.db: mlflow.db may not be written; chmod u+w mlflow.db*, then piecewise sync\n"
     assert (synced.returncode, synced.stderr) == (1, said)
     (project / "mlflow.db").chmod(0o600)
     assert piecewise("sync", prefix=prefix).returncode == 0

@@ -20,14 +20,18 @@ LOG = "PRAGMA journal_mode = WAL"
 
 def build(path: Path, root: Path) -> None:
     """In memory first, where MLflow's seventy migrations cost no disk, then as a whole file, then by its name."""
-    fresh = path.with_name(f".{path.name}.new")
-    for left in (fresh, path):  # by a builder that was killed; by whoever deleted a database alone
-        remove_database(left)
+    remove_database(path)  # the log of one that was deleted alone would be taken for this one's
+    fresh = aside_of(path)
     with closing(sqlite3.connect(fresh)) as store:
         with _made_by_mlflow(root) as made:
             made.backup(store)
         _begin_log(store, path)
     put_in_place(fresh, path)
+
+
+def aside_of(path: Path) -> Path:
+    """Where a store is until it is whole: in the same file system."""
+    return path.with_name(f".{path.name}.new")
 
 
 @contextmanager
