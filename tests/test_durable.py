@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from piecewise.durable import append_record, read_records, write_atomic, write_json
+from piecewise.durable import append_record, put_in_place, read_records, write_atomic, write_json
 
 RECORDS = [{"kind": "start", "name": "λ\n"}, {"kind": "metrics", "values": {"train/nll": 0.1}}, {"kind": "end"}]
 JSON = st.recursive(
@@ -117,3 +117,13 @@ def test_an_empty_line_between_records_is_damage(tmp_path: Path) -> None:
     path.write_bytes(lines_of(RECORDS[:1]) + b"\n" + lines_of(RECORDS[1:]))
     with pytest.raises(ValueError, match="line 2"):
         list(read_records(path))
+
+
+def test_file_is_put_in_the_place_of_another_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(b"new")
+    (tmp_path / "old").write_bytes(b"old")
+    put_in_place(tmp_path / "new", tmp_path / "old")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old", b"new")]
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old").read_bytes() == b"new"
