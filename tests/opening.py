@@ -23,7 +23,7 @@ class Openers:
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, what: str, root: Path, num: int, **options: Any) -> list[Answer]:
-        """With `kill_after`, a list of seconds, each process is killed so long after the start."""
+        """With `kill_after`, seconds for each, each is killed so long after the start, or after a file `sign` is."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(json.dumps({"what": what, "root": str(root), "num": num, **options}), file=self._server.stdin, flush=True)
@@ -78,12 +78,14 @@ def _serve() -> None:
         open_and_write(Path(scratch), 0)
     for line in sys.stdin:
         request = json.loads(line)
-        delays = request.pop("kill_after", None)
+        delays, sign = request.pop("kill_after", None), request.pop("sign", None)
         gate, opened = os.pipe()
         children = [_fork(request, number, gate, opened) for number in range(request["num"])]
         os.close(gate)
         os.close(opened)  # the start
         begun = time.monotonic()
+        while sign is not None and not Path(sign).exists() and not _have_ended(children):
+            begun = time.monotonic()
         for delay, (pid, _) in sorted(zip(delays or [], children, strict=bool(delays))):
             time.sleep(max(0.0, begun + delay - time.monotonic()))
             os.kill(pid, signal.SIGKILL)
@@ -107,6 +109,12 @@ def _fork(request: Answer, number: int, gate: int, opened: int) -> tuple[int, in
     with os.fdopen(writing, "w") as file:
         json.dump(answer, file)
     os._exit(0)
+
+
+def _have_ended(children: list[tuple[int, int]]) -> bool:
+    """Without waiting for them, so that their numbers stay theirs."""
+    how = os.WEXITED | os.WNOWAIT | os.WNOHANG
+    return all(os.waitid(os.P_PID, pid, how) is not None for pid, _ in children)
 
 
 def _answer(pid: int, pipe: int) -> Answer:

@@ -17,6 +17,7 @@ from piecewise.durable import (
     append_record,
     is_torn,
     open_records,
+    put_in_place,
     read_records,
     records_from,
     write_atomic,
@@ -156,3 +157,13 @@ def test_an_empty_line_between_records_is_damage(tmp_path: Path) -> None:
     path.write_bytes(lines_of(RECORDS[:1]) + b"\n" + lines_of(RECORDS[1:]))
     with pytest.raises(ValueError, match="line 2"):
         list(read_records(path))
+
+
+def test_file_is_put_in_the_place_of_another_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(b"new")
+    (tmp_path / "old").write_bytes(b"old")
+    put_in_place(tmp_path / "new", tmp_path / "old")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old", b"new")]
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old").read_bytes() == b"new"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -206,6 +208,20 @@ def test_ui_refuses_a_port_that_is_taken(project: Path, capsys: Capture) -> None
         taken.listen()
         assert run("ui", "--port", str(taken.getsockname()[1])) == 2
     assert "cannot be used" in capsys.readouterr().err
+
+
+def test_ui_says_in_a_line_what_is_wrong_with_the_store(
+    project: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "mlflow.db").write_bytes(b"no database" * 1000)
+    assert run("ui", "--port", "0") == 1
+    assert "mlflow.db is corrupt (file is not a database); piecewise sync --rebuild" in capsys.readouterr().err
+    (project / "mlflow.db").write_bytes(b"")
+    monkeypatch.setattr("piecewise.tracking.embedded.BUSY", 0.01)
+    with closing(sqlite3.connect(project / "mlflow.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        assert run("ui", "--port", "0") == 1
+    assert capsys.readouterr().err.endswith("error: mlflow.db: somebody is writing to it\n")
 
 
 def test_ui_needs_something_to_show(project: Path, capsys: Capture) -> None:

@@ -135,6 +135,29 @@ def test_writer_that_was_killed_leaves_a_note_and_no_corruption(project: Path) -
     assert "names no schema revision" in finding.what
 
 
+def test_network_file_system_is_a_fault_where_the_store_would_be_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "network_kind", lambda path: "nfs4")
+    findings = list(schema(project))
+    assert [finding.level for finding in findings] == [Level.FAULT, Level.OK]
+    assert findings[0].what == "mlflow.db would lie on nfs4, a network file system, and is refused there"
+    assert findings[0].remedy == "tracking=server, or a folder on a disk of this machine"
+    write_json(project / "build" / "tracking.json", {"uri": "http://127.0.0.1:5000"})
+    assert [finding.level for finding in schema(project)] == [Level.OK]
+
+
+def test_log_of_a_writer_is_read_too(project: Path) -> None:
+    make_store(project)
+    with closing(sqlite3.connect(project / "mlflow.db")) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        writer.execute("INSERT INTO alembic_version VALUES ('f')")
+        writer.commit()
+        (finding,) = schema(project)
+    assert finding.what.startswith("mlflow.db has schema f, ")
+
+
 def test_looking_writes_nothing(project: Path) -> None:
     make_store(project)
     before = (project / "mlflow.db").read_bytes()

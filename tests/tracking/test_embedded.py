@@ -134,7 +134,7 @@ def test_file_that_may_not_be_written_is_said_before_anything_is_tried(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write to anything
-    with pytest.raises(PiecewiseError, match=r"it may not be written; chmod u\+w mlflow\.db\*, then piecewise sync"):
+    with pytest.raises(PiecewiseError, match=r"mlflow\.db may not be written; chmod u\+w mlflow\.db\*, then"):
         prepare(root)
     assert names(root) == {"mlflow.db", "runs"}
 

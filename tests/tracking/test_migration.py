@@ -33,10 +33,9 @@ with engine.begin() as connection:
 
 
 @pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of that schema with a point in it."""
-    root = tmp_path_factory.mktemp("older")
-    path = root / "mlflow.db"
+    path = tmp_path_factory.mktemp("older") / "mlflow.db"
     subprocess.run([sys.executable, "-W", "ignore", "-c", MAKE, str(path)], check=True, capture_output=True)
     with closing(sqlite3.connect(path)) as store, store:
         store.execute("INSERT INTO experiments (experiment_id, name, lifecycle_stage) VALUES (1, 'x', 'active')")
@@ -44,12 +43,25 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.execute(
             "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES ('loss', 2.5, 1, 'r', 3, 0)"
         )
-    return root
+    return path
 
 
 @pytest.fixture
-def root(older: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(older, tmp_path / "a project"))
+def older(made: Path, tmp_path: Path) -> Path:
+    shutil.copy(made, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """As much of such a store as is looked at without MLflow, which would need seconds to make one."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:
+        store.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        store.execute("INSERT INTO alembic_version VALUES (?)", (OLDER,))
+        store.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, artifact_location TEXT)")
+        store.execute("CREATE TABLE metrics (value REAL, step INTEGER)")
+        store.execute("INSERT INTO metrics VALUES (2.5, 3)")
+    return tmp_path
 
 
 def state_of(path: Path) -> tuple[str | None, list[tuple[float, int]]]:
@@ -59,9 +71,10 @@ def state_of(path: Path) -> tuple[str | None, list[tuple[float, int]]]:
 
 
 @pytest.mark.slow
-def test_older_store_is_kept_and_migrated(root: Path) -> None:
+def test_older_store_is_kept_and_migrated(older: Path) -> None:
     from piecewise.tracking.store import EMBEDDED, open_store
 
+    root = older
     client = open_store(EMBEDDED, root)
     assert [(point.value, point.step) for point in client.get_metric_history("r", "loss")] == [(2.5, 3)]
     assert state_of(root / "mlflow.db") == (schema_head(), [(2.5, 3)])
@@ -126,7 +139,8 @@ def test_somebody_who_does_not_let_go_is_not_waited_for_without_end(
 
 
 @pytest.mark.slow
-def test_mlflows_own_reason_is_said(root: Path) -> None:
+def test_mlflows_own_reason_is_said(older: Path) -> None:
+    root = older
     with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
         store.execute("CREATE TABLE webhooks (x)")
     before = (root / "mlflow.db").read_bytes()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -28,12 +29,16 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         return 0
     from piecewise.tracking.embedded import prepare
     from piecewise.tracking.store import EMBEDDED, PRIVATE
+    from piecewise.tracking.trouble import explain
 
     if not (root / "mlflow.db").is_file():
         raise BadInput(f"{root} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it")
     page = "" if asked.run is None else _page(root, asked.run)
     port = _free(asked.port)
-    prepare(root)  # a project that was moved must show its artifacts
+    try:
+        prepare(root)  # a project that was moved must show its artifacts
+    except sqlite3.OperationalError as error:
+        raise PiecewiseError(f"mlflow.db: {explain(error)}") from error
     address = f"http://{HOST}:{port}{page}"
     terminal.say(f"MLflow   {terminal.paint(address, 'cyan')}\nCtrl-C ends it")
     names = [f"{host}:{port}" for host in (HOST, "localhost")]  # no other: a foreign page may not reach it by its own

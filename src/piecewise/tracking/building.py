@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,32 @@ LOG = "PRAGMA journal_mode = WAL"
 
 def build(path: Path, root: Path) -> None:
     """In memory first, where MLflow's seventy migrations cost no disk, then as a whole file, then by its name."""
+    remove_database(path)  # the log of one that was deleted alone would be taken for this one's
+    fresh = aside_of(path)
+    with closing(sqlite3.connect(fresh)) as store:
+        with _made_by_mlflow(root) as made:
+            made.backup(store)
+        _begin_log(store, path)
+    put_in_place(fresh, path)
+
+
+def aside_of(path: Path) -> Path:
+    """Where a store is until it is whole: in the same file system."""
+    return path.with_name(f".{path.name}.new")
+
+
+@contextmanager
+def _made_by_mlflow(root: Path) -> Iterator[sqlite3.Connection]:
     quiet()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    fresh = path.with_name(f".{path.name}.new")
-    for left in (fresh, path):  # by a builder that was killed; by whoever deleted a database alone
-        remove_database(left)
     memory: Any = SqlAlchemyStore("sqlite://", (root.absolute() / ARTIFACTS).as_uri())  # type: ignore[no-untyped-call]
     try:
         memory.delete_experiment("0")  # "Default", which nothing is ever logged to
-        with closing(sqlite3.connect(fresh)) as store, closing(memory.engine.raw_connection()) as source:
-            source.driver_connection.backup(store)
-            _begin_log(store, path)
+        with closing(memory.engine.raw_connection()) as connection:
+            yield connection.driver_connection
     finally:
         memory.engine.dispose()
-    put_in_place(fresh, path)
 
 
 def _begin_log(store: sqlite3.Connection, path: Path) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from piecewise.durable import alone, flush_folder
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
-from piecewise.tracking.building import LOG, build
+from piecewise.tracking.building import LOG, aside_of, build
 from piecewise.tracking.filesystem import refuse_network
-from piecewise.tracking.migration import migrate
+from piecewise.tracking.migration import copy_of, migrate, remove_database
 from piecewise.tracking.moved import ARTIFACTS, re_root
 from piecewise.tracking.schema import schema_head, schema_revisions
-from piecewise.tracking.trouble import UNWRITABLE, is_busy
+from piecewise.tracking.trouble import is_busy
 
 STORE = "mlflow.db"
 LOCK = Path("runs", ".store.lock")
@@ -51,10 +51,12 @@ def prepare(root: Path) -> None:
     if "?" in str(path):  # where the file's name would end for SQLAlchemy
         raise BadInput(f"{path} cannot be MLflow's store; allowed: a path without a question mark")
     with _held(root):
+        for left in (aside_of(path), copy_of(path)):  # by somebody who was killed here
+            remove_database(left)
         if not path.exists():
             build(path, root)
         if not os.access(path, os.W_OK):
-            raise PiecewiseError(f"{STORE}: {UNWRITABLE}")
+            raise PiecewiseError(f"{STORE} may not be written; chmod u+w {STORE}*, then piecewise sync")
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY, uri=True)) as store:
             store.isolation_level = None  # transactions are begun by hand
             _look(path, store)

@@ -27,11 +27,10 @@ def migrate(path: Path, store: sqlite3.Connection, revision: str) -> None:
     MLflow's own migration is many transactions: a kill between two of them would leave a store that nobody can open.
     Raises TryAgain if somebody wrote meanwhile.
     """
-    copy = path.with_name(f".{path.name}.migrating")
+    copy = copy_of(path)
     before = path.with_name(f"{path.name}.before-{revision}")
     seen = _data_version(store)
     try:
-        remove_database(copy)
         with closing(sqlite3.connect(copy)) as kept:
             store.backup(kept, progress=_patience())
         put_in_place(copy, before)
@@ -43,6 +42,11 @@ def migrate(path: Path, store: sqlite3.Connection, revision: str) -> None:
             migrated.backup(store, progress=_patience())
     finally:
         remove_database(copy)
+
+
+def copy_of(path: Path) -> Path:
+    """What is migrated."""
+    return path.with_name(f".{path.name}.migrating")
 
 
 def remove_database(path: Path) -> None:

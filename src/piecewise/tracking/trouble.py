@@ -60,8 +60,8 @@ class Trouble:
 def trouble_of(error: BaseException | None) -> Trouble | None:
     """What the error, or one that it came from, says about the store; None if it is about something else."""
     while error is not None:
-        if isinstance(error, TryAgain):
-            return Trouble(str(error), is_later=True)
+        if isinstance(error, PiecewiseError):  # it says itself what it came from
+            return Trouble(str(error), is_later=True) if isinstance(error, TryAgain) else None
         if isinstance(error, sqlite3.Error):
             return _named(getattr(error, "sqlite_errorname", ""))
         if isinstance(error, OSError) and error.errno in SYSTEM:

@@ -1,0 +1,85 @@
+"""`piecewise sync --rebuild`: the journals make again what was in a store that is corrupt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from piecewise.cli import main
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.runs.draw import draw_run
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.train import train
+from piecewise.tracking.store import EMBEDDED, open_store
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
+
+
+@pytest.fixture(autouse=True)
+def _leave_mlflow_as_it_was() -> Iterator[None]:
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+def contents(root: Path) -> dict[str, Any]:
+    """What MLflow says about the one run, but for its own numbers and times."""
+    client = open_store(EMBEDDED, root)
+    (experiment,) = client.search_experiments()
+    (run,) = client.search_runs([experiment.experiment_id])
+    (model,) = client.search_logged_models([experiment.experiment_id])
+    history = {
+        key: [(point.step, point.value, point.timestamp) for point in client.get_metric_history(run.info.run_id, key)]
+        for key in run.data.metrics
+    }
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+    return {"status": run.info.status, "params": run.data.params, "history": history, "artifacts": artifacts} | {
+        "model": str(model.status)
+    }
+
+
+def test_corrupt_store_is_made_again_and_kept(tiny_job: Job, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    train(tiny_job, folder)
+    evaluate_run(folder)
+    draw_run(folder)
+    assert main(["sync"]) == 0
+    before = contents(project)
+    assert len(before["history"]) > 3
+    for path in project.glob("mlflow.db-*"):
+        path.unlink()
+    (project / "mlflow.db").write_bytes(b"no database" * 1000)
+    capsys.readouterr()
+    assert main(["sync"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: sqlite:///mlflow.db: mlflow.db is corrupt (file is not a database); ")
+    assert "piecewise sync --rebuild" in line
+    assert main(["sync", "--rebuild"]) == 0
+    said = capsys.readouterr()
+    found = re.search(r"what there was is in (runs/\.aside-\w+)\n", said.err + said.out)
+    assert found
+    aside = project / found[1]
+    assert (aside / "mlflow.db").read_bytes() == b"no database" * 1000
+    assert len(list((aside / "mlartifacts").rglob("model.pt2"))) == 1
+    assert said.out.endswith("1 runs, 1 brought up to date\n")
+    assert contents(project) == before
+    assert main(["sync"]) == 0
+    assert capsys.readouterr().out == "1 runs, 0 brought up to date\n"
+
+
+def test_rebuild_without_a_store_is_a_sync(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sync", "--rebuild"]) == 0
+    assert capsys.readouterr().out == "0 runs, 0 brought up to date\n"
+    assert not (project / "mlflow.db").exists()
+
+
+def test_sync_refuses_an_option_that_it_does_not_have(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sync", "--rebuilt"]) == 2
+    assert "piecewise sync --help says what is allowed" in capsys.readouterr().err

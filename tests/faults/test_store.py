@@ -1,0 +1,207 @@
+"""The embedded store when many open it, when its builder is killed, and when a system call of the building fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from opening import Openers
+from piecewise.tracking.building import build
+from piecewise.tracking.embedded import prepare, revision_of
+from piecewise.tracking.schema import schema_head
+from trials import Trials
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
+NEW = ".mlflow.db.new"
+
+
+@pytest.fixture(scope="module")
+def openers() -> Iterator[Openers]:
+    openers = Openers()
+    yield openers
+    openers.close()
+
+
+def errors_of(answers: list[dict[str, object]]) -> list[object]:
+    return [answer["error"] for answer in answers if "error" in answer]
+
+
+def is_whole(root: Path) -> bool:
+    """Whether there is a store; that it is half of one, or has no log, fails."""
+    path = root / "mlflow.db"
+    if not path.exists():
+        return False
+    assert path.read_bytes()[18:20] == b"\x02\x02"
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert revision_of(store) == schema_head()
+        rows = store.execute("SELECT name, lifecycle_stage FROM experiments WHERE experiment_id = 0").fetchall()
+        assert rows == [("Default", "deleted")]
+    return True
+
+
+def test_sixteen_open_a_store_that_does_not_exist(openers: Openers, tmp_path: Path, trials: Trials) -> None:
+    for number, _ in enumerate(trials("16 processes open a store that does not exist, and write to it", 50)):
+        root = tmp_path / f"é {number}"
+        assert errors_of(openers.ask("open_and_write", root, 16)) == []
+        assert is_whole(root)
+        with closing(sqlite3.connect(root / "mlflow.db")) as store:
+            values = store.execute("SELECT value FROM metrics ORDER BY value").fetchall()
+        assert values == [(float(value),) for value in range(16)]
+        assert not (root / NEW).exists()
+
+
+def test_builders_killed_at_any_moment(openers: Openers, tmp_path: Path, trials: Trials) -> None:
+    """Every other one while the file is being written, which is the shortest part of it."""
+    begun = time.perf_counter()
+    openers.ask("prepare", tmp_path / "undisturbed", 2)
+    seconds, killed = time.perf_counter() - begun, 0
+    for number, chance in enumerate(trials("builders of a store killed at random moments, two at a time", 50)):
+        root = tmp_path / str(number)
+        sign = root / NEW if number % 2 == 0 else None
+        most = 0.05 if sign else seconds
+        delays = [chance.random() * most, chance.random() * most]
+        answers = openers.ask("prepare", root, 2, kill_after=delays, sign=str(sign) if sign else None)
+        assert set(errors_of(answers)) <= {"ended with -9"}
+        killed += len(errors_of(answers))
+        is_whole(root)
+        assert errors_of(openers.ask("open_and_write", root, 1)) == []
+        assert is_whole(root)
+        assert {path.name for path in root.iterdir()} <= {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "runs"}
+    assert killed  # and not all of them too late
+
+
+# `/begin` is nowhere: it marks where the building begins among the system calls of the process.
+PREPARE = """
+import os, shutil, sqlite3, sys
+from contextlib import closing
+from pathlib import Path
+from piecewise.tracking import building, embedded, migration
+migration._upgrade = lambda path, name: shutil.copyfile(sys.argv[2], path)
+building._made_by_mlflow = lambda root: closing(sqlite3.connect(sys.argv[2]))
+os.access("/begin", os.F_OK)
+embedded.prepare(Path(sys.argv[1]))
+os.access("/end", os.F_OK)
+"""
+CALLS = [
+    "openat",
+    "pwrite64",
+    "pread64",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "unlink",
+    "ftruncate",
+    "mmap",
+    "flock",
+    "mkdir",
+]
+FAULTS = ["signal=KILL", "error=ENOSPC", "error=EIO"]
+
+
+def prepare_under(log: Path, root: Path, made: Path, *options: str) -> int:
+    """In a process whose system calls are watched, or made to fail; `made` stands for what MLflow would make."""
+    root.mkdir(parents=True, exist_ok=True)
+    command = ["strace", "-o", str(log), "-e", f"trace=access,{','.join(CALLS)}", *options]
+    command += [sys.executable, "-c", PREPARE, str(root), str(made)]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60).returncode
+
+
+def points_of(log: Path) -> list[tuple[str, int]]:
+    """The system calls between the marks: the name of each, and which of its name it is."""
+    counts: dict[str, int] = {}
+    found, is_inside = [], False
+    for line in log.read_text(errors="replace").splitlines():
+        match = re.match(r"(\w+)\(", line)
+        if match is not None:
+            counts[match[1]] = counts.get(match[1], 0) + 1
+            is_inside = (is_inside or '"/begin"' in line) and '"/end"' not in line
+            if is_inside and match[1] != "access":
+                found.append((match[1], counts[match[1]]))
+    return found
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_building_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
+    made = tmp_path / "made.db"
+    build(made, tmp_path)
+    for name in ("first", "whole"):  # the first one warms what Python caches
+        assert prepare_under(tmp_path / "log", tmp_path / name, made) == 0
+    points = points_of(tmp_path / "log")
+    assert len(points) > 100
+    rare = [point for point in points if point[0] not in ("pwrite64", "pread64")]  # pages are written one by one
+    for number, chance in enumerate(trials("buildings of a store killed or failed at system calls", 150)):
+        name, count = chance.choice(rare if number % 2 else points)
+        fault = chance.choice(FAULTS)
+        root, log = tmp_path / str(number), tmp_path / f"{number}.log"
+        code = prepare_under(log, root, made, "-e", f"inject={name}:{fault}:when={count}")
+        assert re.search("killed by SIGKILL|INJECTED", log.read_text(errors="replace")), (name, count, fault)
+        assert is_whole(root) or code != 0, (name, count, fault)
+        prepare_from(root, made)
+        assert is_whole(root)
+        assert {path.name for path in root.iterdir()} == {"mlflow.db", "runs"}
+
+
+OLDER = "cbc13b556ace"
+
+
+def older(root: Path) -> Path:
+    """As much of a store of MLflow 3.1 as is looked at, and a log with its last write, as after a kill."""
+    root.mkdir()
+    with closing(sqlite3.connect(root / "open.db", isolation_level=None)) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+        store.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        store.execute("INSERT INTO alembic_version VALUES (?)", (OLDER,))
+        store.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, artifact_location TEXT)")
+        store.executemany("INSERT INTO experiments VALUES (?, ?, NULL)", [(n, "x" * 500) for n in range(1, 101)])
+        for end in ("", "-wal"):
+            shutil.copy(root / f"open.db{end}", root / f"mlflow.db{end}")
+    (root / "open.db").unlink()
+    return root
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
+    """The store is of the one schema or the other, and the one before it is kept."""
+    made = tmp_path / "made.db"
+    build(made, tmp_path)
+    assert prepare_under(tmp_path / "log", older(tmp_path / "whole"), made) == 0
+    points = points_of(tmp_path / "log")
+    assert len(points) > 100
+    rare = [point for point in points if point[0] not in ("pwrite64", "pread64")]
+    for number, chance in enumerate(trials("migrations of a store killed or failed at system calls", 150)):
+        name, count = chance.choice(rare if number % 2 else points)
+        fault = chance.choice(FAULTS)
+        root, log = older(tmp_path / str(number)), tmp_path / f"{number}.log"
+        prepare_under(log, root, made, "-e", f"inject={name}:{fault}:when={count}")
+        assert re.search("killed by SIGKILL|INJECTED", log.read_text(errors="replace")), (name, count, fault)
+        assert experiments_of(root / "mlflow.db") in ((OLDER, 100), (schema_head(), 1)), (name, count, fault)
+        prepare_from(root, made)
+        assert experiments_of(root / "mlflow.db") == (schema_head(), 1)
+        assert experiments_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, 100)
+        assert {path.name for path in root.iterdir()} == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
+
+
+def experiments_of(path: Path) -> tuple[str | None, int]:
+    """The schema of a store, and how many experiments it has."""
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return revision_of(store), store.execute("SELECT count(*) FROM experiments").fetchone()[0]
+
+
+def prepare_from(root: Path, made: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("piecewise.tracking.building._made_by_mlflow", lambda root: closing(sqlite3.connect(made)))
+        patch.setattr("piecewise.tracking.migration._upgrade", lambda path, name: shutil.copyfile(made, path))
+        prepare(root)

@@ -1,0 +1,175 @@
+"""The embedded store under load, locked, read-only, on a full disk: nothing that was measured is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from opening import Openers
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.runs.record import all_runs
+from piecewise.runs.train import train
+from piecewise.tracking.embedded import prepare
+from small_project import TINY
+from trials import Trials
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+PIECEWISE = [sys.executable, "-m", "piecewise"]
+EMBEDDED_TINY = [item for item in TINY if not item.startswith("tracking")]
+POINTS = 10  # in a batch
+# Root may write to a read-only file; this takes that from it.
+TAKEN = "-dac_override,-dac_read_search"
+AS_ANYBODY = ["setpriv", f"--bounding-set={TAKEN}", f"--inh-caps={TAKEN}"]
+
+
+def piecewise(*arguments: str, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [*(prefix or []), *PIECEWISE, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def assert_complete(project: Path) -> int:
+    """MLflow's history of each run is its journal's, point for point; returns how many points there are."""
+    expected = []
+    for folder in all_runs(project):
+        record = read_journal(folder.journal)
+        assert record is not None
+        run = record.start["id"]
+        expected += [(run, key, *point) for key, points in record.history().items() for point in points]
+    query = "SELECT t.value, m.key, m.step, m.value FROM metrics m JOIN tags t USING (run_uuid)"
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = store.execute(f"{query} WHERE t.key = 'piecewise.run_id' AND m.key NOT LIKE 'test/%'").fetchall()
+        runs = store.execute("SELECT count(*) FROM runs").fetchone()
+    assert runs == (len(all_runs(project)),)
+    keys = {key for _, key, _, _ in expected}
+    assert sorted(row for row in rows if row[1] in keys) == sorted(expected)
+    return len(expected)
+
+
+def test_sixteen_writers_lose_nothing(tmp_path: Path, trials: Trials, capsys: pytest.CaptureFixture[str]) -> None:
+    batches = trials.count(2000)
+    openers = Openers()
+    openers.ask("open_and_write", tmp_path, 1)
+    begun = time.perf_counter()
+    answers = openers.ask("write", tmp_path, 16, batches=batches, points=POINTS)
+    seconds = time.perf_counter() - begun
+    openers.close()
+    assert [answer for answer in answers if "error" in answer] == []
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
+        rows = store.execute(
+            "SELECT r.name, count(*), count(DISTINCT m.step), max(m.step), max(m.value) "
+            "FROM metrics m JOIN runs r USING (run_uuid) WHERE r.experiment_id = 1 AND r.name IN "
+            f"({', '.join(repr(str(number)) for number in range(16))}) GROUP BY r.name ORDER BY CAST(r.name AS INTEGER)"
+        ).fetchall()
+    total = batches * POINTS
+    assert rows == [(str(n), total, total, total - 1, n + (batches - 1) / 8) for n in range(16)]
+    taken = np.concatenate([answer["value"] for answer in answers])
+    p50, p99 = np.percentile(taken, [50, 99]) * 1000
+    with capsys.disabled():
+        print(f"\n16 writers × {batches} batches of {POINTS} points: {16 * total / seconds:,.0f} points/s, ", end="")
+        print(f"a batch takes {p50:.1f} ms (p50), {p99:,.0f} ms (p99)")
+
+
+def test_four_runs_that_log_at_every_step(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [*EMBEDDED_TINY, "log_every_n_steps=1", "trainer.max_epochs=100"]
+    begun = time.perf_counter()
+    commands = [[*PIECEWISE, "train", *options, f"seed={seed}"] for seed in range(4)]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+    assert [process.wait(300) for process in processes] == [0] * 4
+    seconds = time.perf_counter() - begun
+    assert piecewise("sync").returncode == 0
+    points = assert_complete(project)
+    assert points >= 4 * 400
+    with capsys.disabled():
+        print(f"\n4 runs, {points} points in all, trained and mirrored in {seconds:.0f} s")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody may even read."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def test_lock_of_a_minute_costs_no_training_and_no_point(project: Path) -> None:
+    prepare(project)
+    with locked(project / "mlflow.db"):
+        begun = time.monotonic()
+        trained = piecewise("train", *EMBEDDED_TINY)
+        assert trained.returncode == 0, trained.stderr
+        assert "Traceback" not in trained.stderr
+        synced = piecewise("sync")
+        assert (synced.returncode, synced.stderr) == (75, "error: sqlite:///mlflow.db: somebody is writing to it\n")
+        time.sleep(max(0.0, 60 - (time.monotonic() - begun)))
+    assert piecewise("sync").returncode == 0
+    assert assert_complete(project) > 0
+
+
+def test_store_that_may_not_be_written_is_said_in_one_line(tiny_job: Job, project: Path) -> None:
+    prefix = AS_ANYBODY if os.geteuid() == 0 else []
+    if prefix and shutil.which("setpriv") is None:
+        pytest.skip("root may write to any file here: there is no setpriv")
+    train(tiny_job, RunFolder.at(project / "runs" / "one"))
+    prepare(project)
+    (project / "mlflow.db").chmod(0o444)
+    synced = piecewise("sync", prefix=prefix)
+    said = "error: sqlite:///mlflow.db: mlflow.db may not be written; chmod u+w mlflow.db*, then piecewise sync\n"
+    assert (synced.returncode, synced.stderr) == (1, said)
+    (project / "mlflow.db").chmod(0o600)
+    assert piecewise("sync", prefix=prefix).returncode == 0
+    assert assert_complete(project) > 0
+
+
+def test_store_that_finds_no_room_to_be_built(tiny_job: Job, project: Path) -> None:
+    train(tiny_job, RunFolder.at(project / "runs" / "one"))
+    synced = piecewise("sync", prefix=["prlimit", "--fsize=300000"])
+    assert synced.returncode == 1
+    assert synced.stderr.startswith("error: sqlite:///mlflow.db: its disk is full; make room (piecewise clean")
+    assert len(synced.stderr.splitlines()) == 1
+    assert not (project / "mlflow.db").exists()
+    assert piecewise("sync").returncode == 0
+    assert assert_complete(project) > 0
+
+
+@contextmanager
+def small_disk(place: Path, size: str) -> Iterator[None]:
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=False).returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_full_disk_under_the_store(plan: object, project: Path, tmp_path: Path) -> None:
+    """There is room for a store, but not for the log of a long history."""
+    disk = tmp_path / "disk"
+    with small_disk(disk, "1500k"):
+        (project / "mlflow.db").symlink_to(disk / "store.db")
+        prepare(project)
+        options = ["log_every_n_steps=1", "trainer.max_epochs=400", "data.num_train=40", "data.num_test=20"]
+        trained = piecewise("train", *options, "batch_size=10")
+        assert trained.returncode == 0, trained.stderr
+        synced = piecewise("sync")
+        assert synced.returncode == 1
+        assert synced.stderr.startswith("error: sqlite:///mlflow.db: its disk is full; make room")
+        assert len(synced.stderr.splitlines()) == 1
+        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+        again = piecewise("sync")
+        assert again.returncode == 0, again.stderr
+        assert assert_complete(project) > 1600
