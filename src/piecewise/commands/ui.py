@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,8 @@ from pathlib import Path
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.errors import BadInput, PiecewiseError
+from piecewise.server.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 PORT = 5000
 LOG = Path("runs", ".ui.log")
 
@@ -31,7 +30,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if not (root / "mlflow.db").is_file():
         raise BadInput(f"{root} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it")
     page = "" if asked.run is None else _page(root, asked.run)
-    port = _free(asked.port)
+    port = free_port(asked.port)
     address = f"http://{HOST}:{port}{page}"
     terminal.say(f"MLflow   {terminal.paint(address, 'cyan')}\nCtrl-C ends it")
     names = [f"{host}:{port}" for host in (HOST, "localhost")]  # no other: a foreign page may not reach it by its own
@@ -61,16 +60,3 @@ def _page(root: Path, text: str) -> str:
     if page is None:
         raise BadInput(f"run {run.start['id']} is not in mlflow.db; piecewise sync brings it there")
     return page
-
-
-def _free(port: int) -> int:
-    """`port` if nobody listens there, and a free one for 0. MLflow itself would end with exit code 0."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise BadInput(
-                f"--port={port} cannot be used ({error}); allowed: a free one, or 0 to have one chosen"
-            ) from error
-        return int(probe.getsockname()[1])

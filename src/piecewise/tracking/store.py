@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from piecewise.tracking.credentials import lend
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -36,6 +38,7 @@ def open_store(uri: str, root: Path) -> MlflowClient:
     address = f"sqlite:///{root / 'mlflow.db'}" if uri == EMBEDDED else uri
     mlflow.set_tracking_uri(address)
     if uri != EMBEDDED:
+        lend(uri, root)
         return mlflow.MlflowClient(address)
     with _locked(root / "runs" / ".store.lock"):
         is_new = not (root / "mlflow.db").exists()

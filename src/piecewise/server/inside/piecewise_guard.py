@@ -1,0 +1,43 @@
+"""Runs inside MLflow's server, before whatever it does: what it must refuse, and has no option for.
+
+auth.ini names `authenticate` as the function that says who a request comes from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from flask import Response, request
+from mlflow.protos.service_pb2 import CreateExperiment
+from mlflow.server import handlers
+from mlflow.server.auth import authenticate_request_basic_auth
+
+ORIGINS = os.environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+# What runs programs on this machine, or sends requests of somebody else's choosing from it. piecewise needs none.
+CLOSED = re.compile(r"^/gateway/|/(assistant|gateway|gateway-proxy|jobs|mcp-servers|promptlab|scorers|webhooks)(/|$)")
+
+
+def authenticate() -> Any:
+    """Whom the request comes from, or the answer that refuses it."""
+    return _refusal() or authenticate_request_basic_auth()
+
+
+def _refusal() -> Response | None:
+    """MLflow lets in every page of this machine, on whatever port; here only its own pages come in."""
+    if request.headers.get("Origin", ORIGINS[0]) not in ORIGINS:
+        return Response("Cross-origin request blocked", 403)
+    if request.authorization is None:
+        return None  # who does not say who they are is asked that first
+    if CLOSED.search(request.path):
+        return Response("This server does not offer that", 403)
+    if request.path.endswith("/experiments/create") and _asked_location():
+        return Response("artifact_location is chosen by the server", 403)
+    return None
+
+
+def _asked_location() -> str:
+    """Read as MLflow will read it, however it is spelt. It would be opened with the server's own rights."""
+    read: Any = handlers._get_request_message
+    return str(read(CreateExperiment()).artifact_location)
