@@ -15,8 +15,13 @@ from mlflow.server import handlers
 from mlflow.server.auth import authenticate_request_basic_auth
 
 ORIGINS = os.environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
-# What runs programs on this machine, or sends requests of somebody else's choosing from it. piecewise needs none.
-CLOSED = re.compile(r"^/gateway/|/(assistant|gateway|gateway-proxy|jobs|mcp-servers|promptlab|scorers|webhooks)(/|$)")
+# What runs programs on this machine, sends requests of somebody else's choosing from it, or hands out addresses of the
+# store itself. piecewise needs none of it.
+CLOSED = re.compile(
+    r"^/gateway/|/(assistant|gateway|gateway-proxy|jobs|mcp-servers|mpu|presigned\w*|create-promptlab-run|scorers?"
+    r"|webhooks|get-trace-artifact|invoke)(/|$)"
+)
+TRACES = re.compile(r"/traces(/|$)")  # their tags can say where MLflow is to read from
 
 
 def authenticate() -> Any:
@@ -30,11 +35,16 @@ def _refusal() -> Response | None:
         return Response("Cross-origin request blocked", 403)
     if request.authorization is None:
         return None  # who does not say who they are is asked that first
-    if CLOSED.search(request.path):
+    if CLOSED.search(request.path) or _writes_traces():
         return Response("This server does not offer that", 403)
     if request.path.endswith("/experiments/create") and _asked_location():
         return Response("artifact_location is chosen by the server", 403)
     return None
+
+
+def _writes_traces() -> bool:
+    is_question = request.method == "GET" or request.path.endswith("/search")
+    return TRACES.search(request.path) is not None and not is_question
 
 
 def _asked_location() -> str:
