@@ -24,7 +24,7 @@ slow: $(READY)  ## the tests that run whole pipelines and servers, about ten min
 	@python -m pytest -q -m slow --ignore tests/faults
 
 faults: $(READY)  ## every promise as often as it is made, about half an hour; SHARE=0.1 for a tenth
-	@python -m pytest -q -m "slow or not slow" tests/faults --fault-share $(SHARE) --fault-seed $(SEED)
+	@python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py --fault-share $(SHARE) --fault-seed $(SEED)
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy

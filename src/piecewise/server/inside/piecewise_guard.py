@@ -12,13 +12,13 @@ from typing import Any
 from flask import Response, request
 from mlflow.protos.service_pb2 import CreateExperiment
 from mlflow.server import handlers
-from mlflow.server.auth import authenticate_request_basic_auth
+from mlflow.server.auth import authenticate_request_basic_auth, make_basic_auth_response
 
 ORIGINS = os.environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
 # What runs programs on this machine, sends requests of somebody else's choosing from it, or hands out addresses of the
 # store itself. piecewise needs none of it.
 CLOSED = re.compile(
-    r"^/gateway/|/(assistant|gateway|gateway-proxy|jobs|mcp-servers|mpu|presigned\w*|create-promptlab-run|scorers?"
+    r"^/gateway/|/(assistant|gateway|gateway-proxy|jobs|mcp-servers|mpu|presigned[\w-]*|create-promptlab-run|scorers?"
     r"|webhooks|get-trace-artifact|invoke)(/|$)"
 )
 TRACES = re.compile(r"/traces(/|$)")  # their tags can say where MLflow is to read from
@@ -26,15 +26,23 @@ TRACES = re.compile(r"/traces(/|$)")  # their tags can say where MLflow is to re
 
 def authenticate() -> Any:
     """Whom the request comes from, or the answer that refuses it."""
-    return _refusal() or authenticate_request_basic_auth()
+    # MLflow lets in every page of this machine, on whatever port; here only its own pages come in.
+    if request.headers.get("Origin", ORIGINS[0]) not in ORIGINS:
+        return Response("Cross-origin request blocked", 403)
+    if not _is_readable():
+        return make_basic_auth_response()
+    known = authenticate_request_basic_auth()
+    return known if isinstance(known, Response) else _refusal() or known
+
+
+def _is_readable() -> bool:
+    """Another scheme has no name, and PostgreSQL no text with a NUL: MLflow fails of both, and tells how."""
+    told = request.authorization
+    words = (None, None) if told is None else (told.username, told.password)
+    return all(word is not None and "\0" not in word for word in words)
 
 
 def _refusal() -> Response | None:
-    """MLflow lets in every page of this machine, on whatever port; here only its own pages come in."""
-    if request.headers.get("Origin", ORIGINS[0]) not in ORIGINS:
-        return Response("Cross-origin request blocked", 403)
-    if request.authorization is None:
-        return None  # who does not say who they are is asked that first
     if CLOSED.search(request.path) or _writes_traces():
         return Response("This server does not offer that", 403)
     if request.path.endswith("/experiments/create") and _asked_location():
