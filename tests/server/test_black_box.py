@@ -206,7 +206,11 @@ def test_what_runs_programs_or_asks_others(server: Server, routes: list[tuple[st
     asked = [(method, path) for method, path in routes if re.search(words, path)]
     assert len(asked) > 100
     for method, path in asked:
-        questions(f"{method} {path}", server.ask(method, filled(path), None if method == "GET" else {}), (403,))
+        answer = server.ask(method, filled(path), None if method == "GET" else {})
+        if re.search(r"/(mpu|presigned)/", path):
+            questions.judge(f"{method} {path}", answer.json["url"] == "" and answer.status in (200, 501), str(answer))
+        else:
+            questions(f"{method} {path}", answer, (403,))
 
 
 def test_a_guest(server: Server, own: dict[str, Any], questions: Questions) -> None:

@@ -61,10 +61,10 @@ def test_mlflow_unpickles_nothing_runs_no_jobs_and_reports_to_nobody(tmp_path: P
 
 
 def test_the_store_listens_on_loopback_under_a_port_for_each_part(root: Path) -> None:
-    command = objects.command(root, root, list(range(6000, 6000 + objects.NUM_PORTS)))
-    assert {"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-disableHttp", "-s3.port=6000", "-admin.port.grpc=6009"} <= {
-        *command
-    }
+    command = objects.command(root, root, list(range(40_000, 40_000 + objects.NUM_PORTS)))
+    assert {"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-disableHttp", "-s3.port=40000"} <= {*command}
+    assert {"-admin.port=30008", "-admin.port.grpc=40008"} <= {*command}
+    assert len({word.partition("=")[2] for word in command if ".port" in word and not word.endswith("=0")}) == 10
     with pytest.raises(ValueError, match="zip"):
         objects.command(root, root, [6000] * (objects.NUM_PORTS - 1))
 
@@ -105,7 +105,7 @@ def test_postgres_has_no_socket_and_one_who_may_enter(tmp_path: Path, monkeypatc
 
 def test_no_command_line_holds_a_secret(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "postgres_program", lambda name: name)
-    words = [*pages.command(root, PORTS), *postgres.command(root, 1), *objects.command(root, root, [1] * 10)]
+    words = [*pages.command(root, PORTS), *postgres.command(root, 1), *objects.command(root, root, [1] * 9)]
     assert not [word for word in words if "secret-" in word]
 
 

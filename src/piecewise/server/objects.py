@@ -18,7 +18,8 @@ from piecewise.server.service import Service
 
 BUCKET = "mlflow"
 PARTS = ("s3", "master", "filer", "volume", "admin")
-NUM_PORTS = 2 * len(PARTS)  # each part also speaks gRPC
+NUM_PORTS = 2 * len(PARTS) - 1  # each part also speaks gRPC
+ADMIN_GRPC = 10_000  # above the admin's other port: its workers look there and nowhere else
 # With -disableHttp the master gives nobody a token; the other parts want one, or our certificate, for everything.
 OPTIONS = (
     "-disableHttp",
@@ -49,8 +50,9 @@ def objects(root: Path, secrets: dict[str, str], ports: list[int]) -> Service:
 
 
 def command(root: Path, folder: Path, ports: list[int]) -> list[str]:
-    places = [f"-{part}.port={port}" for part, port in zip(PARTS, ports, strict=False)]
-    places += [f"-{part}.port.grpc={port}" for part, port in zip(PARTS, ports[len(PARTS) :], strict=True)]
+    plain, grpc = [*ports[: len(PARTS) - 1], ports[-1] - ADMIN_GRPC], ports[len(PARTS) - 1 :]
+    places = [f"-{part}.port={port}" for part, port in zip(PARTS, plain, strict=True)]
+    places += [f"-{part}.port.grpc={port}" for part, port in zip(PARTS, grpc, strict=True)]
     start = [own_program(root, "weed"), "-logtostderr=true", "mini", f"-dir={folder / 'data'}", f"-bucket={BUCKET}"]
     return [*start, f"-s3.config={folder / 'identities.json'}", *OPTIONS, *places]
 
