@@ -213,12 +213,11 @@ def test_what_runs_programs_or_asks_others(server: Server, routes: list[tuple[st
             questions(f"{method} {path}", answer, (403,))
 
 
-def test_a_guest(server: Server, own: dict[str, Any], questions: Questions) -> None:
-    """a guest who reads or writes what is not theirs"""
+def of_others(own: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """Method, path and body of what the admin may do, and whoever was given it."""
     experiment, run, name = own["experiment"], own["run"], own["name"]
-    artifact = f"{experiment}/{run}/artifacts/a.txt"
     batch = {"run_id": run, "metrics": [{"key": "x", "value": 1, "timestamp": 1, "step": 1}]}
-    asked: list[tuple[str, str, Any]] = [
+    return [
         ("GET", f"/experiments/get?experiment_id={experiment}", None),
         ("GET", f"/experiments/get-by-name?experiment_name={name}", None),
         ("POST", "/experiments/update", {"experiment_id": experiment, "new_name": "mine"}),
@@ -248,8 +247,14 @@ def test_a_guest(server: Server, own: dict[str, Any], questions: Questions) -> N
         ("DELETE", "/users/delete", {"username": "admin"}),
         ("GET", "/users/get?username=admin", None),
     ]
+
+
+def test_a_guest(server: Server, own: dict[str, Any], questions: Questions) -> None:
+    """a guest who reads or writes what is not theirs"""
+    experiment, run, name = own["experiment"], own["run"], own["name"]
+    artifact = f"{experiment}/{run}/artifacts/a.txt"
     for prefix in (API, AJAX):
-        for method, path, body in asked:
+        for method, path, body in of_others(own):
             questions(f"{method} {prefix}{path}", server.ask(method, prefix + path, body, GUEST), (403, 404))
         files = prefix.replace("/mlflow", "/mlflow-artifacts/artifacts")
         for method in ("GET", "PUT", "DELETE"):

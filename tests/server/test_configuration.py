@@ -96,7 +96,7 @@ def test_a_certificate_needs_its_program(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_postgres_has_no_socket_and_one_who_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "postgres_program", lambda name: f"/programs/{name}")
+    monkeypatch.setattr(postgres, "postgres_program", lambda name, version: f"/programs/{name}")
     command = postgres.command(tmp_path, 5002)
     assert command[:3] == ["/programs/postgres", "-D", str(tmp_path)]
     assert {"--listen_addresses=127.0.0.1", "--port=5002", "--unix_socket_directories="} <= {*command}
@@ -104,7 +104,7 @@ def test_postgres_has_no_socket_and_one_who_may_enter(tmp_path: Path, monkeypatc
 
 
 def test_no_command_line_holds_a_secret(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "postgres_program", lambda name: name)
+    monkeypatch.setattr(postgres, "postgres_program", lambda name, version: name)
     words = [*pages.command(root, PORTS), *postgres.command(root, 1), *objects.command(root, root, [1] * 9)]
     assert not [word for word in words if "secret-" in word]
 
@@ -124,3 +124,8 @@ def test_the_newest_postgres_is_taken(tmp_path: Path, monkeypatch: pytest.Monkey
         (tmp_path / version / "bin").mkdir(parents=True)
         (tmp_path / version / "bin" / "postgres").touch()
     assert places.postgres_program("postgres") == str(tmp_path / "17" / "bin" / "postgres")
+    assert places.postgres_program("postgres", "15") == str(tmp_path / "15" / "bin" / "postgres")
+    with pytest.raises(BadInput, match=r"PostgreSQL's postgres, version 16, is neither below"):
+        places.postgres_program("postgres", "16")
+    (tmp_path / "PG_VERSION").write_text("15\n")
+    assert postgres.command(tmp_path, 1)[0] == str(tmp_path / "15" / "bin" / "postgres")

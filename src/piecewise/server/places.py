@@ -21,12 +21,13 @@ def own_program(root: Path, name: str) -> str:
     return str(path)
 
 
-def postgres_program(name: str) -> str:
-    """The newest that is installed. Raises BadInput if there is none."""
-    found = sorted(POSTGRES.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+def postgres_program(name: str, version: str = "*") -> str:
+    """The newest that is installed, of a version if one is given. Raises BadInput if there is none."""
+    found = sorted(POSTGRES.glob(f"{version}/bin/{name}"), key=lambda path: int(path.parts[-3]))
     program = str(found[-1]) if found else shutil.which(name)
     if program is None:
-        raise BadInput(f"PostgreSQL's {name} is neither below {POSTGRES} nor in PATH; apt-get install postgresql")
+        which = name if version == "*" else f"{name}, version {version},"
+        raise BadInput(f"PostgreSQL's {which} is neither below {POSTGRES} nor in PATH; apt-get install postgresql")
     return program
 
 

@@ -50,7 +50,7 @@ def postgres(root: Path, password: str, port: int) -> Service:
 def command(data: Path, port: int) -> list[str]:
     """No socket: its address could be longer than the 107 bytes that are allowed."""
     settings = {"listen_addresses": HOST, "port": port, "unix_socket_directories": "", "logging_collector": "off"}
-    return [postgres_program("postgres"), "-D", str(data), *(f"--{key}={value}" for key, value in settings.items())]
+    return [_server_of(data), "-D", str(data), *(f"--{key}={value}" for key, value in settings.items())]
 
 
 def cluster(root: Path, user: str | None) -> Path:
@@ -77,7 +77,13 @@ def initialise(folder: Path, user: str | None) -> None:
 
 def alone(data: Path, statements: list[str], user: str | None) -> None:
     """Run statements while no server runs, through standard input: a password is in no command line and no log."""
-    _run([postgres_program("postgres"), "--single", "-D", str(data), "postgres"], data, user, "\n".join(statements))
+    _run([_server_of(data), "--single", "-D", str(data), "postgres"], data, user, "\n".join(statements))
+
+
+def _server_of(data: Path) -> str:
+    """No other version can read a cluster than the one that has made it."""
+    made_by = data / "PG_VERSION"
+    return postgres_program("postgres", made_by.read_text().strip() if made_by.exists() else "*")
 
 
 def _run(words: list[str], folder: Path, user: str | None, text: str = "") -> None:
