@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SERVER := .venv/server/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := 1
 
@@ -11,7 +12,7 @@ SEED ?= 0
 
 COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: repro test slow faults check bench lock readme clean
+.PHONY: repro test slow faults check bench lock server
 
 repro: $(READY)  ## reproduce the record and print the results
 	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
@@ -24,7 +25,7 @@ slow: $(READY)  ## the tests that run whole pipelines and servers, about ten min
 	@python -m pytest -q -m slow --ignore tests/faults
 
 faults: $(READY)  ## every promise as often as it is made, about half an hour; SHARE=0.1 for a tenth
-	@python -m pytest -q -m "slow or not slow" tests/faults --fault-share $(SHARE) --fault-seed $(SEED)
+	@python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py --fault-share $(SHARE) --fault-seed $(SEED)
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy
@@ -34,16 +35,11 @@ bench: $(READY)  ## speed, as ratios to what people would use instead
 
 lock: $(READY)  ## resolve the dependencies anew
 	@$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
-	@for name in docker/server tests/docker/tools; do \
+	@for name in docker/server docker/store tests/docker/tools; do \
 		$(COMPILE) $$name.in --constraint requirements.lock --output-file $$name.lock; done
 
-readme: $(READY)  ## the README's table, from the results of `make repro`
-	@piecewise summary --markdown > README.md.results
-	@sed -i -e '/^<!-- results:/,/^<!-- end of results/{/^<!--/!d}' -e '/^<!-- results:/r README.md.results' README.md
-	@rm README.md.results
-
-clean:  ## remove what the pipeline made, but neither data, caches nor your own runs
-	@rm -rf build results report
+server: $(READY) $(SERVER)  ## MLflow with PostgreSQL and S3 on this machine, until Ctrl-C
+	@piecewise server
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv .venv
@@ -51,3 +47,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@if [ ! -e .git ]; then $(BIN)/dvc config --quiet --local core.no_scm true; fi
 	@touch $(READY)
+
+# The server's packages are in an environment of their own: piecewise speaks to it over HTTP only.
+$(SERVER): docker/server.lock docker/store.lock
+	@$(PYTHON) -m venv .venv/server
+	@.venv/server/bin/python -m pip install --quiet --require-hashes --only-binary :all: $(patsubst %,--requirement %,$^)
+	@touch $(SERVER)

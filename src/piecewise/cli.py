@@ -25,6 +25,7 @@ VERBS = {
     "summary": "the table of results",
     "report": "rebuild the report from the results that exist",
     "ui": "open MLflow's pages on this machine",
+    "server": "keep an MLflow server with PostgreSQL and S3 on this machine",
     "sync": "bring runs to MLflow that are missing there",
     "verify": "re-hash data, cache, checkpoints, artifacts and journals",
     "doctor": "find what is wrong with this installation and project, and the remedy",

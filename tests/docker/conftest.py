@@ -24,10 +24,11 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs that docker/server.lock and tools.lock install: the server's image without Docker."""
+    """The folder of the programs that docker's locks and tools.lock install: the images without Docker."""
     place = tmp_path_factory.mktemp("tools")
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    locks = [f"--requirement={path}" for path in (DOCKER / "server.lock", ROOT / "tests" / "docker" / "tools.lock")]
+    files = (DOCKER / "server.lock", DOCKER / "store.lock", ROOT / "tests" / "docker" / "tools.lock")
+    locks = [f"--requirement={path}" for path in files]
     pip = [place / "bin" / "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", *locks]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode:

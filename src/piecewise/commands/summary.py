@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.durable import write_atomic
+from piecewise.errors import BadInput
+
+# Between two comments, which stay.
+TABLE = re.compile(r"^(<!-- results:.*?-->\n).*?(?=^<!-- end of results -->$)", re.DOTALL | re.MULTILINE)
 
 
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("summary", __doc__)
     parser.add_argument("--markdown", action="store_true", help="as the README has it")
+    parser.add_argument("--readme", action="store_true", help="into the README, in place of the table there")
     asked = parser.read(arguments)
     if asked is None:
         return 0
@@ -19,8 +26,18 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if asked.markdown:
         print(markdown_table(collect(root)))
         return 0
+    if asked.readme:
+        _write_readme(root / "README.md", markdown_table(collect(root)))
+        return 0
     print(text_table(collect(root)))
     terminal.say()
     for line in terminal.columns([("report", str(root / "report" / "index.html")), ("MLflow", "piecewise ui")]):
         terminal.say(line)
     return 0
+
+
+def _write_readme(path: Path, table: str) -> None:
+    old = path.read_text("utf-8") if path.is_file() else ""
+    if not TABLE.search(old):
+        raise BadInput(f"{path} has no place for the table; wanted: the comments <!-- results: … --> and its end")
+    write_atomic(path, TABLE.sub(lambda place: f"{place[1]}{table.rstrip()}\n", old).encode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from pathlib import Path
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.errors import BadInput, PiecewiseError
+from piecewise.server.ports import HOST, free_port
 
-HOST = "127.0.0.1"
 PORT = 5000
 LOG = Path("runs", ".ui.log")
 
@@ -34,7 +33,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if not (root / "mlflow.db").is_file():
         raise BadInput(f"{root} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it")
     page = "" if asked.run is None else _page(root, asked.run)
-    port = _free(asked.port)
+    port = free_port(asked.port)
     try:
         prepare(root)  # a project that was moved must show its artifacts
     except sqlite3.OperationalError as error:
@@ -68,16 +67,3 @@ def _page(root: Path, text: str) -> str:
     if page is None:
         raise BadInput(f"run {run.start['id']} is not in mlflow.db; piecewise sync brings it there")
     return page
-
-
-def _free(port: int) -> int:
-    """`port` if nobody listens there, and a free one for 0. MLflow itself would end with exit code 0."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise BadInput(
-                f"--port={port} cannot be used ({error}); allowed: a free one, or 0 to have one chosen"
-            ) from error
-        return int(probe.getsockname()[1])

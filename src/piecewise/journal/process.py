@@ -14,6 +14,11 @@ def this_process() -> dict[str, Any]:
     return _named(os.getpid())
 
 
+def another_process(pid: int) -> dict[str, Any]:
+    """The same of one that runs on this machine."""
+    return _named(pid)
+
+
 def starter(word: str) -> dict[str, Any] | None:
     """The process that started this one, be it through a shell; None if `word` is not in its command line.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from piecewise.tracking.credentials import lend
 from piecewise.tracking.embedded import STORE, prepare
 from piecewise.tracking.quiet import PRIVATE, quiet
 from piecewise.tracking.trouble import is_busy
@@ -26,6 +27,8 @@ def open_store(uri: str, root: Path) -> MlflowClient:
     if uri == EMBEDDED:
         prepare(root)
         _close_connections(address)
+    else:
+        lend(uri, root)
     mlflow.set_tracking_uri(address)
     return mlflow.MlflowClient(address)
 

@@ -1,0 +1,39 @@
+"""What is known of a server that runs, in a file: where it is, and which processes belong to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from piecewise.journal.process import another_process, is_gone, this_process
+from piecewise.server.places import FOLDER, write_private
+
+FILE = FOLDER / "state.json"
+LOCK = FOLDER / "lock"  # held by whoever keeps the server, as long as it lives
+
+
+def write_state(root: Path, uri: str, members: list[int], is_healthy: bool) -> None:
+    state = {"uri": uri, "keeper": this_process(), "members": [another_process(pid) for pid in members]}
+    write_private(root / FILE, json.dumps(state | {"is_healthy": is_healthy}) + "\n")
+
+
+def read_state(root: Path) -> dict[str, Any] | None:
+    """None if no server is known, or the file was damaged by a crash."""
+    try:
+        state: dict[str, Any] = json.loads((root / FILE).read_text())
+        return state if {"uri", "keeper", "members", "is_healthy"} <= state.keys() else None
+    except (FileNotFoundError, ValueError, AttributeError):
+        return None
+
+
+def clear(root: Path) -> None:
+    """End what a server has left behind that was killed together with the part of it that ends the rest."""
+    for member in (read_state(root) or {"members": []})["members"]:
+        if not is_gone(member):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(member["pid"], signal.SIGKILL)
+    (root / FILE).unlink(missing_ok=True)

@@ -1,0 +1,29 @@
+"""Print, as lines of JSON, method and path of all that MLflow's server answers to. Runs among its packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+with tempfile.TemporaryDirectory() as place:
+    config = Path(place, "auth.ini")
+    config.write_text(f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{place}/auth.db\n")
+    os.environ.update(
+        MLFLOW_AUTH_CONFIG_PATH=str(config),
+        MLFLOW_AUTH_ADMIN_USERNAME="admin",
+        MLFLOW_AUTH_ADMIN_PASSWORD="only for this list",
+        MLFLOW_FLASK_SERVER_SECRET_KEY="only for this list",
+        _MLFLOW_SERVER_FILE_STORE=f"sqlite:///{place}/runs.db",
+        _MLFLOW_SGI_NAME="uvicorn",
+    )
+    from mlflow.server import app as flask_app
+    from mlflow.server.auth import create_app
+
+    served = create_app()
+    rules = [(method, rule.rule) for rule in flask_app.url_map.iter_rules() for method in rule.methods]
+    native = [(method, route.path) for route in served.routes for method in getattr(route, "methods", None) or ()]
+    for method, path in sorted({*rules, *native}):
+        if method not in ("HEAD", "OPTIONS"):
+            print(json.dumps([method, path]))

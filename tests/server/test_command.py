@@ -1,0 +1,78 @@
+"""The command where no server is needed: refusals, and what a crash has left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from piecewise.cli import main
+from piecewise.durable import alone
+from piecewise.journal.process import another_process
+from piecewise.server.state import FILE, LOCK, clear, read_state, write_state
+
+
+def test_a_port_that_is_taken_is_bad_input(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["server", f"--port={port}"]) == 2
+    told = capsys.readouterr()
+    assert f"--port={port} cannot be used" in told.err
+    assert "allowed: a free one" in told.err
+    assert told.out == ""
+
+
+def test_without_its_programs_nothing_is_started(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["server", "--port=0"]) == 2
+    assert ".venv/server/bin/mlflow is missing; make server installs it" in capsys.readouterr().err
+    assert sorted(path.name for path in (project / "runs" / ".server").iterdir()) == ["lock"]
+
+
+def test_nothing_to_stop_is_no_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["server", "--stop"]) == 0
+    assert capsys.readouterr().out == "no server runs\n"
+
+
+def test_a_second_one_says_where_the_first_is(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with alone(project / LOCK):
+        assert main(["server"]) == 0
+        assert "and is being started" in capsys.readouterr().out
+        write_state(project, "http://127.0.0.1:7", [], is_healthy=True)
+        assert main(["server"]) == 0
+        assert capsys.readouterr().out == "a server runs already at http://127.0.0.1:7\n"
+
+
+def test_one_that_is_being_started_is_not_stopped_but_tried_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(project / LOCK):
+        assert main(["server", "--stop"]) == 75
+    assert "once more in a moment" in capsys.readouterr().err
+
+
+def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Path) -> None:
+    left, other = (subprocess.Popen(["/bin/sleep", "100"], start_new_session=True) for _ in range(2))
+    write_state(project, "http://127.0.0.1:7", [left.pid], is_healthy=True)
+    state = json.loads((project / FILE).read_text())
+    state["members"].append({**another_process(other.pid), "started": 1})  # an earlier one with that number
+    (project / FILE).write_text(json.dumps(state))
+    clear(project)
+    assert left.wait(10) == -signal.SIGKILL
+    assert other.poll() is None
+    assert not (project / FILE).exists()
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"uri": 1}'])
+def test_a_damaged_state_is_no_state(project: Path, text: str) -> None:
+    (project / FILE).parent.mkdir(parents=True)
+    (project / FILE).write_text(text)
+    assert read_state(project) is None
+    clear(project)
+    assert not (project / FILE).exists()

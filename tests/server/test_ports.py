@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.server.ports import HOST, free_port, free_ports, is_listening
+
+
+def test_a_free_port_is_taken_as_it_is_and_zero_means_any() -> None:
+    chosen = free_port(0)
+    assert chosen > 1023
+    assert free_port(chosen) == chosen
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_what_is_no_port_is_bad_input(port: int) -> None:
+    with pytest.raises(BadInput, match=rf"--port={port} cannot be used \(.+\); allowed: a free one, or 0"):
+        free_port(port)
+
+
+def test_a_port_where_somebody_listens_is_named() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        assert is_listening(port)
+        with pytest.raises(BadInput, match=rf"--port={port} cannot be used \(.*in use\)"):
+            free_port(port)
+    assert not is_listening(port)
+
+
+def test_many_ports_are_different() -> None:
+    assert len(set(free_ports(20))) == 20

@@ -1,0 +1,169 @@
+"""The real thing: it starts, is found, keeps what it was given, mends itself, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from piecewise.cli import main
+from running_server import API, ARTIFACTS, Server, processes_of, wait_for
+from small_project import TINY
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+TRAIN = [item for item in TINY if not item.startswith("tracking")]
+
+
+@pytest.fixture
+def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """As `piecewise` itself opens it, from inside the project."""
+    from piecewise.tracking.store import open_store
+
+    monkeypatch.chdir(server.root)
+    return open_store(server.uri, server.root)
+
+
+def test_it_is_healthy_and_says_where(server: Server) -> None:
+    assert server.is_up()
+    assert f"MLflow   {server.uri}" in server.said()
+    assert server.known("state")["is_healthy"] is True
+    assert len(server.members()) == 3
+
+
+def test_a_second_one_is_harmless(server: Server) -> None:
+    before = server.members()
+    done = server.piecewise("server")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"a server runs already at {server.uri}\n", "")
+    assert server.members() == before
+    assert server.is_up()
+
+
+def test_its_port_is_taken_for_another_project(
+    server: Server, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = server.uri.rpartition(":")[2]
+    assert main(["server", "--port", port]) == 2
+    assert f"--port={port} cannot be used" in capsys.readouterr().err
+
+
+def test_a_training_arrives_whole(server: Server, client: Any, tmp_path: Path) -> None:
+    before = {found.experiment_id for found in client.search_experiments()}
+    assert main(["train", *TRAIN, "tracking=server", f"tracking.uri={server.uri}"]) == 0
+    assert main(["sync"]) == 0  # on a busy machine the training does not wait for the last of it
+    (experiment,) = [found for found in client.search_experiments() if found.experiment_id not in before]
+    assert experiment.artifact_location.startswith("mlflow-artifacts:/")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert set(run.data.metrics) >= {"train/nll", "val/nll", "test/nll", "test/squared_error"}
+    assert run.data.params["trainer.max_epochs"] == "2"
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"config", "figures"}
+    (place,) = (server.root / "runs").glob("2*")
+    svg = client.download_artifacts(run.info.run_id, "figures/fitted_function.svg", str(tmp_path))
+    assert Path(svg).read_bytes() == (place / "figures" / "fitted_function.svg").read_bytes()
+    (output,) = run.outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert str(model.status) == "READY"
+    assert {"MLmodel", "data"} <= {item.path for item in client.list_logged_model_artifacts(model.model_id)}
+    assert not (server.root / "mlflow.db").exists()
+
+
+def test_a_large_artifact_goes_through_the_server_both_ways(
+    server: Server, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's client would cut it, and speak to the store itself; so would others' notebooks."""
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1000000")
+    large = tmp_path / "large.bin"
+    large.write_bytes(Random(1).randbytes(7_000_000))
+    run = client.create_run(client.create_experiment(f"large.{time.time_ns()}")).info.run_id
+    client.log_artifact(run, str(large))
+    (tmp_path / "back").mkdir()
+    back = Path(client.download_artifacts(run, "large.bin", str(tmp_path / "back")))
+    assert back.read_bytes() == large.read_bytes()
+
+
+def test_a_stop_leaves_nothing_and_a_restart_has_everything(server: Server) -> None:
+    experiment = server.create("experiments", name="kept")["experiment_id"]
+    run = server.create("runs", experiment_id=experiment)["run"]["info"]["run_id"]
+    content = Random(0).randbytes(3_000_000)
+    assert server.ask("PUT", f"{ARTIFACTS}/{experiment}/{run}/artifacts/x.bin", content).status == 200
+    port, password = int(server.uri.rpartition(":")[2]), server.known("credentials")["password"]
+    done = server.piecewise("server", "--stop")
+    assert (done.returncode, done.stdout) == (0, "the server has stopped\n")
+    assert server.keeper is not None
+    assert server.keeper.wait(5) == 128 + signal.SIGTERM
+    assert processes_of(server.root) == []
+    assert not (server.root / "runs" / ".server" / "state.json").exists()
+    server.start(port)
+    assert server.known("credentials")["password"] == password
+    assert server.ask("GET", f"{API}/runs/get?run_id={run}").json["run"]["info"]["experiment_id"] == experiment
+    assert server.ask("GET", f"{ARTIFACTS}/{experiment}/{run}/artifacts/x.bin").status == 200
+
+
+def test_ctrl_c_ends_it_in_order(server: Server) -> None:
+    assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+    assert processes_of(server.root) == []
+    assert "stopped by SIGINT" in server.said()
+    server.start()
+    assert server.is_up()
+
+
+def test_a_kill_leaves_nothing_and_the_next_start_mends_it(server: Server) -> None:
+    assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+    wait_for(lambda: processes_of(server.root) == [], "nothing left", 30)
+    assert (server.root / "runs" / ".server" / "state.json").exists()
+    assert server.piecewise("server", "--stop").stdout == "no server runs\n"
+    server.start()
+    assert server.is_up()
+
+
+def test_all_of_it_killed_at_once_is_mended_by_the_next_start(server: Server) -> None:
+    for pid in server.members():
+        os.kill(pid, signal.SIGKILL)
+    server.stop(signal.SIGKILL)
+    server.start()
+    assert server.is_up()
+
+
+@pytest.mark.parametrize(("which", "name"), [(0, "PostgreSQL"), (1, "SeaweedFS"), (2, "MLflow")])
+def test_a_part_that_is_killed_is_back(server: Server, which: int, name: str) -> None:
+    before = server.members()
+    os.kill(before[which], signal.SIGKILL)
+    begun = time.monotonic()
+    wait_for(lambda: server.members()[which] != before[which] and server.is_up(), f"{name} is back", 120)
+    print(f"{name} was back after {time.monotonic() - begun:.1f} s")
+    assert [old == new for old, new in zip(before, server.members(), strict=True)].count(False) == 1
+    assert f"{name} ended with -9, and is started again" in server.said()
+    path = f"{ARTIFACTS}/back/{name}"
+    wait_for(lambda: server.ask("PUT", path, b"x").status == server.ask("GET", path).status == 200, "artifacts", 60)
+
+
+def test_it_listens_on_loopback_only(server: Server) -> None:
+    inodes = {
+        str(link.readlink())
+        for place in Path("/proc").glob("[0-9]*")
+        if _belongs(place, server.members())
+        for link in (place / "fd").iterdir()
+        if link.is_symlink()
+    }
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                listening.append(fields[1].partition(":")[0])
+    assert len(listening) >= 12  # PostgreSQL, the pages, and twice five of the store
+    assert set(listening) == {f"{socket.htonl(0x7F000001):08X}"}
+
+
+def _belongs(place: Path, groups: list[int]) -> bool:
+    try:
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] != "Z" and (int(fields[2]) in groups or int(fields[1]) in groups)
