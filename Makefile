@@ -16,8 +16,9 @@ COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes --
 repro: $(READY)  ## reproduce the record and print the results
 	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
 
+# Two processes on two cores: with threads of their own they would wait for each other.
 test: $(READY)  ## the fast tests
-	@python -m pytest -q -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile
 
 slow: $(READY)  ## the tests that run whole pipelines and servers, about ten minutes
 	@python -m pytest -q -m slow --ignore tests/faults
