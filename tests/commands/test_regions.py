@@ -114,3 +114,9 @@ def test_what_has_no_regions_is_refused(
     assert main(["regions", "last", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(project.glob("*.svg"))
+
+
+def test_the_picture_names_the_unit_of_the_targets(project: Path) -> None:
+    trained("data=waiting_times", "model.width=4")
+    assert main(["regions", "last", "--output", "r.svg"]) == 0
+    assert "<!-- y (s) -->" in (project / "r.svg").read_text()
