@@ -15,6 +15,7 @@ from piecewise.cli import main
 from piecewise.durable import alone
 from piecewise.journal.process import another_process
 from piecewise.server.state import FILE, LOCK, clear, read_state, write_state
+from running_server import wait_for
 
 
 def test_a_port_that_is_taken_is_bad_input(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +68,25 @@ def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Path) -> No
     assert not (project / FILE).exists()
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
+
+
+def test_what_outlived_the_leader_of_its_group_is_ended_too(project: Path) -> None:
+    """As MLflow's workers do, when everything else is killed at once."""
+    command = ["/bin/sh", "-c", "sleep 100 & echo $!; wait"]
+    leader = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    assert leader.stdout is not None
+    worker = int(leader.stdout.readline())
+    leader.stdout.close()
+    write_state(project, "http://127.0.0.1:7", [leader.pid], is_healthy=True)
+    leader.kill()
+    leader.wait()
+    assert Path(f"/proc/{worker}/cmdline").read_bytes() != b""
+    clear(project)
+    wait_for(lambda: not Path(f"/proc/{worker}/cmdline").exists() or _is_zombie(worker), "the worker is gone", 10)
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"uri": 1}'])

@@ -128,6 +128,7 @@ def test_all_of_it_killed_at_once_is_mended_by_the_next_start(server: Server) ->
     server.stop(signal.SIGKILL)
     server.start()
     assert server.is_up()
+    assert sum("-m uvicorn" in line for line in processes_of(server.root)) == 1
 
 
 @pytest.mark.parametrize(("which", "name"), [(0, "PostgreSQL"), (1, "SeaweedFS"), (2, "MLflow")])

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from piecewise.journal.process import another_process, is_gone, this_process
+from piecewise.journal.process import another_process, this_process
 from piecewise.server.places import FOLDER, write_private
 
 FILE = FOLDER / "state.json"
@@ -33,7 +33,13 @@ def read_state(root: Path) -> dict[str, Any] | None:
 def clear(root: Path) -> None:
     """End what a server has left behind that was killed together with the part of it that ends the rest."""
     for member in (read_state(root) or {"members": []})["members"]:
-        if not is_gone(member):
+        if _is_its_number(member):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(member["pid"], signal.SIGKILL)
     (root / FILE).unlink(missing_ok=True)
+
+
+def _is_its_number(member: dict[str, Any]) -> bool:
+    """Whether its group can only be its own: a number is not given anew while somebody of its group lives."""
+    now = another_process(member["pid"])
+    return all(now[key] == member[key] for key in ("host", "boot")) and now["started"] in (None, member["started"])
