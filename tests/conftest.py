@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
-    group.addoption("--fault-share", type=float, default=0.02, help="which part of the trials of each promise to run")
+    group.addoption("--fault-share", type=float, default=0.005, help="which part of the trials of each promise to run")
     group.addoption(
         "--fault-seed", type=int, default=0, help="what the trials draw from; printed, so it can be replayed"
     )

@@ -17,9 +17,8 @@ import pytest
 
 from opening import Openers
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.journal.reader import read_journal
-from piecewise.runs.record import all_runs
 from piecewise.runs.train import train
 from piecewise.tracking.embedded import prepare
 from small_project import TINY

@@ -52,7 +52,7 @@ def _runs(mirror: Mirror) -> list[Any]:
 
 
 def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, tiny_job: Job, project: Path) -> None:
-    assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: 6 points, 4 files, its model"
+    assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: 8 points, 4 files, its model"
     assert Mirror(mirror.client, project).push(run, load_model) is None
     (seen,) = _runs(mirror)
     assert (seen.info.status, seen.info.run_name) == ("FINISHED", tiny_job.title)
