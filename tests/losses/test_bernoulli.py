@@ -51,3 +51,9 @@ def test_one_output_for_each_target() -> None:
 def test_a_single_logit_is_not_spread_over_many_targets() -> None:
     with pytest.raises(ValueError, match=r"outputs has shape \(1, 1\) but targets has shape \(4, 1\)"):
         Bernoulli().nll(torch.zeros(1, 1), torch.zeros(4, 1))
+
+
+def test_at_even_odds_the_mode_is_zero() -> None:
+    z = torch.zeros(2, 1)
+    assert Bernoulli().mode(z).tolist() == [[0.0], [0.0]]
+    assert Bernoulli().scores(z, torch.tensor([[0.0], [1.0]])).tolist() == [1.0, 0.0]

@@ -179,3 +179,39 @@ def test_a_beta_density_that_is_highest_at_an_end_has_its_mode_there(a: float, b
     assert Beta().mode(outputs).item() == pytest.approx(wanted)
     grid = np.linspace(1e-6, 1 - 1e-6, 100_001)
     assert grid[np.argmax(stats.beta.pdf(grid, a, b))] == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "rate"), [(0.3, 2.0), (0.9, 0.5), (2.5, 2.0)])
+def test_the_mode_of_a_gamma_distribution_is_no_negative_number(shape: float, rate: float) -> None:
+    """Against SciPy's density on a grid: with a shape below 1 it is highest next to 0."""
+    outputs = torch.tensor([[math.log(math.expm1(shape - 1e-6)), math.log(rate)]], dtype=torch.float64)
+    grid = np.linspace(1e-6, 10, 200_001)
+    wanted = grid[np.argmax(stats.gamma.pdf(grid, shape, scale=1 / rate))]
+    assert Gamma().mode(outputs).item() == pytest.approx(wanted, abs=1e-4)
+    assert Gamma().mode(outputs).item() >= 0
+
+
+def test_each_items_probability_to_come_first_is_that_of_the_rankings_it_leads() -> None:
+    from itertools import permutations
+
+    scores = torch.tensor([[0.5, -1.0, 2.0], [0.0, 3.0, 1.0]], dtype=torch.float64)
+    orders = torch.tensor(list(permutations(range(3))))
+    for row, found in zip(scores, PlackettLuce().link(scores)["probability_first"], strict=True):
+        probabilities = (-PlackettLuce().nll(row.expand(6, -1), orders)).exp()
+        wanted = [probabilities[orders[:, 0] == item].sum() for item in range(3)]
+        torch.testing.assert_close(found, torch.stack(wanted))
+
+
+def test_angular_errors_on_either_side_are_averaged_over_the_targets() -> None:
+    """μ = 0 and μ = 1; the first target lies 0.25 to the right, the second 0.5 to the left: 0.375 on average."""
+    cosines, sines = [1.0, math.cos(1)], [0.0, math.sin(1)]
+    outputs = torch.tensor([[*cosines, *sines, 0.0, 0.0]], dtype=torch.float64)
+    for turn in (0.0, 2 * math.pi, -4 * math.pi):
+        targets = torch.tensor([[-0.25 + turn, 1.5 - turn]], dtype=torch.float64)
+        assert VonMises().scores(outputs, targets).item() == pytest.approx(0.375, abs=1e-9)
+
+
+def test_infinite_degrees_are_refused() -> None:
+    """They are the normal distribution, but log Γ[∞] − log Γ[∞] is no number."""
+    with pytest.raises(ValueError, match=r"loss.degrees=inf must be more than 1"):
+        StudentT(math.inf)

@@ -175,3 +175,33 @@ def test_shapes_that_do_not_pair_up_are_refused(case: Case) -> None:
         for method in (case.loss.nll, case.loss.scores):
             with pytest.raises(ValueError, match=r"(outputs|targets) .* shape \("):
                 method(*bad)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.loss.score == "squared_error"], **ids)
+def test_scores_are_squares_around_the_mean_averaged_over_the_targets(case: Case) -> None:
+    """E[y], not the mode; by SciPy, and where it has no such distribution by hand."""
+    outputs, targets = case.draw(9)
+    if case.id == "Mixture":
+        weight, mu, _ = case.parameters(outputs)
+        mean = (weight * mu).sum(axis=-1)
+    elif case.id == "MultivariateNormal":
+        mean = outputs[:, :C].numpy()
+    else:
+        assert case.scipy is not None
+        mean = case.scipy(*case.parameters(outputs)).mean()
+    expect(case.loss.scores(outputs, targets), ((targets.numpy() - mean) ** 2).mean(axis=1))
+
+
+@pytest.mark.parametrize("case", CASES, **ids)
+def test_another_seed_draws_other_samples(case: Case) -> None:
+    outputs = 0.3 * case.draw(5)[0]
+    assert not torch.equal(case.loss.sample(outputs, 7), case.loss.sample(outputs, 8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("case", CASES, **ids)
+def test_predictions_are_in_the_type_of_the_outputs(case: Case, dtype: torch.dtype) -> None:
+    outputs = case.draw(10)[0].to(dtype)
+    mode, found = case.loss.mode(outputs), [case.loss.mean(outputs), case.loss.quantile(outputs, 0.3)]
+    assert mode.dtype is (torch.int64 if case.draw()[1].dtype is torch.int64 else dtype)
+    assert all(value.dtype is dtype for value in found if value is not None)

@@ -148,3 +148,13 @@ def test_other_units_cost_the_logarithm_of_their_ratio(seed: int, scale: float) 
 def test_a_batch_of_one_hot_certainty_costs_nothing(label_smoothing: float) -> None:
     z = torch.tensor([[1e4, 0.0, 0.0]], dtype=torch.float64)
     assert Categorical(label_smoothing).nll(z, torch.tensor([0])).item() == 0.0
+
+
+@pytest.mark.parametrize("kind", [Heteroscedastic, Laplace, StudentT, Mixture, Beta, Gamma, VonMises])
+def test_the_first_parameters_of_all_targets_stand_before_the_second_ones(kind: type[Independent]) -> None:
+    """Target k of C has the outputs k, C + k, 2C + k, …: alone with them it costs its part of the sum."""
+    loss = kind()
+    outputs, targets = draw(3, (5, loss.outputs_per_target * 3), (5, 3))
+    targets = targets.sigmoid()  # in everybody's range
+    alone = sum(loss.nll(outputs[:, k::3], targets[:, [k]]) for k in range(3))
+    torch.testing.assert_close(loss.nll(outputs, targets), alone)

@@ -100,3 +100,30 @@ def test_every_model_is_drawn_under_the_seed_by_name(make: object) -> None:
 def test_what_cannot_be_drawn_is_refused(name: str, variance: float | None, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         Linear(1, 1, name, variance)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda init, variance: Linear(300, 2, init, variance),
+        lambda init, variance: Shallow(300, 2, 50, init=init, init_variance=variance),
+        lambda init, variance: Mlp(300, 2, width=50, init=init, init_variance=variance),
+        lambda init, variance: Residual(300, 2, 3, 50, init=init, init_variance=variance),
+        lambda init, variance: Cnn((3, 8, 8), 2, width=[20], init=init, init_variance=variance),
+        lambda init, variance: ResNet((3, 8, 8), 2, width=[10, 20], init=init, init_variance=variance),
+    ],
+    ids=["linear", "shallow", "mlp", "residual", "cnn", "resnet"],
+)
+def test_every_model_hands_on_the_variance_it_is_given(make: object) -> None:
+    """All weights together; 4 standard errors of a variance. Zero is a variance too."""
+    torch.manual_seed(0)
+    for wanted in (9.0, 0.0):
+        model = make("normal", wanted)  # type: ignore[operator]
+        layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+        weights = torch.cat([layer.weight.detach().flatten() for layer in layers]).double()
+        assert abs(float(weights.square().mean()) - wanted) <= 4 * wanted * math.sqrt(2 / weights.numel())
+
+
+def test_an_infinite_variance_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"model.init_variance=inf must be a number of at least 0"):
+        Linear(1, 1, "normal", math.inf)

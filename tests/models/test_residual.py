@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from piecewise.errors import BadInput
@@ -148,5 +149,94 @@ def test_a_trace_holds_every_hidden_layer(model: Any) -> None:
     ],
 )
 def test_what_cannot_be_built_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        make()
+
+
+def test_a_residual_network_with_norm_and_another_activation_is_the_equation_by_hand() -> None:
+    """h_k = h_{k−1} + β_k + Ω_k tanh[norm[h_{k−1}]] with layer norm in NumPy, and what the trace holds of it."""
+    model = Residual(3, 2, depth=3, width=5, activation="tanh", norm="layer").double()
+    trace, h = model.trace(X), numpy(model.input, X.numpy())
+    for block, z, a in zip(model.blocks, trace.pre_activations, trace.activations, strict=True):
+        by_hand = (h - h.mean(axis=1, keepdims=True)) / np.sqrt(h.var(axis=1, keepdims=True) + 1e-5)
+        np.testing.assert_allclose(z.detach(), by_hand, atol=1e-12)
+        np.testing.assert_allclose(a.detach(), np.tanh(by_hand), atol=1e-12)
+        h = h + numpy(block, np.tanh(by_hand))
+    np.testing.assert_allclose(trace.output.detach(), numpy(model.output, h), atol=1e-12)
+
+
+def test_the_trace_of_a_residual_mlp_holds_what_each_layer_hands_on() -> None:
+    """h_k = h_{k−1} + a[z_k], of which z_{k+1} and the output are made."""
+    model = Mlp(3, 2, depth=3, width=4, residual=True).double()
+    trace, h = model.trace(X), X.numpy()
+    for layer, z, found in zip(model.hidden, trace.pre_activations, trace.activations, strict=True):
+        by_hand = numpy(layer, h)
+        h = np.maximum(by_hand, 0) + (0 if layer is model.hidden[0] else h)
+        np.testing.assert_allclose(z.detach(), by_hand, atol=1e-13)
+        np.testing.assert_allclose(found.detach(), h, atol=1e-13)
+
+
+def test_dropout_drops_what_a_residual_layer_adds_and_not_what_it_is_given() -> None:
+    """h₂ − h₁ is 0 or a[z₂] / (1 − p), unit by unit."""
+    torch.manual_seed(0)
+    model = Mlp(3, 2, depth=2, width=50, activation="sigmoid", dropout=0.4, residual=True).double()
+    trace = model.trace(X)
+    added = (trace.activations[1] - trace.activations[0]).detach()
+    whole = torch.sigmoid(trace.pre_activations[1]).detach() / 0.6
+    is_dropped = added.abs() < 1e-12
+    assert 0 < int(is_dropped.sum()) < is_dropped.numel()
+    torch.testing.assert_close(added[~is_dropped], whole[~is_dropped])
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "group"])
+def test_a_norm_is_its_formula_with_a_scale_and_a_shift_to_learn(norm: str) -> None:
+    """γ (z − mean) / √(variance + ε) + δ; groups are the four quarters of the units."""
+    torch.manual_seed(0)
+    model = Mlp(3, 2, depth=1, width=8, norm=norm).double()
+    gamma, delta = (torch.randn(8, dtype=torch.float64) for _ in range(2))
+    with torch.no_grad():
+        model.norms[0].weight.copy_(gamma)
+        model.norms[0].bias.copy_(delta)
+    z = numpy(model.hidden[0], X.numpy())
+    shape, axis = {"batch": ((6, 8), 0), "layer": ((6, 8), 1), "group": ((6, 4, 2), 2)}[norm]
+    parts = z.reshape(shape)
+    parts = (parts - parts.mean(axis=axis, keepdims=True)) / np.sqrt(parts.var(axis=axis, keepdims=True) + 1e-5)
+    wanted = gamma.numpy() * parts.reshape(6, 8) + delta.numpy()
+    np.testing.assert_allclose(model.trace(X).pre_activations[0].detach(), wanted, atol=1e-10)
+
+
+def test_gabor_starts_are_uniform_on_the_surface_of_the_figure() -> None:
+    """2000 starts against φ₀ from −10 to 10 and φ₁ from 2.5 to 22.5: Kolmogorov and Smirnov find no difference."""
+    starts = np.empty((2000, 2))
+    for seed in range(2000):
+        torch.manual_seed(seed)
+        model = Gabor(1, 1)
+        starts[seed] = model.phi0.item(), model.phi1.item()
+    assert stats.kstest(starts[:, 0], stats.uniform(-10, 20).cdf).pvalue > 1e-4
+    assert stats.kstest(starts[:, 1], stats.uniform(2.5, 20).cdf).pvalue > 1e-4
+    assert abs(np.corrcoef(starts.T)[0, 1]) < 4 / np.sqrt(2000)
+
+
+@pytest.mark.parametrize("kind", [Cnn, ResNet])
+def test_a_convolutional_trace_holds_what_goes_into_a_relu(kind: type[Cnn]) -> None:
+    """Numbers of both signs; and nothing is left behind when the forward pass fails."""
+    model = kind((1, 8, 8), 3, width=[4, 6]).eval()
+    trace = model.trace(IMAGES)
+    for z, a in zip(trace.pre_activations, trace.activations, strict=True):
+        assert (z < 0).any()
+        assert (a >= 0).all()
+    with pytest.raises(ValueError, match="x must have shape"):
+        model.trace(torch.zeros(2, 5, 8, 8))
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Mlp(1, 1, dropout=-0.1), "model.dropout=-0.1 must be at least 0 and less than 1"),
+        (lambda: Mlp(1, 1, width=[]), r"model.width=\[\] has no hidden layer; model=linear is the network without one"),
+    ],
+)
+def test_a_negative_share_and_no_layer_at_all_are_refused(make: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         make()

@@ -202,3 +202,59 @@ def test_a_model_without_relu_has_no_patterns(model: nn.Module) -> None:
 def test_convolutions_have_patterns_too() -> None:
     torch.manual_seed(0)
     assert 1 < count_patterns(Cnn((1, 8, 8), 2, width=[3]).eval(), torch.randn(50, 1, 8, 8)) <= 50
+
+
+def test_the_narrowest_of_all_layers_before_holds_back() -> None:
+    """Behind one unit there is a line, however wide the layer after it; and never more than the inputs."""
+    assert max_regions(5, [1, 20, 20]) == 2 * 21 * 21
+    assert max_regions(2, [20, 1, 20, 20]) == (1 + 20 + 190) * 2 * 21 * 21
+
+
+def test_regions_within_reach_by_hand() -> None:
+    """Two inputs, three layers of four units: each of two layers folds each input in 3, then 1 + 4 + 6 regions."""
+    assert regions_within_reach(2, 4, 3) == (3 * 3) * (3 * 3) * (1 + 4 + 6)
+    assert regions_within_reach(2, 5, 2) == (3 * 3) * (1 + 5 + 10)  # the fifth unit is half a fold
+    assert regions_within_reach(10, 50, 5) == 6**40 * 13_432_735_556
+
+
+@pytest.mark.parametrize(("num_inputs", "num_outputs", "depth"), [(1, 1, 1), (3, 10, 1), (3, 10, 2), (7, 4, 3)])
+def test_a_budget_against_networks_that_are_built_one_unit_wider_each_time(
+    num_inputs: int, num_outputs: int, depth: int
+) -> None:
+    """With as many outputs as asked for; exactly the least budget is enough."""
+
+    def count(width: int) -> int:
+        return sum(p.numel() for p in Mlp(num_inputs, num_outputs, depth=depth, width=width).parameters())
+
+    for budget in (count(1), count(2) - 1, count(2), count(9), count(9) + 1):
+        width = 1
+        while count(width + 1) <= budget:
+            width += 1
+        found = parameters_for_budget(budget, depth, num_inputs, num_outputs)
+        assert (found.width, found.requested, found.reached) == (width, budget, count(width))
+
+
+def test_patterns_of_every_chunk_count() -> None:
+    """One example of the other pattern at the very beginning of 20,000, which are several chunks."""
+    x = torch.ones(20_000, 1)
+    x[0] = -1.0
+    model = Shallow(1, 1, width=1)
+    with torch.no_grad():
+        model.hidden.weight.fill_(1.0)
+        model.hidden.bias.zero_()
+    assert count_patterns(model, x) == 2
+
+
+def test_a_model_without_a_trace_has_no_patterns() -> None:
+    with pytest.raises(ValueError, match="Sequential has no ReLU whose pattern could be counted"):
+        count_patterns(nn.Sequential(nn.Linear(2, 1), nn.ReLU()), torch.zeros(3, 2))
+
+
+def test_convolutions_of_different_size_have_one_pattern_together() -> None:
+    """Two blocks, 4 × 4 and 2 × 2 pixels; against the signs one by one."""
+    torch.manual_seed(0)
+    model, x = Cnn((1, 8, 8), 2, width=[2, 3]).eval(), torch.randn(30, 1, 8, 8)
+    signs = [
+        [bool(value > 0) for z in model.trace(image[None]).pre_activations for value in z.flatten()] for image in x
+    ]
+    assert count_patterns(model, x.repeat(2, 1, 1, 1)) == len({tuple(row) for row in signs})

@@ -95,3 +95,19 @@ def test_vectors_are_refused() -> None:
 def test_as_many_targets_as_examples_are_needed() -> None:
     with pytest.raises(ValueError, match=r"first column of x has shape \(5, 1\) but that of y has shape \(1, 1\)"):
         least_squares(torch.randn(5, 2), torch.randn(1, 1))
+
+
+def test_a_vector_of_inputs_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"x must have 2 dimensions, got shape \(5,\)"):
+        least_squares(torch.randn(5), torch.randn(5, 1))
+
+
+@pytest.mark.parametrize("count", [3, 6, 7, 10, 100])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_constant_input_beside_another_is_refused(count: int, place: int) -> None:
+    """Whatever the rounding of its mean: up to 2e-7 for seconds since 1970, far above that of the other input."""
+    other = torch.linspace(-1, 1, count, dtype=torch.float64)
+    for value in (0.1, 1.7e9 + 0.1, 1.7e9 + 0.3, 1e12 / 3, -1e-20 / 3):
+        columns = [other, torch.full((count,), value, dtype=torch.float64)]
+        with pytest.raises(ValueError, match=f"{count} examples of 2 inputs do not determine"):
+            least_squares(torch.column_stack([columns[place], columns[1 - place]]), torch.zeros(count, 1))

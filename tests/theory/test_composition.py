@@ -85,3 +85,16 @@ def test_what_cannot_be_merged_is_refused(first: Network, second: Network, messa
 def test_no_fold_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="num_folds=0 must be at least 1"):
         zigzag(0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (Shallow(1, 1), Shallow(2, 1), "the first network has 1 outputs but the second has 2 inputs"),
+        (Shallow(1, 1), Mlp(1, 1, residual=True), "only networks without residual connections"),
+        (Mlp(1, 1, norm="batch"), Shallow(1, 1), "only ReLU networks without norm"),
+    ],
+)
+def test_it_is_refused_whichever_of_the_two_does_not_fit(first: Network, second: Network, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        merge(first, second)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize_scalar, rosen
+from scipy.optimize import minimize, minimize_scalar, rosen
 from torch import Tensor
 
 from piecewise.theory.curvature import hessian
@@ -205,3 +205,37 @@ def test_a_gradient_of_another_shape_is_refused(step: Callable[[Tensor, Tensor],
 def test_a_state_of_another_shape_is_refused(step: Callable[[Tensor], Any], name: str) -> None:
     with pytest.raises(ValueError, match=rf"phi has shape \(3,\) but {name} has shape \("):
         step(torch.zeros(3))
+
+
+@pytest.mark.parametrize("method", ["step", "nesterov"])
+def test_a_state_keeps_nothing_of_the_callers_gradient(method: str) -> None:
+    """A caller may use one buffer for all its gradients, as torch does; φ₂ = φ₁ − α (β 2 + 1) all the same."""
+    phi, g = torch.zeros(3), torch.full((3,), 2.0)
+    _, state = getattr(Momentum(), method)(phi, g, 0.1, 0.9)
+    g.fill_(1.0)
+    assert state.m is not None
+    assert state.m.tolist() == [2.0] * 3
+    moved, _ = state.step(phi, g, 0.1, 0.9)
+    torch.testing.assert_close(moved, torch.full((3,), -0.1 * (0.9 * 2 + 1)))
+
+
+@pytest.mark.parametrize("tilt", [1.5, -1.5, -1.6, math.nan])
+def test_a_tilt_that_leaves_one_well_is_refused_on_both_sides(tilt: float) -> None:
+    with pytest.raises(ValueError, match=f"tilt={tilt} must be between -1.5 and 1.5"):
+        two_wells(tilt)
+
+
+@pytest.mark.parametrize("valley", [bowl(), two_wells(), two_wells(-0.7), banana(), saddle()], ids=range(5))
+def test_there_are_no_other_minima_and_none_is_missing(valley: Valley) -> None:
+    """SciPy's BFGS from an even grid of starts (none on a ridge): where it ends are all of them and nothing else."""
+    sides = [np.linspace(low + 0.1, high, 6) for low, high in valley.box.tolist()]
+    starts = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, len(sides))
+
+    def loss(phi: np.ndarray) -> tuple[float, np.ndarray]:
+        at = torch.from_numpy(phi)
+        return float(valley.loss(at)), valley.gradient(at).numpy()
+
+    ends = np.stack([minimize(loss, start, jac=True, options={"gtol": 1e-9}).x for start in starts])
+    nearest = np.abs(ends[:, None] - valley.minima.numpy()).max(axis=2)
+    assert nearest.min(axis=1).max() < 1e-5
+    assert set(nearest.argmin(axis=1)) == set(range(len(valley.minima)))

@@ -335,3 +335,57 @@ def test_scaling_a_unit_moves_no_joint() -> None:
 def test_an_interval_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"low=1.0 must be less than high=1.0"):
         piecewise_linear(Shallow(1, 1), 1.0, 1.0)
+
+
+def test_a_joint_of_one_output_alone_is_a_joint() -> None:
+    """y = (a[x], a[x − 1]): each output bends where the other does not."""
+    model = Shallow(1, 2, width=2)
+    set_weights(model, [1.0, 1.0], [0.0, -1.0], [1.0, 0.0, 0.0, 1.0], [0.0, 0.0])
+    function = exact(model)
+    np.testing.assert_allclose(function.joints, [0, 1], atol=1e-15)
+    np.testing.assert_allclose(function.slopes, [[0, 0], [1, 0], [1, 1]], atol=1e-14)
+
+
+@pytest.mark.parametrize("exponent", [-50, 50])
+def test_in_other_units_of_x_or_y_the_joints_are_the_same(exponent: int) -> None:
+    """Tolerances are relative. The units are powers of two, so that the same digits are computed."""
+    unit, function = 2.0**exponent, exact(deep(3, 2, 8))
+    assert len(function.joints) > 3
+    stretched, raised = deep(3, 2, 8), deep(3, 2, 8)
+    with torch.no_grad():
+        stretched.hidden[0].weight /= unit
+        raised.output.weight *= unit
+        raised.output.bias *= unit
+    wide = exact(stretched, LOW * unit, HIGH * unit)
+    assert torch.equal(wide.knots, function.knots * unit)
+    assert torch.equal(wide.slopes, function.slopes / unit)
+    high = exact(raised)
+    assert torch.equal(high.knots, function.knots)
+    assert torch.equal(high.slopes, function.slopes * unit)
+
+
+def test_zeros_that_are_no_change_of_sign_make_no_joint() -> None:
+    """A pre-activation that is zero everywhere, and two that reach zero exactly at an end: nothing to merge either."""
+    model = Shallow(1, 1, width=4)
+    set_weights(model, [0.0, 1.0, 1.0, 1.0], [0.0, -LOW, -HIGH, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0])
+    function = exact(model)
+    assert function.knots.tolist() == [LOW, 0.0, HIGH]
+    assert (function.num_patterns, function.num_merged) == (2, 0)
+    np.testing.assert_allclose(function.slopes[:, 0], [1, 2], atol=1e-14)
+
+
+def test_a_joint_that_is_switched_off_is_none_exactly() -> None:
+    """y = a[−1 − a[x]]: two patterns whose slopes are the same number, so that rounding straightened nothing."""
+    model = Mlp(1, 1, depth=2, width=1)
+    set_weights(model, [1.0], [0.0], [-1.0], [-1.0], [1.0], [0.0])
+    function = exact(model)
+    assert (len(function.slopes), function.num_patterns, function.num_straightened) == (1, 2, 0)
+
+
+def test_an_output_of_the_size_of_anothers_rounding_keeps_its_joints() -> None:
+    """y₂ bends at 0.5 by 1e-20 where y₁ has a slope of 1: each output is judged by its own steepest slope."""
+    model = Shallow(1, 2, width=2)
+    set_weights(model, [1.0, 1.0], [0.0, -0.5], [1.0, 0.0, 0.0, 1e-20], [0.0, 0.0])
+    function = exact(model)
+    np.testing.assert_allclose(function.joints, [0, 0.5], atol=1e-15)
+    np.testing.assert_allclose(function.slopes[:, 1], [0, 0, 1e-20], rtol=1e-12)

@@ -87,3 +87,26 @@ def test_a_plane_of_many_patterns_that_nothing_listens_to_is_one_region() -> Non
     found = region_map(model, BOX)
     assert found is not None
     assert (len(found.regions) > 500, count_pieces(found)) == (True, 1)
+
+
+@pytest.mark.parametrize("exponent", [-50, 50])
+def test_in_other_units_of_the_plane_there_are_as_many(exponent: int) -> None:
+    """Three stripes with slopes 0, 1, 0: the outer two have no edge in common, however small the plane is."""
+    unit = 2.0**exponent
+    model = Shallow(2, 1, width=2).double()
+    with torch.no_grad():
+        model.hidden.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+        model.hidden.bias.copy_(torch.tensor([0.25, -0.25], dtype=torch.float64) * unit)
+        model.output.weight.copy_(torch.tensor([[1.0, -1.0]]))
+    found = exact(model, (-unit, unit, -unit, unit))
+    assert (len(found.regions), count_pieces(found)) == (3, 3)
+
+
+def test_an_output_of_the_size_of_anothers_rounding_keeps_its_pieces() -> None:
+    """y₁ bends at x₁ = 0 by 1, y₂ at x₂ = 0 by 1e-20: four quarters."""
+    model = Shallow(2, 2, width=2).double()
+    with torch.no_grad():
+        model.hidden.weight.copy_(torch.eye(2))
+        model.hidden.bias.zero_()
+        model.output.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1e-20]], dtype=torch.float64))
+    assert count_pieces(exact(model)) == 4

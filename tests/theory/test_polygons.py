@@ -206,3 +206,16 @@ def test_it_is_given_up_after_as_many_cuts_as_are_allowed(width: list[int], monk
 def test_a_box_without_an_inside_is_refused() -> None:
     with pytest.raises(ValueError, match=r"box=\(1, 1, 0, 2\) must be"):
         region_map(Shallow(2, 1), (1, 1, 0, 2))
+
+
+@pytest.mark.parametrize("box", [(0, 2, 1, 1), (0, 2, 2, 1), (1, 0, 0, 2)])
+def test_a_box_that_is_a_line_or_upside_down_is_refused_on_either_axis(box: Box) -> None:
+    with pytest.raises(ValueError, match=r"box=\(.*\) must be x₁ from, to, x₂ from, to"):
+        region_map(Shallow(2, 1), box)
+
+
+def test_every_vertex_that_a_line_was_moved_to_is_counted() -> None:
+    """x₁ = x₂ but for rounding passes two corners of the box; x₁ + x₂ + 2 = 0 but for rounding touches one."""
+    assert exact(lines((1, -1, 1e-13))).num_snapped == 2
+    assert exact(lines((1, 1, 2 - 1e-13))).num_snapped == 1
+    assert exact(lines((1, -1, 0))).num_snapped == 0
