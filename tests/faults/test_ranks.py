@@ -109,18 +109,17 @@ def test_a_rank_that_is_told_to_stop_stops_all(project: Path, trials: Trials) ->
         assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 4])
 def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Plan, count: int) -> None:
     options = ["trainer.max_epochs=100", "trainer.precision=64-true", *OPTIONS]
     with started(project, *options) as (process, folder):
         os.kill(ranks_of(project)[1], signal.SIGKILL)
         process.communicate(timeout=60)
         assert process.returncode == 75
-    changed = [f"trainer.devices={count}"] if count != 2 else []
-    command = [sys.executable, "-m", "piecewise", "resume", "last", "trainer.timeout=60", *changed]
+    command = [sys.executable, "-m", "piecewise", "resume", "last", "trainer.timeout=60", f"trainer.devices={count}"]
     done = subprocess.run(command, check=False, timeout=300, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (f"trainer.devices={count}, but the run has 2" in done.stderr) is (count != 2)
+    assert f"trainer.devices={count}, but the run has 2" in done.stderr
     result = read_result(folder)
     assert result["steps"] == result["steps_planned"] == 100 * 18
     assert result["numerics"]["world_size"] == count
