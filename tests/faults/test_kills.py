@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from killed import SEEN, end_after, start
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
@@ -69,6 +71,7 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials
     assert killed >= 0.8 * trials.count(200)  # few came too late
 
 
+@pytest.mark.slow
 def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Path, trials: Trials) -> None:
     """Checkpoint, KILLED, 143, and then the same bits."""
     (job,) = plan(*OPTIONS)

@@ -50,6 +50,7 @@ def is_whole(root: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_sixteen_open_a_store_that_does_not_exist(openers: Openers, tmp_path: Path, trials: Trials) -> None:
     for number, _ in enumerate(trials("16 processes open a store that does not exist, and write to it", 50)):
         root = tmp_path / f"é {number}"
@@ -171,6 +172,7 @@ def older(root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
     """The store is of the one schema or the other, and the one before it is kept."""

@@ -111,6 +111,7 @@ def test_wrong_passwords(server: Server, own: dict[str, Any], questions: Questio
     for header in ("Bearer x", "Basic", "Basic !!!", f"basic {password}", "Digest username=admin"):
         answer = server.ask("GET", f"{API}/experiments/search?max_results=1", who=NOBODY, Authorization=header)
         questions(header, answer, (401,))
+    assert questions.failed == []
 
 
 def test_foreign_hosts(server: Server, questions: Questions) -> None:
@@ -121,6 +122,7 @@ def test_foreign_hosts(server: Server, questions: Questions) -> None:
     for host in [*hosts, f"10.0.0.1:{port}", f"192.168.0.1:{port}", f"127.0.0.2:{port}"]:
         for path in (f"{API}/experiments/search?max_results=1", "/"):
             questions(f"{host} {path}", server.ask("GET", path, Host=host), (400, 403))
+    assert questions.failed == []
 
 
 def test_foreign_origins(server: Server, own: dict[str, Any], questions: Questions) -> None:
@@ -198,6 +200,7 @@ def test_locations_in_tags(server: Server, own: dict[str, Any], questions: Quest
             for version in ("2.0", "3.0"):
                 path = f"{prefix}/{version}/mlflow/traces/tr-{'a' * 32}/tags"
                 questions(f"{path} {key}", server.ask("PATCH", path, {"key": key, "value": "file:///etc"}), (403,))
+    assert questions.failed == []
 
 
 def test_what_runs_programs_or_asks_others(server: Server, routes: list[tuple[str, str]], questions: Questions) -> None:
@@ -342,6 +345,7 @@ def test_the_store_itself(server: Server, questions: Questions) -> None:
             environment = {"PATH": os.environ["PATH"], "PGPASSWORD": password}
             asked = subprocess.run(command, env=environment, capture_output=True, check=False)
             questions.judge(f"{user} {password}", asked.returncode != 0)
+    assert questions.failed == []
 
 
 def test_nobody_is_told_a_secret(server: Server, questions: Questions) -> None:
