@@ -101,3 +101,13 @@ def test_bad_input_of_a_stage_is_told(project: Path) -> None:
 
     with pytest.raises(BadInput, match="what it was"):
         run_stage(stage, "what it was")
+
+
+def test_what_dvc_has_removed_is_there_again(jobs: list[Job], project: Path) -> None:
+    with pytest.raises(Exception, match="MemoryError"):
+        train_stage(jobs, fail_at=1)
+    shutil.rmtree("results")
+    assert train_stage(jobs)
+    for job in jobs:
+        folder = RunFolder.of_stage(job.name, job.folder_name)
+        assert all(path.is_file() for path in (folder.job, folder.result, folder.weights, folder.journal))

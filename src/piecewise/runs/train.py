@@ -119,8 +119,9 @@ def _train_here(job: Job, request: Request, is_placed: bool = True) -> None:
 def _open(journal: Journal, job: Job, request: Request, prepared: dict[str, Any]) -> None:
     """Write who the run is, or that it goes on. Raises BadInput if it goes on with other data."""
     record = read_journal(journal.path) if request.is_resumed else None
-    if record is None:
+    if record is None or not request.folder.job.is_file():  # DVC has removed it with the rest of a stage's outs
         job.write(request.folder.job)
+    if record is None:
         about = {"name": job.name, "label": job.label, "title": job.title, "config": job.config}
         journal.start(**about, **prepared, process=this_process(), **request.facts)
         journal.artifact("model.yaml", "config")
