@@ -62,7 +62,8 @@ def test_a_training_arrives_whole(server: Server, client: Any, tmp_path: Path) -
     assert run.info.status == "FINISHED"
     assert set(run.data.metrics) >= {"train/nll", "val/nll", "test/nll", "test/squared_error"}
     assert run.data.params["trainer.max_epochs"] == "2"
-    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"config", "figures", "results.json", "manifest.json"}
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"config", "figures", "results.json", "manifest.json"}
     (place,) = (server.root / "runs").glob("2*")
     svg = client.download_artifacts(run.info.run_id, "figures/fitted_function.svg", str(tmp_path))
     assert Path(svg).read_bytes() == (place / "figures" / "fitted_function.svg").read_bytes()

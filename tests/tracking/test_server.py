@@ -32,6 +32,7 @@ def test_run_arrives_whole_at_a_server_and_not_in_the_embedded_store(server: str
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
     assert set(run.data.metrics) >= {"train/nll", "val/nll", "test/nll", "test/squared_error"}
-    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"config", "figures", "results.json", "manifest.json"}
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"config", "figures", "results.json", "manifest.json"}
     assert len(run.outputs.model_outputs) == 1
     assert not (project / "mlflow.db").exists()
