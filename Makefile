@@ -31,7 +31,7 @@ check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy
 
 bench: $(READY)  ## speed, as ratios to what people would use instead
-	@python tests/benchmarks/mnist.py
+	@python tests/benchmarks/mnist.py && python tests/benchmarks/tracking.py
 
 lock: $(READY)  ## resolve the dependencies anew
 	@$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock

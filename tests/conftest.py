@@ -68,6 +68,16 @@ def _as_found() -> Iterator[None]:
 
 
 @pytest.fixture
+def mlflow_as_it_was() -> Iterator[None]:
+    """For commands that run in this process and open a store."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the shipped configurations, in a folder whose name has a space; the test runs inside it."""
     root = tmp_path / "a project"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,8 @@ from piecewise.runs.evaluate import evaluate_run
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED, open_store
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
-
-
-@pytest.fixture(autouse=True)
-def _leave_mlflow_as_it_was() -> Iterator[None]:
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
+# The warnings are MLflow's and torch.export's own.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
 
 
 def contents(root: Path) -> dict[str, Any]:

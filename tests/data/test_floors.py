@@ -234,6 +234,7 @@ def test_windings_lie_along_their_curves() -> None:
         (lambda: TwoModes(noise=0.0), "data.noise=0.0 must be positive"),
         (lambda: Moons(noise=-1.0), "data.noise=-1.0 must be positive"),
         (lambda: Counts(rate=0.0), "data.rate=0.0 must be positive"),
+        (lambda: Counts(rate=1e9), "data.rate=1000000000.0 must be positive and at most 1000"),
         (lambda: Correlated(most=1.0), "data.most=1.0 must be at least 0 and less than 1"),
         (lambda: Multiclass1d(sharpness=float("nan")), "data.sharpness=nan must be a finite number"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,17 +18,8 @@ from piecewise.journal.writer import Journal
 from piecewise.tracking.store import EMBEDDED, open_store
 
 
-@pytest.fixture
-def _leave_mlflow_as_it_was() -> Iterator[None]:
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
-
-
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
-@pytest.mark.usefixtures("_leave_mlflow_as_it_was")
+@pytest.mark.usefixtures("mlflow_as_it_was")
 def test_store_that_mlflow_made_is_sound_until_the_project_is_moved(project: Path) -> None:
     client = open_store(EMBEDDED, project)
     experiment = client.create_experiment("one", (project / "mlartifacts" / "one").as_uri())

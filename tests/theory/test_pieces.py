@@ -16,7 +16,10 @@ from theory.test_polygons import BOX, exact, lively, models
 
 
 def folded() -> Mlp:
-    """y = a[|x₁| + |x₂| − ½]: four flanks around a square in which it is zero, of eight patterns."""
+    """y = a[|x₁| + |x₂| − ½]: four flanks around a square in which it is zero, of eight patterns.
+
+    Folding multiplies regions: one line in the fold is four in the plane.
+    """
     model = Mlp(2, 1, width=[4, 1]).double()
     with torch.no_grad():
         model.hidden[0].weight.copy_(torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]]))

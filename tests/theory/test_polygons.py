@@ -136,17 +136,6 @@ def test_dead_units_and_those_behind_them_cut_nothing() -> None:
     assert len(exact(model).regions) == 1
 
 
-def test_folding_multiplies_regions() -> None:
-    """h = (|x₁|, |x₂|) from four units; a line in the fold is four lines in the plane."""
-    model = Mlp(2, 1, width=[4, 1]).double()
-    with torch.no_grad():
-        model.hidden[0].weight.copy_(torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]]))
-        model.hidden[0].bias.zero_()
-        model.hidden[1].weight.fill_(1.0)
-        model.hidden[1].bias.fill_(-0.5)
-    assert len(exact(model).regions) == 8
-
-
 def test_moving_and_scaling_the_plane_moves_the_polygons() -> None:
     torch.manual_seed(5)
     model, moved = lively(Mlp(2, 1, depth=2, width=8)), lively(Mlp(2, 1, depth=2, width=8))

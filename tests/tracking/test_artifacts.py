@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,8 @@ from piecewise.tracking.store import EMBEDDED, open_store
 from piecewise.tracking.uploads import Damaged
 from small_project import ROOT, TINY
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
-
-
-@pytest.fixture(autouse=True)
-def _leave_mlflow_as_it_was() -> Iterator[None]:
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
+# The warnings are MLflow's and torch.export's own.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from piecewise.tracking.words import flatten
 from small_project import TINY
 
 PIECEWISE_SYNC = [sys.executable, "-m", "piecewise", "sync"]
-pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
+# The warnings are MLflow's and torch.export's own.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
 
 
 @pytest.fixture
@@ -245,12 +246,3 @@ def test_flatten_names_options_and_leaves_out_what_is_no_parameter() -> None:
     config = {"model": {"width": [3, 4], "activation": "relu"}, "tracking": {"uri": "x"}, "scheduler": None}
     expected = {"model.width": "[3, 4]", "model.activation": "relu", "scheduler": "null"}
     assert dict(flatten(config)) == expected
-
-
-@pytest.fixture(autouse=True)
-def _leave_mlflow_as_it_was() -> Iterator[None]:
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)

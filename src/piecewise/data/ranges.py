@@ -15,6 +15,7 @@ from piecewise.errors import BadInput
 
 # The numbers of 32 bits next to the ends of (0, 1), for what would be rounded to an end, which no density knows.
 ABOVE_ZERO, BELOW_ONE = torch.finfo(torch.float32).tiny, 1 - 2**-24
+HIGHEST_RATE = 1000  # its floor is summed over every count that matters
 
 
 class OneParameter(Synthetic):
@@ -104,6 +105,8 @@ class Counts(OneParameter):
     def __init__(
         self, num_train: int = 1000, num_test: int = 4000, seed: int = 0, rate: float = 3.0, folder: str | None = None
     ) -> None:
+        if rate > HIGHEST_RATE:
+            raise BadInput(f"data.rate={rate} must be positive and at most {HIGHEST_RATE}")
         super().__init__(num_train, num_test, seed, folder, rate=rate)
 
     def given(self, x: Tensor) -> Distribution:
