@@ -64,6 +64,7 @@ def test_a_training_arrives_whole(server: Server, client: Any, tmp_path: Path) -
     assert run.data.params["trainer.max_epochs"] == "2"
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert artifacts == {"config", "figures", "results.json", "manifest.json"}
+    assert not (server.root / "mlflow.db").exists()
     (place,) = (server.root / "runs").glob("2*")
     svg = client.download_artifacts(run.info.run_id, "figures/fitted_function.svg", str(tmp_path))
     assert Path(svg).read_bytes() == (place / "figures" / "fitted_function.svg").read_bytes()
