@@ -30,6 +30,7 @@ class _State:
     polled = 0  # how many callers poll, and so can end in order
     asked: int | None = None  # the first signal, when somebody polls
     came: int | None = None  # the signal for which Stopped was raised somewhere, or soon will be
+    has_come = False  # a signal, ever
 
 
 def listen() -> None:
@@ -84,6 +85,11 @@ def asked() -> int | None:
     return _State.asked
 
 
+def is_ending() -> bool:
+    """Whether a signal has come to this process, which so ends already, and only needs its time."""
+    return _State.has_come
+
+
 def check() -> None:
     """Raise Stopped, again, if a signal asks for it: whoever is about to go on after an error asks this first.
 
@@ -95,6 +101,7 @@ def check() -> None:
 
 
 def _answer(number: int, frame: FrameType | None) -> None:
+    _State.has_come = True
     if _State.polled and _State.asked is None:
         _State.asked = number
         with contextlib.suppress(OSError):  # not through sys.stderr, which may be in the middle of a line

@@ -61,6 +61,35 @@ def test_a_stage_ends_with_dvc_whenever_that_is(tmp_path: Path, delay: float, sh
     parent.stdout.close()
 
 
+# One that, told to stop, needs longer for its last step than `end_with_dvc` for its next look.
+LAST_STEP = """
+import time
+from piecewise import stopping
+from piecewise.runs.orphan import end_with_dvc
+end_with_dvc()
+with stopping.in_order():
+    print("working", flush=True)
+    while stopping.asked() is None:
+        time.sleep(0.01)
+    time.sleep(1.0)
+    print("saved", flush=True)
+"""
+
+
+def test_a_signal_to_the_stage_and_dvc_at_once_lets_the_stage_end_in_order(tmp_path: Path) -> None:
+    """As a scheduler sends it, to all that a person has started: that dvc is gone then must not be a second one."""
+    (tmp_path / "dvc").write_text("import subprocess, sys\nsubprocess.run(sys.argv[1:])\n")
+    command = [sys.executable, str(tmp_path / "dvc"), sys.executable, "-c", LAST_STEP]
+    environment = os.environ | {"DVC_STAGE": "train@x"}
+    parent = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert parent.stdout is not None
+    with parent.stdout as said:
+        assert said.readline() == "working\n"
+        os.killpg(parent.pid, signal.SIGTERM)
+        assert parent.wait(10) == -signal.SIGTERM
+        assert said.read() == "saved\n"  # to its end, which is the stage's
+
+
 STARTER = "from piecewise.journal.process import starter; print([(starter(word) or {}).get('pid') for word in WORDS])"
 
 

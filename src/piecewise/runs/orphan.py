@@ -8,9 +8,11 @@ import threading
 import time
 from typing import Any
 
+from piecewise import stopping
 from piecewise.journal.process import is_gone, starter
 
 LOOK_SECONDS = 0.25  # between two looks
+GRACE_SECONDS = 30  # for a process that was told to stop itself, as by a signal to a whole group
 
 
 def end_with_dvc() -> None:
@@ -25,6 +27,8 @@ def end_with(process: dict[str, Any] | None) -> None:
     def watch() -> None:
         while process is not None and not is_gone(process):
             time.sleep(LOOK_SECONDS)
+        if stopping.is_ending():  # a second signal would end it at once, without the checkpoint that it writes
+            time.sleep(GRACE_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
