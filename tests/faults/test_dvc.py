@@ -1,0 +1,135 @@
+"""`dvc repro` told to stop, or killed, at any moment: no half of a training is recorded, nobody is left, it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from piecewise.durable import read_records
+from piecewise.journal.reader import read_journal
+from piecewise.training import generations
+from piecewise.training.checkpoints import load_checkpoint
+from shipped import copy_shipped, wait_until_left
+from small_project import Pipeline
+from trials import Trials
+
+pytestmark = pytest.mark.slow
+
+STAGE = "train@least_squares"
+LIVE = Path("runs/pipeline/least_squares/run")
+RESULT = Path("results/train/least_squares/run/result.json")
+JOURNAL = Path("results/journal/least_squares/run.jsonl")
+AGAIN = ("--force", "--single-item", STAGE)  # else DVC takes an earlier result from its cache
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """A pipeline of one experiment, about to train it."""
+    pipeline = copy_shipped(tmp_path_factory.mktemp("dvc") / "a project", "least_squares")
+    pipeline.repro("synthesise@line")
+    return pipeline
+
+
+def set_epochs(pipeline: Pipeline, count: int) -> None:
+    path = pipeline.root / "conf" / "experiment" / "least_squares.yaml"
+    path.write_text(re.sub(r"max_epochs: \d+", f"max_epochs: {count}", path.read_text()))
+
+
+@contextmanager
+def started(pipeline: Pipeline, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`dvc repro` in a group of its own, as a terminal or a scheduler starts it; nothing is left of it afterwards."""
+    process = subprocess.Popen(
+        ["dvc", "repro", *arguments],
+        cwd=pipeline.root,
+        env=pipeline.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for_training(root: Path, count: int) -> int:
+    """The process that trains, once its journal has so many validations."""
+    path, deadline = root / LIVE / "journal.jsonl", time.monotonic() + 120
+    while not path.is_file() or path.read_bytes().count(b'"val/nll"') < count:
+        assert time.monotonic() < deadline, "no training has begun"
+        time.sleep(0.02)
+    return int(next(read_records(path))["process"]["pid"])
+
+
+def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
+    """To the stage alone, to dvc alone, or to both at once."""
+    root = pipeline.root
+    set_epochs(pipeline, 10_000_000)
+    for chance in trials("SIGTERM under dvc repro: KILLED, checkpoint, stage not recorded", 20):
+        shutil.rmtree(root / "runs", ignore_errors=True)
+        with started(pipeline, STAGE) as process:
+            trainer = wait_for_training(root, chance.randrange(1, 40))
+            time.sleep(chance.random() * 0.5)
+            told = chance.choice([trainer, process.pid, -process.pid])
+            os.kill(told, signal.SIGTERM)
+            said, _ = process.communicate(timeout=60)
+            assert process.returncode == (255 if told == trainer else -signal.SIGTERM), said
+        wait_until_left(root, 15)
+        assert "error: stopped by SIGTERM" in said
+        record, newest = read_journal(root / LIVE / "journal.jsonl"), generations.newest(root / LIVE)
+        assert record is not None
+        assert record.end is not None
+        assert newest is not None
+        assert record.end["status"] == "KILLED"
+        assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]
+        assert STAGE not in (root / "dvc.lock").read_text()
+        assert not (root / RESULT).exists()
+
+
+def steps_of_writers(journal: Path) -> list[list[int]]:
+    """What was validated by the process that began a run, and by each that went on with it."""
+    found: list[list[int]] = []
+    for entry in read_records(journal):
+        if entry["kind"] in ("start", "resume"):
+            found.append([])
+        elif "val/nll" in entry.get("values", {}):
+            found[-1].append(entry["step"])
+    return found
+
+
+def test_dvc_killed_at_any_moment(pipeline: Pipeline, trials: Trials) -> None:
+    """It cannot tell its stage, which notices; the next `dvc repro` comes at once, or when that has ended."""
+    root = pipeline.root
+    set_epochs(pipeline, 3000)
+    began = time.monotonic()
+    pipeline.repro(STAGE)
+    took = time.monotonic() - began
+    undisturbed = json.loads((root / RESULT).read_text())
+    for chance in trials("dvc repro killed at any moment: no second writer, goes on", 10):
+        with started(pipeline, *AGAIN) as process:
+            time.sleep(chance.random() * took)
+            process.kill()
+            process.wait()
+            if chance.random() < 0.5:
+                wait_until_left(root, 15)
+            assert pipeline.repro(*AGAIN) == {STAGE}
+        wait_until_left(root, 15)
+        assert json.loads((root / RESULT).read_text()) == undisturbed
+        record, writers = read_journal(root / JOURNAL), steps_of_writers(root / JOURNAL)
+        assert record is not None
+        assert [step for step, _ in record.history()["val/nll"]] == list(range(50, 3001, 50))
+        assert len(writers) <= 2
+        assert all(steps == sorted(set(steps)) for steps in writers)
