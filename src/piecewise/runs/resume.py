@@ -29,7 +29,11 @@ def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[
         found = _differences(without_volatile(start["config"]), without_volatile(job.config))
         raise BadInput(f"{'; '.join(found)}: a run goes on as it began, piecewise train begins another one")
     if start["digests"]["data"] != digests["data"]:
-        raise BadInput(f"the data has changed: its digest is {digests['data']}, the run has {start['digests']['data']}")
+        began = start["inputs"]["training"]
+        raise BadInput(
+            f"the data has changed: {began['name']} ({began['source']}) has the digest {digests['data']}, the run has "
+            f"{began['digest']}"
+        )
     changed = changed_surroundings(start, digests)
     for part in changed:
         terminal.warn(f"{WORDS[part]} has changed since the run began: its weights may be other ones")
