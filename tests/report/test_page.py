@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
+from piecewise.data.stored import digest_tensors
 from piecewise.jobs.job import Job
 from piecewise.report.page import write_report
 from piecewise.report.results import collect, text_table
@@ -51,6 +53,10 @@ def test_the_page_says_everything_and_asks_for_nothing(root: Path) -> None:
     for fact in ("job digest", "run key", "data digest", "lock digest", "numerics", "abcdef012345 with changes"):
         assert fact in page.text
     assert "piecewise ui model.width=3,seed=0" in page.text
+    digests = [
+        digest_tensors(load_file(path))[:12] for path in (root / "results/train/fit").glob("*/model.safetensors")
+    ]
+    assert sorted(re.findall(r"weights digest(\w{12})weights kept", page.text)) == sorted(digests)
     assert page.text.index("model.width=3") < page.text.index("model.width=20")
     for _, attributes in page.elements:
         for name in ("src", "href"):

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
+from piecewise.data.stored import digest_tensors
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
@@ -59,6 +61,7 @@ def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, t
     assert (seen.info.status, seen.info.run_name) == ("FINISHED", tiny_job.title)
     assert (seen.data.params["model.width"], seen.data.params["optimizer.lr"]) == ("3", "0.001")
     assert (seen.data.tags["git.commit"], seen.data.tags["job_digest"]) == ("abc", tiny_job.digest)
+    assert seen.data.tags["weights_digest"] == digest_tensors(load_file(run.weights))
     assert set(seen.data.metrics) >= {"train/nll", "val/nll", "test/nll", "test/squared_error"}
     assert [entry.dataset.name for entry in seen.inputs.dataset_inputs] == ["curve_1d", "curve_1d"]
     assert len(seen.outputs.model_outputs) == 1
