@@ -1,0 +1,62 @@
+"""The same job in two processes, and in two folders: the same bits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.train import read_result, train
+
+# Whatever is drawn or has a state: initialisation, order, masks, running statistics, momentum, a schedule.
+OPTIONS = [
+    *("data.num_train=60", "data.num_test=20", "batch_size=10", "trainer.max_epochs=4", "log_every_n_steps=1"),
+    *("model=mlp", "model.width=12", "model.dropout=0.3", "model.norm=batch", "optimizer=momentum", "optimizer.lr=0.1"),
+    *("scheduler=onecycle", "tracking=none"),
+]
+
+
+def train_elsewhere(job: Job, place: Path) -> RunFolder:
+    """In a process and a project of its own; Python orders its sets there in another way than here."""
+    shutil.copytree("conf", place / "conf")
+    shutil.copy("requirements.lock", place)
+    job.write(place / "job.json")
+    command = [sys.executable, "-m", "piecewise.worker", "job.json"]
+    alike = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONHASHSEED": "1"}
+    done = subprocess.run(
+        command, cwd=place, env=os.environ | alike, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = (place / "runs").iterdir()
+    return RunFolder.at(run)
+
+
+def outcome(folder: RunFolder) -> dict[str, Any]:
+    record = read_journal(folder.journal)
+    assert record is not None
+    files = {path.name: path.read_bytes() for path in (folder.weights, folder.path)}
+    return {"history": record.history(), "test": evaluate_run(folder), **files, **read_result(folder)}
+
+
+def test_the_same_job_in_another_process_and_folder_gives_the_same_bits(
+    plan: Callable[..., list[Job]], project: Path, tmp_path: Path
+) -> None:
+    (job,) = plan(*OPTIONS)
+    here = RunFolder.at(project / "runs" / "one")
+    torch.manual_seed(99)  # whatever this process did before
+    train(job, here)
+    found = outcome(here)
+    assert found == outcome(train_elsewhere(job, tmp_path / "another project"))
+    assert len(found["history"]["train/nll"]) == found["steps"] == 4 * 6
+    assert {"val/nll", "val/squared_error"} <= set(found["history"])
+    assert {"test/nll", "test/squared_error"} <= set(found["test"])
