@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -128,8 +129,6 @@ def test_dvc_killed_at_any_moment(pipeline: Pipeline, trials: Trials) -> None:
             assert pipeline.repro(*AGAIN) == {STAGE}
         wait_until_left(root, 15)
         assert json.loads((root / RESULT).read_text()) == undisturbed
-        record, writers = read_journal(root / JOURNAL), steps_of_writers(root / JOURNAL)
-        assert record is not None
-        assert [step for step, _ in record.history()["val/nll"]] == list(range(50, 3001, 50))
+        writers = steps_of_writers(root / JOURNAL)
         assert len(writers) <= 2
-        assert all(steps == sorted(set(steps)) for steps in writers)
+        assert list(chain(*writers)) == list(range(50, 3001, 50))  # each once: it was told to stop, and went on there

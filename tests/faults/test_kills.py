@@ -47,6 +47,24 @@ def epochs_of(folder: RunFolder) -> list[list[int]]:
     ]
 
 
+def begun_at(folder: RunFolder) -> list[int]:
+    """Of each batch that was handed out, in order, how many steps come before it."""
+    seen = folder.journal.parent / SEEN
+    lines = seen.read_text().splitlines() if seen.is_file() else []
+    return [6 * int(epoch) + int(number) for epoch, number, *_ in map(str.split, lines)]
+
+
+def resume(job: Job, folder: RunFolder) -> None:
+    """To the end, and from the newest checkpoint: one that begins again would end with the same bits too."""
+    newest, before = generations.newest(folder.checkpoints), begun_at(folder)
+    process = start(job, folder, is_resumed=True)
+    process.join()
+    assert process.exitcode == 0
+    first = int(newest.stem) if newest is not None else 0
+    taken = begun_at(folder)[len(before) :]
+    assert taken == list(range(first, first + len(taken)))
+
+
 def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials: Trials) -> None:
     (job,) = plan(*OPTIONS)
     undisturbed = RunFolder.at(project / "undisturbed")
@@ -61,9 +79,7 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials
             killed += process.exitcode != 0
             if process.exitcode == 0:
                 break
-        process = start(job, folder, is_resumed=True)
-        process.join()
-        assert process.exitcode == 0
+        resume(job, folder)
         assert whole(folder) == expected
         epochs = epochs_of(folder)
         assert [sorted(epoch) for epoch in epochs] == [list(range(54))] * expected["epochs"]
@@ -90,6 +106,5 @@ def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Path, trial
         newest = generations.newest(folder.checkpoints)
         assert newest is not None
         assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]
-        process = start(job, folder, is_resumed=True)
-        process.join()
+        resume(job, folder)
         assert whole(folder) == expected

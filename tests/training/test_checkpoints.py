@@ -21,6 +21,7 @@ from piecewise.models.mlp import Mlp
 from piecewise.runs.train import read_result, train
 from piecewise.training import checkpoints, generations
 from piecewise.training.checkpoints import KeepCheckpoints, load_checkpoint
+from steps_taken import note_steps
 
 Plan = Callable[..., list[Job]]
 # Everything that has a state: order, masks, schedule, momentum, early stopping that ends it, and a path.
@@ -88,8 +89,11 @@ def test_from_any_checkpoint_on_the_end_is_the_same(
         for path in (folder.result, folder.weights, folder.path):
             path.unlink()
         cut_journal(folder.journal, step)
-        train(job, folder, is_resumed=True)
+        with monkeypatch.context() as patched:
+            taken = note_steps(patched)
+            train(job, folder, is_resumed=True)
         assert outcome_of(folder) == expected, f"from step {step}"
+        assert sorted(set(taken)) == list(range(step, expected["steps"]))  # none before: it has not begun again
 
 
 def test_what_a_model_draws_itself_is_drawn_again(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

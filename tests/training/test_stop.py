@@ -23,6 +23,7 @@ from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.runs.train import read_result, train
 from piecewise.training import checkpoints, generations
 from piecewise.training.module import TrainingModule
+from steps_taken import note_steps
 
 Plan = Callable[..., list[Job]]
 OPTIONS = [
@@ -141,7 +142,9 @@ def test_stopped_and_resumed_equals_undisturbed(
     assert end is not None
     assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
 
+    taken = note_steps(monkeypatch)
     train(job, folder, is_resumed=True)
+    assert taken == list(range(step, 20))  # a training that began again would end with the same bits too
     assert read_result(folder)["steps"] == 20
     assert_same_parameters(folder, undisturbed)
     assert read_result(folder)["selected_step"] == read_result(undisturbed)["selected_step"]
@@ -216,7 +219,9 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
             train(job, folder)
     assert record_of(folder).end["status"] == "FAILED"  # type: ignore[index]
     assert generations.newest(folder.checkpoints) == folder.checkpoints / "000000013.ckpt"
+    taken = note_steps(monkeypatch)
     train(job, folder, is_resumed=True)
+    assert taken == list(range(13, 20))
     assert_same_parameters(folder, undisturbed)
     assert record_of(folder).history() == record_of(undisturbed).history()
 
