@@ -96,8 +96,10 @@ def _run(verb: str, *arguments: str) -> int:
     if verb not in VERBS:
         raise BadInput(f"piecewise has no verb {verb!r}; {nearest(verb, VERBS)}")
     from piecewise.jobs.provenance import find_root
+    from piecewise.runs.abandoned import end_here
 
     command = importlib.import_module(f"piecewise.commands.{verb}")
     root, started_in = find_root(), Path.cwd()
     os.chdir(root)  # every path in a configuration is relative to the project's root
+    end_here(root)
     return int(command.main(root, started_in, list(arguments)))
