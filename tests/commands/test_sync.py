@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ import pytest
 from piecewise.cli import main
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
+from piecewise.journal.writer import Journal
 from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.servers import move, now_at
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED, open_store
+from small_project import TINY
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
 
@@ -83,3 +86,49 @@ def test_rebuild_without_a_store_is_a_sync(project: Path, capsys: pytest.Capture
 def test_sync_refuses_an_option_that_it_does_not_have(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sync", "--rebuilt"]) == 2
     assert "piecewise sync --help says what is allowed" in capsys.readouterr().err
+
+
+def test_a_network_disk_is_bad_input_and_nothing_is_moved(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from piecewise.tracking import filesystem
+
+    with Journal(project / "runs" / "one" / "journal.jsonl") as journal:
+        journal.start(id="one", name="x", title="x")
+    mounts = project.parent / "mountinfo"
+    mounts.write_text("1 1 0:1 / / rw - nfs server:/x rw\n")
+    monkeypatch.setattr(filesystem.refuse_network, "__defaults__", (mounts,))
+    assert main(["sync"]) == 2
+    assert "mlflow.db would lie on nfs, a network file system; allowed: tracking=server" in capsys.readouterr().err
+    (project / "mlflow.db").write_bytes(b"a store of before")
+    assert main(["sync", "--rebuild"]) == 2
+    assert (project / "mlflow.db").read_bytes() == b"a store of before"
+    assert list((project / "runs").glob(".aside-*")) == []
+
+
+def test_a_server_that_moved_is_said_once(
+    project: Path, plan: Callable[..., list[Job]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    typo, right, later = "http://nowhere.invalid:5001", "http://127.0.0.1:9", "https://127.0.0.1:9"
+    (job,) = plan(*TINY[:-1], "tracking=server", f"tracking.uri={typo}")
+    folder = RunFolder.at(project / "runs" / "one")
+    job.write(folder.job)
+    with Journal(folder.journal) as journal:
+        journal.start(id="one", name="x", title="x")
+    for words, wrong in {
+        ("http://nowhere.invalid", right): f"did you mean '{typo}'? allowed: {typo}",
+        (typo, "sqlite:///mlflow.db"): "is no store; allowed: http, https",
+        (typo, "http://me:secret@127.0.0.1:9"): "--moved holds credentials",
+    }.items():
+        assert main(["sync", "--moved", *words]) == 2
+        said = capsys.readouterr().err
+        assert wrong in said
+        assert "secret" not in said
+    assert now_at(project, typo) == typo
+    move(project, typo, right, [typo])
+    assert now_at(project, typo) == right
+    move(project, right, later, [typo])  # once more: both of its former addresses mean the new one
+    assert (now_at(project, typo), now_at(project, right)) == (later, later)
+    move(project, later, right, [typo])
+    assert (now_at(project, typo), now_at(project, later)) == (right, right)
+    assert now_at(project, right) == right
