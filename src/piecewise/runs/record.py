@@ -109,7 +109,7 @@ def _push(uri: str, mirror: Mirror, folder: RunFolder, done: Synced) -> None:
     from piecewise.tracking.trouble import explain, trouble_of
 
     try:
-        brought = patiently(uri, lambda: mirror.push(folder, load_model))
+        brought = patiently(uri, lambda: mirror.push(folder, load_model), lambda: mirror.reached(folder))
         if brought is not None:
             done.updated.append(str(brought))
         if is_torn(folder.journal) and not has_writer(folder.journal):
@@ -120,15 +120,21 @@ def _push(uri: str, mirror: Mirror, folder: RunFolder, done: Synced) -> None:
         done.problems.append(f"{folder.journal}: {explain(error)}")
 
 
-def patiently(uri: str, ask: Callable[[], Answer]) -> Answer:
-    """What `ask` returns; a server that may answer the next time is asked a few times, after longer and longer."""
+def patiently(uri: str, ask: Callable[[], Answer], reached: Callable[[], int] = lambda: 0) -> Answer:
+    """What `ask` returns; a server that may answer the next time is asked a few times, after longer and longer.
+
+    Counted anew when it has got further meanwhile: of many requests a bad network loses more than a few.
+    """
     from piecewise.tracking.trouble import is_busy
 
-    backoff = Backoff(every=0.0, first=0.2)
+    backoff, before = Backoff(every=0.0, first=0.2), reached()
     while True:
         try:
             return ask()
         except Exception as error:
+            if reached() > before:
+                backoff.succeeded()
+                before = reached()
             backoff.failed()
             if uri == EMBEDDED or not is_busy(error) or backoff.failures >= TRIES:
                 raise

@@ -75,6 +75,11 @@ class Mirror:
         self._describe = Describe(client, root / "mlartifacts" if is_embedded else None)
         self._live: Followed = {} if live is None else live
 
+    def reached(self, folder: RunFolder) -> int:
+        """Up to which byte the journal's points are at the store, as far as this process knows."""
+        _, live = self._live.get(folder.journal, ("", None))
+        return 0 if live is None else live.points.reached
+
     def push_live(self, folder: RunFolder) -> bool:
         """Send what a running job has recorded since the last call; True once it is trained, evaluated and here."""
         start = next(read_records(folder.journal), None) if folder.journal.is_file() else None
