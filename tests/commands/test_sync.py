@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import signal
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from piecewise.cli import main
+from piecewise.durable import read_records
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.writer import Journal
@@ -18,6 +24,7 @@ from piecewise.runs.evaluate import evaluate_run
 from piecewise.runs.servers import move, now_at
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED, open_store
+from running_server import wait_for
 from small_project import TINY
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
@@ -132,3 +139,55 @@ def test_a_server_that_moved_is_said_once(
     move(project, later, right, [typo])
     assert (now_at(project, typo), now_at(project, later)) == (right, right)
     assert now_at(project, right) == right
+
+
+@pytest.mark.slow
+def test_watching_follows_a_training_and_ends_in_order(project: Path) -> None:
+    """Two commands side by side, as in two terminals; what has arrived is counted by SQL."""
+    piecewise = [sys.executable, "-m", "piecewise"]
+    options = [*TINY, "trainer.max_epochs=1000000"]
+    watching = subprocess.Popen([*piecewise, "sync", "--watch"], stdout=subprocess.PIPE, text=True)
+    training = subprocess.Popen([*piecewise, "train", *options], stderr=subprocess.DEVNULL)
+    try:
+        arrived(project, above=0)
+        for _ in range(2):  # what is measured from now on comes too, while it is measured
+            arrived(project, above=measured(project))
+        assert training.poll() is None
+        training.send_signal(signal.SIGTERM)
+        assert training.wait(60) == 143
+        total = measured(project)
+        assert arrived(project, above=total - 1) == total
+        wait_for(lambda: not still_running(project), "the end of the run", 60)
+    finally:
+        training.kill()
+        watching.send_signal(signal.SIGINT)
+        said, _ = watching.communicate(timeout=60)
+    assert watching.returncode == 130
+    sent = [int(count) for count in re.findall(r": (\d+) points, ", said)]
+    assert len(sent) >= 2
+    assert sum(sent) <= total  # none twice; what is on its way when it is stopped is not told any more
+
+
+def ask(project: Path, query: str) -> int:
+    if not (project / "mlflow.db").exists():
+        return 0
+    with closing(sqlite3.connect(project / "mlflow.db", timeout=30)) as store:
+        (count,) = store.execute(query).fetchone()
+    return int(count)
+
+
+def measured(project: Path) -> int:
+    """How many points the one journal has."""
+    (path,) = project.glob("runs/*/journal.jsonl")
+    return sum(len(record.get("values", ())) for record in read_records(path))
+
+
+def arrived(project: Path, above: int) -> int:
+    """How many points are in the store, once it is more than so many."""
+    points = "SELECT count(*) FROM metrics"
+    wait_for(lambda: ask(project, points) > above, f"more than {above} points", 120)
+    return ask(project, points)
+
+
+def still_running(project: Path) -> int:
+    return ask(project, "SELECT count(*) FROM runs WHERE status = 'RUNNING'")
