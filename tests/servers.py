@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -181,6 +182,20 @@ def drops_reply(number: int) -> Behaviour:
         is_dropped = seen[0] == number
         status, content, kind = handler.forward(body)
         if is_dropped:
+            handler.hang_up()
+        else:
+            handler.say(status, content, kind)
+
+    return behave
+
+
+def loses(chance: random.Random, share: float) -> Behaviour:
+    """Of so many requests, by chance, the reply is lost: what was asked for is done."""
+
+    def behave(handler: Handler, body: bytes) -> None:
+        is_lost = chance.random() < share
+        status, content, kind = handler.forward(body)
+        if is_lost:
             handler.hang_up()
         else:
             handler.say(status, content, kind)

@@ -36,6 +36,7 @@ EXAMPLES = """\
   piecewise train experiment=mnist_cnn optimizer=adamw optimizer.lr=3e-3 trainer.max_epochs=2
   piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
 """
+LOOKING = ("doctor",)  # it names runs that nobody ended, and changes nothing
 HELP = ("-h", "--help", "help")
 COMPLETION = ("-sc", "--shell-completion")
 
@@ -96,8 +97,11 @@ def _run(verb: str, *arguments: str) -> int:
     if verb not in VERBS:
         raise BadInput(f"piecewise has no verb {verb!r}; {nearest(verb, VERBS)}")
     from piecewise.jobs.provenance import find_root
+    from piecewise.runs.abandoned import end_here
 
     command = importlib.import_module(f"piecewise.commands.{verb}")
     root, started_in = find_root(), Path.cwd()
     os.chdir(root)  # every path in a configuration is relative to the project's root
+    if verb not in LOOKING:
+        end_here(root)
     return int(command.main(root, started_in, list(arguments)))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from piecewise.cli import main
+from piecewise.durable import read_records
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
+from piecewise.journal.writer import Journal
 from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.servers import move, now_at
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED, open_store
+from running_server import wait_for
+from small_project import TINY
 
 # The warnings are MLflow's and torch.export's own.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
@@ -74,3 +85,101 @@ def test_rebuild_without_a_store_is_a_sync(project: Path, capsys: pytest.Capture
 def test_sync_refuses_an_option_that_it_does_not_have(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sync", "--rebuilt"]) == 2
     assert "piecewise sync --help says what is allowed" in capsys.readouterr().err
+
+
+def test_a_network_disk_is_bad_input_and_nothing_is_moved(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from piecewise.tracking import filesystem
+
+    with Journal(project / "runs" / "one" / "journal.jsonl") as journal:
+        journal.start(id="one", name="x", title="x")
+    mounts = project.parent / "mountinfo"
+    mounts.write_text("1 1 0:1 / / rw - nfs server:/x rw\n")
+    monkeypatch.setattr(filesystem.refuse_network, "__defaults__", (mounts,))
+    assert main(["sync"]) == 2
+    assert "mlflow.db would lie on nfs, a network file system; allowed: tracking=server" in capsys.readouterr().err
+    (project / "mlflow.db").write_bytes(b"a store of before")
+    assert main(["sync", "--rebuild"]) == 2
+    assert (project / "mlflow.db").read_bytes() == b"a store of before"
+    assert list((project / "runs").glob(".aside-*")) == []
+
+
+def test_a_server_that_moved_is_said_once(
+    project: Path, plan: Callable[..., list[Job]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    typo, right, later = "http://nowhere.invalid:5001", "http://127.0.0.1:9", "https://127.0.0.1:9"
+    (job,) = plan(*TINY[:-1], "tracking=server", f"tracking.uri={typo}")
+    folder = RunFolder.at(project / "runs" / "one")
+    job.write(folder.job)
+    with Journal(folder.journal) as journal:
+        journal.start(id="one", name="x", title="x")
+    for words, wrong in {
+        ("http://nowhere.invalid", right): f"did you mean '{typo}'? allowed: {typo}",
+        (typo, "sqlite:///mlflow.db"): "is no store; allowed: http, https",
+        (typo, "http://me:secret@127.0.0.1:9"): "--moved holds credentials",
+    }.items():
+        assert main(["sync", "--moved", *words]) == 2
+        said = capsys.readouterr().err
+        assert wrong in said
+        assert "secret" not in said
+    assert now_at(project, typo) == typo
+    move(project, typo, right, [typo])
+    assert now_at(project, typo) == right
+    move(project, right, later, [typo])  # once more: both of its former addresses mean the new one
+    assert (now_at(project, typo), now_at(project, right)) == (later, later)
+    move(project, later, right, [typo])
+    assert (now_at(project, typo), now_at(project, later)) == (right, right)
+    assert now_at(project, right) == right
+
+
+@pytest.mark.slow
+def test_watching_follows_a_training_and_ends_in_order(project: Path) -> None:
+    """Two commands side by side, as in two terminals; what has arrived is counted by SQL."""
+    piecewise = [sys.executable, "-m", "piecewise"]
+    options = [*TINY, "trainer.max_epochs=1000000"]
+    watching = subprocess.Popen([*piecewise, "sync", "--watch"], stdout=subprocess.PIPE, text=True)
+    training = subprocess.Popen([*piecewise, "train", *options], stderr=subprocess.DEVNULL)
+    try:
+        arrived(project, above=0)
+        for _ in range(2):  # what is measured from now on comes too, while it is measured
+            arrived(project, above=measured(project))
+        assert training.poll() is None
+        training.send_signal(signal.SIGTERM)
+        assert training.wait(60) == 143
+        total = measured(project)
+        assert arrived(project, above=total - 1) == total
+        wait_for(lambda: not still_running(project), "the end of the run", 60)
+    finally:
+        training.kill()
+        watching.send_signal(signal.SIGINT)
+        said, _ = watching.communicate(timeout=60)
+    assert watching.returncode == 130
+    sent = [int(count) for count in re.findall(r": (\d+) points, ", said)]
+    assert len(sent) >= 2
+    assert sum(sent) <= total  # none twice; what is on its way when it is stopped is not told any more
+
+
+def ask(project: Path, query: str) -> int:
+    if not (project / "mlflow.db").exists():
+        return 0
+    with closing(sqlite3.connect(project / "mlflow.db", timeout=30)) as store:
+        (count,) = store.execute(query).fetchone()
+    return int(count)
+
+
+def measured(project: Path) -> int:
+    """How many points the one journal has."""
+    (path,) = project.glob("runs/*/journal.jsonl")
+    return sum(len(record.get("values", ())) for record in read_records(path))
+
+
+def arrived(project: Path, above: int) -> int:
+    """How many points are in the store, once it is more than so many."""
+    points = "SELECT count(*) FROM metrics"
+    wait_for(lambda: ask(project, points) > above, f"more than {above} points", 120)
+    return ask(project, points)
+
+
+def still_running(project: Path) -> int:
+    return ask(project, "SELECT count(*) FROM runs WHERE status = 'RUNNING'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from piecewise.server import pages
+from piecewise.server.credentials import NAMES
 from small_project import ROOT
 
 Compose = dict[str, Any]
@@ -106,6 +109,23 @@ def test_server_knows_its_names_and_lets_nobody_in_unasked(compose: Compose) -> 
     assert "*" not in given["allowed-hosts"] + given["cors-allowed-origins"]
     assert server["environment"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert "default_permission = NO_PERMISSIONS" in (DOCKER / "auth.ini").read_text()
+    image = (DOCKER / "Dockerfile").read_text()
+    (place,) = re.findall(r"^ENV PYTHONPATH=(\S+)$", image, re.MULTILINE)
+    assert f"COPY --chmod=0444 src/piecewise/server/inside/piecewise_guard.py {place}/piecewise_guard.py\n" in image
+
+
+def test_server_refuses_what_the_one_without_containers_does(compose: Compose, tmp_path: Path) -> None:
+    ours = configparser.ConfigParser()
+    ours.read(DOCKER / "auth.ini")
+    theirs = configparser.ConfigParser()
+    theirs.read_string(pages.permissions("admin", 5432))
+    where = "database_uri"
+    assert {**ours["mlflow"], where: ""} == {**theirs["mlflow"], where: ""}
+    settings = compose["services"]["server"]["environment"]
+    names = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "MLFLOW_ENABLE_AI_GATEWAY")
+    names += ("MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",)
+    told = pages.environment(tmp_path, "", dict.fromkeys(NAMES, ""), 0)
+    assert [settings[name] for name in names] == [told[name] for name in names]
     assert yaml.safe_load((ROOT / "conf" / "tracking" / "docker.yaml").read_text()) == {"uri": "http://server:5000"}
 
 

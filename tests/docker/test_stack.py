@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
+from piecewise.server import pages
 from small_project import ROOT, TINY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -35,12 +36,15 @@ class Stack:
     secrets: dict[str, str]
     folder: Path
 
-    def get(self, path: str, user: str = "", password: str = "", **headers: str) -> int:
-        """The status of an answer."""
+    def get(self, path: str, user: str = "", password: str = "", body: bytes | None = None, **headers: str) -> int:
+        """The status of an answer. With a body it is a POST."""
         if user:
             headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            return int(urllib.request.urlopen(urllib.request.Request(self.address + path, headers=headers)).status)
+            request = urllib.request.Request(self.address + path, body, headers)
+            return int(urllib.request.urlopen(request).status)
         except urllib.error.HTTPError as error:
             return error.code
 
@@ -134,7 +138,7 @@ def server(service: dict[str, Any], tools: Path, folder: Path, secrets: Path, po
     settings = {key: here(value) for key, value in service["environment"].items()}
     image = dict(re.findall(r"^ +(\w+)=(true|false|1)\b", (DOCKER / "Dockerfile").read_text(), re.MULTILINE))
     environment = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), **image, **settings}
-    environment["MLFLOW_AUTH_CONFIG_PATH"] = str(auth)
+    environment |= {"MLFLOW_AUTH_CONFIG_PATH": str(auth), "PYTHONPATH": str(pages.INSIDE)}
     command = ["sh", DOCKER / "entrypoint.sh", *map(here, service["command"])]
     with running(command, folder / "server.log", cwd=folder, env=environment) as process:
         address = f"http://127.0.0.1:{ports['server']}/health"
@@ -161,7 +165,9 @@ def stack(compose: dict[str, Any], tools: Path, project: Path, monkeypatch: pyte
         yield Stack(f"http://127.0.0.1:{ports['server']}", known, folder)
 
 
-def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(stack: Stack, project: Path) -> None:
+def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(
+    stack: Stack, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow import MlflowClient
 
     password, search = stack.secrets["admin_password"], "/api/2.0/mlflow/experiments/search?max_results=5"
@@ -170,6 +176,12 @@ def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(stack
     assert stack.get(search, "admin", password) == 200
     assert stack.get(search, "admin", password, Host="evil.example:5000") == 403
     assert stack.get("/") == 401
+    assert stack.get(search, "admin", password, Origin="http://127.0.0.1:1") == 403  # another page of this machine
+    at_large = b'{"name": "x", "artifact_location": "file:///etc"}'
+    assert stack.get("/api/2.0/mlflow/experiments/create", "admin", password, at_large) == 403
+    assert stack.get("/ajax-api/3.0/jobs", "admin", password, b"{}") == 403
+    part = b'{"path": "0/x.bin", "num_parts": 2}'
+    assert stack.get("/api/2.0/mlflow-artifacts/mpu/create/0/x.bin", "admin", password, part) == 501
 
     options = [item for item in TINY if not item.startswith("tracking")]
     assert main(["train", *options, "tracking=docker", f"tracking.uri={stack.address}"]) == 0
@@ -182,6 +194,14 @@ def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(stack
     svg = client.download_artifacts(run.info.run_id, "figures/fitted_function.svg", str(project))
     (place,) = (project / "runs").glob("2*")
     assert Path(svg).read_bytes() == (place / "figures" / "fitted_function.svg").read_bytes()
+
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1000000")
+    large = project / "large.bin"
+    large.write_bytes(bytes(range(256)) * 20_000)
+    client.log_artifact(run.info.run_id, str(large))  # at once and through the server, however large
+    (project / "back").mkdir()
+    back = Path(client.download_artifacts(run.info.run_id, "large.bin", str(project / "back")))
+    assert back.read_bytes() == large.read_bytes()
 
     told = {
         path

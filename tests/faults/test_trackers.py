@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import recorded
 from piecewise.cli import main
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
@@ -24,11 +26,12 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 from piecewise.runs.record import opener, push_all
 from piecewise.runs.train import read_result, train
-from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, passes
+from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, loses, passes
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 OPTIONS = ["trainer.max_epochs=30", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
+KEYS = ("train/nll", "train/squared_error", "val/nll", "val/squared_error")
 START = 15.0  # seconds that a tracked command may take longer: the store's ten, and some for a busy machine
 
 
@@ -53,28 +56,11 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
 
-def points_of(address: str, piecewise_id: str) -> dict[str, list[tuple[int, float]]]:
-    """The one run's history at the server, which must be FINISHED."""
+def assert_whole(address: str, folder: RunFolder) -> int:
+    """Everything in the journal is at the server, once, in a run that has FINISHED; how many points that are."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(address)
-    ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{piecewise_id}'")
-    assert run.info.status == "FINISHED"
-    return {
-        key: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
-        for key in run.data.metrics
-    }
-
-
-def assert_whole(address: str, folder: RunFolder) -> int:
-    """Everything in the journal is at the server, once; how many points that are."""
-    record = read_journal(folder.journal)
-    assert record is not None
-    found = points_of(address, record.start["id"])
-    for key, points in record.history().items():
-        assert sorted(found[key]) == sorted(points)
-    return sum(map(len, record.history().values()))
+    return recorded.assert_whole(MlflowClient(address), folder)
 
 
 def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
@@ -139,6 +125,52 @@ def test_a_slow_or_torn_network_is_only_that(
         front.behaviour = passes
         assert push_all(front.address, [folder], opener(front.address)).problems == [], done
         assert assert_whole(real.address, folder) == 40
+
+
+def write_long_run(folder: RunFolder, piecewise_id: str, address: str, plan: Callable[..., list[Job]]) -> None:
+    """2,600 steps of four measures, 100 of which were taken again after a crash."""
+    (job,) = plan(*OPTIONS, "tracking=server", f"tracking.uri={address}")
+    job.write(folder.job)
+    chance = random.Random(piecewise_id)
+    measured = [{key: chance.gauss(0, 1) * 10.0 ** chance.randrange(-30, 30) for key in KEYS} for _ in range(2600)]
+    with Journal(folder.journal) as journal:
+        journal.start(id=piecewise_id, name="long", title=piecewise_id, config=job.config)
+        for step, values in enumerate(measured[:1500]):
+            journal.metrics(step, values)
+        journal.resume()
+        for step, values in enumerate(measured[1400:], 1400):
+            journal.metrics(step, values)
+        journal.end("FINISHED")
+
+
+def said_by(path: Path) -> list[tuple[str, int, float, int]]:
+    """Each point of a journal as a table has it, of one that was taken twice the first; read by its text alone."""
+    points: dict[tuple[str, int], tuple[float, int]] = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line.partition(" ")[2])
+        for key, value in record.get("values", {}).items():
+            points.setdefault((key, record["step"]), (value, int(record["time"] * 1000)))
+    return sorted((key, step, value, time) for (key, step), (value, time) in points.items())
+
+
+def test_twenty_thousand_points_are_in_the_database_as_in_the_journals(
+    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]]
+) -> None:
+    """Key, step, value and time, by SQL, through a network that loses one reply in seven, as chance will have it."""
+    folders = [RunFolder.at(project / "runs" / str(number)) for number in range(2)]
+    for number, folder in enumerate(folders):
+        write_long_run(folder, f"long {number}", front.address, plan)
+    front.behaviour = loses(random.Random(0), 0.15)
+    assert push_all(front.address, folders, opener(front.address)).problems == []
+    query = """SELECT metrics.key, step, metrics.value, timestamp FROM metrics JOIN tags USING (run_uuid)
+        WHERE tags.key = 'piecewise.run_id' AND tags.value = ?"""
+    count = 0
+    with closing(sqlite3.connect(real.place / "server.db")) as store:
+        for number, folder in enumerate(folders):
+            expected = said_by(folder.journal)
+            assert sorted(store.execute(query, (f"long {number}",))) == expected
+            count += len(expected)
+    assert count == 20_800
 
 
 def kill_somebody(chance: random.Random, trainer: subprocess.Popen[str], server: RealServer) -> str:

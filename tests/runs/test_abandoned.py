@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.journal.process import this_process
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
@@ -82,6 +83,42 @@ def test_any_command_that_opens_the_store_ends_them_there_too(
     assert main(["sync"]) == 0
     assert statuses(mirror.client) == {"sweep": "KILLED", "0000": "KILLED", "lost": "KILLED"}
     assert end_runs(Mirror(mirror.client, project), project) == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_command_ends_them_without_mlflow(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = Mirror(open_store(EMBEDDED, project), project)
+    begin(project / "runs" / "sweep", GONE, num_jobs=2)
+    for name, process in {"sweep/0000": GONE, "lost": GONE, "live": this_process(), "over": GONE}.items():
+        begin(project / "runs" / name, process, **({"parent": "sweep"} if "/" in name else {}))
+    for folder in all_runs(project):
+        mirror.push_live(folder)
+    with Journal(project / "runs" / "over" / "journal.jsonl") as journal:
+        journal.end("FAILED")  # and whoever mirrored it was killed
+    (project / "runs" / "lost" / "journal.jsonl").unlink()
+    assert set(statuses(mirror.client).values()) == {"RUNNING"}
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "mlflow", None)  # importing it now fails
+        assert main(["list"]) == 0
+    expected = dict.fromkeys(("sweep", "0000", "lost"), "KILLED") | {"live": "RUNNING", "over": "FAILED"}
+    assert statuses(mirror.client) == expected
+    record = read_journal(project / "runs" / "over" / "journal.jsonl")
+    assert record is not None
+    assert record.end is not None
+    (run,) = mirror.client.search_runs(["1"], "attributes.status = 'FAILED'")
+    assert run.info.end_time == int(record.end["time"] * 1000)
+
+
+@pytest.mark.parametrize("content", [None, b"no database" * 1000])
+def test_a_store_that_cannot_be_used_stops_no_command(project: Path, content: bytes | None) -> None:
+    folder = begin(project / "runs" / "gone", GONE)
+    if content is not None:
+        (project / "mlflow.db").write_bytes(content)
+    assert main(["list"]) == 0
+    record = read_journal(folder.journal)
+    assert record is not None
+    assert record.end is not None
+    assert (project / "mlflow.db").exists() is (content is not None)
 
 
 @pytest.mark.parametrize(

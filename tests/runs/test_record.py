@@ -12,6 +12,7 @@ from piecewise.cli import main
 from piecewise.errors import TryAgain
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder, all_runs
+from piecewise.runs import record
 from piecewise.runs.background import BackgroundMirror
 from piecewise.runs.record import sync
 from piecewise.runs.train import train
@@ -62,3 +63,23 @@ def test_run_that_cannot_be_brought_over_keeps_no_other_back(tiny_job: Job, proj
     done = sync(EMBEDDED, all_runs(project))
     assert (done.seen, len(done.updated), len(done.problems)) == (2, 1, 1)
     assert "runs/broken" in done.problems[0]
+
+
+def test_patience_ends_only_where_nothing_gets_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(record.time, "sleep", slept.append)
+    tried: list[int] = []
+
+    def ask(most: int) -> str:
+        tried.append(len(tried))
+        if len(tried) <= most:
+            raise TryAgain("busy")
+        return "done"
+
+    assert record.patiently("http://x", lambda: ask(50), lambda: len(tried)) == "done"
+    assert len(slept) == 50
+    assert max(slept) <= 0.2  # each time as if it were the first
+    tried.clear()
+    with pytest.raises(TryAgain):
+        record.patiently("http://x", lambda: ask(50))
+    assert len(tried) == record.TRIES

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from browsing import browser
 from running_server import Server, make_server, remove
 from small_project import ROOT
+
+__all__ = ["browser"]
 
 
 @pytest.fixture(autouse=True)

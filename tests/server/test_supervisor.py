@@ -50,10 +50,11 @@ def test_one_that_is_killed_is_back_with_the_rest_of_its_group_gone(
 ) -> None:
     keeper.add(make("/bin/sh", "-c", "sleep 100 & echo $! >> children; wait"))
     (first,) = keeper.members()
-    wait_for((tmp_path / "children").is_file, "the child")
+    children = tmp_path / "children"
+    wait_for(lambda: children.is_file() and children.read_text(), "the child")
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: (keeper.tend(), keeper.members() not in ([], [first]))[1], "another process", 10)
-    child = int((tmp_path / "children").read_text().split()[0])
+    child = int(children.read_text().split()[0])
     wait_for(lambda: not is_running(child), "no child", 10)
     assert keeper.told == [[first], keeper.members()]  # type: ignore[attr-defined]
 

@@ -1,6 +1,7 @@
-"""Say what finished runs no longer need: their live checkpoints (the weights stay), and what a crash left half-written.
+"""Say what is of no use any more: live checkpoints of finished runs (the weights stay), what a crash left half-written.
 
-Nothing is removed without --yes.
+Of the stores that piecewise sync --rebuild has set aside, and of the backups that are made before MLflow's schema
+changes, the newest stays. Nothing is removed without --yes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.runs.leftovers import leftovers, remove
 
     found = leftovers(root)
-    rows = [(terminal.size(item.num_bytes), str(item.path.relative_to(root)), item.reason) for item in found]
+    rows = [(terminal.size(item.num_bytes), item.name(root), item.reason) for item in found]
     if rows:
         print(*terminal.columns(rows), sep="\n")
     for item in found if asked.yes else ():

@@ -26,6 +26,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.runs.find import find_run
     from piecewise.runs.places import JOBS, Places
     from piecewise.runs.resume import elsewhere, refuse_changed_surroundings
+    from piecewise.runs.servers import now_at
     from piecewise.runs.session import is_done, run_jobs
 
     run = find_run(root, asked.run)
@@ -48,6 +49,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if asked.strict:
         refuse_changed_surroundings([folder for folder in places.jobs if not is_done(folder)])
     uri = (jobs[0].config["tracking"] or {}).get("uri")
+    uri = None if uri is None else now_at(root, uri)
     run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
     conclude(places.root, len(jobs), uri)
     return 0

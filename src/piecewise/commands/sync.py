@@ -1,13 +1,17 @@
-"""Bring every run to MLflow that is missing there. Saying it twice changes nothing."""
+"""Bring every run to MLflow that is missing there. Saying it twice changes nothing.
+
+A run goes to the store that it was started with. If that is a server which has another address today, or was given a
+wrong one, `--moved OLD NEW` says so once and for all: piecewise sync --moved http://typo:5001 http://127.0.0.1:5001
+"""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
-from piecewise.errors import TryAgain
 
 WATCH_SECONDS = 2.0
 
@@ -18,27 +22,42 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         "--rebuild", action="store_true", help="first set mlflow.db and mlartifacts aside; every run makes them again"
     )
     parser.add_argument("--restore", action="store_true", help="also runs that somebody has deleted in MLflow")
-    parser.add_argument("--watch", action="store_true", help="again and again, while jobs run, until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="again and again, while jobs run, until Ctrl-C (130)")
+    parser.add_argument("--moved", metavar=("OLD", "NEW"), nargs=2, help="the server that runs know as OLD is at NEW")
     asked = parser.read(arguments)
     if asked is None:
         return 0
     from piecewise.journal.folder import all_runs
-    from piecewise.runs.record import sync, tracking_uri
+    from piecewise.runs.record import meant_for, tracking_uri
+    from piecewise.runs.servers import move
     from piecewise.tracking.embedded import set_aside
-    from piecewise.tracking.store import EMBEDDED
 
+    if asked.moved:
+        old, new = asked.moved
+        move(root, old, new, filter(None, (tracking_uri(root), *map(meant_for, all_runs(root)))))
     aside = set_aside(root) if asked.rebuild else None
     if aside is not None:
         terminal.say(f"what there was is in {aside.relative_to(root)}")
+    return _bring(root, asked.restore, asked.watch)
+
+
+def _bring(root: Path, restores: bool, is_repeated: bool) -> int:
+    from piecewise.journal.folder import all_runs
+    from piecewise.runs.record import sync, tracking_uri
+    from piecewise.tracking.store import EMBEDDED
+
+    told: list[str] = []
+    known: dict[str, Any] = {}
     while True:
-        done = sync(tracking_uri(root) or EMBEDDED, all_runs(root), asked.restore)
-        if done.updated or not asked.watch:
+        done = sync(tracking_uri(root) or EMBEDDED, all_runs(root), restores, known)
+        if done.updated or not is_repeated:
             print(*done.updated, f"{done.seen} runs, {len(done.updated)} brought up to date", sep="\n", flush=True)
         for problem in done.problems:
-            terminal.fail(problem)
-        if not asked.watch:
-            break
+            if problem not in told:  # a server that is away is that for long
+                terminal.fail(problem)
+        told = done.problems
+        if told:
+            known.clear()  # the store may be another one when it is back
+        if not is_repeated:
+            return done.exit_code
         time.sleep(WATCH_SECONDS)
-    if done.is_busy:
-        return TryAgain.exit_code
-    return 1 if done.problems else 0

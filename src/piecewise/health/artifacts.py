@@ -8,8 +8,9 @@ from pathlib import Path
 from piecewise.health.rehashed import Rehashed, removal
 from piecewise.health.store import look
 from piecewise.manifest import AlteredManifest
+from piecewise.tracking import STORE
 from piecewise.tracking.artifacts import FOLDER, read_artifacts
-from piecewise.tracking.embedded import QUICK_CHECK, REBUILD, STORE
+from piecewise.tracking.embedded import QUICK_CHECK, REBUILD
 
 
 def check_artifacts(root: Path) -> Rehashed:

@@ -12,8 +12,9 @@ from piecewise.health.findings import Finding, fault, fine, note
 from piecewise.jobs.blocked import reinstall
 from piecewise.journal.folder import all_runs
 from piecewise.runs.record import tracking_uri
+from piecewise.tracking import STORE
 from piecewise.tracking.artifacts import local_path
-from piecewise.tracking.embedded import QUICK_CHECK, REBUILD, STORE, revision_of
+from piecewise.tracking.embedded import QUICK_CHECK, REBUILD, revision_of
 from piecewise.tracking.filesystem import ELSEWHERE, network_kind
 from piecewise.tracking.moved import moved_roots, new_address
 from piecewise.tracking.schema import schema_head, schema_revisions

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 from torch import nn
@@ -23,11 +22,11 @@ from piecewise.jobs.build import Parts
 from piecewise.jobs.targets import annotated, resolve
 from piecewise.jobs.trainer import make_trainer
 from piecewise.planning.schema import About, Config, EarlyStopping, Tracking
+from piecewise.runs.servers import check_address
 
 # Options of schedulers that say, in intervals, how long something lasts.
 LENGTHS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestones")
 COPIES = 3  # of the weights in memory: themselves, their gradients, and what most optimizers remember
-STORES = ("sqlite", "http", "https")
 
 
 def check(config: dict[str, Any]) -> None:
@@ -83,21 +82,9 @@ def _check_root(config: dict[str, Any]) -> None:
         raise BadInput(f"log_model={config['log_model']!r} must be best, all or none")
     if config["log_every_n_steps"] < 1:
         raise BadInput(f"log_every_n_steps={config['log_every_n_steps']} must be at least 1")
-    _check_store((config["tracking"] or {}).get("uri"))
-
-
-def _check_store(uri: Any) -> None:
-    if uri is None:
-        return
-    parsed = urlsplit(str(uri))
-    if parsed.scheme not in STORES:
-        raise BadInput(f"tracking.uri={uri!r} is no store; {nearest(parsed.scheme, STORES)}")
-    if parsed.username or parsed.password or parsed.query:
-        # Not shown: whatever stands there may be a secret, and would be written into every job.
-        raise BadInput(
-            "tracking.uri holds credentials or a query; allowed: the address alone, "
-            "with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
-        )
+    uri = (config["tracking"] or {}).get("uri")
+    if uri is not None:
+        check_address(uri)
 
 
 def num_examples(config: dict[str, Any], parts: Parts) -> int:

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from piecewise.durable import has_writer
+from piecewise.durable import has_writer, read_records
 from piecewise.errors import PiecewiseError
 from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.journal.process import is_gone
 from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.journal.writer import Journal
+from piecewise.tracking.ended import Fate, end_running
 from piecewise.tracking.found import RUN_ID
-from piecewise.tracking.mirror import Mirror
-from piecewise.tracking.states import end_abandoned, is_abandoned, running
+from piecewise.tracking.points import milliseconds
+from piecewise.tracking.states import HEARTBEAT, end_abandoned, is_abandoned, running, state_of_sweep
+
+if TYPE_CHECKING:
+    from piecewise.tracking.mirror import Mirror
 
 TAIL = 65536  # bytes at the end of a journal that hold its last record
 REASON = "its process is gone"
+
+
+def end_here(root: Path) -> None:
+    """In the journals and in the embedded store: quick enough for every command to do it first."""
+    end_journals(root)
+    end_running(root, lambda tags: _fate(root, tags))
 
 
 def end_journals(root: Path) -> list[RunFolder]:
     """Write the end that a killed run could not write. Children come before their parent, which counts them."""
     ended = []
     for folder in reversed(all_runs(root)):
-        if _has_end(folder.journal) or has_writer(folder.journal):
-            continue
         try:
+            if _end_of(folder.journal) is not None or has_writer(folder.journal):
+                continue
             record = read_journal(folder.journal, with_metrics=False)
             if record is not None and record.end is None and is_orphan(record):
                 with Journal(folder.journal) as journal:
@@ -63,8 +75,36 @@ def is_orphan(record: RunRecord) -> bool:
     return process is not None and is_gone(process)
 
 
-def _has_end(path: Path) -> bool:
-    """Without reading all of it: there may be thousands."""
+def _fate(root: Path, tags: dict[str, str]) -> Fate | None:
+    """How a run that the embedded store calls running has ended, by its journal if it is here; None if it goes on."""
+    for folder in all_runs(root):
+        try:
+            start = next(read_records(folder.journal), None)
+        except (ValueError, OSError):
+            continue
+        if start is not None and start.get("id") == tags.get(RUN_ID):
+            return _told(folder, start)
+    return ("KILLED", int(float(tags.get(HEARTBEAT, 0)) * 1000)) if is_abandoned(tags) else None
+
+
+def _told(folder: RunFolder, start: dict[str, Any]) -> Fate | None:
+    end = _end_of(folder.journal)
+    if end is None:
+        return None
+    status = str(end["status"])
+    if "num_jobs" in start:
+        ends = [_end_of(path) for path in folder.children]
+        status = state_of_sweep([None if child is None else child["status"] for child in ends], int(start["num_jobs"]))
+    return status, milliseconds(end)
+
+
+def _end_of(path: Path) -> dict[str, Any] | None:
+    """The last record, if it is an end; without reading all of the journal: there may be thousands."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL))
-        return b'{"kind":"end"' in file.read().rstrip(b"\n").rpartition(b"\n")[2]
+        text = file.read().rstrip(b"\n").rpartition(b"\n")[2].partition(b" ")[2]
+    try:
+        end: dict[str, Any] = json.loads(text) if text.startswith(b'{"kind":"end"') else {}
+    except ValueError:  # torn
+        return None
+    return end or None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from piecewise.journal.folder import all_runs
 from piecewise.manifest import update_manifest
+from piecewise.tracking import ASIDE, STORE
 
 AGE = 3600  # seconds after which a temporary file belongs to nobody
 
@@ -19,6 +20,10 @@ class Leftover:
 
     path: Path
     reason: str
+
+    def name(self, root: Path) -> str:
+        """As a person in the project's root would call it."""
+        return str(self.path.relative_to(root) if self.path.is_relative_to(root) else self.path)
 
     @property
     def num_bytes(self) -> int:
@@ -36,7 +41,7 @@ def remove(item: Leftover) -> None:
 
 
 def leftovers(root: Path) -> list[Leftover]:
-    """Live checkpoints of trainings that have their result, and temporary files of writers that died."""
+    """Live checkpoints of trainings that have their result, temporary files of writers that died, old stores."""
     checkpoints = [folder.checkpoints for folder in all_runs(root) if folder.result.is_file()]
     finished = [Leftover(root / path, "checkpoints of a finished run") for path in checkpoints if path.is_dir()]
     before = time.time() - AGE
@@ -46,4 +51,14 @@ def leftovers(root: Path) -> list[Leftover]:
         for path in sorted((root / folder).rglob(".*.tmp"))
         if path.is_file() and path.stat().st_mtime < before
     ]
-    return finished + torn
+    beside = (root / STORE).resolve().parent  # it may be a link
+    old = [
+        *_all_but_the_newest(root / "runs", f"{ASIDE}*", before, "a store that was set aside before the last one"),
+        *_all_but_the_newest(beside, f"{STORE}.before-*", before, "a backup of the store before the last one"),
+    ]
+    return finished + torn + old
+
+
+def _all_but_the_newest(folder: Path, pattern: str, before: float, reason: str) -> list[Leftover]:
+    found = sorted((path.lstat().st_mtime, path) for path in folder.glob(pattern) if not path.is_symlink())
+    return [Leftover(path, reason) for made, path in found[:-1] if made < before]

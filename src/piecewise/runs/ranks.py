@@ -42,17 +42,17 @@ def run_ranks(folder: RunFolder, request: str) -> None:
     if they were lost.
     """
     command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
-    # A group of their own, so that a terminal's Ctrl-C reaches them once, through us, and not twice.
-    process = subprocess.Popen(command, env={**os.environ, REQUEST: request}, start_new_session=True)
-    try:
-        with stopping.in_order():
+    with stopping.in_order():  # from before there is a process that a signal would leave behind
+        # A group of their own, so that a terminal's Ctrl-C reaches them once, through us, and not twice.
+        process = subprocess.Popen(command, env={**os.environ, REQUEST: request}, start_new_session=True)
+        try:
             status = _wait(process, folder)
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # also when the first rank has ended: the others may live on
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for path in _files(folder):
-            path.unlink()
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # also when the first rank has ended: the others may live on
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for path in _files(folder):
+                path.unlink()
     if status in STOPS:
         raise stopping.Stopped(STOPS[status])
     if status < 0:

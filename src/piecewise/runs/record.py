@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from piecewise.durable import has_writer, is_torn
-from piecewise.errors import BadInput
+from piecewise.errors import BadInput, TryAgain
 from piecewise.jobs.job import read_job, read_json
 from piecewise.jobs.provenance import find_root
 from piecewise.journal.folder import RunFolder
+from piecewise.runs.servers import now_at
 from piecewise.tracking.backoff import Backoff
 from piecewise.tracking.store import EMBEDDED
 
 if TYPE_CHECKING:
-    from piecewise.tracking.mirror import Mirror
+    from piecewise.tracking.mirror import Followed, Mirror
+
+    Known = dict[str, Followed]  # by store
 
 Answer = TypeVar("Answer")
 TRIES = 6  # of a server that may answer the next time
@@ -33,6 +36,14 @@ class Synced:
     updated: list[str] = field(default_factory=list)  # a line for each
     problems: list[str] = field(default_factory=list)
     is_busy: bool = False  # a store was busy, or away, for longer than we wait
+    is_refused: bool = False  # a store cannot be where it is wanted
+
+    @property
+    def exit_code(self) -> int:
+        """What a person must mend comes before what only takes time."""
+        if self.is_refused:
+            return BadInput.exit_code
+        return TryAgain.exit_code if self.is_busy else int(bool(self.problems))
 
     def __add__(self, other: Synced) -> Synced:
         return Synced(
@@ -40,23 +51,29 @@ class Synced:
             self.updated + other.updated,
             self.problems + other.problems,
             self.is_busy or other.is_busy,
+            self.is_refused or other.is_refused,
         )
 
 
-def sync(default: str | None, folders: Iterable[RunFolder], restores: bool = False) -> Synced:
+def sync(
+    default: str | None, folders: Iterable[RunFolder], restores: bool = False, known: Known | None = None
+) -> Synced:
     """Bring every run to the store it was meant for, the pipeline's and untracked ones to `default`.
 
-    A run that cannot be brought over is named and keeps none of the others back.
+    A run that cannot be brought over is named and keeps none of the others back. Who calls it again and again hands
+    over `known`, and no point is sent twice.
     """
+    root, known = find_root(), {} if known is None else known
     by_store: dict[str, list[RunFolder]] = {}
     for folder in folders:
         uri = meant_for(folder) or default
         if uri is not None:
-            by_store.setdefault(uri, []).append(folder)
-    return sum((push_all(uri, members, opener(uri, restores)) for uri, members in by_store.items()), Synced())
+            by_store.setdefault(now_at(root, uri), []).append(folder)
+    openers = {uri: opener(uri, restores, known.setdefault(uri, {})) for uri in by_store}
+    return sum((push_all(uri, members, openers[uri]) for uri, members in by_store.items()), Synced())
 
 
-def opener(uri: str, restores: bool = False) -> Callable[[], Mirror]:
+def opener(uri: str, restores: bool = False, live: Followed | None = None) -> Callable[[], Mirror]:
     """What opens a store, once it is needed."""
 
     def opens() -> Mirror:
@@ -64,7 +81,7 @@ def opener(uri: str, restores: bool = False) -> Callable[[], Mirror]:
         from piecewise.tracking.store import open_store
 
         root = find_root()
-        return Mirror(open_store(uri, root), root, restores)
+        return Mirror(open_store(uri, root), root, restores, live)
 
     return opens
 
@@ -83,7 +100,7 @@ def push_all(uri: str, folders: list[RunFolder], opens: Callable[[], Mirror]) ->
         patiently(uri, lambda: end_runs(mirror, root))
     except Exception as error:
         done.problems.append(f"{uri}: {explain(error)}")
-        done.is_busy = is_busy(error)
+        done.is_busy, done.is_refused = is_busy(error), isinstance(error, BadInput)
     return done
 
 
@@ -92,7 +109,7 @@ def _push(uri: str, mirror: Mirror, folder: RunFolder, done: Synced) -> None:
     from piecewise.tracking.trouble import explain, trouble_of
 
     try:
-        brought = patiently(uri, lambda: mirror.push(folder, load_model))
+        brought = patiently(uri, lambda: mirror.push(folder, load_model), lambda: mirror.reached(folder))
         if brought is not None:
             done.updated.append(str(brought))
         if is_torn(folder.journal) and not has_writer(folder.journal):
@@ -103,15 +120,21 @@ def _push(uri: str, mirror: Mirror, folder: RunFolder, done: Synced) -> None:
         done.problems.append(f"{folder.journal}: {explain(error)}")
 
 
-def patiently(uri: str, ask: Callable[[], Answer]) -> Answer:
-    """What `ask` returns; a server that may answer the next time is asked a few times, after longer and longer."""
+def patiently(uri: str, ask: Callable[[], Answer], reached: Callable[[], int] = lambda: 0) -> Answer:
+    """What `ask` returns; a server that may answer the next time is asked a few times, after longer and longer.
+
+    Counted anew when it has got further meanwhile: of many requests a bad network loses more than a few.
+    """
     from piecewise.tracking.trouble import is_busy
 
-    backoff = Backoff(every=0.0, first=0.2)
+    backoff, before = Backoff(every=0.0, first=0.2), reached()
     while True:
         try:
             return ask()
         except Exception as error:
+            if reached() > before:
+                backoff.succeeded()
+                before = reached()
             backoff.failed()
             if uri == EMBEDDED or not is_busy(error) or backoff.failures >= TRIES:
                 raise

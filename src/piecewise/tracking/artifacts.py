@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from piecewise.manifest import digest_file, read_sealed, write_sealed
 
@@ -75,5 +74,5 @@ def ready_models(client: MlflowClient, run: Any) -> list[Any]:
 def local_path(uri: str) -> Path | None:
     """The folder a store's address of artifacts means; None if it is not on this machine."""
     if uri.startswith("file:"):
-        return Path(url2pathname(urlsplit(uri).path))
+        return Path(unquote(urlsplit(uri).path))
     return None if urlsplit(uri).scheme else Path(uri)  # a plain path, in which a % is a %

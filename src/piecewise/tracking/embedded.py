@@ -16,6 +16,7 @@ from pathlib import Path
 
 from piecewise.durable import alone, flush_folder
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
+from piecewise.tracking import ASIDE, STORE
 from piecewise.tracking.building import LOG, aside_of, build
 from piecewise.tracking.filesystem import refuse_network
 from piecewise.tracking.migration import copy_of, migrate, remove_database
@@ -23,7 +24,6 @@ from piecewise.tracking.moved import ARTIFACTS, re_root
 from piecewise.tracking.schema import schema_head, schema_revisions
 from piecewise.tracking.trouble import is_busy
 
-STORE = "mlflow.db"
 LOCK = Path("runs", ".store.lock")
 QUICK_CHECK = "PRAGMA quick_check(1)"  # "ok", or the first thing that is wrong
 REBUILD = "piecewise sync --rebuild"
@@ -69,13 +69,15 @@ def set_aside(root: Path) -> Path | None:
 
     The database goes last: a kill before that leaves a store that can be set aside again. A log without its database
     would be taken for the log of the next one.
+    Raises BadInput, with nothing moved, where no other could be made.
     """
     with _held(root):
         found = [root / ARTIFACTS, *sorted(root.glob(f"{STORE}?*")), root / STORE]
         found = [path for path in found if path.exists() or path.is_symlink()]
         if not found:
             return None
-        aside = Path(tempfile.mkdtemp(prefix=".aside-", dir=root / LOCK.parent))
+        refuse_network((root / STORE).resolve())
+        aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=root / LOCK.parent))
         for path in found:
             shutil.move(path, aside / path.name)
         flush_folder(aside)

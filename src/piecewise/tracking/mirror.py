@@ -44,6 +44,9 @@ class Live:
     beat: float = 0.0
 
 
+Followed = dict[Path, tuple[str, Live | None]]  # by journal: our id of its run, and how far it is
+
+
 @dataclass(frozen=True)
 class Brought:
     """What was missing of a run and no longer is."""
@@ -64,13 +67,18 @@ class Mirror:
     A run that somebody has deleted there stays deleted, unless `restores`.
     """
 
-    def __init__(self, client: MlflowClient, root: Path, restores: bool = False) -> None:
+    def __init__(self, client: MlflowClient, root: Path, restores: bool = False, live: Followed | None = None) -> None:
         self.client = client
         self.restores = restores
         is_embedded = str(client.tracking_uri).startswith("sqlite:")
         self._artifacts = ArtifactRecord(client, root) if is_embedded else None
         self._describe = Describe(client, root / "mlartifacts" if is_embedded else None)
-        self._live: dict[Path, tuple[str, Live | None]] = {}  # by journal: our id of its run, and how far it is
+        self._live: Followed = {} if live is None else live
+
+    def reached(self, folder: RunFolder) -> int:
+        """Up to which byte the journal's points are at the store, as far as this process knows."""
+        _, live = self._live.get(folder.journal, ("", None))
+        return 0 if live is None else live.points.reached
 
     def push_live(self, folder: RunFolder) -> bool:
         """Send what a running job has recorded since the last call; True once it is trained, evaluated and here."""
@@ -123,6 +131,8 @@ class Mirror:
             self._seal(live.run_id, files)
         if record.end is not None and (load_model is not None or not folder.weights.is_file()):
             self.client.set_tag(live.run_id, MIRRORED, fingerprint)
+        if record.end is None and not (points or num_files or has_new_model):
+            return None  # it goes on, and everything so far is here
         return Brought(record.start["title"], points, num_files, has_new_model)
 
     def _open(self, folder: RunFolder, start: dict[str, Any], found: Any = None) -> Live | None:

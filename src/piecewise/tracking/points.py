@@ -30,6 +30,11 @@ class Points:
         self.has_ended = False  # as far as it was followed
         self._state: State = (0, {})
 
+    @property
+    def reached(self) -> int:
+        """The byte up to which everything was taken."""
+        return self._state[0]
+
     def send(self, take: Take) -> int:
         """Hand what is new to `take`, and return how many points. A batch that it raises on comes again next time."""
         count = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from piecewise.tracking import STORE
 from piecewise.tracking.credentials import lend
-from piecewise.tracking.embedded import STORE, prepare
+from piecewise.tracking.embedded import prepare
 from piecewise.tracking.quiet import PRIVATE, quiet
 from piecewise.tracking.trouble import is_busy
 

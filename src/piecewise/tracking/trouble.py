@@ -43,6 +43,7 @@ STATUS = {
 }
 NO_MLFLOW = "what answers there is no MLflow, or says half of it; look at tracking.uri"
 AWAY = "it cannot be reached; is it running, and is tracking.uri right?"
+NAMELESS = "no machine of that name is known; if tracking.uri is wrong, piecewise sync --moved OLD NEW puts it right"
 ILL = "it answers that it has a problem of its own ({}); its log says which"
 ANSWERED = re.compile(r"failed with error code (\d{3})|too many (\d{3}) error responses")
 # Of the artifacts, which lie beside the database.
@@ -86,7 +87,9 @@ def _of_server(error: BaseException) -> Trouble | None:
         return Trouble(ILL.format(status), is_later=True) if status == 429 or status >= 500 else None
     if "not in a valid JSON format" in text or (isinstance(error, ValueError) and "Expecting" in text):
         return Trouble(NO_MLFLOW, is_later=True)
-    return Trouble(AWAY, is_later=True) if "API request to http" in text else None
+    if "API request to http" not in text:
+        return None
+    return Trouble(NAMELESS if "NameResolutionError" in text else AWAY, is_later=True)
 
 
 def explain(error: BaseException) -> str:

@@ -1,0 +1,49 @@
+"""Where stores are. A job is frozen with the address of its server; the server may have another one meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from piecewise.durable import write_json
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.job import read_json
+
+STORES = ("sqlite", "http", "https")
+SERVERS = STORES[1:]
+FILE = Path("runs", ".servers.json")  # what runs were told, and where that is now
+
+
+def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] = STORES) -> None:
+    """Raises BadInput for what is no address of a store, and for one with a secret in it."""
+    parsed = urlsplit(str(uri))
+    if parsed.scheme not in allowed:
+        raise BadInput(f"{name}={uri!r} is no store; {nearest(parsed.scheme, allowed)}")
+    if parsed.username or parsed.password or parsed.query:
+        # Not shown: whatever stands there may be a secret, and would be written into every job.
+        raise BadInput(
+            f"{name} holds credentials or a query; allowed: the address alone, "
+            "with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
+        )
+
+
+def now_at(root: Path, uri: str) -> str:
+    """The address at which what was meant for `uri` is found today."""
+    return str(_known(root).get(uri, uri))
+
+
+def move(root: Path, old: str, new: str, meant: Iterable[str]) -> None:
+    """Remember that the server at `old`, which runs are meant for, is at `new`. Raises BadInput."""
+    known = _known(root)
+    servers = {uri for uri in (*meant, *known.values()) if urlsplit(uri).scheme in SERVERS}
+    if old not in servers:
+        raise BadInput(f"--moved {old}: no run is meant for that server; {nearest(old, servers)}")
+    check_address(new, "--moved", SERVERS)
+    known = {told: new if now == old else now for told, now in known.items()} | {old: new}
+    write_json(root / FILE, {told: now for told, now in known.items() if told != now})
+
+
+def _known(root: Path) -> dict[str, Any]:
+    return read_json(root / FILE) if (root / FILE).is_file() else {}

@@ -1,0 +1,34 @@
+"""What a store has of a run, held against the run's journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+
+
+def run_of(client: Any, folder: RunFolder) -> Any:
+    """The one run at a store, in whichever experiment, that is this one."""
+    record = read_journal(folder.journal, with_metrics=False)
+    assert record is not None
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'")
+    return run
+
+
+def assert_points(client: Any, folder: RunFolder) -> int:
+    """Every point in the journal is at the store, once; how many that are."""
+    record, run = read_journal(folder.journal), run_of(client, folder)
+    assert record is not None
+    history = record.history()
+    for key, points in history.items():
+        found = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
+        assert sorted(found) == sorted(points), key
+    return sum(map(len, history.values()))
+
+
+def assert_whole(client: Any, folder: RunFolder) -> int:
+    """As `assert_points`, of a run that has FINISHED."""
+    assert run_of(client, folder).info.status == "FINISHED"
+    return assert_points(client, folder)

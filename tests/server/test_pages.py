@@ -1,0 +1,81 @@
+"""The server's pages in a browser: closed to whoever has no password, and to the others what `piecewise ui` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, expect
+
+from piecewise.cli import main
+from piecewise.journal.folder import RunFolder
+from piecewise.tracking.store import open_store
+from recorded import run_of
+from running_server import Server
+from small_project import TINY
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+PATIENCE = 60_000  # milliseconds
+
+
+@pytest.fixture
+def run(server: Server, project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """As the server has it."""
+    known = server.known("credentials")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", known["username"])
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", known["password"])
+    assert main(["train", *TINY[:-1], "tracking=server", f"tracking.uri={server.uri}", "model.width=5"]) == 0
+    assert main(["sync"]) == 0
+    (path,) = project.glob("runs/*/journal.jsonl")
+    return run_of(open_store(server.uri, project), RunFolder.at(path.parent))
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """Of somebody who types the name and password into the browser's own dialog."""
+    known = server.known("credentials")
+    who: Any = {"username": known["username"], "password": known["password"], "origin": server.uri}
+    context = browser.new_context(viewport={"width": 1600, "height": 3000}, http_credentials=who)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    yield page
+    context.close()
+
+
+def test_without_the_password_there_is_nothing_to_see(server: Server, browser: Browser) -> None:
+    context = browser.new_context()
+    with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):  # the dialog, which nobody answers
+        context.new_page().goto(server.uri)
+    context.close()
+    context = browser.new_context(http_credentials={"username": "admin", "password": "not the password"})
+    answer = context.new_page().goto(server.uri)
+    assert answer is not None
+    assert answer.status == 401
+    assert "You are not authenticated" in answer.text()
+    context.close()
+
+
+def test_the_pages_show_what_the_embedded_ones_do(server: Server, page: Page, run: Any) -> None:
+    elsewhere: list[str] = []
+    page.on("request", lambda request: elsewhere.append(request.url))
+    page.goto(f"{server.uri}/#/experiments")
+    expect(page.get_by_text("curve_1d-shallow").first).to_be_visible()
+
+    experiment = f"{server.uri}/#/experiments/{run.info.experiment_id}"
+    page.goto(f"{experiment}/runs")
+    expect(page.get_by_text(run.info.run_name).first).to_be_visible()
+
+    address = f"{experiment}/runs/{run.info.run_id}"
+    page.goto(address)
+    for text in ("model.width", "Finished", "curve_1d", "piecewise train trainer.max_epochs=2"):
+        expect(page.get_by_text(text).first).to_be_visible()
+    page.goto(f"{address}/model-metrics")
+    for metric in ("train/nll", "val/nll", "test/nll"):
+        expect(page.get_by_text(f"({metric})").first).to_be_visible()
+    expect(page.locator(".js-plotly-plot .points path").first).to_be_attached()
+    page.goto(f"{address}/artifacts/figures/fitted_function.svg")
+    expect(page.get_by_text("learning_curves.svg").first).to_be_visible()
+    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")
+    assert [url for url in elsewhere if url.startswith("http") and not url.startswith(server.uri)] == []

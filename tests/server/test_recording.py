@@ -1,0 +1,152 @@
+"""A training whose server does not let it in, is not there, or has lost its store: told once, and all there later."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from piecewise.cli import main
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.manifest import digest_file
+from piecewise.runs.train import read_result, train
+from piecewise.tracking.uploads import MANIFEST
+from recorded import assert_points, assert_whole, run_of
+from running_server import ARTIFACTS, Server, wait_for
+from small_project import TINY
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+NAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+Train = Callable[[str], tuple[RunFolder, str]]
+
+
+@pytest.fixture
+def log_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """From another project than the server's, where a person says who they are."""
+
+    def log_in(password: str | None = None) -> None:
+        known = server.known("credentials")
+        monkeypatch.setenv(NAME, known["username"])
+        monkeypatch.setenv(PASSWORD, password or known["password"])
+
+    log_in()
+    return log_in
+
+
+@pytest.fixture
+def client(server: Server, log_in: Callable[..., None], project: Path) -> Any:
+    from piecewise.tracking.store import open_store
+
+    return open_store(server.uri, project)
+
+
+@pytest.fixture
+def train_at(project: Path, plan: Callable[..., list[Job]]) -> Train:
+    """Train as a person does, recording at an address: the run, and what was said on stderr.
+
+    The weights are those of a training that nobody tracks.
+    """
+    untracked = RunFolder.at(project / "untracked")
+    train(plan(*TINY)[0], untracked)
+
+    def train_at(uri: str) -> tuple[RunFolder, str]:
+        words = [sys.executable, "-m", "piecewise", "train", *TINY[:-1], "tracking=server", f"tracking.uri={uri}"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        (path,) = project.glob("runs/*/journal.jsonl")
+        folder = RunFolder.at(path.parent)
+        assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
+        return folder, done.stderr
+
+    return train_at
+
+
+def assert_told_once(said: str, what: str) -> None:
+    """On one line, and nothing else; a training may be over before its mirror has looked."""
+    outlooks = ["training goes on, and piecewise sync brings everything later", "piecewise sync brings the rest"]
+    assert said in [f"warning: not in MLflow: {what}; {outlook}\n" for outlook in outlooks]
+
+
+def test_a_wrong_password_is_told_once_and_costs_nothing(
+    server: Server, client: Any, train_at: Train, log_in: Callable[..., None]
+) -> None:
+    log_in("not the password")
+    folder, said = train_at(server.uri)
+    assert_told_once(said, f"{server.uri}: it wants another user name or password; set {NAME} and {PASSWORD}")
+    assert main(["sync"]) == 1
+    log_in()
+    assert main(["sync"]) == 0
+    assert assert_whole(client, folder) > 3
+
+
+def test_an_unknown_host_is_told_once_and_can_be_put_right(
+    server: Server, client: Any, train_at: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typo = server.uri.replace("127.0.0.1", "nowhere.invalid")
+    folder, said = train_at(typo)
+    remedy = "if tracking.uri is wrong, piecewise sync --moved OLD NEW puts it right"
+    assert_told_once(said, f"{typo}: no machine of that name is known; {remedy}")
+    assert main(["sync", "--moved", typo, server.uri]) == 0
+    assert assert_whole(client, folder) > 3
+    capsys.readouterr()
+    assert main(["sync"]) == 0  # it is remembered
+    assert capsys.readouterr().out == "1 runs, 0 brought up to date\n"
+
+
+@contextmanager
+def gone(server: Server) -> Iterator[None]:
+    """Killed, while whoever would start it again can do nothing."""
+    keeper, before = server.keeper, server.members()[1]
+    assert keeper is not None
+    keeper.send_signal(signal.SIGSTOP)
+    try:
+        os.killpg(before, signal.SIGKILL)
+        yield
+    finally:
+        keeper.send_signal(signal.SIGCONT)
+    wait_for(lambda: server.members()[1] != before, "another store")
+
+
+@contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """It takes whatever is sent, and answers nothing."""
+    store = server.members()[1]
+    os.killpg(store, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(store, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("lost", [gone, frozen])
+def test_a_store_that_is_away_costs_no_training_and_gets_every_file_later(
+    server: Server, client: Any, train_at: Train, tmp_path: Path, lost: Callable[[Server], Any]
+) -> None:
+    with lost(server):
+        folder, said = train_at(server.uri)
+        assert said.count("warning: not in MLflow: ") == said.count("\n") == 1, said
+        assert "piecewise sync brings" in said
+        assert assert_points(client, folder) > 3  # the database was there all the while
+    path = f"{ARTIFACTS}/back/x"
+    wait_for(lambda: server.ask("PUT", path, b"x").status == server.ask("GET", path).status == 200, "the store", 120)
+    assert main(["sync"]) == 0
+    assert assert_whole(client, folder) > 3
+    run = run_of(client, folder)
+    place = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
+    digests = json.loads((place / MANIFEST).read_text())["files"]
+    assert digests["config/model.yaml"] == digest_file(folder.training / "model.yaml")
+    figures = {f"figures/{path.name}": digest_file(path) for path in folder.figures.iterdir()}
+    assert len(figures) >= 3
+    assert digests.items() >= figures.items()
+    assert {name: digest_file(place / name) for name in digests} == digests
+    (output,) = run.outputs.model_outputs
+    assert str(client.get_logged_model(output.model_id).status) == "READY"
