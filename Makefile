@@ -22,7 +22,7 @@ test: $(READY)  ## the fast tests
 	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile
 
 slow: $(READY)  ## the tests that run whole pipelines and servers, about ten minutes
-	@python -m pytest -q -m slow --ignore tests/faults
+	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile -m slow --ignore tests/faults
 
 faults: $(READY)  ## every promise as often as it is made, about half an hour; SHARE=0.1 for a tenth
 	@python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py --fault-share $(SHARE) --fault-seed $(SEED)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from piecewise.durable import alone
 from piecewise.jobs.job import Job
 from small_project import TINY
 from trials import KEY, Trials
@@ -99,3 +101,17 @@ def plan(project: Path) -> Callable[..., list[Job]]:
 def tiny_job(plan: Callable[..., list[Job]]) -> Job:
     """A regression of two epochs with four steps each."""
     return plan(*TINY)[0]
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """Where `make server` installs MLflow's server and its store, once for a checkout; PostgreSQL is there too."""
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        assert "CI" not in os.environ, "in CI the server always runs: install postgresql"
+        pytest.skip("no PostgreSQL is installed")
+    with alone(ROOT / ".venv" / ".server.lock", patience=600):  # several processes test at once
+        made = subprocess.run(["make", "-C", ROOT, ".venv/server/.ready"], capture_output=True, text=True, check=False)
+    if made.returncode:
+        assert "CI" not in os.environ, made.stderr
+        pytest.skip(f"the packages of docker/server.lock could not be installed: {made.stderr.splitlines()[-1]}")
+    return ROOT / ".venv" / "server" / "bin"

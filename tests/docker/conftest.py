@@ -24,14 +24,13 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs that docker's locks and tools.lock install: the images without Docker."""
+    """The folder of the programs that tools.lock installs."""
     place = tmp_path_factory.mktemp("tools")
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    files = (DOCKER / "server.lock", DOCKER / "store.lock", ROOT / "tests" / "docker" / "tools.lock")
-    locks = [f"--requirement={path}" for path in files]
-    pip = [place / "bin" / "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", *locks]
+    lock = ROOT / "tests" / "docker" / "tools.lock"
+    pip = [place / "bin" / "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", lock]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     if done.returncode:
         assert "CI" not in os.environ, done.stderr
-        pytest.skip(f"the packages of docker/server.lock could not be installed: {done.stderr.splitlines()[-1]}")
+        pytest.skip(f"the packages of tools.lock could not be installed: {done.stderr.splitlines()[-1]}")
     return place / "bin"

@@ -115,19 +115,21 @@ def database(service: dict[str, Any], folder: Path, password: Path, port: int) -
 
 
 @contextmanager
-def store(service: dict[str, Any], tools: Path, folder: Path, secrets: Path, port: int) -> Iterator[None]:
+def store(service: dict[str, Any], programs: Path, folder: Path, secrets: Path, port: int) -> Iterator[None]:
     (folder / "store").mkdir()
     words = [word.replace("/run/secrets", str(secrets)) for word in service["command"]]
     words = [word.replace("-dir=/data", f"-dir={folder / 'store'}") for word in words]
     ports = [f"-{part}.port={free_port()}" for part in ("master", "filer", "volume", "admin")]
     here = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={port}", *ports]
-    with running([tools / "weed", *words, *here], folder / "store.log", cwd=folder):
+    with running([programs / "weed", *words, *here], folder / "store.log", cwd=folder):
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "SeaweedFS")
         yield
 
 
 @contextmanager
-def server(service: dict[str, Any], tools: Path, folder: Path, secrets: Path, ports: dict[str, int]) -> Iterator[None]:
+def server(
+    service: dict[str, Any], programs: Path, folder: Path, secrets: Path, ports: dict[str, int]
+) -> Iterator[None]:
     def here(text: str) -> str:
         text = text.replace("/run/secrets", str(secrets)).replace("0.0.0.0", "127.0.0.1")
         text = text.replace("@database/", f"@127.0.0.1:{ports['database']}/").replace("5000", str(ports["server"]))
@@ -137,7 +139,7 @@ def server(service: dict[str, Any], tools: Path, folder: Path, secrets: Path, po
     auth.write_text(here((DOCKER / "auth.ini").read_text()))
     settings = {key: here(value) for key, value in service["environment"].items()}
     image = dict(re.findall(r"^ +(\w+)=(true|false|1)\b", (DOCKER / "Dockerfile").read_text(), re.MULTILINE))
-    environment = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), **image, **settings}
+    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), **image, **settings}
     environment |= {"MLFLOW_AUTH_CONFIG_PATH": str(auth), "PYTHONPATH": str(pages.INSIDE)}
     command = ["sh", DOCKER / "entrypoint.sh", *map(here, service["command"])]
     with running(command, folder / "server.log", cwd=folder, env=environment) as process:
@@ -148,7 +150,7 @@ def server(service: dict[str, Any], tools: Path, folder: Path, secrets: Path, po
 
 
 @pytest.fixture
-def stack(compose: dict[str, Any], tools: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(compose: dict[str, Any], programs: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     folder = Path("/tmp", f"stack.{os.getpid()}")  # the names of sockets must be short
     folder.mkdir(mode=0o711)
     secrets, services = folder / "secrets", compose["services"]
@@ -160,8 +162,8 @@ def stack(compose: dict[str, Any], tools: Path, project: Path, monkeypatch: pyte
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder)
         stack.enter_context(database(services["database"], folder, secrets / "database_password", ports["database"]))
-        stack.enter_context(store(services["store"], tools, folder, secrets, ports["store"]))
-        stack.enter_context(server(services["server"], tools, folder, secrets, ports))
+        stack.enter_context(store(services["store"], programs, folder, secrets, ports["store"]))
+        stack.enter_context(server(services["server"], programs, folder, secrets, ports))
         yield Stack(f"http://127.0.0.1:{ports['server']}", known, folder)
 
 

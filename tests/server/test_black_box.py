@@ -72,7 +72,7 @@ def own(server: Server) -> dict[str, Any]:
 def routes(programs: Path) -> list[tuple[str, str]]:
     """All that MLflow's server registers, asked of MLflow itself."""
     script = Path(__file__).parent / "routes_of_mlflow.py"
-    done = subprocess.run([programs / "bin" / "python", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([programs / "python", script], capture_output=True, text=True, check=True)
     return [tuple(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("[")]
 
 
