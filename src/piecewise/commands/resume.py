@@ -48,8 +48,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         return 0
     if asked.strict:
         refuse_changed_surroundings([folder for folder in places.jobs if not is_done(folder)])
-    uri = (jobs[0].config["tracking"] or {}).get("uri")
-    uri = None if uri is None else now_at(root, uri)
+    uri = now_at(root, (jobs[0].config["tracking"] or {}).get("uri"))
     run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
     conclude(places.root, len(jobs), uri)
     return 0

@@ -66,9 +66,9 @@ def sync(
     root, known = find_root(), {} if known is None else known
     by_store: dict[str, list[RunFolder]] = {}
     for folder in folders:
-        uri = meant_for(folder) or default
+        uri = now_at(root, meant_for(folder) or default)
         if uri is not None:
-            by_store.setdefault(now_at(root, uri), []).append(folder)
+            by_store.setdefault(uri, []).append(folder)
     openers = {uri: opener(uri, restores, known.setdefault(uri, {})) for uri in by_store}
     return sum((push_all(uri, members, openers[uri]) for uri, members in by_store.items()), Synced())
 

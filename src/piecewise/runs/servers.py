@@ -29,9 +29,9 @@ def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] =
         )
 
 
-def now_at(root: Path, uri: str) -> str:
-    """The address at which what was meant for `uri` is found today."""
-    return str(_known(root).get(uri, uri))
+def now_at(root: Path, uri: str | None) -> str | None:
+    """The address at which what was meant for `uri` is found today; None is nowhere."""
+    return uri if uri is None else str(_known(root).get(uri, uri))
 
 
 def move(root: Path, old: str, new: str, meant: Iterable[str]) -> None:
