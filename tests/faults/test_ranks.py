@@ -61,10 +61,12 @@ def started(project: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[s
 
 def _measuring(project: Path, process: subprocess.Popen[str]) -> RunFolder:
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    assert process.stderr is not None
+    while time.monotonic() < deadline:
         for path in project.glob("runs/*/journal.jsonl"):
             if path.read_bytes().count(b'"train/nll"') >= 18:
                 return RunFolder.at(path.parent)
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     raise AssertionError("no training has begun")
 
