@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,15 +44,21 @@ def test_help_needs_nothing_heavy() -> None:
     ],
 )
 def test_what_is_asked_for_all_day_is_quick(seconds: float, words: str) -> None:
-    """The best of a few: the machine may have other things to do."""
+    """In the processor's time, and the best of a few: the machine may have other things to do."""
     command = [str(Path(sys.executable).with_name("piecewise")), *words.split()]
     environment = os.environ | {"COMP_LINE": "piecewise train model.", "COMP_POINT": "22"}
     taken = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = _processor_seconds()
         subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
-        taken.append(time.perf_counter() - start)
+        taken.append(_processor_seconds() - before)
     assert min(taken) < seconds
+
+
+def _processor_seconds() -> float:
+    """What all processes that this one has waited for have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("command", ["piecewise", "piecewise list", "piecewise train model=nope"])
