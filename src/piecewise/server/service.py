@@ -63,6 +63,7 @@ def _ending_with(parent: int, number: int) -> Callable[[], None]:
     prctl = ctypes.CDLL(None).prctl  # found before the fork, after which nothing may be loaded
 
     def prepare() -> None:
+        signal.signal(number, signal.SIG_DFL)  # a shell in the background makes its children deaf to some
         prctl(PR_SET_PDEATHSIG, int(number))
         if os.getppid() != parent:
             os._exit(1)
