@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -26,7 +27,8 @@ Fate = tuple[str, int]  # a status, and when in milliseconds
 def end_running(root: Path, fate_of: Callable[[dict[str, str]], Fate | None]) -> int:
     """Ask `fate_of`, by its tags, about each of our runs that is called running; how many were ended."""
     path = (root / STORE).resolve()
-    if not path.is_file() or network_kind(path) is not None:
+    # SQLite opens one that is read-only, too, and leaves a log beside it that stays so.
+    if not os.access(path, os.W_OK) or network_kind(path) is not None:
         return 0
     import sqlite3
 
