@@ -25,7 +25,7 @@ slow: $(READY)  ## the tests that run whole pipelines and servers, about ten min
 	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile -m slow --ignore tests/faults
 
 faults: $(READY)  ## every promise as often as it is made, about two hours; SHARE=0.1 for a tenth
-	@python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py \
+	@OMP_NUM_THREADS=1 python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py \
 		tests/training/test_generations.py --fault-share $(SHARE) --fault-seed $(SEED)
 
 check: $(READY)  ## style and types

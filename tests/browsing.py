@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+PATIENCE = 60_000  # milliseconds
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -22,3 +25,27 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, **options: Any) -> Iterator[Page]:
+    """An empty page, large enough for all of what MLflow shows, with `options` of Playwright's contexts."""
+    context = browser.new_context(viewport={"width": 1600, "height": 3000}, **options)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    yield page
+    context.close()
+
+
+def expect_run(page: Page, address: str) -> None:
+    """On a run's own page, which is open: what was asked for; then its curves and its figures."""
+    for text in ("model.width", "Finished", "curve_1d", "piecewise train trainer.max_epochs=2"):
+        expect(page.get_by_text(text).first).to_be_visible()
+    page.goto(f"{address}/model-metrics")
+    for metric in ("train/nll", "val/nll", "test/nll"):
+        expect(page.get_by_text(f"({metric})").first).to_be_visible()
+    expect(page.locator(".js-plotly-plot .points path").first).to_be_attached()
+    page.goto(f"{address}/artifacts/figures/fitted_function.svg")
+    expect(page.get_by_text("learning_curves.svg").first).to_be_visible()
+    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import random
 import signal
@@ -173,34 +174,29 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-def drops_reply(number: int) -> Behaviour:
-    """The request number `number` from now on is done, and nobody is told."""
-    seen = [0]
+def _loses_when(is_lost: Callable[[], bool]) -> Behaviour:
+    """What was asked for is done, and nobody is told."""
 
     def behave(handler: Handler, body: bytes) -> None:
-        seen[0] += 1
-        is_dropped = seen[0] == number
+        lost = is_lost()
         status, content, kind = handler.forward(body)
-        if is_dropped:
+        if lost:
             handler.hang_up()
         else:
             handler.say(status, content, kind)
 
     return behave
+
+
+def drops_reply(number: int) -> Behaviour:
+    """To the request number `number` from now on."""
+    seen = itertools.count(1)
+    return _loses_when(lambda: next(seen) == number)
 
 
 def loses(chance: random.Random, share: float) -> Behaviour:
-    """Of so many requests, by chance, the reply is lost: what was asked for is done."""
-
-    def behave(handler: Handler, body: bytes) -> None:
-        is_lost = chance.random() < share
-        status, content, kind = handler.forward(body)
-        if is_lost:
-            handler.hang_up()
-        else:
-            handler.say(status, content, kind)
-
-    return behave
+    """So many replies, by chance."""
+    return _loses_when(lambda: chance.random() < share)
 
 
 def delays(seconds: float) -> Behaviour:

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piecewise.durable import (
+    TAIL,
     append_record,
     is_torn,
+    last_record,
     open_records,
     put_in_place,
     read_records,
@@ -100,6 +102,7 @@ def test_records_come_back(records: list[dict[str, Any]], tmp_path_factory: pyte
     path = tmp_path_factory.getbasetemp() / "records"
     path.write_bytes(lines_of(records))
     assert list(read_records(path)) == records
+    assert last_record(path) == (records[-1] if records else None)
 
 
 def test_a_last_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
@@ -109,6 +112,17 @@ def test_a_last_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
         path.write_bytes(whole[:cut])
         assert list(read_records(path)) == RECORDS[:2], f"cut after {cut} bytes"
         assert is_torn(path) is (cut > start)
+        assert last_record(path) == (RECORDS[1] if cut == start else None)
+
+
+def test_a_last_record_is_whole_and_not_too_long(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    path.write_bytes(lines_of(RECORDS)[:-3] + b"x}\n")
+    assert last_record(path) is None
+    path.write_bytes(lines_of([{"text": "x" * TAIL}]))
+    assert last_record(path) is None
+    path.write_bytes(lines_of([{"text": "x" * TAIL}, {"kind": "end"}]))
+    assert last_record(path) == {"kind": "end"}
 
 
 def test_records_are_followed_from_where_one_was(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from typing import IO, Any
 
 from piecewise.errors import BadInput
 
+TAIL = 65536  # bytes at the end of a file of records among which the last one is looked for
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader, or a restart, sees the old bytes or the new ones, never a mixture.
@@ -155,6 +157,16 @@ def records_from(path: Path, position: int) -> Iterator[tuple[dict[str, Any], in
                 raise BadInput(f"{path}, line {number}: the checksum does not fit the record")
             position += len(line)
             yield json.loads(text), position
+
+
+def last_record(path: Path) -> dict[str, Any] | None:
+    """What was appended last, without reading the rest; None if there is nothing, it is torn, or longer than TAIL."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        line = file.read().rpartition(b"\n")
+    checksum, _, text = line[0].rpartition(b"\n")[2].partition(b" ")
+    is_whole = line[2] == b"" and checksum == b"%08x" % zlib.crc32(text)
+    return json.loads(text) if is_whole else None
 
 
 def is_torn(path: Path) -> bool:

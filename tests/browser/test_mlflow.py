@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from browsing import expect_run, opened
 from piecewise.cli import main
 from small_project import TINY
 
 pytestmark = pytest.mark.slow
-PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture
@@ -36,12 +36,8 @@ def address(project: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1600, "height": 3000})
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    yield page
-    context.close()
+    with opened(browser) as page:
+        yield page
 
 
 def _open(page: Page, address: str) -> None:
@@ -63,18 +59,7 @@ def test_a_run_needs_no_explanation(address: str, page: Page) -> None:
     page.on("request", lambda request: elsewhere.append(request.url))
     _open(page, address)
     expect(page.get_by_text("model.width=3").first).to_be_visible()
-    expect(page.get_by_text("Finished").first).to_be_visible()
-    expect(page.get_by_text("curve_1d").first).to_be_visible()
-    expect(page.get_by_text("piecewise train trainer.max_epochs=2").first).to_be_visible()
-
-    page.goto(f"{address}/model-metrics")
-    for metric in ("train/nll", "val/nll", "test/nll"):
-        expect(page.get_by_text(f"({metric})").first).to_be_visible()
-    expect(page.locator(".js-plotly-plot .points path").first).to_be_attached()
-
-    page.goto(f"{address}/artifacts/figures/fitted_function.svg")
-    expect(page.get_by_text("learning_curves.svg").first).to_be_visible()
-    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")
+    expect_run(page, address)
 
     experiment = where.split("/")[1]
     page.goto(f"{here}/#/experiments/{experiment}/runs")

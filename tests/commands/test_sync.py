@@ -21,7 +21,7 @@ from piecewise.journal.folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
-from piecewise.runs.servers import move, now_at
+from piecewise.runs.servers import move, moves
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED, open_store
 from running_server import wait_for
@@ -123,14 +123,13 @@ def test_a_server_that_moved_is_said_once(
         said = capsys.readouterr().err
         assert wrong in said
         assert "secret" not in said
-    assert now_at(project, typo) == typo
+    assert moves(project) == {}
     move(project, typo, right, [typo])
-    assert now_at(project, typo) == right
+    assert moves(project) == {typo: right}
     move(project, right, later, [typo])  # once more: both of its former addresses mean the new one
-    assert (now_at(project, typo), now_at(project, right)) == (later, later)
+    assert moves(project) == {typo: later, right: later}
     move(project, later, right, [typo])
-    assert (now_at(project, typo), now_at(project, later)) == (right, right)
-    assert now_at(project, right) == right
+    assert moves(project) == {typo: right, later: right}
 
 
 @pytest.mark.slow

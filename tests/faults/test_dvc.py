@@ -9,8 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from piecewise.training import generations
 from piecewise.training.checkpoints import load_checkpoint
 from shipped import copy_shipped, wait_until_left
 from small_project import Pipeline
+from started import started
 from trials import Trials
 
 pytestmark = pytest.mark.slow
@@ -48,24 +48,8 @@ def set_epochs(pipeline: Pipeline, count: int) -> None:
     path.write_text(re.sub(r"max_epochs: \d+", f"max_epochs: {count}", path.read_text()))
 
 
-@contextmanager
-def started(pipeline: Pipeline, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`dvc repro` in a group of its own, as a terminal or a scheduler starts it; nothing is left of it afterwards."""
-    process = subprocess.Popen(
-        ["dvc", "repro", *arguments],
-        cwd=pipeline.root,
-        env=pipeline.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+def repro(pipeline: Pipeline, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started("dvc", "repro", *arguments, stderr=subprocess.STDOUT, cwd=pipeline.root, env=pipeline.environment)
 
 
 def wait_for_training(root: Path, count: int) -> int:
@@ -83,7 +67,7 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
     set_epochs(pipeline, 10_000_000)
     for chance in trials("SIGTERM under dvc repro: KILLED, checkpoint, stage not recorded", 20):
         shutil.rmtree(root / "runs", ignore_errors=True)
-        with started(pipeline, STAGE) as process:
+        with repro(pipeline, STAGE) as process:
             trainer = wait_for_training(root, chance.randrange(1, 40))
             time.sleep(chance.random() * 0.5)
             told = chance.choice([trainer, process.pid, -process.pid])
@@ -122,7 +106,7 @@ def test_dvc_killed_at_any_moment(pipeline: Pipeline, trials: Trials) -> None:
     took = time.monotonic() - began
     undisturbed = json.loads((root / RESULT).read_text())
     for chance in trials("dvc repro killed at any moment: no second writer, goes on", 10):
-        with started(pipeline, *AGAIN) as process:
+        with repro(pipeline, *AGAIN) as process:
             time.sleep(chance.random() * took)
             process.kill()
             process.wait()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.runs.train import read_result
 from piecewise.training import generations
 from piecewise.training.checkpoints import load_checkpoint
+from started import started
 from trials import Trials
 
 LONG = ["trainer.max_epochs=100000", "log_every_n_steps=1", "tracking=none", "batch_size=50"]
@@ -36,20 +34,6 @@ class Module(pl.LightningModule):
 pl.Trainer(max_epochs=-1, logger=False, enable_checkpointing=False, enable_progress_bar=False).fit(
     Module(), torch.utils.data.DataLoader(torch.zeros(64, 1)))
 """
-
-
-@contextmanager
-def started(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process in a group of its own, of which nothing is left afterwards."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def wait_for_steps(project: Path, count: int) -> RunFolder:

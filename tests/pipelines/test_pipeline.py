@@ -15,6 +15,7 @@ import pytest
 
 from piecewise.journal.reader import read_journal
 from small_project import AUTHOR, EXPERIMENTS, Pipeline
+from started import started
 
 pytestmark = pytest.mark.slow
 
@@ -68,21 +69,9 @@ def test_half_a_training_is_never_recorded(pipeline: Pipeline) -> None:
     """SIGTERM to the stage: Lightning alone would end with 0, and DVC would take the rest for done."""
     pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2", "max_epochs: 1000000")
     command = ["dvc", "repro", "train@least_squares"]
-    process = subprocess.Popen(
-        command,
-        cwd=pipeline.root,
-        env=pipeline.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    with started(*command, stderr=subprocess.STDOUT, cwd=pipeline.root, env=pipeline.environment) as process:
         os.kill(_trainer(pipeline, since=time.time()), signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode != 0
     assert "exited with 143" in said
     assert "stopped by SIGTERM" in said

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
+from browsing import expect_run, opened
 from piecewise.cli import main
 from piecewise.journal.folder import RunFolder
 from piecewise.tracking.store import open_store
@@ -16,7 +17,6 @@ from running_server import Server
 from small_project import TINY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture
@@ -36,12 +36,8 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     """Of somebody who types the name and password into the browser's own dialog."""
     known = server.known("credentials")
     who: Any = {"username": known["username"], "password": known["password"], "origin": server.uri}
-    context = browser.new_context(viewport={"width": 1600, "height": 3000}, http_credentials=who)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    yield page
-    context.close()
+    with opened(browser, http_credentials=who) as page:
+        yield page
 
 
 def test_without_the_password_there_is_nothing_to_see(server: Server, browser: Browser) -> None:
@@ -69,13 +65,5 @@ def test_the_pages_show_what_the_embedded_ones_do(server: Server, page: Page, ru
 
     address = f"{experiment}/runs/{run.info.run_id}"
     page.goto(address)
-    for text in ("model.width", "Finished", "curve_1d", "piecewise train trainer.max_epochs=2"):
-        expect(page.get_by_text(text).first).to_be_visible()
-    page.goto(f"{address}/model-metrics")
-    for metric in ("train/nll", "val/nll", "test/nll"):
-        expect(page.get_by_text(f"({metric})").first).to_be_visible()
-    expect(page.locator(".js-plotly-plot .points path").first).to_be_attached()
-    page.goto(f"{address}/artifacts/figures/fitted_function.svg")
-    expect(page.get_by_text("learning_curves.svg").first).to_be_visible()
-    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 300)")
+    expect_run(page, address)
     assert [url for url in elsewhere if url.startswith("http") and not url.startswith(server.uri)] == []

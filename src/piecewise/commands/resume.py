@@ -26,7 +26,7 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.runs.find import find_run
     from piecewise.runs.places import JOBS, Places
     from piecewise.runs.resume import elsewhere, refuse_changed_surroundings
-    from piecewise.runs.servers import now_at
+    from piecewise.runs.servers import moves
     from piecewise.runs.session import is_done, run_jobs
 
     run = find_run(root, asked.run)
@@ -42,13 +42,13 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         for job in jobs:
             check(job.config)
     places = Places.below(run.place.relative_to(root), len(jobs))
-    left = sum(not is_done(folder) for folder in places.jobs)
-    if not left:
+    if all(map(is_done, places.jobs)):
         terminal.say(f"{run.start['title']} is done: nothing is left to train")
         return 0
     if asked.strict:
         refuse_changed_surroundings([folder for folder in places.jobs if not is_done(folder)])
-    uri = now_at(root, (jobs[0].config["tracking"] or {}).get("uri"))
+    uri: str | None = (jobs[0].config["tracking"] or {}).get("uri")
+    uri = moves(root).get(uri or "", uri)
     run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
     conclude(places.root, len(jobs), uri)
     return 0

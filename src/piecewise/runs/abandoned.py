@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from piecewise.durable import has_writer, read_records
+from piecewise.durable import has_writer, last_record, read_records
 from piecewise.errors import PiecewiseError
 from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.journal.process import is_gone
@@ -20,14 +20,14 @@ from piecewise.tracking.states import HEARTBEAT, end_abandoned, is_abandoned, ru
 if TYPE_CHECKING:
     from piecewise.tracking.mirror import Mirror
 
-TAIL = 65536  # bytes at the end of a journal that hold its last record
 REASON = "its process is gone"
 
 
 def end_here(root: Path) -> None:
     """In the journals and in the embedded store: quick enough for every command to do it first."""
     end_journals(root)
-    end_running(root, lambda tags: _fate(root, tags))
+    known = functools.cache(lambda: _by_id(root))  # which most commands need not ask for
+    end_running(root, lambda tags: _fate(known(), tags))
 
 
 def end_journals(root: Path) -> list[RunFolder]:
@@ -75,15 +75,23 @@ def is_orphan(record: RunRecord) -> bool:
     return process is not None and is_gone(process)
 
 
-def _fate(root: Path, tags: dict[str, str]) -> Fate | None:
-    """How a run that the embedded store calls running has ended, by its journal if it is here; None if it goes on."""
+def _by_id(root: Path) -> dict[str, tuple[RunFolder, dict[str, Any]]]:
+    """Each run that is here, with the first record of its journal."""
+    found = {}
     for folder in all_runs(root):
         try:
             start = next(read_records(folder.journal), None)
-        except (ValueError, OSError):
+        except (ValueError, OSError):  # damaged, or gone meanwhile
             continue
-        if start is not None and start.get("id") == tags.get(RUN_ID):
-            return _told(folder, start)
+        if start is not None:
+            found[str(start.get("id"))] = (folder, start)
+    return found
+
+
+def _fate(known: dict[str, tuple[RunFolder, dict[str, Any]]], tags: dict[str, str]) -> Fate | None:
+    """How a run that the embedded store calls running has ended, by its journal if it is here; None if it goes on."""
+    if tags[RUN_ID] in known:
+        return _told(*known[tags[RUN_ID]])
     return ("KILLED", int(float(tags.get(HEARTBEAT, 0)) * 1000)) if is_abandoned(tags) else None
 
 
@@ -99,12 +107,5 @@ def _told(folder: RunFolder, start: dict[str, Any]) -> Fate | None:
 
 
 def _end_of(path: Path) -> dict[str, Any] | None:
-    """The last record, if it is an end; without reading all of the journal: there may be thousands."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
-        text = file.read().rstrip(b"\n").rpartition(b"\n")[2].partition(b" ")[2]
-    try:
-        end: dict[str, Any] = json.loads(text) if text.startswith(b'{"kind":"end"') else {}
-    except ValueError:  # torn
-        return None
-    return end or None
+    record = last_record(path)
+    return record if record is not None and record["kind"] == "end" else None

@@ -15,7 +15,7 @@ from piecewise.errors import BadInput, TryAgain
 from piecewise.jobs.job import read_job, read_json
 from piecewise.jobs.provenance import find_root
 from piecewise.journal.folder import RunFolder
-from piecewise.runs.servers import now_at
+from piecewise.runs.servers import moves
 from piecewise.tracking.backoff import Backoff
 from piecewise.tracking.store import EMBEDDED
 
@@ -63,12 +63,12 @@ def sync(
     A run that cannot be brought over is named and keeps none of the others back. Who calls it again and again hands
     over `known`, and no point is sent twice.
     """
-    root, known = find_root(), {} if known is None else known
+    moved, known = moves(find_root()), {} if known is None else known
     by_store: dict[str, list[RunFolder]] = {}
     for folder in folders:
-        uri = now_at(root, meant_for(folder) or default)
+        uri = meant_for(folder) or default
         if uri is not None:
-            by_store.setdefault(uri, []).append(folder)
+            by_store.setdefault(moved.get(uri, uri), []).append(folder)
     openers = {uri: opener(uri, restores, known.setdefault(uri, {})) for uri in by_store}
     return sum((push_all(uri, members, openers[uri]) for uri, members in by_store.items()), Synced())
 

@@ -29,21 +29,17 @@ def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] =
         )
 
 
-def now_at(root: Path, uri: str | None) -> str | None:
-    """The address at which what was meant for `uri` is found today; None is nowhere."""
-    return uri if uri is None else str(_known(root).get(uri, uri))
+def moves(root: Path) -> dict[str, str]:
+    """Where servers are found today, by the address that runs know; only those that have another one now."""
+    return read_json(root / FILE) if (root / FILE).is_file() else {}
 
 
 def move(root: Path, old: str, new: str, meant: Iterable[str]) -> None:
     """Remember that the server at `old`, which runs are meant for, is at `new`. Raises BadInput."""
-    known = _known(root)
+    known = moves(root)
     servers = {uri for uri in (*meant, *known.values()) if urlsplit(uri).scheme in SERVERS}
     if old not in servers:
         raise BadInput(f"--moved {old}: no run is meant for that server; {nearest(old, servers)}")
     check_address(new, "--moved", SERVERS)
     known = {told: new if now == old else now for told, now in known.items()} | {old: new}
     write_json(root / FILE, {told: now for told, now in known.items() if told != now})
-
-
-def _known(root: Path) -> dict[str, Any]:
-    return read_json(root / FILE) if (root / FILE).is_file() else {}
