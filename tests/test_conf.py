@@ -22,7 +22,7 @@ OPTIONS = {
     "loss": "bernoulli beta categorical exponential gamma heteroscedastic laplace mixture multivariate_normal "
     "plackett_luce poisson squared_error student_t von_mises",
     "optimizer": "adam adamw gd momentum nesterov sgd",
-    "scheduler": "cosine none onecycle step",
+    "scheduler": "cosine none onecycle step warmup",
     "trainer": "cpu ddp ddp_cpu default gpu overfit smoke",
     "tracking": "docker embedded none server",
 }

@@ -21,7 +21,7 @@ GROUPS = {
     "model": ["linear", "shallow", "mlp", "cnn"],
     "loss": ["squared_error", "bernoulli", "categorical"],
     "optimizer": ["gd", "sgd", "momentum", "nesterov", "adam", "adamw"],
-    "scheduler": ["none", "step", "cosine", "onecycle"],
+    "scheduler": ["none", "step", "cosine", "onecycle", "warmup"],
     "trainer": ["default", "cpu", "smoke", "overfit"],
 }
 # Options that every configuration of these groups has, and values that none of them may take.

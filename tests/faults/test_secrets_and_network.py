@@ -38,9 +38,10 @@ def secret_environment() -> dict[str, str]:
     return os.environ | dict.fromkeys(names, CANARY)
 
 
-def test_a_secret_in_the_environment_is_in_no_file(project: Path) -> None:
+@pytest.mark.parametrize("log_model", ["none", pytest.param("best", marks=pytest.mark.slow)])
+def test_a_secret_in_the_environment_is_in_no_file(project: Path, log_model: str) -> None:
     """Nor in what is printed, nor in the arguments of any process that the command starts."""
-    command = [sys.executable, "-m", "piecewise", "train", *TRAIN]
+    command = [sys.executable, "-m", "piecewise", "train", *TRAIN, f"log_model={log_model}"]
     process = subprocess.Popen(
         command, env=secret_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

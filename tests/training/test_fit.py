@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -160,20 +161,41 @@ def _with(make: Callable[..., pl.Trainer], watch: pl.Callback, callbacks: list[p
     return make(callbacks=[*callbacks, watch], **rest)
 
 
-def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def rates_of(plan: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[float]:
+    """The learning rate of each step, of 0.1 to begin with."""
     rates: list[float] = []
 
     class Watch(pl.Callback):
         def on_train_batch_start(self, trainer: pl.Trainer, *rest: object) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0.1", "scheduler=onecycle")
+    (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0.1", *words)
     make = make_trainer(job.config)
     monkeypatch.setitem(globals(), "make_trainer", lambda config: partial(_with, make, Watch()))
-    train(job, tmp_path)
+    train(job, place)
+    return rates
+
+
+def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = rates_of(plan, tmp_path, monkeypatch, "scheduler=onecycle")
     assert (len(rates), rates.index(max(rates))) == (20, 5)  # 30 % of 20 steps up
     assert max(rates) == pytest.approx(0.1)
     assert rates[-1] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("words", "share"),
+    [
+        (["scheduler=warmup", "scheduler.total_iters=8"], lambda step: min(1, 0.01 + 0.99 * step / 8)),
+        (["scheduler=cosine"], lambda step: (1 + math.cos(math.pi * step / 20)) / 2),
+        (["scheduler=step", "scheduler.step_size=2"], lambda step: 0.5 ** (step // 5 // 2)),
+    ],
+)
+def test_a_schedule_is_its_formula(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], share: Callable[[int], float]
+) -> None:
+    rates = rates_of(plan, tmp_path, monkeypatch, *words)
+    assert rates == pytest.approx([0.1 * share(step) for step in range(20)])
 
 
 def test_loss_that_is_not_finite_stops_the_training_by_name(plan: Plan, tmp_path: Path) -> None:

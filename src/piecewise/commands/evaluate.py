@@ -1,6 +1,7 @@
 """Measure a run on its test set, exactly. What is kept with the run already must agree with it.
 
-Exit code 1 if it does not: then data, weights or source are not what they were.
+Exit code 1 if it does not: then data, weights or source are not what they were. Of a sweep, its networks are measured
+as an ensemble, which predicts the mean of their outputs.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.jobs.job import read_json
+    from piecewise.jobs.job import read_jobs, read_json
     from piecewise.manifest import update_manifest
     from piecewise.runs.draw import draw_run
+    from piecewise.runs.ensemble import measure_ensemble
     from piecewise.runs.evaluate import evaluate_run, measure
     from piecewise.runs.find import find_run
+    from piecewise.runs.places import JOBS, Places
     from piecewise.runs.train import read_result
 
     run = find_run(root, asked.run)
+    if (run.place / JOBS).is_file():
+        count = len(read_jobs(run.place / JOBS))
+        _show(measure_ensemble(Places.below(run.place.relative_to(root), count).jobs))
+        return 0
     read_result(run.folder)
     if run.folder.metrics.is_file():
         recorded, metrics = read_json(run.folder.metrics), measure(run.folder).metrics
@@ -32,9 +39,12 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         recorded = metrics = evaluate_run(run.folder)
         draw_run(run.folder)
         update_manifest(run.folder.sealed, ["evaluation", "figures"])
-    rows = [(key, f"{value:.10g}") for key, value in metrics.items()]
-    print(*terminal.columns(rows), sep="\n")
+    _show(metrics)
     differing = [key for key in {**recorded, **metrics} if recorded.get(key) != metrics.get(key)]
     for key in differing:
         terminal.fail(f"{key} is recorded as {recorded.get(key)}, measured now {metrics.get(key)}")
     return 1 if differing else 0
+
+
+def _show(metrics: dict[str, float]) -> None:
+    print(*terminal.columns([(key, f"{value:.10g}") for key, value in metrics.items()]), sep="\n")

@@ -1,0 +1,25 @@
+"""An ensemble (UDL 9.3.2): several networks that were trained apart, and predict together.
+
+f[x] = (1/M) Σₘ fₘ[x]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Ensemble(nn.Module):
+    """The mean of the members' outputs; of classes, that is of their logits. Raises ValueError without a member."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not members:
+            raise ValueError("an ensemble needs at least one member")
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, …) → (N, D_o)."""
+        return torch.stack([member(x) for member in self.members]).mean(dim=0)
