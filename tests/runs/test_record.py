@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -32,6 +34,22 @@ def test_mirror_brings_a_run_over_while_the_training_knows_nothing_of_it(tiny_jo
         assert store.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
         points = store.execute("SELECT count(*) FROM metrics WHERE key = 'train/nll'").fetchone()
     assert points == (2,)  # one reading per epoch
+
+
+def test_mirror_takes_the_processor_only_when_training_does_not(project: Path) -> None:
+    """Which only those of one session do for each other; and what waits for the end is not kept back."""
+    mirror = BackgroundMirror(EMBEDDED, [RunFolder.at(project / "runs" / "one")])
+    assert mirror._process is not None
+    number = mirror._process.pid
+    assert (os.getsid(number), os.getpgid(number)) == (os.getsid(0), number)
+    found: list[int] = []
+    deadline = time.monotonic() + 30
+    while os.SCHED_IDLE not in found and time.monotonic() < deadline:
+        time.sleep(0.1)
+        found = [os.sched_getscheduler(int(task.name)) for task in Path(f"/proc/{number}/task").iterdir()]
+    assert sorted(set(found)) == [os.SCHED_OTHER, os.SCHED_IDLE]
+    assert os.sched_getscheduler(number) == os.SCHED_OTHER
+    mirror.close(at_once=True)
 
 
 def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job: Job, project: Path) -> None:

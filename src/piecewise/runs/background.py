@@ -40,7 +40,9 @@ class BackgroundMirror:
             # The folders of a large sweep are more than a command line can hold.
             command = [sys.executable, "-m", "piecewise.runs.background", uri]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+            # A group of its own keeps a terminal's Ctrl-C away. A session of its own would too, but Linux shares the
+            # processor between sessions first, so that within it no priority could be low enough.
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, process_group=0)
             self._say("\n".join([*texts, "", ""]))
 
     def close(self, at_once: bool = False) -> bool:
@@ -85,15 +87,25 @@ class Follower:
 
     def follow(self) -> int:
         """The exit code: TOLD if something is missing."""
+        live = threading.Thread(target=self._follow_live)
+        live.start()
+        live.join()
+        done = push_all(self.uri, self.folders, opens=self._open)
+        for problem in done.problems:
+            self._tell(problem, "piecewise sync brings the rest")
+        return TOLD if done.problems else 0
+
+    def _follow_live(self) -> None:
+        """In a thread of its own, which runs when nobody else wants to: training has the processor first.
+
+        What is left at the end has somebody waiting for it, and is done at the usual priority.
+        """
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread alone
         # MLflow is imported after the first measurement, so that nothing competes with the start of training.
         while not self.over.wait(INTERVAL) and not any(_has_measured(folder) for folder in self.folders):
             pass
         while not self.over.wait(self._backoff.seconds):
             self._look()
-        done = push_all(self.uri, self.folders, opens=self._open)
-        for problem in done.problems:
-            self._tell(problem, "piecewise sync brings the rest")
-        return TOLD if done.problems else 0
 
     def wait_for_end(self, parent: IO[str]) -> None:
         """Then give the store its time, and leave it if it takes more."""
@@ -149,7 +161,6 @@ def _first_lines(file: IO[str]) -> Iterator[str]:
 
 def main(uri: str) -> int:
     """Told which runs by the first lines of its input, and that they are over by its end."""
-    os.nice(19)  # training has the processor first
     follower = Follower(uri, [RunFolder.from_text(line) for line in _first_lines(sys.stdin)])
     threading.Thread(target=follower.wait_for_end, args=(sys.stdin,), daemon=True).start()
     return follower.follow()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,17 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 
 from piecewise import terminal
-from piecewise.errors import TryAgain
 from piecewise.journal.writer import Journal
 from piecewise.training import generations
 from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints
 from piecewise.training.datamodule import ResidentData
+from piecewise.training.lost import lost_ranks
 from piecewise.training.machine import MachineMetrics
 from piecewise.training.module import TrainingModule
 from piecewise.training.path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
 from piecewise.training.quiet import quiet_lightning
 from piecewise.training.recorder import Recorder
-
-LOST = ("gloo", "nccl", "timed out")  # what an error says that comes of another rank
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def fit(
             _warn_of_batch_norm(module.model, trainer)
         # Lightning does so after it has loaded a checkpoint, and would cut its float64 to the model's float32.
         trainer.strategy.precision_plugin.convert_module(module)
-        with _lost_ranks(trainer):
+        with lost_ranks(trainer):
             trainer.fit(module, datamodule=data, ckpt_path=_begin(trainer, options))
     return _outcome(trainer, module.model, checkpoints, options.select, path, data.num_epochs)
 
@@ -100,19 +97,6 @@ def _warn_of_batch_norm(model: nn.Module, trainer: pl.Trainer) -> None:
             f"{names[0]} and all batch norm: each process takes mean and variance of its own share of a batch, so that "
             "the weights depend on the number of processes"
         )
-
-
-@contextmanager
-def _lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
-    """What the others say of a rank that died, or that froze for longer than `trainer.timeout`. Raises TryAgain."""
-    try:
-        yield
-    except RuntimeError as error:
-        what = str(error)
-        is_lost = isinstance(error, torch.distributed.DistError) or any(word in what.lower() for word in LOST)
-        if trainer.world_size > 1 and is_lost:
-            raise TryAgain(f"rank {trainer.global_rank}: another one was lost: {what.splitlines()[0]}") from error
-        raise
 
 
 def _begin(trainer: pl.Trainer, options: FitOptions) -> Path | None:
