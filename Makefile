@@ -9,6 +9,8 @@ export DO_NOT_TRACK := 1
 # Of `make faults`: which part of the trials, and what they draw from.
 SHARE ?= 1
 SEED ?= 0
+# And how many files of tests at a time; 0 is one after the other, undisturbed, as figures are taken.
+JOBS ?= 0
 
 COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --quiet
 
@@ -26,7 +28,7 @@ slow: $(READY)  ## the tests that run whole pipelines and servers, about ten min
 
 faults: $(READY)  ## every promise as often as it is made, about two hours; SHARE=0.1 for a tenth
 	@OMP_NUM_THREADS=1 python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py \
-		tests/training/test_generations.py --fault-share $(SHARE) --fault-seed $(SEED)
+		tests/training/test_generations.py -n $(JOBS) --dist loadfile --fault-share $(SHARE) --fault-seed $(SEED)
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy

@@ -15,7 +15,7 @@ from random import Random
 import pytest
 import yaml
 
-from small_project import ROOT, TINY
+from small_project import TINY, new_project
 
 COVERED = ("build", "data", "results", "report", "runs", "mlartifacts", ".dvc/cache/files")
 # What the pipeline leaves: each an out of its own.
@@ -31,8 +31,7 @@ OUTS = {
 @contextmanager
 def whole_project(root: Path) -> Iterator[Path]:
     """A project at `root`, entered: two runs, what a pipeline leaves, DVC's cache of it, MLflow's artifacts."""
-    shutil.copytree(ROOT / "conf", root / "conf")
-    shutil.copy(ROOT / "requirements.lock", root)
+    new_project(root)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's and torch.export's own
         patch.chdir(root)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,10 +13,8 @@ import pytest
 
 from piecewise.durable import alone
 from piecewise.jobs.job import Job
-from small_project import TINY
+from small_project import ROOT, TINY, new_project
 from trials import KEY, Trials
-
-ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,9 +79,7 @@ def mlflow_as_it_was() -> Iterator[None]:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the shipped configurations, in a folder whose name has a space; the test runs inside it."""
-    root = tmp_path / "a project"
-    shutil.copytree(ROOT / "conf", root / "conf")
-    shutil.copy(ROOT / "requirements.lock", root)
+    root = new_project(tmp_path / "a project")
     monkeypatch.chdir(root)
     return root
 

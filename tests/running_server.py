@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from small_project import ROOT
+from small_project import ROOT, new_project
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -129,9 +129,7 @@ class Server:
 
 def make_server(place: Path) -> Server:
     """Not started yet. Its programs are those that `make server` installs."""
-    root = place / "a project"
-    shutil.copytree(ROOT / "conf", root / "conf")
-    shutil.copy(ROOT / "requirements.lock", root)
+    root = new_project(place / "a project")
     (root / ".venv").mkdir()
     (root / ".venv" / "server").symlink_to(ROOT / ".venv" / "server")
     path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from pathlib import Path
@@ -33,11 +34,11 @@ def copy_shipped(root: Path, *experiments: str) -> Pipeline:
 
 
 def at_work(root: Path) -> list[int]:
-    """The processes whose folder this is: dvc, its stages, and whatever they have started."""
+    """The other processes whose folder this is: dvc, its stages, and whatever they have started."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
-            if (place / "cwd").readlink() == root:
+            if (place / "cwd").readlink() == root and int(place.name) != os.getpid():
                 found.append(int(place.name))
     return found
 

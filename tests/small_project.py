@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,13 @@ ABOUT = {
     ],
 }
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+
+
+def new_project(root: Path) -> Path:
+    """The shipped configurations, and no results yet."""
+    shutil.copytree(ROOT / "conf", root / "conf")
+    shutil.copy(ROOT / "requirements.lock", root)
+    return root
 
 
 class Pipeline:

@@ -47,6 +47,7 @@ def contents(root: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_corrupt_store_is_made_again_and_kept(tiny_job: Job, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     train(tiny_job, folder)

@@ -27,6 +27,7 @@ from piecewise.journal.writer import Journal
 from piecewise.runs.record import opener, push_all
 from piecewise.runs.train import read_result, train
 from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, loses, passes
+from shipped import wait_until_left
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -208,18 +209,10 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(project: Path, re
         if victim == "server":
             real.start()
         assert (trainer.returncode == 0) is (victim != "trainer"), said
-        _until_nobody_mirrors()
+        wait_until_left(project, 90)  # a mirror whose parent was killed brings the rest by itself, and then ends
         assert command("sync").returncode == 0
         (path,) = new
         _assert_kept(project, real.address if chosen else None, RunFolder.at(path.parent), victim)
-
-
-def _until_nobody_mirrors() -> None:
-    """A mirror whose parent was killed brings the rest by itself, and then ends."""
-    deadline = time.monotonic() + 90
-    while subprocess.run(["pgrep", "-f", "piecewise.runs.background"], capture_output=True, check=False).stdout:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def _assert_kept(project: Path, address: str | None, folder: RunFolder, victim: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,21 +11,29 @@ import pytest
 from safetensors.torch import load_file
 
 from piecewise.data.stored import digest_tensors
-from piecewise.jobs.job import Job
+from piecewise.planning.plan import plan_command_line
 from piecewise.report.page import write_report
 from piecewise.report.results import collect, text_table
-from small_project import TINY, evaluate_experiment
+from small_project import TINY, evaluate_experiment, new_project
 
-Plan = Callable[..., list[Job]]
 INDEX = "report/index.html"
 
 
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which one experiment of four jobs has been trained and evaluated; nobody changes it."""
+    root = new_project(tmp_path_factory.mktemp("report") / "a project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        evaluate_experiment(root, plan_command_line(root / "conf", ["-m", *TINY, "model.width=20,3", "seed=0,1"]))
+        write_report(root)
+    return root
+
+
 @pytest.fixture
-def root(plan: Plan, project: Path) -> Path:
-    """A project in which one experiment of four jobs has been trained and evaluated."""
-    evaluate_experiment(project, plan("-m", *TINY, "model.width=20,3", "seed=0,1"))
-    write_report(project)
-    return project
+def root(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(evaluated)
+    return evaluated
 
 
 class Page(HTMLParser):

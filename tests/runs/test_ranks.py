@@ -41,6 +41,14 @@ def test_ranks_are_asked_through_file_and_environment(script: Script) -> None:
     assert (place / "said").read_text() == f"-m piecewise.worker {place}/training/job.json the request\n"
 
 
+def test_ranks_are_a_group_of_our_session(script: Script) -> None:
+    """Ctrl-C reaches them through us alone; and between sessions no priority counts."""
+    place = script('ps -o sid= -o pgid= -o pid= -p $$ > "said"')
+    run_ranks(RunFolder.at(place), "")
+    session, group, number = (int(word) for word in (place / "said").read_text().split())
+    assert (session, group) == (os.getsid(0), number)
+
+
 @pytest.mark.parametrize("status", [1, 2, 3])
 def test_the_exit_code_of_the_ranks_is_the_jobs(script: Script, status: int) -> None:
     place = script(f"exit {status}")

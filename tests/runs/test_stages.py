@@ -46,6 +46,7 @@ def test_a_stage_publishes_its_journals(jobs: list[Job], project: Path) -> None:
     assert {folder.journal for folder in all_runs(project)} == {folder.journal for folder in published}
 
 
+@pytest.mark.slow
 def test_a_finished_stage_is_trained_anew_only_if_dvc_has_recorded_it(jobs: list[Job], project: Path) -> None:
     """DVC may be killed after the stage has ended, and then removes what it made before it asks for it again."""
     train_stage(jobs)

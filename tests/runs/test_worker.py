@@ -38,6 +38,7 @@ def run_worker(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
+@pytest.mark.slow
 def test_worker_runs_a_job_from_its_file(tiny_job: Job, project: Path) -> None:
     tiny_job.write(project / "job.json")
     done = run_worker("job.json")

@@ -59,6 +59,7 @@ def test_one_that_is_killed_is_back_with_the_rest_of_its_group_gone(
     assert keeper.told == [[first], keeper.members()]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_one_that_does_not_last_is_started_later_and_later_and_given_up(
     keeper: Supervisor, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

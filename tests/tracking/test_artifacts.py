@@ -22,7 +22,7 @@ from piecewise.tracking.artifacts import FOLDER, local_path
 from piecewise.tracking.mirror import Mirror
 from piecewise.tracking.store import EMBEDDED, open_store
 from piecewise.tracking.uploads import Damaged
-from small_project import ROOT, TINY
+from small_project import TINY, new_project
 
 # The warnings are MLflow's and torch.export's own.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
@@ -31,8 +31,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlf
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a finished run and an empty store: creating one takes seconds."""
-    root = tmp_path_factory.mktemp("artifacts") / "a project"
-    shutil.copytree(ROOT / "conf", root / "conf")
+    root = new_project(tmp_path_factory.mktemp("artifacts") / "a project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         (job,) = plan_command_line(root / "conf", TINY)
