@@ -33,6 +33,7 @@ from trials import Trials
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 OPTIONS = ["trainer.max_epochs=30", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
 KEYS = ("train/nll", "train/squared_error", "val/nll", "val/squared_error")
+EPOCHS = 300  # of ten steps, for trainings that somebody is killed in
 START = 15.0  # seconds that a tracked command may take longer: the store's ten, and some for a busy machine
 
 
@@ -196,14 +197,14 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(project: Path, re
     ):
         chosen = target if number % 2 else []
         before = set(project.glob("runs/*/journal.jsonl"))
-        words = [sys.executable, "-m", "piecewise", "train", *OPTIONS, "trainer.max_epochs=300", *chosen]
+        words = [sys.executable, "-m", "piecewise", "train", *OPTIONS, f"trainer.max_epochs={EPOCHS}", *chosen]
         trainer = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 120
         while not (new := set(project.glob("runs/*/journal.jsonl")) - before) or b"nll" not in min(new).read_bytes():
             assert time.monotonic() < deadline
             assert trainer.poll() is None
             time.sleep(0.02)
-        time.sleep(4 * chance.random())
+        time.sleep(3 * chance.random())
         victim = kill_somebody(chance, trainer, real)
         _, said = trainer.communicate(timeout=120)
         if victim == "server":
@@ -221,7 +222,9 @@ def _assert_kept(project: Path, address: str | None, folder: RunFolder, victim: 
     record = read_journal(folder.journal)
     assert record is not None
     assert record.end is not None
-    assert record.end["status"] == ("KILLED" if victim == "trainer" else "FINISHED")
+    is_over = len(record.history()["train/nll"]) == EPOCHS * 10  # the kill may come while it waits for the mirror
+    allowed = {"KILLED"} if victim == "trainer" else {"FINISHED"}
+    assert record.end["status"] in allowed | ({"FINISHED"} if is_over else set())
     client: Any = MlflowClient(address or f"sqlite:///{project}/mlflow.db")
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'")
