@@ -43,8 +43,8 @@ def run_ranks(folder: RunFolder, request: str) -> None:
     """
     command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
     with stopping.in_order():  # from before there is a process that a signal would leave behind
-        # A group of their own, so that a terminal's Ctrl-C reaches them once, through us, and not twice; but our session,
-        # in which the mirror gives way to them.
+        # A group of their own, so that a terminal's Ctrl-C reaches them once, through us, and not twice; but of our
+        # session, in which the mirror gives way to them.
         process = subprocess.Popen(command, env={**os.environ, REQUEST: request}, process_group=0)
         try:
             status = _wait(process, folder)
