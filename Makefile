@@ -23,7 +23,7 @@ repro: $(READY)  ## reproduce the record and print the results
 test: $(READY)  ## the fast tests
 	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile
 
-slow: $(READY)  ## the tests that run whole pipelines and servers, about ten minutes
+slow: $(READY)  ## the tests that run whole pipelines and servers, about a quarter of an hour
 	@OMP_NUM_THREADS=1 python -m pytest -q -n 2 --dist loadfile -m slow --ignore tests/faults
 
 faults: $(READY)  ## every promise as often as it is made, about two hours; SHARE=0.1 for a tenth

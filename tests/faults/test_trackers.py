@@ -223,8 +223,8 @@ def _assert_kept(project: Path, address: str | None, folder: RunFolder, victim: 
     assert record is not None
     assert record.end is not None
     is_over = len(record.history()["train/nll"]) == EPOCHS * 9  # the kill may come while it waits for the mirror
-    allowed = {"KILLED"} if victim == "trainer" else {"FINISHED"}
-    assert record.end["status"] in allowed | ({"FINISHED"} if is_over else set())
+    expected = "KILLED" if victim == "trainer" else "FINISHED"
+    assert record.end["status"] == expected or (is_over and record.end["status"] == "FINISHED")
     client: Any = MlflowClient(address or f"sqlite:///{project}/mlflow.db")
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'")

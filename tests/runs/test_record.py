@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from piecewise.runs.train import train
 from piecewise.tracking import embedded
 from piecewise.tracking.embedded import prepare
 from piecewise.tracking.store import EMBEDDED
+from running_server import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -42,12 +42,8 @@ def test_mirror_takes_the_processor_only_when_training_does_not(project: Path) -
     assert mirror._process is not None
     number = mirror._process.pid
     assert (os.getsid(number), os.getpgid(number)) == (os.getsid(0), number)
-    found: list[int] = []
-    deadline = time.monotonic() + 30
-    while os.SCHED_IDLE not in found and time.monotonic() < deadline:
-        time.sleep(0.1)
-        found = [os.sched_getscheduler(int(task.name)) for task in Path(f"/proc/{number}/task").iterdir()]
-    assert sorted(set(found)) == [os.SCHED_OTHER, os.SCHED_IDLE]
+    threads = Path(f"/proc/{number}/task")
+    wait_for(lambda: os.SCHED_IDLE in {os.sched_getscheduler(int(one.name)) for one in threads.iterdir()}, "idle")
     assert os.sched_getscheduler(number) == os.SCHED_OTHER
     mirror.close(at_once=True)
 

@@ -11,7 +11,7 @@ import torch
 from piecewise.errors import TryAgain
 from piecewise.training.lost import lost_ranks
 
-# As gloo and NCCL said it in the fault loops.
+# As gloo words it, the third without naming itself. NCCL's has not been met yet: no test here has a GPU.
 SAID = [
     "[/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 10000ms for recv",
     "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:31415",

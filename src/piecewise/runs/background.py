@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -100,7 +101,8 @@ class Follower:
 
         What is left at the end has somebody waiting for it, and is done at the usual priority.
         """
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread alone
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread alone
         # MLflow is imported after the first measurement, so that nothing competes with the start of training.
         while not self.over.wait(INTERVAL) and not any(_has_measured(folder) for folder in self.folders):
             pass
