@@ -52,7 +52,7 @@ def test_a_secret_in_the_environment_is_in_no_file(project: Path, log_model: str
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert (project / "mlflow.db").is_file()
-    assert any(b"piecewise.runs.background" in line for line in arguments)
+    assert any(b"piecewise.runs.follower" in line for line in arguments)
     files = [path for path in project.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []

@@ -185,7 +185,7 @@ def kill_somebody(chance: random.Random, trainer: subprocess.Popen[str], server:
     else:
         children = Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
         for child in children:
-            if b"piecewise.runs.background" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"piecewise.runs.follower" in Path(f"/proc/{child}/cmdline").read_bytes():
                 os.kill(int(child), signal.SIGKILL)
     return victim
 

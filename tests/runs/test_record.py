@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +19,6 @@ from piecewise.runs.train import train
 from piecewise.tracking import embedded
 from piecewise.tracking.embedded import prepare
 from piecewise.tracking.store import EMBEDDED
-from running_server import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -34,18 +32,6 @@ def test_mirror_brings_a_run_over_while_the_training_knows_nothing_of_it(tiny_jo
         assert store.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
         points = store.execute("SELECT count(*) FROM metrics WHERE key = 'train/nll'").fetchone()
     assert points == (2,)  # one reading per epoch
-
-
-def test_mirror_takes_the_processor_only_when_training_does_not(project: Path) -> None:
-    """Which only those of one session do for each other; and what waits for the end is not kept back."""
-    mirror = BackgroundMirror(EMBEDDED, [RunFolder.at(project / "runs" / "one")])
-    assert mirror._process is not None
-    number = mirror._process.pid
-    assert (os.getsid(number), os.getpgid(number)) == (os.getsid(0), number)
-    threads = Path(f"/proc/{number}/task")
-    wait_for(lambda: os.SCHED_IDLE in {os.sched_getscheduler(int(one.name)) for one in threads.iterdir()}, "idle")
-    assert os.sched_getscheduler(number) == os.SCHED_OTHER
-    mirror.close(at_once=True)
 
 
 def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job: Job, project: Path) -> None:
