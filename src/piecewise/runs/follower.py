@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 INTERVAL = 1.0  # seconds between two looks at a live journal
 FLUSH_SECONDS = 10.0  # that a store may take in all, once the command is over; `sync` brings the rest
 SPARE = 0.5  # of a processor, that training leaves
-PATIENCE = 60.0  # seconds, after which a training loses little by what it costs to open a store
+PATIENCE = 90.0  # seconds; what a new store costs a training on two busy processors, five, is then little
 # Niceness. Where no processor is spare, opening a store takes a quarter of a minute and following a hundredth of one.
 OPENING, FOLLOWING = 5, 19
 
