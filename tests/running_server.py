@@ -111,7 +111,7 @@ class Server:
                 connection.putheader(key, value)
             connection.endheaders(data)
             answer = connection.getresponse()
-            return Answer(answer.status, answer.read(100_000))
+            return Answer(answer.status, answer.read(10_000_000))
         finally:
             connection.close()
 

@@ -24,6 +24,8 @@ from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
+from piecewise.runs.draw import draw_run
+from piecewise.runs.evaluate import evaluate_run
 from piecewise.runs.record import opener, push_all
 from piecewise.runs.train import read_result, train
 from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, loses, passes
@@ -63,6 +65,21 @@ def assert_whole(address: str, folder: RunFolder) -> int:
     from mlflow import MlflowClient
 
     return recorded.assert_whole(MlflowClient(address), folder)
+
+
+def assert_one_model(address: str, folder: RunFolder) -> None:
+    """The run's files and its model are there, whole, and the model is registered, each once."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(address)
+    run = recorded.run_of(client, folder)
+    names = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+    assert names == {f"figures/{path.name}" for path in folder.figures.iterdir()}
+    (output,) = run.outputs.model_outputs
+    assert str(client.get_logged_model(output.model_id).status) == "READY"
+    (version,) = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+    assert version.source == f"models:/{output.model_id}"
+    assert client.get_registered_model(version.name).aliases.keys() == {"best"}
 
 
 def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
@@ -106,14 +123,21 @@ def write_run(folder: RunFolder, piecewise_id: str, address: str, plan: Callable
 def test_a_reply_that_is_lost_makes_no_double(
     project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
+    """Of all that brings a run over: itself, its points, files and model, and the model's registration."""
+    (job,) = plan("trainer.max_epochs=2", "data.num_train=40", "tracking=server", f"tracking.uri={front.address}")
     for number, chance in enumerate(trials("replies lost, the first to the sixtieth: one run, each point once", 60)):
         folder = RunFolder.at(project / "runs" / str(number))
-        write_run(folder, f"reply {trials.seed} {number}", front.address, plan)
-        lost = number + 1 if trials.share >= 1 else chance.randrange(1, 16)
+        train(job, folder, {"id": f"reply {trials.seed} {number}"})
+        job.write(folder.job)
+        evaluate_run(folder)
+        draw_run(folder)
+        lost, before = number + 1 if trials.share >= 1 else chance.randrange(1, 61), front.count
         front.behaviour = drops_reply(lost)
         done = push_all(front.address, [folder], opener(front.address))
-        assert done.problems == []
-        assert assert_whole(real.address, folder) == 40
+        assert done.problems == [], lost
+        assert front.count - before > lost, "it was never sent"
+        assert assert_whole(real.address, folder) > 3
+        assert_one_model(real.address, folder)
 
 
 def test_a_slow_or_torn_network_is_only_that(

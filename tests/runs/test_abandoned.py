@@ -67,6 +67,21 @@ def test_a_damaged_journal_keeps_no_other_from_being_ended(project: Path) -> Non
     assert [folder.journal.parent.name for folder in end_journals(project)] == ["gone"]
 
 
+def test_a_line_that_was_torn_off_is_told_by_whoever_ends_the_run(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = begin(project / "runs" / "one", GONE).journal
+    with journal.open("ab") as file:
+        file.write(b'0123abcd {"kind":"metr')
+    assert main(["list"]) == 0
+    assert (
+        capsys.readouterr().err == f"warning: {journal}: its last line was torn off by a crash; all before it is kept\n"
+    )
+    record = read_journal(journal)
+    assert record is not None
+    assert record.history() == {"train/nll": [(1, 1.0)]}
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_any_command_that_opens_the_store_ends_them_there_too(
     project: Path, capsys: pytest.CaptureFixture[str]

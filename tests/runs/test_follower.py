@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
+from piecewise.errors import BadInput, TryAgain
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.runs import follower
 from piecewise.runs.background import BackgroundMirror
-from piecewise.runs.follower import OPENING, Follower
+from piecewise.runs.follower import FOLLOWING, OPENING, Follower
+from piecewise.runs.record import Synced
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED
 from running_server import wait_for
@@ -36,7 +43,7 @@ def test_mirror_stands_behind_training_and_its_end_does_not(project: Path) -> No
     number = mirror._process.pid
     assert (os.getsid(number), os.getpgid(number)) == (os.getsid(0), number)
     threads = Path(f"/proc/{number}/task")
-    wait_for(lambda: OPENING in {niceness(int(one.name)) for one in threads.iterdir()}, "nice")
+    wait_for(lambda: niceness(0) + OPENING in {niceness(int(one.name)) for one in threads.iterdir()}, "nice")
     assert niceness(number) == niceness(0)
     mirror.close(at_once=True)
 
@@ -45,14 +52,99 @@ def niceness(thread: int) -> int:
     return os.getpriority(os.PRIO_PROCESS, thread)
 
 
-@pytest.mark.parametrize(("busy", "patience", "waits"), [(40, 60.0, False), (100, 60.0, True), (100, 0.05, False)])
+@pytest.mark.parametrize(("spare", "patience", "waits"), [(0.6, 60.0, False), (0.4, 60.0, True), (0.4, 0.05, False)])
 def test_store_is_opened_when_a_processor_is_spare_or_the_training_is_long(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, busy: float, patience: float, waits: bool
+    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, spare: float, patience: float, waits: bool
 ) -> None:
-    monkeypatch.setattr(psutil, "cpu_percent", lambda: busy)
-    monkeypatch.setattr(psutil, "cpu_count", lambda: 1)
+    monkeypatch.setattr(follower, "_spare", lambda: spare)
     monkeypatch.setattr(follower, "PATIENCE", patience)
     assert is_waiting(Follower(EMBEDDED, [measured]), monkeypatch) is waits
+
+
+@pytest.mark.parametrize(("usable", "spare"), [({0}, 0.1), ({0, 2}, 1.0), ({0, 1, 2, 3}, 1.5)])
+def test_spare_are_only_processors_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, usable: set[int], spare: float
+) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda percpu: [90.0, 50.0, 10.0, 100.0])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: usable)
+    assert follower._spare() == pytest.approx(spare)
+
+
+def test_a_followed_store_is_given_less_than_one_that_is_opened(
+    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(follower, "_put_behind", given.append)
+    one = Follower(EMBEDDED, [measured])
+    monkeypatch.setattr(one, "_open", lambda: Fake({}))
+    monkeypatch.setattr(one, "_wait_for_turn", lambda: None)
+    monkeypatch.setattr(one, "over", SimpleNamespace(wait=lambda seconds: len(given) == 2))
+    one._follow_live()
+    assert given == [OPENING, FOLLOWING]
+
+
+class Fake:
+    """A mirror to whom some runs cannot be brought."""
+
+    def __init__(self, wrong: dict[RunFolder, Exception]) -> None:
+        self.wrong = wrong
+        self.pushed: list[RunFolder] = []
+
+    def push_live(self, folder: RunFolder) -> bool:
+        if folder in self.wrong:
+            raise self.wrong[folder]
+        self.pushed.append(folder)
+        return False
+
+
+def test_a_run_that_cannot_be_followed_keeps_no_other_back(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, good = (RunFolder.at(project / "runs" / name) for name in ("bad", "good"))
+    one = Follower(EMBEDDED, [bad, good])
+    fake = Fake({bad: BadInput("it is damaged")})
+    monkeypatch.setattr(one, "_open", lambda: fake)
+    one._look()
+    one._look()
+    assert (fake.pushed, one.live, one._backoff.failures) == ([good, good], [good], 0)
+    assert capsys.readouterr().err.count("it is damaged; piecewise sync brings the rest") == 1
+
+
+def test_a_store_that_is_back_is_followed_again(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Follower(EMBEDDED, [measured])
+    fake = Fake({measured: TryAgain("it cannot be reached")})
+    monkeypatch.setattr(one, "_open", lambda: fake)
+    one._look()
+    assert (one.live, one._backoff.failures) == ([measured], 1)
+    fake.wrong.clear()
+    one._look()
+    assert (fake.pushed, one._backoff.failures) == ([measured], 0)
+
+
+def test_a_mirror_that_fails_does_not_take_the_training_for_over(
+    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[float] = []
+    monkeypatch.setattr(follower, "push_all", lambda *a, **k: pushed.append(time.monotonic()) or Synced())
+    one = Follower(EMBEDDED, [measured])
+    monkeypatch.setattr(one, "_follow_live", lambda: None)  # its thread has ended
+    threading.Timer(0.3, one.over.set).start()
+    began = time.monotonic()
+    assert one.follow() == 0
+    assert pushed[0] - began >= 0.3
+
+
+def test_a_mirror_that_cannot_be_started_costs_no_training(
+    tiny_job: Job, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    mirror = BackgroundMirror(EMBEDDED, [RunFolder.at(project / "runs" / "one")])
+    assert mirror.close() is False
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("warning: not in MLflow: no process can be started")
 
 
 def test_store_is_not_opened_before_anything_was_measured(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
+from piecewise.journal.folder import RunFolder
+from recorded import run_of
 from running_server import API, ARTIFACTS, Server, processes_of, wait_for
 from small_project import TINY
 
@@ -53,19 +55,17 @@ def test_its_port_is_taken_for_another_project(
 
 
 def test_a_training_arrives_whole(server: Server, client: Any, tmp_path: Path) -> None:
-    before = {found.experiment_id for found in client.search_experiments()}
     assert main(["train", *TRAIN, "tracking=server", f"tracking.uri={server.uri}"]) == 0
     assert main(["sync"]) == 0  # on a busy machine the training does not wait for the last of it
-    (experiment,) = [found for found in client.search_experiments() if found.experiment_id not in before]
-    assert experiment.artifact_location.startswith("mlflow-artifacts:/")
-    (run,) = client.search_runs([experiment.experiment_id])
+    (place,) = (server.root / "runs").glob("2*")
+    run = run_of(client, RunFolder.at(place))
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
     assert run.info.status == "FINISHED"
     assert set(run.data.metrics) >= {"train/nll", "val/nll", "test/nll", "test/squared_error"}
     assert run.data.params["trainer.max_epochs"] == "2"
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert artifacts == {"config", "figures", "results.json", "manifest.json"}
     assert not (server.root / "mlflow.db").exists()
-    (place,) = (server.root / "runs").glob("2*")
     svg = client.download_artifacts(run.info.run_id, "figures/fitted_function.svg", str(tmp_path))
     assert Path(svg).read_bytes() == (place / "figures" / "fitted_function.svg").read_bytes()
     (output,) = run.outputs.model_outputs

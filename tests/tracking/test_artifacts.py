@@ -171,6 +171,29 @@ def test_run_that_was_mirrored_live_gets_its_model(push: Callable[[], bool], run
     assert push() is False
 
 
+@pytest.mark.parametrize("step", ["log_outputs", "create_model_version", "set_registered_model_alias"])
+def test_model_is_registered_whatever_its_first_try_was_cut_off_from(
+    push: Callable[[], bool], project: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    from mlflow import MlflowClient
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError(step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, fail)
+        with pytest.raises(ConnectionError):
+            push()
+    assert push() is True
+    (model,) = models(project)
+    client = open_store(EMBEDDED, project)
+    best = client.get_model_version_by_alias("curve_1d-shallow", "best")
+    assert (best.source, best.run_id) == (f"models:/{model.model_id}", model.source_run_id)
+    outputs = client.get_run(model.source_run_id).outputs.model_outputs
+    assert [output.model_id for output in outputs] == [model.model_id]
+    assert len(client.search_model_versions("name = 'curve_1d-shallow'")) == 1
+
+
 def test_model_that_cannot_be_exported_keeps_nothing_else_back(run: RunFolder, project: Path) -> None:
     def fail(folder: RunFolder) -> Any:
         raise RuntimeError("no export")

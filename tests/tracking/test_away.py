@@ -46,6 +46,11 @@ def test_nobody_listening_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> N
     assert str(raised.value) == NAMELESS
 
 
+def test_who_may_be_behind_a_proxy_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
+    check_answers(f"http://127.0.0.1:{free_port()}")
+
+
 def test_what_is_no_server_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("asked"))
     check_answers("sqlite:///mlflow.db")

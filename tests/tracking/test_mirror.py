@@ -55,7 +55,7 @@ def _runs(mirror: Mirror) -> list[Any]:
 
 
 def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, tiny_job: Job, project: Path) -> None:
-    assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: 8 points, 4 files, its model"
+    assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: 8 points, 5 files, its model"
     assert Mirror(mirror.client, project).push(run, load_model) is None
     (seen,) = _runs(mirror)
     assert (seen.info.status, seen.info.run_name) == ("FINISHED", tiny_job.title)
@@ -90,6 +90,23 @@ def test_a_run_that_was_stopped_and_goes_on_is_one_run(mirror: Mirror, project: 
     (run,) = _runs(mirror)
     points = mirror.client.get_metric_history(run.info.run_id, "train/nll")
     assert [(point.step, point.value) for point in points] == [(1, 2.0), (2, 0.5), (3, pytest.approx(1 / 3))]
+
+
+@pytest.mark.parametrize(("status", "is_done"), [("FINISHED", False), ("FAILED", True), ("KILLED", True)])
+def test_a_run_that_is_followed_has_its_state_as_soon_as_it_ends(
+    mirror: Mirror, project: Path, status: str, is_done: bool
+) -> None:
+    """Before it is evaluated, which may take long, and though it may never be."""
+    folder = RunFolder.at(project / "runs" / "one")
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x")
+        journal.metrics(1, {"train/nll": 2.0})
+        assert mirror.push_live(folder) is False
+        assert [run.info.status for run in _runs(mirror)] == ["RUNNING"]
+        journal.end(status)
+    for _ in range(2):
+        assert mirror.push_live(folder) is is_done
+        assert [run.info.status for run in _runs(mirror)] == [status]
 
 
 def test_evaluation_of_an_earlier_training_is_not_taken_for_this_ones(
@@ -219,6 +236,26 @@ def test_infinity_and_nan_arrive_as_nan_and_the_tag_says_which(mirror: Mirror, p
     record = read_journal(folder.journal)
     assert record is not None
     assert [value for _, value in record.history()["train/nll"]][2:] == [math.inf, -math.inf]
+
+
+def test_a_full_batch_of_infinities_is_taken(mirror: Mirror, project: Path) -> None:
+    """MLflow takes a thousand points, tags included, and a hundred tags."""
+    folder = RunFolder.at(project / "runs" / "one")
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x")
+        journal.metrics(1, {f"m{number}": math.inf for number in range(1000)})
+        journal.end("FAILED")
+    assert str(mirror.push(folder)) == "x: 1000 points, 0 files"
+    (seen,) = _runs(mirror)
+    assert len([key for key in seen.data.tags if key.startswith("infinite.")]) == 1000
+
+
+def test_an_infinite_measurement_is_a_nan_too(mirror: Mirror, run: RunFolder) -> None:
+    run.metrics.write_text('{"test/nll": Infinity}')
+    mirror.push(run)
+    (seen,) = _runs(mirror)
+    assert math.isnan(seen.data.metrics["test/nll"])
+    assert seen.data.tags["infinite.test/nll"].startswith("inf at step ")
 
 
 def test_experiment_list_has_no_clutter(mirror: Mirror, run: RunFolder) -> None:

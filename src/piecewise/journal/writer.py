@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from piecewise.durable import append_record, flush, open_records
+from piecewise import terminal
+from piecewise.durable import append_record, flush, is_torn, open_records
 from piecewise.errors import PiecewiseError, TryAgain
 
 
@@ -33,10 +34,13 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        was_torn = path.is_file() and is_torn(path)
         try:
             self._file = open_records(path)
         except BlockingIOError as error:
             raise busy(path) from error
+        if was_torn:
+            terminal.warn(f"{path}: its last line was torn off by a crash; all before it is kept")
 
     def start(self, **facts: Any) -> None:
         """Who this run is: its id, name, parameters, tags and inputs."""

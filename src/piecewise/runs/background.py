@@ -23,6 +23,7 @@ class BackgroundMirror:
 
     def __init__(self, uri: str | None, folders: Iterable[RunFolder]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_lost = False
         if uri is not None:
             texts = [folder.as_text() for folder in folders]
             # The folders of a large sweep are more than a command line can hold.
@@ -30,13 +31,18 @@ class BackgroundMirror:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             # A group of its own keeps a terminal's Ctrl-C away. A session of its own would too, but Linux shares the
             # processor between sessions first, so that within it no priority could be low enough.
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, process_group=0)
-            self._say("\n".join([*texts, "", ""]))
+            try:
+                self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, process_group=0)
+            except OSError as error:  # too many processes, or too little memory
+                terminal.warn(f"not in MLflow: no process can be started ({error.strerror}); piecewise sync brings all")
+                self._is_lost = True
+            else:
+                self._say("\n".join([*texts, "", ""]))
 
     def close(self, at_once: bool = False) -> bool:
         """Let it finish; False if it did not manage to in time, or failed, of which the person has been told."""
         if self._process is None:
-            return True
+            return not self._is_lost
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()

@@ -17,7 +17,7 @@ from piecewise.runs.background import TOLD
 from piecewise.runs.record import push_all
 from piecewise.tracking.away import check_answers
 from piecewise.tracking.backoff import Backoff
-from piecewise.tracking.timed import Timed
+from piecewise.tracking.timed import Stopwatch, Timed
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror import Mirror
@@ -26,7 +26,8 @@ INTERVAL = 1.0  # seconds between two looks at a live journal
 FLUSH_SECONDS = 10.0  # that a store may take in all, once the command is over; `sync` brings the rest
 SPARE = 0.5  # of a processor, that training leaves
 PATIENCE = 90.0  # seconds; what a new store costs a training on two busy processors, five, is then little
-# Niceness. Where no processor is spare, opening a store takes a quarter of a minute and following a hundredth of one.
+# How much nicer than its training. Where no processor is spare, a store is opened in a quarter of a minute, and then
+# followed with a hundredth of one.
 OPENING, FOLLOWING = 5, 19
 
 
@@ -38,7 +39,7 @@ class Follower:
         self.live = self.folders = folders
         self.over = threading.Event()
         self.has_told = False
-        self._client: Timed | None = None
+        self._watch = Stopwatch()
         self._mirror: Any = None
         self._backoff = Backoff(INTERVAL)
 
@@ -46,6 +47,7 @@ class Follower:
         """The exit code: TOLD if something is missing."""
         live = threading.Thread(target=self._follow_live)
         live.start()
+        self.over.wait()  # also should the thread have failed
         live.join()
         done = push_all(self.uri, self.folders, opens=self._open)
         for problem in done.problems:
@@ -55,7 +57,8 @@ class Follower:
     def _follow_live(self) -> None:
         """In a thread of its own, at a low priority: training has the processors first.
 
-        What is left at the end has somebody waiting for it, and is done at the usual priority.
+        What is left at the end has somebody waiting for it, and is done at the usual priority where threads have each
+        their own, on Linux.
         """
         _put_behind(OPENING)
         self._wait_for_turn()
@@ -68,22 +71,21 @@ class Follower:
         MLflow is imported and the store opened only then: nothing competes with the start of training, and a short one
         that keeps all processors busy loses nothing to what takes seconds of one.
         """
-        import psutil
-
-        began = time.monotonic()
-        psutil.cpu_percent()  # from here on
+        while not any(_has_measured(folder) for folder in self.folders):
+            if self.over.wait(INTERVAL):
+                return
+        due = time.monotonic() + PATIENCE
+        _spare()  # from here on
         while not self.over.wait(INTERVAL):
-            spare = psutil.cpu_count() * (1 - psutil.cpu_percent() / 100)
-            is_due = spare >= SPARE or time.monotonic() - began >= PATIENCE
-            if is_due and any(_has_measured(folder) for folder in self.folders):
+            if _spare() >= SPARE or time.monotonic() >= due:
                 return
 
     def wait_for_end(self, parent: IO[str]) -> None:
         """Then give the store its time, and leave it if it takes more."""
         parent.read()
         self.over.set()
-        began = self._seconds()
-        while self._seconds() - began < FLUSH_SECONDS:
+        began = self._watch.seconds()
+        while self._watch.seconds() - began < FLUSH_SECONDS:
             time.sleep(0.1)
         self._tell(f"{self.uri}: it takes longer than {FLUSH_SECONDS:.0f} s", "piecewise sync brings the rest")
         os._exit(TOLD)
@@ -94,27 +96,28 @@ class Follower:
             terminal.warn(f"not in MLflow: {what}; {outlook}")
         self.has_told = True
 
-    def _seconds(self) -> float:
-        return self._client.seconds() if self._client is not None else 0.0
-
     def _open(self) -> Mirror:
         from piecewise.tracking.mirror import Mirror
+        from piecewise.tracking.quiet import quiet
         from piecewise.tracking.store import open_store
 
         root = find_root()
-        client: Any = Timed(open_store(self.uri, root), self._seconds())
-        self._client = client
-        return Mirror(client, root)
+        quiet()  # MLflow's import keeps us waiting too, but not for the store
+        with self._watch.running():
+            client = open_store(self.uri, root)
+        timed: Any = Timed(client, self._watch)
+        return Mirror(timed, root)
 
     def _look(self) -> None:
         from piecewise.tracking.trouble import explain, is_busy
 
         try:
             if self._mirror is None:
-                check_answers(self.uri)
+                with self._watch.running():
+                    check_answers(self.uri)
                 self._mirror = self._open()
                 _put_behind(FOLLOWING)
-            self.live = [folder for folder in self.live if not self._mirror.push_live(folder)]
+            self.live = [folder for folder in self.live if not self._push(folder)]
             self._backoff.succeeded()
         except Exception as error:
             self._backoff.failed()
@@ -122,15 +125,40 @@ class Follower:
                 outlook = "training goes on, and piecewise sync brings everything later"
                 self._tell(f"{self.uri}: {explain(error)}", outlook)
 
+    def _push(self, folder: RunFolder) -> bool:
+        """Whether nothing more can come of the run. What is wrong with it alone keeps no other one back."""
+        from piecewise.tracking.trouble import explain, trouble_of
 
-def _put_behind(niceness: int) -> None:
-    """This thread alone, on Linux; elsewhere the process."""
+        try:
+            return bool(self._mirror.push_live(folder))
+        except Exception as error:
+            if trouble_of(error) is not None:
+                raise
+            self._tell(f"{folder.journal}: {explain(error)}", "piecewise sync brings the rest")
+            return True
+
+
+def _put_behind(nicer: int) -> None:
+    """So much nicer than this process was started: this thread alone on Linux, elsewhere the process."""
     with contextlib.suppress(OSError):  # a sandbox may forbid it
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + nicer))
+
+
+def _spare() -> float:
+    """How many of the processors that this process may use had nothing to do since the last call."""
+    import psutil
+
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    busy: list[float] = psutil.cpu_percent(percpu=True)
+    return sum(1 - each / 100 for number, each in enumerate(busy) if usable is None or number in usable)
 
 
 def _has_measured(folder: RunFolder) -> bool:
-    return folder.journal.is_file() and b'"kind":"metrics"' in folder.journal.read_bytes()
+    try:
+        with folder.journal.open("rb") as file:
+            return any(b'"kind":"metrics"' in line for line in file)
+    except OSError:  # it has not begun
+        return False
 
 
 def _first_lines(file: IO[str]) -> Iterator[str]:

@@ -20,7 +20,8 @@ from piecewise.tracking.backoff import Backoff
 from piecewise.tracking.store import EMBEDDED
 
 if TYPE_CHECKING:
-    from piecewise.tracking.mirror import Followed, Mirror
+    from piecewise.tracking.followed import Followed
+    from piecewise.tracking.mirror import Mirror
 
     Known = dict[str, Followed]  # by store
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,10 @@ from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.tracking.artifacts import ArtifactRecord
 from piecewise.tracking.contents import evaluation_of, files_of, fingerprint_of, table_of, wants_model
 from piecewise.tracking.describe import Describe
+from piecewise.tracking.followed import Brought, Followed, Live
 from piecewise.tracking.found import find_run, is_deleted
-from piecewise.tracking.models import has_model, log_model, register
-from piecewise.tracking.points import Points, milliseconds
+from piecewise.tracking.models import ModelOf, bring_model
+from piecewise.tracking.points import Points, as_mlflow, milliseconds
 from piecewise.tracking.states import BEAT_SECONDS, HEARTBEAT, PROCESS, counts, state_of_sweep
 from piecewise.tracking.uploads import Uploads
 from piecewise.tracking.words import flatten
@@ -31,34 +34,9 @@ MIRRORED = "piecewise.mirrored"  # the fingerprint of everything that was brough
 # What a journal says that becomes tags.
 FACTS = ("job_digest", "run_key", "digests", "numerics", "weights_digest", "num_parameters", "reason")
 TABLE = "results.json"
+MAX_TAGS = 100  # that MLflow takes in one batch
 
 LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
-
-
-@dataclass
-class Live:
-    """How far this process has brought a run."""
-
-    run_id: str  # MLflow's
-    points: Points
-    beat: float = 0.0
-
-
-Followed = dict[Path, tuple[str, Live | None]]  # by journal: our id of its run, and how far it is
-
-
-@dataclass(frozen=True)
-class Brought:
-    """What was missing of a run and no longer is."""
-
-    title: str
-    points: int
-    files: int
-    model: bool
-
-    def __str__(self) -> str:
-        what = [f"{self.points} points", f"{self.files} files", *(["its model"] if self.model else [])]
-        return f"{self.title}: {', '.join(what)}"
 
 
 class Mirror:
@@ -96,10 +74,23 @@ class Mirror:
                 return True
             raise
         if not live.points.has_ended:
+            live.has_ended = False
             self._beat(live, folder, start)
             return False
+        return self._has_pushed_end(live, folder)
+
+    def _has_pushed_end(self, live: Live, folder: RunFolder) -> bool:
+        """Whether everything of a run that has ended is there; until it is evaluated, that it has ended."""
+        if live.has_ended and not folder.metrics.is_file():
+            return False
         record = read_journal(folder.journal, with_metrics=False)
-        if record is None or ("num_jobs" not in start and evaluation_of(record, folder) is None):
+        if record is None or record.end is None:
+            return False
+        is_trained = record.end["status"] == "FINISHED" and "num_jobs" not in record.start
+        if is_trained and evaluation_of(record, folder) is None:
+            if not live.has_ended:
+                self._end(record, folder, live.run_id)
+            live.has_ended = True
             return False
         self.push(folder)
         return True
@@ -120,15 +111,12 @@ class Mirror:
         points = live.points.send(self._taker(live))
         self._push_facts(record, folder, live.run_id)
         self._end(record, folder, live.run_id)  # before what takes long, or may fail: its state is true at once
-        files = files_of(record, folder)
         has_new_model = False
-        try:
-            num_files = self._push_files(record, folder, live.run_id, files)
-            if load_model is not None and wanted and not has_model(self.client, live.run_id, self._artifacts):
-                self._push_model(record, live.run_id, *load_model(folder))
-                has_new_model = True
-        finally:
-            self._seal(live.run_id, files)
+        with self._uploads(record, folder, live.run_id) as (uploads, files):
+            num_files = uploads.send(files)
+            if load_model is not None and wanted:
+                load = functools.partial(load_model, folder)
+                has_new_model = bring_model(self.client, _model_of(record, live.run_id), load, self._artifacts)
         if record.end is not None and (load_model is not None or not folder.weights.is_file()):
             self.client.set_tag(live.run_id, MIRRORED, fingerprint)
         if record.end is None and not (points or num_files or has_new_model):
@@ -167,16 +155,13 @@ class Mirror:
         live.beat = time.monotonic() + BEAT_SECONDS
 
     def _taker(self, live: Live) -> Callable[[list[Metric], dict[str, str]], None]:
-        from mlflow.entities import RunTag
-
         def take(metrics: list[Metric], tags: dict[str, str]) -> None:
-            self.client.log_batch(live.run_id, metrics, tags=[RunTag(key, value) for key, value in tags.items()])
+            self._tag(live.run_id, tags)
+            self.client.log_batch(live.run_id, metrics)
 
         return take
 
     def _push_facts(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
-        from mlflow.entities import Metric
-
         facts = {**record.start, **(record.end or {})}
         tags = dict(flatten({key: facts[key] for key in FACTS if key in facts}))
         changed = sorted({part for leg in record.resumed for part in leg.get("changed", [])})
@@ -184,9 +169,10 @@ class Mirror:
         evaluation = evaluation_of(record, folder)
         if evaluation is not None and record.end is not None:
             # Timed as the end of training: the same on every replay, so that MLflow drops the doubles.
-            when, step = milliseconds(record.end), record.end.get("selected_step", 0)
-            values = json.loads(folder.metrics.read_text())
-            self.client.log_batch(run_id, [Metric(key, value, when, step) for key, value in values.items()])
+            values, step = json.loads(folder.metrics.read_text()), record.end.get("selected_step", 0)
+            metrics, said = as_mlflow([{"time": record.end["time"], "step": step, "values": values}])
+            self._tag(run_id, said)
+            self.client.log_batch(run_id, metrics)
             self._describe.inputs(evaluation["inputs"], run_id)
 
     def _end(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
@@ -208,30 +194,35 @@ class Mirror:
         return statuses
 
     def _tag(self, run_id: str, tags: dict[str, str]) -> None:
-        """In one request: a server takes its time for each."""
+        """In few requests: a server takes its time for each."""
         from mlflow.entities import RunTag
 
-        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        said = [RunTag(key, value) for key, value in tags.items()]
+        for first in range(0, len(said), MAX_TAGS):
+            self.client.log_batch(run_id, tags=said[first : first + MAX_TAGS])
 
-    def _push_files(self, record: RunRecord, folder: RunFolder, run_id: str, files: dict[str, Path]) -> int:
-        table = table_of(record, folder)
-        if table:
-            self.client.log_dict(run_id, table, TABLE)
-        return Uploads(self.client, run_id).send(files)
-
-    def _push_model(self, record: RunRecord, run_id: str, model: nn.Module, example: Any) -> None:
-        end = record.end or {}
-        run = self.client.get_run(run_id)
-        model_id = log_model(self.client, run, model, example, int(end.get("selected_step", 0)))
-        register(self.client, record.start["name"], model_id, run_id, float(end.get("val_nll") or "inf"))
-
-    def _seal(self, run_id: str, files: dict[str, Path]) -> None:
-        if self._artifacts is not None:
-            self._artifacts.write(run_id, files)
-        elif files:
-            Uploads(self.client, run_id).record(files)
+    @contextmanager
+    def _uploads(self, record: RunRecord, folder: RunFolder, run_id: str) -> Iterator[tuple[Uploads, dict[str, Path]]]:
+        """What sends the run's files, and the files. What has arrived is recorded last, whatever went wrong."""
+        uploads, files, table = Uploads(self.client, run_id), files_of(record, folder), table_of(record, folder)
+        with tempfile.TemporaryDirectory() as place:
+            if table:
+                files[TABLE] = Path(place, TABLE)
+                files[TABLE].write_text(json.dumps(table, indent=1))
+            try:
+                yield uploads, files
+            finally:
+                if self._artifacts is not None:
+                    self._artifacts.write(run_id, files)
+                elif files:
+                    uploads.record()
 
     def _is_complete(self, found: Any, fingerprint: str) -> bool:
         if found is None or is_deleted(found) or found.data.tags.get(MIRRORED) != fingerprint:
             return False
         return self._artifacts is None or self._artifacts.missing(found.info.run_id) == []
+
+
+def _model_of(record: RunRecord, run_id: str) -> ModelOf:
+    end = record.end or {}
+    return ModelOf(run_id, record.start["name"], int(end.get("selected_step", 0)), float(end.get("val_nll") or "inf"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +20,40 @@ NLL = "val/nll"  # a version's tag: lower is better
 BEST = "best"  # the alias of the version with the lowest
 
 
-def log_model(client: MlflowClient, run: Any, model: nn.Module, example: Any, step: int) -> str:
+LoadModel = Callable[[], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
+
+
+@dataclass(frozen=True)
+class ModelOf:
+    """Which run a model is of, the name it is registered under, and at which step and `val/nll` it was chosen."""
+
+    run_id: str  # MLflow's
+    name: str
+    step: int
+    nll: float
+
+
+def bring_model(client: MlflowClient, about: ModelOf, load: LoadModel, record: ArtifactRecord | None) -> bool:
+    """See that the run's model is there, is the run's output and is registered; whether it had to be logged.
+
+    Whatever of this an earlier try was cut off from is done now.
+    """
+    model_id = find_model(client, about.run_id, record)
+    is_new = model_id is None
+    if model_id is None:
+        model_id = log_model(client, client.get_run(about.run_id), *load())
+    _make_output(client, about, model_id)
+    register(client, about, model_id)
+    return is_new
+
+
+def log_model(client: MlflowClient, run: Any, model: nn.Module, example: Any) -> str:
     """Log `model` as an exported program: it loads where piecewise is not installed, and without unpickling.
 
     Returns MLflow's id of it. Raises Damaged if it does not arrive as it was sent; then there is none.
     """
     import mlflow.pytorch
     import torch
-    from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
     _remove_unfinished(client, run)
@@ -44,28 +72,37 @@ def log_model(client: MlflowClient, run: Any, model: nn.Module, example: Any, st
             client.log_model_artifacts(logged.model_id, str(path))
             _verify(logged.model_id, path)
         client.finalize_logged_model(logged.model_id, "READY")
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step)])
     except BaseException:
         client.delete_logged_model(logged.model_id)
         raise
     return str(logged.model_id)
 
 
-def register(client: MlflowClient, name: str, model_id: str, run_id: str, nll: float) -> None:
-    """Make the model a version of the registered model `name`; the alias `best` goes to the lowest `val/nll`."""
+def _make_output(client: MlflowClient, about: ModelOf, model_id: str) -> None:
+    from mlflow.entities import LoggedModelOutput
+
+    outputs = client.get_run(about.run_id).outputs
+    if outputs is None or all(output.model_id != model_id for output in outputs.model_outputs):
+        client.log_outputs(about.run_id, [LoggedModelOutput(model_id, about.step)])
+
+
+def register(client: MlflowClient, about: ModelOf, model_id: str) -> None:
+    """Make the model a version of its registered model; the alias `best` goes to the one with the lowest `val/nll`."""
+    name = about.name
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
-    known = [version for version in client.search_model_versions(f"run_id = '{run_id}'") if version.name == name]
+    known = [version for version in client.search_model_versions(f"run_id = '{about.run_id}'") if version.name == name]
     if not any(version.source == f"models:/{model_id}" for version in known):
-        client.create_model_version(name, f"models:/{model_id}", run_id, tags={NLL: repr(nll)}, model_id=model_id)
+        tags = {NLL: repr(about.nll)}
+        client.create_model_version(name, f"models:/{model_id}", about.run_id, tags=tags, model_id=model_id)
     versions = list(client.search_model_versions(f"name = '{name}'"))
     best = min(versions, key=lambda version: (float(version.tags.get(NLL, "inf")), int(version.version)))
     if str(client.get_registered_model(name).aliases.get(BEST)) != str(best.version):
         client.set_registered_model_alias(name, BEST, best.version)
 
 
-def has_model(client: MlflowClient, run_id: str, record: ArtifactRecord | None) -> bool:
-    """Whether a whole model is there. One that lost files is deleted: nobody shall load it."""
+def find_model(client: MlflowClient, run_id: str, record: ArtifactRecord | None) -> str | None:
+    """MLflow's id of the run's whole model, if there is one. One that lost files is deleted: nobody shall load it."""
     models = ready_models(client, client.get_run(run_id))
     lost = (record.missing(run_id) or []) if record is not None else []
     for model in models:
@@ -73,7 +110,7 @@ def has_model(client: MlflowClient, run_id: str, record: ArtifactRecord | None) 
         if place is not None and any(path.is_relative_to(place) for path in lost):
             client.delete_logged_model(model.model_id)
             models = [other for other in models if other is not model]
-    return bool(models)
+    return str(models[0].model_id) if models else None
 
 
 def _remove_unfinished(client: MlflowClient, run: Any) -> None:

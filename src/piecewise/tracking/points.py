@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,62 +17,96 @@ MAX_METRICS = 1000  # that MLflow takes in one batch
 KINDS = ("metrics", "system")
 INFINITE = "infinite."  # begins the tag that says which infinity a point was: MLflow's databases have none
 Take = Callable[["list[Metric]", dict[str, str]], None]  # a batch, and tags about it
-State = tuple[int, dict[str, int]]  # the byte up to which the journal is sent, and the last step of each metric
+Taken = frozenset[tuple[str, int]]  # metrics and steps
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a journal is sent."""
+
+    position: int = 0  # the byte
+    last: dict[str, int] = field(default_factory=dict)  # the step of each metric, since the run was last begun
+    repeated: Taken | None = frozenset()  # what it had measured before of the steps it takes again; None: not known yet
 
 
 class Points:
-    """Follows one journal. Of what was sent it keeps no more than the last step of each metric.
+    """Follows one journal. Of what was sent it keeps the last step of each metric, and the steps that are repeated.
 
-    A run that went on after a crash repeats steps, to the same numbers: what is not beyond the last one is left out.
+    A run that went on after a crash repeats those after its checkpoint, to the same numbers: each counts once.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.has_ended = False  # as far as it was followed
-        self._state: State = (0, {})
+        self._state = State()
 
     @property
     def reached(self) -> int:
         """The byte up to which everything was taken."""
-        return self._state[0]
+        return self._state.position
 
     def send(self, take: Take) -> int:
         """Hand what is new to `take`, and return how many points. A batch that it raises on comes again next time."""
         count = 0
         for entries, state in self._batches():
-            metrics, tags = _as_mlflow(entries)
+            metrics, tags = as_mlflow(entries)
             take(metrics, tags)
             self._state = state
             count += len(metrics)
         return count
 
     def _batches(self) -> Iterator[tuple[list[dict[str, Any]], State]]:
-        position, last = self._state
+        state = self._state
         batch: list[dict[str, Any]] = []
         size = 0
-        for entry, after in records_from(self.path, position):
-            if entry["kind"] == "start":  # another run, in the place of one before
-                batch, size, last = [], 0, {}
-            self.has_ended = entry["kind"] == "end" or (self.has_ended and entry["kind"] not in ("start", "resume"))
-            values = _new(entry, last) if entry["kind"] in KINDS else {}
+        for entry, after in records_from(self.path, state.position):
+            kind = entry["kind"]
+            if kind == "start":  # another run, in the place of one before
+                batch, size, state = [], 0, State()
+            elif kind == "resume":
+                state = replace(state, last={}, repeated=None)
+            self.has_ended = kind == "end" or (self.has_ended and kind not in ("start", "resume"))
+            values: dict[str, float] = {}
+            if kind in KINDS:
+                if state.repeated is None:
+                    state = replace(state, repeated=self._measured(entry["step"], state.position))
+                values = _new(entry, state)
             if batch and size + len(values) > MAX_METRICS:
-                yield batch, (position, last)
+                yield batch, state
                 batch, size = [], 0
             if values:
                 batch.append(entry | {"values": values})
                 size += len(values)
-                last = last | dict.fromkeys(values, entry["step"])
-            position = after
+            last = state.last | dict.fromkeys(values, entry["step"]) if values else state.last
+            state = replace(state, position=after, last=last)
         if batch:
-            yield batch, (position, last)
-        self._state = (position, last)
+            yield batch, state
+        self._state = state
+
+    def _measured(self, first: int, before: int) -> Taken:
+        """What stands before a byte of the journal, from step `first` on."""
+        found: set[tuple[str, int]] = set()
+        for entry, after in records_from(self.path, 0):
+            if after > before:
+                break
+            if entry["kind"] == "start":
+                found.clear()
+            elif entry["kind"] in KINDS and entry["step"] >= first:
+                found.update((key, entry["step"]) for key in entry["values"])
+        return frozenset(found)
 
 
-def _new(entry: dict[str, Any], last: dict[str, int]) -> dict[str, float]:
-    return {key: value for key, value in entry["values"].items() if entry["step"] > last.get(key, -1)}
+def _new(entry: dict[str, Any], state: State) -> dict[str, float]:
+    step, repeated = entry["step"], state.repeated or ()
+    return {
+        key: value
+        for key, value in entry["values"].items()
+        if step > state.last.get(key, -1) and (key, step) not in repeated
+    }
 
 
-def _as_mlflow(entries: list[dict[str, Any]]) -> tuple[list[Metric], dict[str, str]]:
+def as_mlflow(entries: list[dict[str, Any]]) -> tuple[list[Metric], dict[str, str]]:
+    """MLflow's points, and what tags must say of them."""
     from mlflow.entities import Metric
 
     metrics, tags = [], {}

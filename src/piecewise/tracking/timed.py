@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+
+class Stopwatch:
+    """Of one who waits for one thing at a time; another thread may read it."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._spent = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._spent += time.monotonic() - self._since
+            self._since = None
+
+    def seconds(self) -> float:
+        """In all, what is being waited for just now included."""
+        since = self._since
+        return self._spent + (time.monotonic() - since if since is not None else 0.0)
 
 
 class Timed:
     """A client whose calls are timed, so that a store that keeps us waiting can be left."""
 
-    def __init__(self, client: Any, spent: float = 0.0) -> None:
+    def __init__(self, client: Any, watch: Stopwatch) -> None:
         self._client = client
-        self._since: float | None = None
-        self._spent = spent
+        self._watch = watch
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
         return self._timed(found) if callable(found) else found
 
-    def seconds(self) -> float:
-        """How long its calls have taken in all, the one that is being waited for included."""
-        since = self._since
-        return self._spent + (time.monotonic() - since if since is not None else 0.0)
-
     def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **options: Any) -> Any:
-            self._since = time.monotonic()
-            try:
+            with self._watch.running():
                 return call(*arguments, **options)
-            finally:
-                self._spent += time.monotonic() - self._since
-                self._since = None
 
         return timed

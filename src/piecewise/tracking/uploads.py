@@ -28,15 +28,19 @@ class Uploads:
         self.client = client
         self.run_id = run_id
         self._sizes: dict[str, dict[str, int]] = {}  # by folder
+        self._verified: dict[str, str] = {}  # the digests of what is known to be there
 
     def send(self, files: Mapping[str, Path]) -> int:
         """Send what is not there, by the path that MLflow shows; the number of files sent. Raises Damaged."""
         known = self.recorded()
         wanted = {name: digest_file(path) for name, path in files.items()}
-        missing = [name for name in files if not self._is_there(name, files[name], wanted[name], known)]
-        for name in missing:
-            self._send(name, files[name], wanted[name])
-        return len(missing)
+        count = 0
+        for name, path in files.items():
+            if not self._is_there(name, path, wanted[name], known):
+                self._send(name, path, wanted[name])
+                count += 1
+            self._verified[name] = wanted[name]
+        return count
 
     def recorded(self) -> dict[str, str]:
         """The digests that were recorded at the server; none for a run that has no manifest yet."""
@@ -47,10 +51,10 @@ class Uploads:
             digests: dict[str, str] = json.loads(path.read_bytes())["files"]
         return digests
 
-    def record(self, files: Mapping[str, Path]) -> None:
-        """Write the digests of what was sent, last of all."""
+    def record(self) -> None:
+        """Write the digests of what has arrived, last of all."""
         known = self.recorded()
-        now = known | {name: digest_file(path) for name, path in files.items()}
+        now = known | self._verified
         if now != known:
             self.client.log_text(self.run_id, json.dumps({"files": now}, indent=1, sort_keys=True), MANIFEST)
 
