@@ -124,7 +124,7 @@ def test_a_reply_that_is_lost_makes_no_double(
     project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     """Of all that brings a run over: itself, its points, files and model, and the model's registration."""
-    (job,) = plan("trainer.max_epochs=2", "data.num_train=40", "tracking=server", f"tracking.uri={front.address}")
+    (job,) = plan(*OPTIONS, "trainer.max_epochs=2", "tracking=server", f"tracking.uri={front.address}")
     for number, chance in enumerate(trials("replies lost, the first to the sixtieth: one run, each point once", 60)):
         folder = RunFolder.at(project / "runs" / str(number))
         train(job, folder, {"id": f"reply {trials.seed} {number}"})

@@ -43,8 +43,8 @@ class Store:
             target.write_bytes(b"x" * target.stat().st_size)
         self.sent.append(name)
 
-    def download_artifacts(self, run_id: str, name: str, place: str) -> str:
-        return shutil.copy(self.place / name, place)
+    def get_run(self, run_id: str) -> Any:
+        return SimpleNamespace(info=SimpleNamespace(artifact_uri=str(self.place)))
 
     def log_text(self, run_id: str, text: str, name: str) -> None:
         (self.place / name).write_text(text)

@@ -45,7 +45,8 @@ NO_MLFLOW = "what answers there is no MLflow, or says half of it; look at tracki
 AWAY = "it cannot be reached; is it running, and is tracking.uri right?"
 NAMELESS = "no machine of that name is known; if tracking.uri is wrong, piecewise sync --moved OLD NEW puts it right"
 ILL = "it answers that it has a problem of its own ({}); its log says which"
-ANSWERED = re.compile(r"failed with error code (\d{3})|too many (\d{3}) error responses")
+# In whatever words: of MLflow's routes, after its tries, and of artifacts.
+ANSWERED = re.compile(r"with error code (\d{3})|too many (\d{3}) error responses|(\d{3}) (?:Client|Server) Error")
 # Of the artifacts, which lie beside the database.
 SYSTEM = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EROFS: UNWRITABLE}
 
@@ -78,7 +79,7 @@ def _of_server(error: BaseException) -> Trouble | None:
     """MLflow says in words only what a server answered, or that none did."""
     text = str(error)
     found = ANSWERED.search(text)
-    status = int(found[1] or found[2]) if found else None
+    status = int(next(filter(None, found.groups()))) if found else None
     if status is None and type(error).__name__ == "RestException":
         status = int(error.get_http_status_code())  # type: ignore[attr-defined]
     if status in STATUS:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piecewise.errors import PiecewiseError
 from piecewise.manifest import digest_file
+from piecewise.tracking.artifacts import local_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,8 +48,7 @@ class Uploads:
         """The digests that were recorded at the server; none for a run that has no manifest yet."""
         if MANIFEST not in self._in_folder(""):
             return {}
-        with tempfile.TemporaryDirectory() as place:
-            path = Path(self.client.download_artifacts(self.run_id, MANIFEST, place))
+        with self._copy_of(MANIFEST) as path:
             digests: dict[str, str] = json.loads(path.read_bytes())["files"]
         return digests
 
@@ -76,8 +77,22 @@ class Uploads:
         return self._sizes[folder]
 
     def _digest(self, name: str) -> str:
+        with self._copy_of(name) as path:
+            return digest_file(path)
+
+    @contextmanager
+    def _copy_of(self, name: str) -> Iterator[Path]:
+        """By its own address: by the run's, MLflow's client would say only that it failed, and not why."""
+        from mlflow.artifacts import download_artifacts
+
+        address = str(self.client.get_run(self.run_id).info.artifact_uri)
+        here = local_path(address)
+        if here is not None:
+            yield here / name
+            return
         with tempfile.TemporaryDirectory() as place:
-            return digest_file(Path(self.client.download_artifacts(self.run_id, name, place)))
+            uri = f"{address}/{name}"
+            yield Path(download_artifacts(uri, dst_path=place, tracking_uri=self.client.tracking_uri))
 
 
 def sizes(listed: Iterable[Any]) -> dict[str, int]:
