@@ -13,6 +13,7 @@ def run_of(client: Any, folder: RunFolder) -> Any:
     record = read_journal(folder.journal, with_metrics=False)
     assert record is not None
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
     (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'")
     return run
 
@@ -32,3 +33,9 @@ def assert_whole(client: Any, folder: RunFolder) -> int:
     """As `assert_points`, of a run that has FINISHED."""
     assert run_of(client, folder).info.status == "FINISHED"
     return assert_points(client, folder)
+
+
+def runs_at(client: Any) -> list[Any]:
+    """All that a store shows, in whichever experiment."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments))

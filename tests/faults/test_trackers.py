@@ -143,7 +143,7 @@ def test_a_reply_that_is_lost_makes_no_double(
 def test_a_slow_or_torn_network_is_only_that(
     project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]]
 ) -> None:
-    for name, behaviour in {"slow": delays(0.5), "torn": cuts(4)}.items():
+    for name, behaviour in {"slow": delays(2), "torn": cuts(4)}.items():
         folder = RunFolder.at(project / "runs" / name)
         write_run(folder, name, front.address, plan)
         front.behaviour = behaviour
