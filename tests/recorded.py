@@ -13,7 +13,6 @@ def run_of(client: Any, folder: RunFolder) -> Any:
     record = read_journal(folder.journal, with_metrics=False)
     assert record is not None
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    ids = [experiment.experiment_id for experiment in client.search_experiments()]
     (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'")
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -225,4 +226,7 @@ class Mirror:
 
 def _model_of(record: RunRecord, run_id: str) -> ModelOf:
     end = record.end or {}
-    return ModelOf(run_id, record.start["name"], int(end.get("selected_step", 0)), float(end.get("val_nll") or "inf"))
+    nll = end.get("val_nll")
+    return ModelOf(
+        run_id, record.start["name"], int(end.get("selected_step", 0)), math.inf if nll is None else float(nll)
+    )
