@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import random
 import signal
@@ -11,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,36 +21,18 @@ from piecewise.cli import main
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
-from piecewise.journal.writer import Journal
 from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
 from piecewise.runs.record import opener, push_all
 from piecewise.runs.train import read_result, train
-from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, loses, passes
+from servers import BEHAVIOURS, Behaviour, Front, RealServer, cuts, delays, drops_reply, passes
 from shipped import wait_until_left
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 OPTIONS = ["trainer.max_epochs=30", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
-KEYS = ("train/nll", "train/squared_error", "val/nll", "val/squared_error")
 EPOCHS = 300  # of nine steps, for trainings that somebody is killed in
 START = 15.0  # seconds that a tracked command may take longer: the store's ten, and some for a busy machine
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    server = RealServer(tmp_path_factory.mktemp("server"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def front(real: RealServer) -> Iterator[Front]:
-    front = Front(real.port)
-    yield front
-    front.shutdown()
-    front.server_close()
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -110,16 +90,6 @@ def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
         assert assert_whole(real.address, folder) > 300
 
 
-def write_run(folder: RunFolder, piecewise_id: str, address: str, plan: Callable[..., list[Job]]) -> None:
-    (job,) = plan(*OPTIONS, "tracking=server", f"tracking.uri={address}")
-    job.write(folder.job)
-    with Journal(folder.journal) as journal:
-        journal.start(id=piecewise_id, name="network", title=piecewise_id, config=job.config)
-        for step in range(20):
-            journal.metrics(step, {"train/nll": 1 / (step + 1), "val/nll": math.sqrt(step)})
-        journal.end("FINISHED")
-
-
 def test_a_reply_that_is_lost_makes_no_double(
     project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
@@ -140,63 +110,23 @@ def test_a_reply_that_is_lost_makes_no_double(
         assert_one_model(real.address, folder)
 
 
+@pytest.mark.parametrize("behaviour", [delays(2), cuts(4)], ids=["slow", "torn"])
 def test_a_slow_or_torn_network_is_only_that(
-    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]]
+    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], behaviour: Behaviour
 ) -> None:
-    for name, behaviour in {"slow": delays(2), "torn": cuts(4)}.items():
-        folder = RunFolder.at(project / "runs" / name)
-        write_run(folder, name, front.address, plan)
-        front.behaviour = behaviour
-        done = push_all(front.address, [folder], opener(front.address))
-        front.behaviour = passes
-        assert push_all(front.address, [folder], opener(front.address)).problems == [], done
-        assert assert_whole(real.address, folder) == 40
-
-
-def write_long_run(folder: RunFolder, piecewise_id: str, address: str, plan: Callable[..., list[Job]]) -> None:
-    """2,600 steps of four measures, 100 of which were taken again after a crash."""
-    (job,) = plan(*OPTIONS, "tracking=server", f"tracking.uri={address}")
-    job.write(folder.job)
-    chance = random.Random(piecewise_id)
-    measured = [{key: chance.gauss(0, 1) * 10.0 ** chance.randrange(-30, 30) for key in KEYS} for _ in range(2600)]
-    with Journal(folder.journal) as journal:
-        journal.start(id=piecewise_id, name="long", title=piecewise_id, config=job.config)
-        for step, values in enumerate(measured[:1500]):
-            journal.metrics(step, values)
-        journal.resume()
-        for step, values in enumerate(measured[1400:], 1400):
-            journal.metrics(step, values)
-        journal.end("FINISHED")
-
-
-def said_by(path: Path) -> list[tuple[str, int, float, int]]:
-    """Each point of a journal as a table has it, of one that was taken twice the first; read by its text alone."""
-    points: dict[tuple[str, int], tuple[float, int]] = {}
-    for line in path.read_text().splitlines():
-        record = json.loads(line.partition(" ")[2])
-        for key, value in record.get("values", {}).items():
-            points.setdefault((key, record["step"]), (value, int(record["time"] * 1000)))
-    return sorted((key, step, value, time) for (key, step), (value, time) in points.items())
-
-
-def test_twenty_thousand_points_are_in_the_database_as_in_the_journals(
-    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]]
-) -> None:
-    """Key, step, value and time, by SQL, through a network that loses one reply in seven, as chance will have it."""
-    folders = [RunFolder.at(project / "runs" / str(number)) for number in range(2)]
-    for number, folder in enumerate(folders):
-        write_long_run(folder, f"long {number}", front.address, plan)
-    front.behaviour = loses(random.Random(0), 0.15)
-    assert push_all(front.address, folders, opener(front.address)).problems == []
-    query = """SELECT metrics.key, step, metrics.value, timestamp FROM metrics JOIN tags USING (run_uuid)
-        WHERE tags.key = 'piecewise.run_id' AND tags.value = ?"""
-    count = 0
-    with closing(sqlite3.connect(real.place / "server.db")) as store:
-        for number, folder in enumerate(folders):
-            expected = said_by(folder.journal)
-            assert sorted(store.execute(query, (f"long {number}",))) == expected
-            count += len(expected)
-    assert count == 20_800
+    untracked = RunFolder.at(project / "untracked")
+    train(plan(*OPTIONS, "tracking=none")[0], untracked)
+    front.behaviour = behaviour
+    done = command("train", *OPTIONS, "tracking=server", f"tracking.uri={front.address}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("not in MLflow") == done.stderr.count("\n") <= 1, done.stderr
+    (path,) = project.glob("runs/*/journal.jsonl")
+    folder = RunFolder.at(path.parent)
+    assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
+    front.behaviour = passes
+    assert main(["sync"]) == 0
+    assert assert_whole(real.address, folder) > 300
+    assert_one_model(real.address, folder)
 
 
 def kill_somebody(chance: random.Random, trainer: subprocess.Popen[str], server: RealServer) -> str:

@@ -1,0 +1,25 @@
+"""A real MLflow server, and a network before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from servers import Front, RealServer
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    server = RealServer(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def front(real: RealServer) -> Iterator[Front]:
+    front = Front(real.port)
+    yield front
+    front.shutdown()
+    front.server_close()

@@ -1,0 +1,67 @@
+"""Long histories over a bad network, read back from the server's database by SQL."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from piecewise.jobs.job import Job
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.writer import Journal
+from piecewise.runs.record import opener, push_all
+from servers import Front, RealServer, loses
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+KEYS = ("train/nll", "train/squared_error", "val/nll", "val/squared_error")
+
+
+def write_long_run(folder: RunFolder, piecewise_id: str, address: str, plan: Callable[..., list[Job]]) -> None:
+    """2,600 steps of four measures, 100 of which were taken again after a crash."""
+    (job,) = plan("tracking=server", f"tracking.uri={address}")
+    job.write(folder.job)
+    chance = random.Random(piecewise_id)
+    measured = [{key: chance.gauss(0, 1) * 10.0 ** chance.randrange(-30, 30) for key in KEYS} for _ in range(2600)]
+    with Journal(folder.journal) as journal:
+        journal.start(id=piecewise_id, name="long", title=piecewise_id, config=job.config)
+        for step, values in enumerate(measured[:1500]):
+            journal.metrics(step, values)
+        journal.resume()
+        for step, values in enumerate(measured[1400:], 1400):
+            journal.metrics(step, values)
+        journal.end("FINISHED")
+
+
+def said_by(path: Path) -> list[tuple[str, int, float, int]]:
+    """Each point of a journal as a table has it, of one that was taken twice the first; read by its text alone."""
+    points: dict[tuple[str, int], tuple[float, int]] = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line.partition(" ")[2])
+        for key, value in record.get("values", {}).items():
+            points.setdefault((key, record["step"]), (value, int(record["time"] * 1000)))
+    return sorted((key, step, value, time) for (key, step), (value, time) in points.items())
+
+
+def test_twenty_thousand_points_are_in_the_database_as_in_the_journals(
+    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]]
+) -> None:
+    """Key, step, value and time, by SQL, through a network that loses one reply in seven, as chance will have it."""
+    folders = [RunFolder.at(project / "runs" / str(number)) for number in range(2)]
+    for number, folder in enumerate(folders):
+        write_long_run(folder, f"long {number}", front.address, plan)
+    front.behaviour = loses(random.Random(0), 0.15)
+    assert push_all(front.address, folders, opener(front.address)).problems == []
+    query = """SELECT metrics.key, step, metrics.value, timestamp FROM metrics JOIN tags USING (run_uuid)
+        WHERE tags.key = 'piecewise.run_id' AND tags.value = ?"""
+    count = 0
+    with closing(sqlite3.connect(real.place / "server.db")) as store:
+        for number, folder in enumerate(folders):
+            expected = said_by(folder.journal)
+            assert sorted(store.execute(query, (f"long {number}",))) == expected
+            count += len(expected)
+    assert count == 20_800
