@@ -13,7 +13,7 @@ from piecewise.tracking.contents import wants_model
 from piecewise.tracking.mirror import Mirror
 from recorded import runs_at
 
-# The warnings are MLflow's and torch.export's own.
+# The warnings are MLflow's own.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
 
 

@@ -78,7 +78,7 @@ class Points:
                 batch.append(entry | {"values": values})
                 size += len(values)
             last = state.last | dict.fromkeys(values, entry["step"]) if values else state.last
-            state = replace(state, position=after, last=last)
+            state = State(after, last, state.repeated)
         if batch:
             yield batch, state
         self._state = state

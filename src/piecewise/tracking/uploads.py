@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -85,14 +86,17 @@ class Uploads:
         """By its own address: by the run's, MLflow's client would say only that it failed, and not why."""
         from mlflow.artifacts import download_artifacts
 
-        address = str(self.client.get_run(self.run_id).info.artifact_uri)
-        here = local_path(address)
+        here = local_path(self._address)
         if here is not None:
             yield here / name
             return
         with tempfile.TemporaryDirectory() as place:
-            uri = f"{address}/{name}"
+            uri = f"{self._address}/{name}"
             yield Path(download_artifacts(uri, dst_path=place, tracking_uri=self.client.tracking_uri))
+
+    @functools.cached_property
+    def _address(self) -> str:
+        return str(self.client.get_run(self.run_id).info.artifact_uri)
 
 
 def sizes(listed: Iterable[Any]) -> dict[str, int]:
