@@ -4,7 +4,7 @@ from pathlib import Path
 
 from piecewise.cli import guarded
 from piecewise.data.sources import fetch_mnist
-from piecewise.jobs.job import read_json
+from piecewise.durable import read_json
 
 
 def main() -> int:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from piecewise.cli import guarded
 from piecewise.data.stored import Generated
+from piecewise.durable import read_json
 from piecewise.jobs.build import build_data
-from piecewise.jobs.job import read_json
 
 
 def main(name: str) -> int:

@@ -25,6 +25,9 @@ def assert_points(client: Any, folder: RunFolder) -> int:
     for key, points in history.items():
         found = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
         assert sorted(found) == sorted(points), key
+    for key in run.data.metrics:  # also what was evaluated
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, key)]
+        assert len(steps) == len(set(steps)), key
     return sum(map(len, history.values()))
 
 

@@ -39,6 +39,9 @@ class RealServer:
         place.mkdir(exist_ok=True)
 
     def start(self) -> None:
+        """Unless it runs; returns when it answers."""
+        if self._process is not None:
+            return
         store = ["--backend-store-uri", "sqlite:///server.db", "--artifacts-destination", "artifacts"]
         command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1"]
         log = (self.place / "log").open("ab")

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import threading
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from piecewise.durable import (
     TAIL,
     append_record,
+    has_writer,
     is_torn,
     last_record,
     open_records,
@@ -171,6 +173,28 @@ def test_an_empty_line_between_records_is_damage(tmp_path: Path) -> None:
     path.write_bytes(lines_of(RECORDS[:1]) + b"\n" + lines_of(RECORDS[1:]))
     with pytest.raises(ValueError, match="line 2"):
         list(read_records(path))
+
+
+def test_who_looks_for_a_writer_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            has_writer(path)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for number in range(300):
+            with open_records(path) as file:
+                append_record(file, {"number": number})
+    finally:
+        is_over.set()
+        for looker in lookers:
+            looker.join()
+    assert len(list(read_records(path))) == 300
 
 
 def test_file_is_put_in_the_place_of_another_as_a_whole(tmp_path: Path) -> None:

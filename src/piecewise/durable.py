@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from piecewise.errors import BadInput
 
+LOOK_SECONDS = 0.2  # that who opens records waits for one who only looks whether they have a writer
 TAIL = 65536  # bytes at the end of a file of records among which the last one is looked for
 
 
@@ -40,6 +41,19 @@ def write_atomic(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
     write_atomic(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises BadInput for a missing file or anything else."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} does not exist") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadInput(f"{path} holds no JSON object")
+    return content
 
 
 def flush(file: IO[bytes]) -> None:
@@ -73,7 +87,7 @@ def open_records(path: Path) -> FileIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+b", buffering=0)  # what could not be written must not wait for another try
     try:
-        _lock(file)
+        _wait_for_lock(file, LOOK_SECONDS)
     except BlockingIOError:
         file.close()
         raise
@@ -86,7 +100,7 @@ def has_writer(path: Path) -> bool:
     """Whether somebody, in this process or another, has the file of records open for appending."""
     try:
         with path.open("rb") as file:
-            _lock(file)
+            _lock(file, fcntl.LOCK_SH)  # others may look at the same time
     except BlockingIOError:
         return True
     except FileNotFoundError:
@@ -99,22 +113,25 @@ def alone(path: Path, patience: float = 0.0) -> Iterator[None]:
     """While this is open, nobody else is between opening and closing it. Raises BlockingIOError after `patience` s."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                _lock(file)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise
-            time.sleep(0.1)
+        _wait_for_lock(file, patience)
         yield
 
 
-def _lock(file: IO[bytes]) -> None:
+def _wait_for_lock(file: IO[bytes], patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _lock(file)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(min(0.1, patience / 10))
+
+
+def _lock(file: IO[bytes], kind: int = fcntl.LOCK_EX) -> None:
     """Until it is closed, or its process is gone."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError:  # a file system that knows no locks

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
-from piecewise.durable import read_records
+from piecewise.durable import read_records, write_json
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.writer import Journal
+from piecewise.runs import record
 from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.record import Synced
 from piecewise.runs.servers import move, moves
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED, open_store
@@ -131,6 +134,33 @@ def test_a_server_that_moved_is_said_once(
     assert moves(project) == {typo: later, right: later}
     move(project, later, right, [typo])
     assert moves(project) == {typo: right, later: right}
+
+
+def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, ended, live = (RunFolder.at(project / "runs" / name) for name in ("done", "ended", "live"))
+    for folder in (done, ended, live):
+        with Journal(folder.journal) as journal:
+            journal.start(id=folder.journal.parent.name, name="x", title="x")
+            if folder is not live:
+                journal.end("FINISHED")
+    rounds: list[set[str]] = []
+
+    def push_all(uri: str, folders: list[RunFolder], opens: object) -> Synced:
+        rounds.append({folder.journal.parent.name for folder in folders})
+        return Synced(len(folders), problems=["lost"] if len(rounds) == 3 else [])
+
+    def sleep(seconds: float) -> None:
+        if len(rounds) == 2:
+            write_json(ended.metrics, {"test/nll": 1.0})
+        if len(rounds) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(record, "push_all", push_all)
+    monkeypatch.setattr(time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        main(["sync", "--watch"])
+    everything = {"done", "ended", "live"}
+    assert rounds == [everything, {"live"}, {"ended", "live"}, everything, {"live"}]
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.slow
 
 Plan = Callable[..., list[Job]]
 TIMEOUT = 10  # trainer.timeout
+EPOCHS, STEPS = 40, 18  # of a run that is resumed, and of each of its epochs
 OPTIONS = ["trainer=ddp_cpu", f"trainer.timeout={TIMEOUT}", "tracking=none", "log_every_n_steps=1", "batch_size=20"]
 
 
@@ -64,7 +65,7 @@ def _measuring(project: Path, process: subprocess.Popen[str]) -> RunFolder:
     assert process.stderr is not None
     while time.monotonic() < deadline:
         for path in project.glob("runs/*/journal.jsonl"):
-            if path.read_bytes().count(b'"train/nll"') >= 18:
+            if path.read_bytes().count(b'"train/nll"') >= STEPS:
                 return RunFolder.at(path.parent)
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
@@ -113,7 +114,7 @@ def test_a_rank_that_is_told_to_stop_stops_all(project: Path, trials: Trials) ->
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Plan, count: int) -> None:
-    options = ["trainer.max_epochs=100", "trainer.precision=64-true", *OPTIONS]
+    options = [f"trainer.max_epochs={EPOCHS}", "trainer.precision=64-true", *OPTIONS]
     with started(project, *options) as (process, folder):
         os.kill(ranks_of(project)[1], signal.SIGKILL)
         process.communicate(timeout=60)
@@ -123,7 +124,7 @@ def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Pla
     assert done.returncode == 0, done.stderr
     assert f"trainer.devices={count}, but the run has 2" in done.stderr
     result = read_result(folder)
-    assert result["steps"] == result["steps_planned"] == 100 * 18
+    assert result["steps"] == result["steps_planned"] == EPOCHS * STEPS
     assert result["numerics"]["world_size"] == count
     undisturbed = RunFolder.at(project / "undisturbed")
     train(plan(*options, "trainer.devices=1")[0], undisturbed)

@@ -52,6 +52,8 @@ def assert_complete(project: Path) -> int:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = store.execute(f"{query} WHERE t.key = 'piecewise.run_id' AND m.key NOT LIKE 'test/%'").fetchall()
         runs = store.execute("SELECT count(*) FROM runs").fetchone()
+        doubles = store.execute("SELECT key FROM metrics GROUP BY run_uuid, key, step HAVING count(*) > 1").fetchall()
+    assert doubles == []
     assert runs == (len(all_runs(project)),)
     keys = {key for _, key, _, _ in expected}
     assert sorted(row for row in rows if row[1] in keys) == sorted(expected)

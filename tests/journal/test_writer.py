@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.durable import has_writer, read_records
+from piecewise.durable import has_writer, open_records, read_records
 from piecewise.errors import TryAgain
 from piecewise.journal import writer
 from piecewise.journal.writer import Journal, Unwritable
@@ -81,6 +82,23 @@ def test_an_error_in_the_run_passes_through(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="boom"), journal:
         raise RuntimeError("boom")
     assert [record["kind"] for record in read_records(path)] == ["start"]
+
+
+def test_a_disk_that_takes_no_bytes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems say only then that there is no room. An error of the run's own stays what is told."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    journal = Journal(tmp_path / "journal.jsonl")
+    monkeypatch.setattr(os, "fsync", full)
+    for ask in (journal.flush, lambda: journal.end("FINISHED"), lambda: journal.__exit__(None, None, None)):
+        with pytest.raises(Unwritable, match=r"journal\.jsonl cannot be written: Disk quota exceeded; what it"):
+            ask()
+    with pytest.raises(RuntimeError, match="boom"), Journal(journal.path):
+        raise RuntimeError("boom")
+    with open_records(journal.path):  # both have closed it
+        pass
 
 
 def test_a_journal_that_cannot_be_written_says_so_and_stays_whole(

@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +16,10 @@ import pytest
 from piecewise.errors import BadInput, TryAgain
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
+from piecewise.journal.writer import Journal
 from piecewise.runs import follower
 from piecewise.runs.background import BackgroundMirror
 from piecewise.runs.follower import FOLLOWING, OPENING, Follower
-from piecewise.runs.record import Synced
 from piecewise.runs.train import train
 from piecewise.tracking.store import EMBEDDED
 from running_server import wait_for
@@ -54,11 +53,14 @@ def niceness(thread: int) -> int:
 
 @pytest.mark.parametrize(("spare", "patience", "waits"), [(0.6, 60.0, False), (0.4, 60.0, True), (0.4, 0.05, False)])
 def test_store_is_opened_when_a_processor_is_spare_or_the_training_is_long(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, spare: float, patience: float, waits: bool
+    tiny_job: Job, project: Path, monkeypatch: pytest.MonkeyPatch, spare: float, patience: float, waits: bool
 ) -> None:
     monkeypatch.setattr(follower, "_spare", lambda: spare)
     monkeypatch.setattr(follower, "PATIENCE", patience)
-    assert is_waiting(Follower(EMBEDDED, [measured]), monkeypatch) is waits
+    folder = RunFolder.at(project / "runs" / "one")
+    one = Follower(EMBEDDED, {folder: 0})
+    train(tiny_job, folder)
+    assert is_waiting(one, monkeypatch) is waits
 
 
 @pytest.mark.parametrize(("usable", "spare"), [({0}, 0.1), ({0, 2}, 1.0), ({0, 1, 2, 3}, 1.5)])
@@ -75,7 +77,7 @@ def test_a_followed_store_is_given_less_than_one_that_is_opened(
 ) -> None:
     given: list[int] = []
     monkeypatch.setattr(follower, "_put_behind", given.append)
-    one = Follower(EMBEDDED, [measured])
+    one = Follower(EMBEDDED, {measured: 0})
     monkeypatch.setattr(one, "_open", lambda: Fake({}))
     monkeypatch.setattr(one, "_wait_for_turn", lambda: None)
     monkeypatch.setattr(one, "over", SimpleNamespace(wait=lambda seconds: len(given) == 2))
@@ -89,8 +91,10 @@ class Fake:
     def __init__(self, wrong: dict[RunFolder, Exception]) -> None:
         self.wrong = wrong
         self.pushed: list[RunFolder] = []
+        self.asked: list[RunFolder] = []
 
     def push_live(self, folder: RunFolder) -> bool:
+        self.asked.append(folder)
         if folder in self.wrong:
             raise self.wrong[folder]
         self.pushed.append(folder)
@@ -101,17 +105,23 @@ def test_a_run_that_cannot_be_followed_keeps_no_other_back(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, good = (RunFolder.at(project / "runs" / name) for name in ("bad", "good"))
-    one = Follower(EMBEDDED, [bad, good])
+    one = Follower(EMBEDDED, {bad: 0, good: 0})
     fake = Fake({bad: BadInput("it is damaged")})
     monkeypatch.setattr(one, "_open", lambda: fake)
+    for _ in range(3):
+        one._look()
+    assert (fake.pushed, fake.asked, one._backoff.failures) == ([good] * 3, [bad, good, good, good], 0)
+    monkeypatch.setattr(follower, "REST", 0.0)
+    one._rests[bad] = 0.0
     one._look()
+    fake.wrong.clear()
     one._look()
-    assert (fake.pushed, one.live, one._backoff.failures) == ([good, good], [good], 0)
+    assert fake.pushed[-2:] == [bad, good]  # it is tried again
     assert capsys.readouterr().err.count("it is damaged; piecewise sync brings the rest") == 1
 
 
 def test_a_store_that_is_back_is_followed_again(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Follower(EMBEDDED, [measured])
+    one = Follower(EMBEDDED, {measured: 0})
     fake = Fake({measured: TryAgain("it cannot be reached")})
     monkeypatch.setattr(one, "_open", lambda: fake)
     one._look()
@@ -119,19 +129,6 @@ def test_a_store_that_is_back_is_followed_again(measured: RunFolder, monkeypatch
     fake.wrong.clear()
     one._look()
     assert (fake.pushed, one._backoff.failures) == ([measured], 0)
-
-
-def test_a_mirror_that_fails_does_not_take_the_training_for_over(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pushed: list[float] = []
-    monkeypatch.setattr(follower, "push_all", lambda *a, **k: pushed.append(time.monotonic()) or Synced())
-    one = Follower(EMBEDDED, [measured])
-    monkeypatch.setattr(one, "_follow_live", lambda: None)  # its thread has ended
-    threading.Timer(0.3, one.over.set).start()
-    began = time.monotonic()
-    assert one.follow() == 0
-    assert pushed[0] - began >= 0.3
 
 
 def test_a_mirror_that_cannot_be_started_costs_no_training(
@@ -147,9 +144,19 @@ def test_a_mirror_that_cannot_be_started_costs_no_training(
     assert said.startswith("warning: not in MLflow: no process can be started")
 
 
-def test_store_is_not_opened_before_anything_was_measured(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_is_not_opened_before_anything_was_measured(
+    measured: RunFolder, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run that goes on: before anything more was."""
     monkeypatch.setattr(follower, "PATIENCE", 0.0)
-    assert is_waiting(Follower(EMBEDDED, [RunFolder.at(project / "runs" / "one")]), monkeypatch)
+    assert is_waiting(Follower(EMBEDDED, {RunFolder.at(project / "runs" / "another"): 0}), monkeypatch)
+    goes_on = Follower(EMBEDDED, {measured: measured.journal.stat().st_size})
+    assert is_waiting(goes_on, monkeypatch)
+    goes_on.over.clear()
+    with Journal(measured.journal) as journal:
+        journal.resume()
+        journal.metrics(8, {"train/nll": 1.0})
+    assert not is_waiting(goes_on, monkeypatch)
 
 
 def is_waiting(one: Follower, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -168,7 +175,7 @@ def test_server_that_is_not_there_costs_no_import_of_mlflow(
     measured: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = f"http://127.0.0.1:{free_port()}"
-    one = Follower(uri, [measured])
+    one = Follower(uri, {measured: 0})
     monkeypatch.setattr(one, "_open", lambda: pytest.fail("opened"))
     one._look()
     one._look()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from piecewise.cli import main
-from piecewise.errors import TryAgain
+from piecewise.errors import BadInput, TryAgain
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.runs import record
 from piecewise.runs.background import BackgroundMirror
-from piecewise.runs.record import sync
+from piecewise.runs.evaluate import evaluate_run
+from piecewise.runs.record import meant_for, sync
 from piecewise.runs.train import train
 from piecewise.tracking import embedded
 from piecewise.tracking.embedded import prepare
@@ -56,13 +58,39 @@ def test_store_that_somebody_writes_to_is_asked_again_later(
     assert main(["sync"]) == 0
 
 
-def test_run_that_cannot_be_brought_over_keeps_no_other_back(tiny_job: Job, project: Path) -> None:
-    for name in ("broken", "sound"):
-        train(tiny_job, RunFolder.at(project / "runs" / name))
-    (project / "runs" / "broken" / "training" / "model.safetensors").write_bytes(b"no tensors")
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("training/model.safetensors", ""),
+        ("training/job.json", "job.json is no JSON"),
+        ("evaluation/evaluated.json", "evaluated.json is no JSON"),
+        ("evaluation/metrics.json", "metrics.json is no JSON"),
+    ],
+)
+def test_run_that_cannot_be_brought_over_keeps_no_other_back(
+    tiny_job: Job, project: Path, name: str, what: str
+) -> None:
+    for run in ("broken", "sound"):
+        folder = RunFolder.at(project / "runs" / run)
+        train(tiny_job, folder)
+        evaluate_run(folder)
+    (project / "runs" / "broken" / name).write_bytes(b"{")
     done = sync(EMBEDDED, all_runs(project))
-    assert (done.seen, len(done.updated), len(done.problems)) == (2, 1, 1)
-    assert "runs/broken" in done.problems[0]
+    assert (done.seen, len(done.updated), len(done.problems)) == (2, 1, 1), done.problems
+    assert "runs/broken/journal.jsonl: " in done.problems[0]
+    assert what in done.problems[0]
+    assert done.exit_code == 1
+
+
+def test_sweep_goes_where_its_first_job_goes(plan: Callable[..., list[Job]], project: Path) -> None:
+    sweep = RunFolder.at(project / "runs" / "sweep")
+    (job,) = plan("tracking=server", "tracking.uri=http://127.0.0.1:5001")
+    job.write(RunFolder.at(sweep.training.parent / "0000").job)
+    assert meant_for(sweep) == "http://127.0.0.1:5001"
+    assert meant_for(RunFolder.at(project / "runs" / "another")) is None
+    RunFolder.at(sweep.training.parent / "0000").job.write_text("{")
+    with pytest.raises(BadInput, match=r"0000/training/job\.json is no JSON"):
+        meant_for(sweep)
 
 
 def test_patience_ends_only_where_nothing_gets_further(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from piecewise.cli import main
+from piecewise.durable import write_json
 from piecewise.errors import BadInput
 from piecewise.jobs import source
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.runs import train as training
 from piecewise.runs.record import sync
 from piecewise.runs.train import train
+from piecewise.tracking.contents import evaluation_of
 from piecewise.tracking.store import EMBEDDED, open_store
 from small_project import TINY
 
@@ -41,6 +44,32 @@ def write_idx(project: Path) -> list[str]:
         (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, 20, 2, 2) + pixels)
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, 20) + bytes([0, 1] * 10))
     return ["data=idx", "data.path=images", "loss=categorical", "batch_size=4"]
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_run_cut_off_after_its_last_step_has_finished(
+    project: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    """What the end says and what the result says agree, wherever the one who writes both is killed."""
+
+    def cut_off(path: Path, value: object) -> None:
+        if is_written:
+            write_json(path, value)
+        raise KeyboardInterrupt
+
+    (job,) = plan(*BRIEF)
+    folder = RunFolder.at(project / "runs" / "one")
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "write_json", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(job, folder, {"id": "one"})
+    assert main(["resume", "one"]) == 0
+    record = read_journal(folder.journal)
+    assert record is not None
+    assert record.end is not None
+    assert record.end["status"] == "FINISHED"
+    assert evaluation_of(record, folder) is not None
+    assert len(record.resumed) == (0 if is_written else 1)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,33 @@ def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFold
         assert sorted(found) == sorted(points)
 
 
+def test_a_second_end_makes_no_second_point(mirror: Mirror, run: RunFolder) -> None:
+    """A stage whose pipeline was killed before it was recorded ends once more, with the evaluation it had."""
+    mirror.push(run)
+    record = read_journal(run.journal)
+    assert record is not None
+    assert record.end is not None
+    with Journal(run.journal) as journal:
+        journal.resume()
+        journal.end(**{key: value for key, value in record.end.items() if key not in ("kind", "time")})
+    assert mirror.push(run) is not None
+    (seen,) = runs_at(mirror.client)
+    assert len(mirror.client.get_metric_history(seen.info.run_id, "test/nll")) == 1
+
+
+@pytest.mark.slow
+def test_what_somebody_else_creates_meanwhile_is_taken(
+    mirror: Mirror, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("create_experiment", "create_registered_model"):
+        create = getattr(mirror.client, name)
+        monkeypatch.setattr(mirror.client, name, lambda *words, create=create: (create(*words), create(*words)))
+    mirror.push(run, load_model)
+    (seen,) = runs_at(mirror.client)
+    assert seen.info.status == "FINISHED"
+    assert len(mirror.client.search_model_versions(f"run_id = '{seen.info.run_id}'")) == 1
+
+
 @pytest.mark.slow
 def test_lost_store_is_made_again_from_the_journals(mirror: Mirror, run: RunFolder, project: Path) -> None:
     mirror.push(run)

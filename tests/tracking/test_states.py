@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 from piecewise.tracking.contents import wants_model
 from piecewise.tracking.mirror import Mirror
+from piecewise.tracking.states import HEARTBEAT
 from recorded import runs_at
 
 # The warnings are MLflow's own.
@@ -54,6 +56,25 @@ def test_a_run_that_is_followed_has_its_state_as_soon_as_it_ends(
     for _ in range(2):
         assert mirror.push_live(folder) is is_done
         assert [run.info.status for run in runs_at(mirror.client)] == [status]
+
+
+def test_a_run_that_goes_on_is_said_to_whoever_brings_it(mirror: Mirror, project: Path) -> None:
+    """From its first moment on, and though another machine has called it dead meanwhile."""
+    folder = RunFolder.at(project / "runs" / "one")
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x", process={"host": "elsewhere"})
+        before = int(time.time())
+        run_id = mirror._describe.create({"id": "a", "name": "x", "title": "x", "time": 1.0})
+        assert int(mirror.client.get_run(run_id).data.tags[HEARTBEAT]) >= before
+        mirror.client.set_tag(run_id, HEARTBEAT, "1")
+        mirror.client.set_terminated(run_id, "KILLED")
+        mirror.push(folder)
+        (seen,) = runs_at(mirror.client)
+        assert (seen.info.run_id, seen.info.status) == (run_id, "RUNNING")
+        assert int(seen.data.tags[HEARTBEAT]) >= before
+    mirror.client.set_tag(run_id, HEARTBEAT, "1")
+    Mirror(mirror.client, project).push(folder)
+    assert mirror.client.get_run(run_id).data.tags[HEARTBEAT] == "1"  # nobody writes to it
 
 
 @pytest.mark.parametrize(

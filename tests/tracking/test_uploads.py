@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from piecewise.journal.folder import RunFolder
 from piecewise.manifest import digest_file
+from piecewise.tracking.mirror import TABLE, Mirror
 from piecewise.tracking.uploads import MANIFEST, Damaged, Uploads
+from recorded import run_of
 
 
 class Store:
@@ -82,6 +85,14 @@ def test_what_is_there_is_not_sent_again(store: Store, files: dict[str, Path]) -
     assert recorded(store) == {name: digest_file(path) for name, path in files.items()}
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_manifest_is_written_anew(store: Store, files: dict[str, Path], text: str) -> None:
+    send(store, files)
+    (store.place / MANIFEST).write_text(text)
+    assert send(store, files) == 0
+    assert recorded(store) == {name: digest_file(path) for name, path in files.items()}
+
+
 @pytest.mark.parametrize("how", ["refused", "spoilt"])
 def test_what_did_not_arrive_is_not_recorded_and_comes_again(store: Store, files: dict[str, Path], how: str) -> None:
     """Though a file of the same name and size is there."""
@@ -95,3 +106,16 @@ def test_what_did_not_arrive_is_not_recorded_and_comes_again(store: Store, files
     assert send(store, files) == 1
     assert (store.place / "figures/b.svg").read_text() == "<svg>b.svg 2</svg>"
     assert recorded(store) == {name: digest_file(path) for name, path in files.items()}
+
+
+def test_manifest_has_every_file_of_a_run_at_a_server(mirror: Mirror, run: RunFolder, tmp_path: Path) -> None:
+    """The table of results too, which is written for MLflow alone."""
+    mirror._artifacts = None  # as at a server
+    mirror.push(run)
+    place = tmp_path / "arrived"
+    place.mkdir()
+    mirror.client.download_artifacts(run_of(mirror.client, run).info.run_id, "", str(place))
+    files = [path for path in place.rglob("*") if path.is_file() and path.name != MANIFEST]
+    arrived = {path.relative_to(place).as_posix(): digest_file(path) for path in files}
+    assert json.loads((place / MANIFEST).read_text())["files"] == arrived
+    assert TABLE in arrived

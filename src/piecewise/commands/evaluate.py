@@ -18,7 +18,8 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.jobs.job import read_jobs, read_json
+    from piecewise.durable import read_json
+    from piecewise.jobs.job import read_jobs
     from piecewise.manifest import update_manifest
     from piecewise.runs.draw import draw_run
     from piecewise.runs.ensemble import measure_ensemble

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+
+if TYPE_CHECKING:
+    from piecewise.journal.folder import RunFolder
 
 WATCH_SECONDS = 2.0
 
@@ -43,19 +46,22 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
 
 def _bring(root: Path, restores: bool, is_repeated: bool) -> int:
     from piecewise.journal.folder import all_runs
-    from piecewise.runs.record import sync, tracking_uri
+    from piecewise.runs.record import stamp, sync, tracking_uri
     from piecewise.tracking.store import EMBEDDED
 
     told: list[str] = []
     known: dict[str, Any] = {}
+    brought: dict[RunFolder, Any] = {}
     while True:
-        done = sync(tracking_uri(root) or EMBEDDED, all_runs(root), restores, known)
+        stamps = {folder: stamp(folder) for folder in all_runs(root)}
+        changed = [folder for folder, now in stamps.items() if now is None or brought.get(folder) != now]
+        done = sync(tracking_uri(root) or EMBEDDED, changed, restores, known)
         if done.updated or not is_repeated:
-            print(*done.updated, f"{done.seen} runs, {len(done.updated)} brought up to date", sep="\n", flush=True)
+            print(*done.updated, f"{len(stamps)} runs, {len(done.updated)} brought up to date", sep="\n", flush=True)
         for problem in done.problems:
             if problem not in told:  # a server that is away is that for long
                 terminal.fail(problem)
-        told = done.problems
+        told, brought = done.problems, {} if done.problems else stamps
         if told:
             known.clear()  # the store may be another one when it is back
         if not is_repeated:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from piecewise.durable import write_json
+from piecewise.durable import read_json, write_json
 from piecewise.errors import BadInput
 
 VERSION = 1
@@ -121,16 +121,3 @@ def read_jobs(path: Path) -> list[Job]:
 def _check_version(content: dict[str, Any], where: Path) -> None:
     if content.get("version") != VERSION:
         raise BadInput(f"{where}: version {content.get('version')!r} cannot be read; allowed: {VERSION}")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises BadInput for a missing file or anything else."""
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise BadInput(f"{path} does not exist") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise BadInput(f"{path} holds no JSON object")
-    return content

@@ -19,6 +19,7 @@ class RunRecord:
     metrics: list[dict[str, Any]] = field(default_factory=list)  # time, step, values
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     end: dict[str, Any] | None = None
+    finished: float | None = None  # when it first came to its end
     resumed: list[dict[str, Any]] = field(default_factory=list)
 
     def history(self) -> dict[str, list[tuple[int, float]]]:
@@ -56,4 +57,6 @@ def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
             record.resumed.append(entry)
         elif kind == "end":
             record.end = entry
+            if record.finished is None and entry["status"] == "FINISHED":
+                record.finished = entry["time"]
     return record

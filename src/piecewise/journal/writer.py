@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from types import TracebackType
@@ -65,11 +66,14 @@ class Journal:
     def end(self, status: str, **facts: Any) -> None:
         """How the run ended: FINISHED, FAILED or KILLED."""
         self._append("end", {"status": status, **facts})
-        flush(self._file)
+        self.flush()
 
     def flush(self) -> None:
         """Onto the disk: each record survives a killed process, what was flushed a power loss too."""
-        flush(self._file)
+        try:
+            flush(self._file)
+        except OSError as error:
+            raise Unwritable(self.path, error) from error
 
     def _append(self, kind: str, facts: dict[str, Any]) -> None:
         try:
@@ -83,5 +87,5 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        flush(self._file)
-        self._file.close()
+        with self._file, contextlib.suppress(Unwritable) if error is not None else contextlib.nullcontext():
+            self.flush()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from piecewise.jobs.job import Job, read_job, read_json
+from piecewise.durable import read_json
+from piecewise.jobs.job import Job, read_job
 from piecewise.journal.folder import RunFolder
 
 

@@ -25,7 +25,7 @@ class BackgroundMirror:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_lost = False
         if uri is not None:
-            texts = [folder.as_text() for folder in folders]
+            lines = [f"{_size(folder)} {folder.as_text()}" for folder in folders]
             # The folders of a large sweep are more than a command line can hold.
             command = [sys.executable, "-m", "piecewise.runs.follower", uri]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -37,7 +37,7 @@ class BackgroundMirror:
                 terminal.warn(f"not in MLflow: no process can be started ({error.strerror}); piecewise sync brings all")
                 self._is_lost = True
             else:
-                self._say("\n".join([*texts, "", ""]))
+                self._say("\n".join([*lines, "", ""]))
 
     def close(self, at_once: bool = False) -> bool:
         """Let it finish; False if it did not manage to in time, or failed, of which the person has been told."""
@@ -65,3 +65,7 @@ class BackgroundMirror:
             self._process.stdin.flush()
         except BrokenPipeError:  # it has ended already, which `close` finds
             pass
+
+
+def _size(folder: RunFolder) -> int:
+    return folder.journal.stat().st_size if folder.journal.is_file() else 0

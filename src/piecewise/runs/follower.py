@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from piecewise.tracking.mirror import Mirror
 
 INTERVAL = 1.0  # seconds between two looks at a live journal
-FLUSH_SECONDS = 10.0  # that a store may take in all, once the command is over; `sync` brings the rest
+FLUSH_SECONDS = 10.0  # that a store may keep us waiting in all, once the command is over; `sync` brings the rest
+REST = 30.0  # seconds before a run that could not be brought over, and no fault of the store's, is tried again
 SPARE = 0.5  # of a processor, that training leaves
 PATIENCE = 90.0  # seconds; what a new store costs a training on two busy processors, five, is then little
 # How much nicer than its training. Where no processor is spare, a store is opened in a quarter of a minute, and then
@@ -32,13 +33,18 @@ OPENING, FOLLOWING = 5, 19
 
 
 class Follower:
-    """Mirrors live journals until its parent closes its end, then once more, completely."""
+    """Mirrors live journals until its parent closes its end, then once more, completely.
 
-    def __init__(self, uri: str, folders: list[RunFolder]) -> None:
+    `begun` are the bytes that each run's journal had before the command: one that goes on has measured before.
+    """
+
+    def __init__(self, uri: str, begun: dict[RunFolder, int]) -> None:
         self.uri = uri
-        self.live = self.folders = folders
+        self.begun = begun
+        self.live = self.folders = list(begun)
         self.over = threading.Event()
         self.has_told = False
+        self._rests = dict.fromkeys(begun, 0.0)
         self._watch = Stopwatch()
         self._mirror: Any = None
         self._backoff = Backoff(INTERVAL)
@@ -49,7 +55,7 @@ class Follower:
         live.start()
         self.over.wait()  # also should the thread have failed
         live.join()
-        done = push_all(self.uri, self.folders, opens=self._open)
+        done = push_all(self.uri, self.folders, opens=lambda: self._mirror or self._open())
         for problem in done.problems:
             self._tell(problem, "piecewise sync brings the rest")
         return TOLD if done.problems else 0
@@ -71,7 +77,7 @@ class Follower:
         MLflow is imported and the store opened only then: nothing competes with the start of training, and a short one
         that keeps all processors busy loses nothing to what takes seconds of one.
         """
-        while not any(_has_measured(folder) for folder in self.folders):
+        while not any(_has_measured(*item) for item in self.begun.items()):
             if self.over.wait(INTERVAL):
                 return
         due = time.monotonic() + PATIENCE
@@ -129,13 +135,16 @@ class Follower:
         """Whether nothing more can come of the run. What is wrong with it alone keeps no other one back."""
         from piecewise.tracking.trouble import explain, trouble_of
 
+        if time.monotonic() < self._rests[folder]:
+            return False
         try:
             return bool(self._mirror.push_live(folder))
         except Exception as error:
             if trouble_of(error) is not None:
                 raise
             self._tell(f"{folder.journal}: {explain(error)}", "piecewise sync brings the rest")
-            return True
+            self._rests[folder] = time.monotonic() + REST
+            return False
 
 
 def _put_behind(nicer: int) -> None:
@@ -153,9 +162,11 @@ def _spare() -> float:
     return sum(1 - each / 100 for number, each in enumerate(busy) if usable is None or number in usable)
 
 
-def _has_measured(folder: RunFolder) -> bool:
+def _has_measured(folder: RunFolder, before: int) -> bool:
+    """Since its journal had `before` bytes."""
     try:
         with folder.journal.open("rb") as file:
+            file.seek(before)
             return any(b'"kind":"metrics"' in line for line in file)
     except OSError:  # it has not begun
         return False
@@ -168,8 +179,9 @@ def _first_lines(file: IO[str]) -> Iterator[str]:
 
 
 def main(uri: str) -> int:
-    """Told which runs by the first lines of its input, and that they are over by its end."""
-    follower = Follower(uri, [RunFolder.from_text(line) for line in _first_lines(sys.stdin)])
+    """Told by the first lines of its input which runs, and how long their journals were; by its end that it is over."""
+    lines = [line.split(" ", 1) for line in _first_lines(sys.stdin)]
+    follower = Follower(uri, {RunFolder.from_text(text): int(size) for size, text in lines})
     threading.Thread(target=follower.wait_for_end, args=(sys.stdin,), daemon=True).start()
     return follower.follow()
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from piecewise.durable import has_writer, is_torn
+from piecewise.durable import has_writer, is_torn, last_record, read_json
 from piecewise.errors import BadInput, TryAgain
-from piecewise.jobs.job import read_job, read_json
+from piecewise.jobs.job import read_job
 from piecewise.jobs.provenance import find_root
 from piecewise.journal.folder import RunFolder
 from piecewise.runs.servers import moves
@@ -64,14 +64,27 @@ def sync(
     A run that cannot be brought over is named and keeps none of the others back. Who calls it again and again hands
     over `known`, and no point is sent twice.
     """
-    moved, known = moves(find_root()), {} if known is None else known
+    moved, known, lost = moves(find_root()), {} if known is None else known, Synced()
     by_store: dict[str, list[RunFolder]] = {}
     for folder in folders:
-        uri = meant_for(folder) or default
+        try:
+            uri = meant_for(folder) or default
+        except BadInput as error:
+            lost += Synced(1, problems=[f"{folder.journal}: {error}"])
+            continue
         if uri is not None:
             by_store.setdefault(moved.get(uri, uri), []).append(folder)
     openers = {uri: opener(uri, restores, known.setdefault(uri, {})) for uri in by_store}
-    return sum((push_all(uri, members, openers[uri]) for uri, members in by_store.items()), Synced())
+    return sum((push_all(uri, members, openers[uri]) for uri, members in by_store.items()), lost)
+
+
+def stamp(folder: RunFolder) -> tuple[int, ...] | None:
+    """Another one as soon as anything of a run that is over may be another; None while it goes on."""
+    last = last_record(folder.journal)
+    if last is None or last["kind"] != "end":
+        return None
+    kept = (folder.journal, folder.metrics, folder.figures)
+    return tuple(path.stat().st_mtime_ns for path in kept if path.exists())
 
 
 def opener(uri: str, restores: bool = False, live: Followed | None = None) -> Callable[[], Mirror]:
@@ -143,13 +156,11 @@ def patiently(uri: str, ask: Callable[[], Answer], reached: Callable[[], int] = 
 
 
 def meant_for(folder: RunFolder) -> str | None:
-    """The store that a run was started with; None if it named none."""
-    try:
-        tracking = read_job(folder.job).config.get("tracking") or {}
-    except BadInput:  # the parent of a sweep has no job: it goes where its first child goes
-        children = sorted(folder.training.parent.glob("*/training/job.json"))
-        tracking = (read_job(children[0]).config.get("tracking") or {}) if children else {}
-    uri = tracking.get("uri")
+    """The store that a run was started with; None if it named none. Raises BadInput if what says so is damaged."""
+    # The parent of a sweep has no job: it goes where its first child goes.
+    places = [folder.job, *sorted(folder.training.parent.glob("*/training/job.json"))]
+    job = next((read_job(path) for path in places if path.is_file()), None)
+    uri = None if job is None else (job.config.get("tracking") or {}).get("uri")
     return None if uri is None else str(uri)
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from piecewise.durable import write_json
+from piecewise.durable import read_json, write_json
 from piecewise.errors import BadInput, nearest
-from piecewise.jobs.job import read_json
 
 STORES = ("sqlite", "http", "https")
 SERVERS = STORES[1:]

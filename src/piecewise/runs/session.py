@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from piecewise import manifest, stopping, terminal
-from piecewise.durable import has_writer
+from piecewise.durable import has_writer, read_json
 from piecewise.errors import PiecewiseError
 from piecewise.jobs.blocked import refuse_blocked
-from piecewise.jobs.job import Job, read_json
+from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal

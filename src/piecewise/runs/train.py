@@ -15,11 +15,11 @@ from typing import Any
 
 from piecewise import stopping
 from piecewise.data.stored import digest_tensors
-from piecewise.durable import write_json
+from piecewise.durable import read_json, write_json
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.jobs import build
 from piecewise.jobs.batches import global_batch_size
-from piecewise.jobs.job import Job, canonical, read_json
+from piecewise.jobs.job import Job, canonical
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
 from piecewise.jobs.trainer import make_trainer, needs_ranks
@@ -106,14 +106,14 @@ def _train_here(job: Job, request: Request, is_placed: bool = True) -> None:
             _open(journal, job, request, result)
             try:
                 result |= _fit(job, request, journal)
-                write_json(request.folder.result, result)
-                journal.end(**result)
             except BaseException as error:
                 status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
                 why = f"{fate_of_others(request.folder)}; " if isinstance(error, TryAgain) else ""
                 with contextlib.suppress(Unwritable):  # which may be the very error
                     journal.end(status, reason=f"{why}{type(error).__name__}: {error}"[:500])
                 raise
+            journal.end(**result)
+            write_json(request.folder.result, result)  # last: whoever finds it looks for no other end
 
 
 def _open(journal: Journal, job: Job, request: Request, prepared: dict[str, Any]) -> None:

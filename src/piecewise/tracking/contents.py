@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
+from piecewise.durable import read_json
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.manifest import digest_file
@@ -17,7 +17,7 @@ def evaluation_of(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None
     path = folder.evaluation / "evaluated.json"
     if record.end is None or not (path.is_file() and folder.metrics.is_file()):
         return None
-    evaluated: dict[str, Any] = json.loads(path.read_text())
+    evaluated = read_json(path)
     return evaluated if evaluated["weights_digest"] == record.end.get("weights_digest") else None
 
 
@@ -38,9 +38,9 @@ def table_of(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
     """The run's measurements as the table that MLflow's pages show; None before it is evaluated."""
     if evaluation_of(record, folder) is None or record.end is None:
         return None
-    measured = json.loads(folder.metrics.read_text())
+    measured = read_json(folder.metrics)
     counted = {key: record.end[key] for key in ("steps", "epochs", "num_parameters") if key in record.end}
-    return {"columns": ["measure", "value"], "data": [[key, value] for key, value in {**measured, **counted}.items()]}
+    return {"columns": ["measure", "value"], "data": [[key, value] for key, value in (measured | counted).items()]}
 
 
 def wants_model(record: RunRecord, folder: RunFolder) -> bool:

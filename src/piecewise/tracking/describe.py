@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from piecewise.tracking.found import RUN_ID, bring_back, find_run
+from piecewise.tracking.found import RUN_ID, bring_back, create_once, find_run
 from piecewise.tracking.points import milliseconds
-from piecewise.tracking.states import PROCESS
+from piecewise.tracking.states import HEARTBEAT, PROCESS
 from piecewise.tracking.words import experiment_tags, flatten, tags_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Describe:
 
     def create(self, start: dict[str, Any]) -> str:
         """A new run for a journal's first record; MLflow's id of it."""
-        tags = tags_of(start) | {RUN_ID: start["id"], PROCESS: json.dumps(start.get("process") or {})}
+        who = {RUN_ID: start["id"], PROCESS: json.dumps(start.get("process") or {}), HEARTBEAT: str(int(time.time()))}
+        tags = tags_of(start) | who
         parent = find_run(self.client, start["parent"]) if start.get("parent") else None
         if parent is not None:
             tags["mlflow.parentRunId"] = parent.info.run_id
@@ -58,11 +60,12 @@ class Describe:
     def _experiment(self, start: dict[str, Any]) -> str:
         name = start["name"]
         if name not in self._experiments:
+            location = (self.artifacts / name).as_uri() if self.artifacts is not None else None
             found = self.client.get_experiment_by_name(name)
             if found is None:
-                location = (self.artifacts / name).as_uri() if self.artifacts is not None else None
-                self._experiments[name] = self.client.create_experiment(name, location, experiment_tags(start))
-                return self._experiments[name]
+                create_once(lambda: self.client.create_experiment(name, location, experiment_tags(start)))
+                found = self.client.get_experiment_by_name(name)
+            assert found is not None
             if found.lifecycle_stage == "deleted":
                 bring_back(self.client, found.experiment_id)
             self._experiments[name] = found.experiment_id

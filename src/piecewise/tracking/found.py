@@ -58,6 +58,17 @@ def bring_back(client: MlflowClient, experiment_id: str) -> None:
             client.delete_run(run.info.run_id)
 
 
+def create_once(create: Callable[[], object]) -> None:
+    """What has a name, and may have been created by somebody else meanwhile, or by a request whose reply was lost."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        create()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
 def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
     token: str | None = None
     while True:

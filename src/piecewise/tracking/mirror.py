@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from piecewise.durable import read_records
+from piecewise.durable import has_writer, read_json, read_records
 from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.tracking.artifacts import ArtifactRecord
@@ -106,12 +106,16 @@ class Mirror:
         found = find_run(self.client, record.start["id"])
         if self._is_complete(found, fingerprint):
             return None
+        if found is None:  # what this process has sent before went to another store at that address
+            self._live.pop(folder.journal, None)
         live = self._open(folder, record.start, found)
         if live is None:
             return None
         points = live.points.send(self._taker(live))
-        self._push_facts(record, folder, live.run_id)
+        if record.end is None and has_writer(folder.journal):
+            self._beat(live, folder, record.start)
         self._end(record, folder, live.run_id)  # before what takes long, or may fail: its state is true at once
+        self._push_facts(record, folder, live.run_id)
         has_new_model = False
         with self._uploads(record, folder, live.run_id) as (uploads, files):
             num_files = uploads.send(files)
@@ -149,7 +153,7 @@ class Mirror:
             return
         record = read_journal(folder.journal, with_metrics=False)
         process = (record.resumed or [record.start])[-1].get("process") if record is not None else None
-        self.client.update_run(live.run_id, "RUNNING")  # it may have been stopped before
+        self.client.update_run(live.run_id, "RUNNING")  # it may have been stopped before, or called dead
         self._tag(live.run_id, {PROCESS: json.dumps(process or {}), HEARTBEAT: str(int(time.time()))})
         if "num_jobs" in start:
             self._push_counts(folder, live.run_id)
@@ -169,17 +173,15 @@ class Mirror:
         self._tag(run_id, tags | ({"resume.changed": ",".join(changed)} if changed else {}))
         evaluation = evaluation_of(record, folder)
         if evaluation is not None and record.end is not None:
-            # Timed as the end of training: the same on every replay, so that MLflow drops the doubles.
-            values, step = json.loads(folder.metrics.read_text()), record.end.get("selected_step", 0)
-            metrics, said = as_mlflow([{"time": record.end["time"], "step": step, "values": values}])
+            # Timed as the first end of training: the same on every replay, so that MLflow drops the doubles.
+            values, step = read_json(folder.metrics), record.end.get("selected_step", 0)
+            metrics, said = as_mlflow([{"time": record.finished, "step": step, "values": values}])
             self._tag(run_id, said)
             self.client.log_batch(run_id, metrics)
             self._describe.inputs(evaluation["inputs"], run_id)
 
     def _end(self, record: RunRecord, folder: RunFolder, run_id: str) -> None:
         if record.end is None:
-            if record.resumed:
-                self.client.update_run(run_id, "RUNNING")  # it was stopped, and goes on
             return
         status = record.end["status"]
         if "num_jobs" in record.start:

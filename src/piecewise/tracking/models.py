@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from piecewise.manifest import digest_file
 from piecewise.tracking.artifacts import ArtifactRecord, local_path, ready_models
+from piecewise.tracking.found import create_once
 from piecewise.tracking.uploads import Damaged
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def register(client: MlflowClient, about: ModelOf, model_id: str) -> None:
     """Make the model a version of its registered model; the alias `best` goes to the one with the lowest `val/nll`."""
     name = about.name
     if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
+        create_once(lambda: client.create_registered_model(name))
     known = [version for version in client.search_model_versions(f"run_id = '{about.run_id}'") if version.name == name]
     if not any(version.source == f"models:/{model_id}" for version in known):
         tags = {NLL: repr(about.nll)}

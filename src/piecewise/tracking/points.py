@@ -26,7 +26,8 @@ class State:
 
     position: int = 0  # the byte
     last: dict[str, int] = field(default_factory=dict)  # the step of each metric, since the run was last begun
-    repeated: Taken | None = frozenset()  # what it had measured before of the steps it takes again; None: not known yet
+    # What records of a kind had of the steps that are taken again: known by the first of them, which is the lowest.
+    repeated: dict[str, Taken] = field(default_factory=lambda: dict.fromkeys(KINDS, frozenset()))
 
 
 class Points:
@@ -64,12 +65,13 @@ class Points:
             if kind == "start":  # another run, in the place of one before
                 batch, size, state = [], 0, State()
             elif kind == "resume":
-                state = replace(state, last={}, repeated=None)
+                state = replace(state, last={}, repeated={})
             self.has_ended = kind == "end" or (self.has_ended and kind not in ("start", "resume"))
             values: dict[str, float] = {}
             if kind in KINDS:
-                if state.repeated is None:
-                    state = replace(state, repeated=self._measured(entry["step"], state.position))
+                if kind not in state.repeated:
+                    taken = self._measured(kind, entry["step"], state.position)
+                    state = replace(state, repeated=state.repeated | {kind: taken})
                 values = _new(entry, state)
             if batch and size + len(values) > MAX_METRICS:
                 yield batch, state
@@ -83,21 +85,21 @@ class Points:
             yield batch, state
         self._state = state
 
-    def _measured(self, first: int, before: int) -> Taken:
-        """What stands before a byte of the journal, from step `first` on."""
+    def _measured(self, kind: str, first: int, before: int) -> Taken:
+        """What stands before a byte of the journal in records of a kind, from step `first` on."""
         found: set[tuple[str, int]] = set()
         for entry, after in records_from(self.path, 0):
             if after > before:
                 break
             if entry["kind"] == "start":
                 found.clear()
-            elif entry["kind"] in KINDS and entry["step"] >= first:
+            elif entry["kind"] == kind and entry["step"] >= first:
                 found.update((key, entry["step"]) for key in entry["values"])
         return frozenset(found)
 
 
 def _new(entry: dict[str, Any], state: State) -> dict[str, float]:
-    step, repeated = entry["step"], state.repeated or ()
+    step, repeated = entry["step"], state.repeated[entry["kind"]]
     return {
         key: value
         for key, value in entry["values"].items()

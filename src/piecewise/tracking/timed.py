@@ -17,12 +17,12 @@ class Stopwatch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        self._since = time.monotonic()
+        since = self._since = time.monotonic()
         try:
             yield
         finally:
-            self._spent += time.monotonic() - self._since
-            self._since = None
+            self._since = None  # first: who reads it just now must not count the time twice
+            self._spent += time.monotonic() - since
 
     def seconds(self) -> float:
         """In all, what is being waited for just now included."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import tempfile
@@ -10,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from piecewise.errors import PiecewiseError
+from piecewise.durable import read_json
+from piecewise.errors import BadInput, PiecewiseError
 from piecewise.manifest import digest_file
 from piecewise.tracking.artifacts import local_path
 
@@ -35,35 +37,34 @@ class Uploads:
 
     def send(self, files: Mapping[str, Path]) -> int:
         """Send what is not there, by the path that MLflow shows; the number of files sent. Raises Damaged."""
-        known = self.recorded()
         wanted = {name: digest_file(path) for name, path in files.items()}
         count = 0
         for name, path in files.items():
-            if not self._is_there(name, path, wanted[name], known):
+            if not self._is_there(name, path, wanted[name]):
                 self._send(name, path, wanted[name])
                 count += 1
             self._verified[name] = wanted[name]
         return count
 
-    def recorded(self) -> dict[str, str]:
-        """The digests that were recorded at the server; none for a run that has no manifest yet."""
+    @functools.cached_property
+    def _known(self) -> dict[str, str]:
+        """The digests that were recorded at the server; none of a run that has no manifest yet, or a damaged one."""
         if MANIFEST not in self._in_folder(""):
             return {}
-        with self._copy_of(MANIFEST) as path:
-            digests: dict[str, str] = json.loads(path.read_bytes())["files"]
-        return digests
+        with self._copy_of(MANIFEST) as path, contextlib.suppress(BadInput):
+            return dict(read_json(path).get("files") or {})
+        return {}
 
     def record(self) -> None:
         """Write the digests of what has arrived, last of all."""
-        known = self.recorded()
-        now = known | self._verified
-        if now != known:
+        now = self._known | self._verified
+        if now != self._known:
             self.client.log_text(self.run_id, json.dumps({"files": now}, indent=1, sort_keys=True), MANIFEST)
 
-    def _is_there(self, name: str, path: Path, digest: str, known: Mapping[str, str]) -> bool:
+    def _is_there(self, name: str, path: Path, digest: str) -> bool:
         if self._in_folder(name.rpartition("/")[0]).get(name) != path.stat().st_size:
             return False
-        return known.get(name) == digest or self._digest(name) == digest
+        return self._known.get(name) == digest or self._digest(name) == digest
 
     def _send(self, name: str, path: Path, digest: str) -> None:
         for _ in range(2):

@@ -1,0 +1,101 @@
+"""SIGKILL to whoever takes part in a recorded training: no point is lost, nothing runs on, every state is true."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from held import Held, arrived, begin
+from piecewise.journal.folder import RunFolder
+from piecewise.journal.reader import read_journal
+from recorded import assert_points, run_of, runs_at
+from servers import RealServer
+from shipped import wait_until_left
+from trials import Trials
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+EPOCHS, STEPS = 600, 9  # longer than anybody waits
+OPTIONS = [f"trainer.max_epochs={EPOCHS}", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
+
+
+def kill(victim: str, chance: random.Random, training: Held, server: RealServer) -> None:
+    """A server may be back while the training goes on, or only later."""
+    trainer = training.process
+    if victim == "server":
+        server.stop(signal.SIGKILL)
+        if chance.random() < 0.5:
+            server.start()
+    elif victim == "mirror":
+        children = Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
+        (mirror,) = [one for one in children if b"runs.follower" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        os.kill(int(mirror), signal.SIGKILL)
+    else:
+        trainer.kill()
+
+
+def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(project: Path, real: RealServer, trials: Trials) -> None:
+    """Of five trials four come after the store has taken points of the run, the others earlier."""
+    promise = "trainer, sweep, mirror or server killed: no point lost, no orphan, store sound"
+    for number, chance in enumerate(trials(promise, 50)):
+        has_server = number % 2 == 1
+        store = real.place / "server.db" if has_server else project / "mlflow.db"
+        target = ["tracking=server", f"tracking.uri={real.address}"] if has_server else []
+        victim = chance.choice(["trainer", "sweep", "mirror", *(["server"] if has_server else [])])
+        training = begin(project, *OPTIONS, *target, *(["-m", "seed=1,2"] if victim == "sweep" else []))
+        if number % 5 < 4:
+            training.hold(lambda: arrived(store, training.folders) > 0, "points at the store")  # noqa: B023
+        time.sleep(chance.uniform(0, 3))
+        kill(victim, chance, training, real)
+        _, said = training.process.communicate(timeout=120)
+        if victim == "server":
+            real.start()
+        assert training.process.returncode == (0 if victim in ("mirror", "server") else -signal.SIGKILL), said
+        wait_until_left(project, 90)  # a mirror whose parent was killed brings the rest by itself, and then ends
+        words = [sys.executable, "-m", "piecewise", "sync"]
+        assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+        assert_kept(victim, training.folders, real.address if has_server else f"sqlite:///{store}")
+        with closing(sqlite3.connect(store)) as database:
+            assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+
+
+def assert_kept(victim: str, folders: list[RunFolder], address: str) -> None:
+    """Every run's state is the one its journal ends with, and its points are there, once."""
+    from mlflow import MlflowClient
+
+    client: Any = MlflowClient(address)
+    assert [run for run in runs_at(client) if run.info.status == "RUNNING"] == []
+    statuses = []
+    for folder in folders:
+        record = read_journal(folder.journal)
+        assert record is not None
+        assert record.end is not None
+        assert_points(client, folder)
+        statuses.append(run_of(client, folder).info.status)
+        assert statuses[-1] == record.end["status"]
+    if victim == "sweep":
+        assert statuses[0] == "KILLED"
+        tags = run_of(client, folders[0]).data.tags
+        assert {key: int(tags[f"sweep.{key}"]) for key in ("finished", "killed")} == {
+            "finished": statuses[1:].count("FINISHED"),
+            "killed": statuses[1:].count("KILLED"),
+        }
+    elif victim == "trainer":
+        assert statuses == ["KILLED"] or has_trained(folders[0])  # the kill may come while it waits for the mirror
+    else:
+        assert statuses == ["FINISHED"]
+
+
+def has_trained(folder: RunFolder) -> bool:
+    record = read_journal(folder.journal)
+    assert record is not None
+    return len(record.history()["train/nll"]) == EPOCHS * STEPS
