@@ -10,11 +10,20 @@ from piecewise.journal.reader import read_journal
 
 def run_of(client: Any, folder: RunFolder) -> Any:
     """The one run at a store, in whichever experiment, that is this one."""
+    (run,) = _found(client, folder)
+    return run
+
+
+def has_points(client: Any, folder: RunFolder) -> bool:
+    """Whether a store has taken any of the run."""
+    return any(run.data.metrics for run in _found(client, folder))
+
+
+def _found(client: Any, folder: RunFolder) -> list[Any]:
     record = read_journal(folder.journal, with_metrics=False)
     assert record is not None
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    (run,) = client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'")
-    return run
+    return list(client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'"))
 
 
 def assert_points(client: Any, folder: RunFolder) -> int:

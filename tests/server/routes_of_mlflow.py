@@ -5,7 +5,19 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+
+def native(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Method and path of FastAPI's routes; it keeps those of a router together, under the prefix they were given."""
+    for route in routes:
+        if hasattr(route, "effective_candidates"):
+            yield from native(route.effective_candidates())
+        else:
+            yield from ((method, route.path) for method in getattr(route, "methods", None) or ())
+
 
 with tempfile.TemporaryDirectory() as place:
     config = Path(place, "auth.ini")
@@ -23,7 +35,6 @@ with tempfile.TemporaryDirectory() as place:
 
     served = create_app()
     rules = [(method, rule.rule) for rule in flask_app.url_map.iter_rules() for method in rule.methods]
-    native = [(method, route.path) for route in served.routes for method in getattr(route, "methods", None) or ()]
-    for method, path in sorted({*rules, *native}):
+    for method, path in sorted({*rules, *native(served.routes)}):
         if method not in ("HEAD", "OPTIONS"):
             print(json.dumps([method, path]))

@@ -8,15 +8,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
 import pytest
 
+from held import begin
 from piecewise.cli import main
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.runs.train import read_result, train
-from recorded import assert_whole
+from recorded import assert_whole, has_points
 from running_server import API, Server, wait_for
 from small_project import TINY
 from trials import Trials
@@ -64,48 +64,34 @@ def test_postgres_stopped_at_once_under_load_loses_nothing_acknowledged(server: 
     assert acknowledged <= history
 
 
-def stop_database_of(server: Server, project: Path, known: set[Path], chance: Random) -> None:
-    """At a random moment of the training that begins now, once it has measured something."""
-
-    def has_measured() -> bool:
-        return any(b"nll" in path.read_bytes() for path in set(project.glob("runs/*/journal.jsonl")) - known)
-
-    wait_for(has_measured, "a training that measures")
-    time.sleep(chance.uniform(0, 5))
-    os.kill(server.members()[0], signal.SIGQUIT)
-
-
 def test_postgres_stopped_at_once_during_a_training_costs_it_nothing(
-    server: Server,
-    project: Path,
-    plan: Callable[..., list[Job]],
-    trials: Trials,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    server: Server, project: Path, plan: Callable[..., list[Job]], trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The training, its mirror and the sync are those of a person's commands; the journal is the oracle."""
+    """Of which it has taken points. Mirror and sync are those of a person's commands; the journal is the oracle."""
     from piecewise.tracking.store import open_store
 
     known = server.known("credentials")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", known["username"])
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", known["password"])
-    options = [*TINY[1:-1], "trainer.max_epochs=300", "log_every_n_steps=1"]
+    options = [*TINY[1:-1], "trainer.max_epochs=1000", "log_every_n_steps=1"]
     untracked = RunFolder.at(project / "untracked")
     train(plan(*options, "tracking=none")[0], untracked)
+    client = open_store(server.uri, project)
     promise = "PostgreSQL stopped at once during a training: same weights, all points after one sync"
     for chance in trials(promise, 20):
-        before, member = set(project.glob("runs/*/journal.jsonl")), server.members()[0]
-        stopper = threading.Thread(target=stop_database_of, args=(server, project, before, chance))
-        stopper.start()
-        assert main(["train", *options, "tracking=server", f"tracking.uri={server.uri}"]) == 0
-        stopper.join()
-        (path,) = set(project.glob("runs/*/journal.jsonl")) - before
-        folder = RunFolder.at(path.parent)
-        assert capfd.readouterr().err.count("not in MLflow") <= 1
+        member = server.members()[0]
+        training = begin(project, *options, "tracking=server", f"tracking.uri={server.uri}")
+        (folder,) = training.folders
+        training.hold(lambda: has_points(client, folder), "points at the server")  # noqa: B023
+        time.sleep(chance.uniform(0, 3))
+        os.kill(member, signal.SIGQUIT)
+        _, said = training.process.communicate(timeout=300)
+        assert training.process.returncode == 0, said
+        assert said.count("not in MLflow") <= 1
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
         wait_for(lambda before=member: server.members()[0] != before and server.is_up(), "the database is back", 60)  # type: ignore[misc]
         assert main(["sync"]) == 0
-        assert assert_whole(open_store(server.uri, project), folder) > 1200
+        assert assert_whole(client, folder) > 4000
 
 
 def steps_of(server: Server, run: str) -> set[int]:
