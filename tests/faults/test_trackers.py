@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 import recorded
 from held import begin
 from piecewise.cli import main
+from piecewise.durable import append_record, open_records, read_records
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
 from piecewise.runs.draw import draw_run
@@ -86,17 +88,29 @@ def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
         assert assert_whole(real.address, folder) > 1000
 
 
+def as_another(run: RunFolder, place: Path, piecewise_id: str) -> RunFolder:
+    """A copy of a run, which is a run of its own."""
+    shutil.copytree(run.journal.parent, place)
+    folder = RunFolder.at(place)
+    records = list(read_records(folder.journal))
+    folder.journal.unlink()
+    with open_records(folder.journal) as file:
+        for record in records:
+            append_record(file, record | ({"id": piecewise_id} if record["kind"] == "start" else {}))
+    return folder
+
+
 def test_a_reply_that_is_lost_makes_no_double(
     project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     """Of all that brings a run over: itself, its points, files and model, and the model's registration."""
     (job,) = plan(*OPTIONS, "trainer.max_epochs=2", "tracking=server", f"tracking.uri={front.address}")
+    first = RunFolder.at(project / "first")
+    train(job, first)
+    evaluate_run(first)
+    draw_run(first)
     for number, chance in enumerate(trials("replies lost, the first to the sixtieth: one run, each point once", 60)):
-        folder = RunFolder.at(project / "runs" / str(number))
-        train(job, folder, {"id": f"reply {trials.seed} {number}"})
-        job.write(folder.job)
-        evaluate_run(folder)
-        draw_run(folder)
+        folder = as_another(first, project / "runs" / str(number), f"reply {trials.seed} {number}")
         lost, before = number + 1 if trials.share >= 1 else chance.randrange(1, 61), front.count
         front.behaviour = drops_reply(lost)
         done = push_all(front.address, [folder], opener(front.address))
