@@ -137,8 +137,11 @@ def test_a_server_that_moved_is_said_once(
 
 
 def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done, ended, live = (RunFolder.at(project / "runs" / name) for name in ("done", "ended", "live"))
-    for folder in (done, ended, live):
+    """A sweep's end may have made another job the best one."""
+    done, ended, live, sweep, job = (
+        RunFolder.at(project / "runs" / name) for name in ("done", "ended", "live", "sweep", "sweep/0000")
+    )
+    for folder in (done, ended, live, sweep, job):
         with Journal(folder.journal) as journal:
             journal.start(id=folder.journal.parent.name, name="x", title="x")
             if folder is not live:
@@ -152,6 +155,9 @@ def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatc
     def sleep(seconds: float) -> None:
         if len(rounds) == 2:
             write_json(ended.metrics, {"test/nll": 1.0})
+            with Journal(sweep.journal) as journal:
+                journal.resume()
+                journal.end("FINISHED", best="0000")
         if len(rounds) == 5:
             raise KeyboardInterrupt
 
@@ -159,8 +165,8 @@ def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatc
     monkeypatch.setattr(time, "sleep", sleep)
     with pytest.raises(KeyboardInterrupt):
         main(["sync", "--watch"])
-    everything = {"done", "ended", "live"}
-    assert rounds == [everything, {"live"}, {"ended", "live"}, everything, {"live"}]
+    everything = {"done", "ended", "live", "sweep", "0000"}
+    assert rounds == [everything, {"live"}, everything - {"done"}, everything, {"live"}]
 
 
 @pytest.mark.slow

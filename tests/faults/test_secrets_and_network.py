@@ -38,7 +38,8 @@ def secret_environment() -> dict[str, str]:
     return os.environ | dict.fromkeys(names, CANARY)
 
 
-@pytest.mark.parametrize("log_model", ["none", pytest.param("best", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("log_model", ["none", "best"])
 def test_a_secret_in_the_environment_is_in_no_file(project: Path, log_model: str) -> None:
     """Nor in what is printed, nor in the arguments of any process that the command starts."""
     command = [sys.executable, "-m", "piecewise", "train", *TRAIN, f"log_model={log_model}"]

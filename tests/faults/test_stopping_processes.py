@@ -71,9 +71,8 @@ def test_lightning_alone_calls_a_stopped_training_a_success() -> None:
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_training_in_order(project: Path, number: int, code: int) -> None:
     with started(sys.executable, "-m", "piecewise", "train", *LONG) as process:
         folder = wait_for_steps(project, 20)

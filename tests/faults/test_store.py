@@ -62,6 +62,7 @@ def test_sixteen_open_a_store_that_does_not_exist(openers: Openers, tmp_path: Pa
         assert not (root / NEW).exists()
 
 
+@pytest.mark.slow
 def test_builders_killed_at_any_moment(openers: Openers, tmp_path: Path, trials: Trials) -> None:
     """Every other one while the file is being written, which is the shortest part of it."""
     begun = time.perf_counter()
@@ -133,6 +134,7 @@ def points_of(log: Path) -> list[tuple[str, int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_building_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
     made = tmp_path / "made.db"

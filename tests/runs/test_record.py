@@ -25,6 +25,7 @@ from piecewise.tracking.store import EMBEDDED
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+@pytest.mark.slow
 def test_mirror_brings_a_run_over_while_the_training_knows_nothing_of_it(tiny_job: Job, project: Path) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     mirror = BackgroundMirror(EMBEDDED, [folder])

@@ -20,6 +20,7 @@ from piecewise.tracking.backoff import Backoff
 from piecewise.tracking.timed import Stopwatch, Timed
 
 if TYPE_CHECKING:
+    from piecewise.tracking.followed import Followed
     from piecewise.tracking.mirror import Mirror
 
 INTERVAL = 1.0  # seconds between two looks at a live journal
@@ -47,6 +48,7 @@ class Follower:
         self._rests = dict.fromkeys(begun, 0.0)
         self._watch = Stopwatch()
         self._mirror: Any = None
+        self._known: Followed = {}  # what was sent, to be sent by no later mirror again
         self._backoff = Backoff(INTERVAL)
 
     def follow(self) -> int:
@@ -55,7 +57,7 @@ class Follower:
         live.start()
         self.over.wait()  # also should the thread have failed
         live.join()
-        done = push_all(self.uri, self.folders, opens=lambda: self._mirror or self._open())
+        done = push_all(self.uri, self.folders, opens=self._open)
         for problem in done.problems:
             self._tell(problem, "piecewise sync brings the rest")
         return TOLD if done.problems else 0
@@ -112,7 +114,7 @@ class Follower:
         with self._watch.running():
             client = open_store(self.uri, root)
         timed: Any = Timed(client, self._watch)
-        return Mirror(timed, root)
+        return Mirror(timed, root, live=self._known)
 
     def _look(self) -> None:
         from piecewise.tracking.trouble import explain, is_busy

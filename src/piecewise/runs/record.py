@@ -83,7 +83,7 @@ def stamp(folder: RunFolder) -> tuple[int, ...] | None:
     last = last_record(folder.journal)
     if last is None or last["kind"] != "end":
         return None
-    kept = (folder.journal, folder.metrics, folder.figures)
+    kept = (folder.journal, folder.metrics, folder.figures, folder.parent)  # which says whose model is wanted
     return tuple(path.stat().st_mtime_ns for path in kept if path.exists())
 
 
