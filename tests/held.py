@@ -36,11 +36,13 @@ class Held:
         begun = time.monotonic()
         self.process.send_signal(signal.SIGSTOP)
         try:
-            wait_for(until, what, 150)
+            wait_for(until, what, 300)  # on busy processors a store is opened after a minute and a half
             records = [read_journal(folder.journal, with_metrics=False) for folder in self.folders]
             assert not any(record is not None and record.end for record in records), "it was over before"
-        finally:
-            self.process.send_signal(signal.SIGCONT)
+        except BaseException:
+            self.process.kill()
+            raise
+        self.process.send_signal(signal.SIGCONT)
         return time.monotonic() - begun
 
 
@@ -56,8 +58,12 @@ def begin(project: Path, *arguments: str) -> Held:
         new = [path.parent for path in set(runs.glob("*/journal.jsonl")) - before]
         return [place for place in new if any(b"nll" in path.read_bytes() for path in place.rglob("journal.jsonl"))]
 
-    wait_for(places, "a training that measures")
-    return Held(process, places()[0])
+    try:
+        wait_for(places, "a training that measures")
+        return Held(process, places()[0])
+    except BaseException:
+        process.kill()
+        raise
 
 
 def arrived(store: Path, folders: list[RunFolder]) -> int:

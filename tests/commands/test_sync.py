@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
+from piecewise.commands import sync
 from piecewise.durable import read_records, write_json
 from piecewise.jobs.job import Job
 from piecewise.journal.folder import RunFolder
@@ -167,6 +168,11 @@ def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatc
         main(["sync", "--watch"])
     everything = {"done", "ended", "live", "sweep", "0000"}
     assert rounds == [everything, {"live"}, everything - {"done"}, everything, {"live"}]
+    rounds.clear()
+    monkeypatch.setattr(sync, "ALL_SECONDS", -1.0)  # the time for that has come each time
+    with pytest.raises(KeyboardInterrupt):
+        main(["sync", "--watch"])
+    assert rounds == [everything] * 5
 
 
 @pytest.mark.slow

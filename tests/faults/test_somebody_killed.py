@@ -44,7 +44,7 @@ def kill(victim: str, chance: random.Random, training: Held, server: RealServer)
 
 
 def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(project: Path, real: RealServer, trials: Trials) -> None:
-    """Of five trials four come after the store has taken points of the run, the others earlier."""
+    """In four trials of five the store has taken points of the run, in the others it may be earlier."""
     promise = "trainer, sweep, mirror or server killed: no point lost, no orphan, store sound"
     for number, chance in enumerate(trials(promise, 50)):
         has_server = number % 2 == 1

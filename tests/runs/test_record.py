@@ -16,7 +16,7 @@ from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.runs import record
 from piecewise.runs.background import BackgroundMirror
 from piecewise.runs.evaluate import evaluate_run
-from piecewise.runs.record import meant_for, sync
+from piecewise.runs.record import meant_for, stores_of, sync
 from piecewise.runs.train import train
 from piecewise.tracking import embedded
 from piecewise.tracking.embedded import prepare
@@ -81,6 +81,24 @@ def test_run_that_cannot_be_brought_over_keeps_no_other_back(
     assert "runs/broken/journal.jsonl: " in done.problems[0]
     assert what in done.problems[0]
     assert done.exit_code == 1
+
+
+def test_run_that_was_cut_off_before_its_result_has_no_model_yet(tiny_job: Job, project: Path) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    train(tiny_job, folder)
+    folder.result.unlink()
+    done = sync(EMBEDDED, all_runs(project))
+    assert (len(done.updated), done.problems) == (1, [])
+
+
+def test_stores_that_runs_name_are_known_as_far_as_they_can_be_read(
+    plan: Callable[..., list[Job]], project: Path
+) -> None:
+    sound, damaged = (RunFolder.at(project / "runs" / name) for name in ("sound", "damaged"))
+    for folder in (sound, damaged):
+        plan("tracking=server", "tracking.uri=http://127.0.0.1:5001")[0].write(folder.job)
+    damaged.job.write_text("{")
+    assert list(stores_of([damaged, sound, RunFolder.at(project / "runs" / "none")])) == ["http://127.0.0.1:5001"]
 
 
 def test_sweep_goes_where_its_first_job_goes(plan: Callable[..., list[Job]], project: Path) -> None:

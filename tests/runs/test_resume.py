@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -70,6 +72,22 @@ def test_a_run_cut_off_after_its_last_step_has_finished(
     assert record.end["status"] == "FINISHED"
     assert evaluation_of(record, folder) is not None
     assert len(record.resumed) == (0 if is_written else 1)
+
+
+def test_a_run_whose_result_cannot_be_written_has_failed(
+    project: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, value: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = RunFolder.at(project / "runs" / "one")
+    monkeypatch.setattr(training, "write_json", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(plan(*BRIEF)[0], folder)
+    record = read_journal(folder.journal)
+    assert record is not None
+    assert record.end is not None
+    assert (record.end["status"], record.end["reason"][:7]) == ("FAILED", "OSError")
 
 
 @pytest.mark.parametrize(

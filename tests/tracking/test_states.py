@@ -77,6 +77,19 @@ def test_a_run_that_goes_on_is_said_to_whoever_brings_it(mirror: Mirror, project
     assert mirror.client.get_run(run_id).data.tags[HEARTBEAT] == "1"  # nobody writes to it
 
 
+def test_a_state_that_was_said_too_late_is_put_right(mirror: Mirror, project: Path) -> None:
+    """By one who had looked while the run went on, and was slower than whoever brought its end."""
+    folder = RunFolder.at(project / "runs" / "one")
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x")
+        journal.end("FINISHED")
+    mirror.push(folder)
+    (run,) = runs_at(mirror.client)
+    mirror.client.update_run(run.info.run_id, "RUNNING")
+    mirror.push(folder)
+    assert mirror.client.get_run(run.info.run_id).info.status == "FINISHED"
+
+
 @pytest.mark.parametrize(
     ("ends", "state"),
     [
@@ -130,6 +143,7 @@ def test_of_a_sweep_the_best_ones_model_is_wanted_unless_all_are(
             journal.end("FINISHED")
         folder.weights.parent.mkdir(exist_ok=True)
         folder.weights.write_bytes(b"")
+        folder.result.write_text("{}")
         record = read_journal(folder.journal)
         assert record is not None
         wanted += [number] if wants_model(record, folder) else []

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from piecewise.journal.folder import RunFolder
 
 WATCH_SECONDS = 2.0
+ALL_SECONDS = 60.0  # between two looks at runs of which nothing has changed here: their store may be another one
 
 
 def main(root: Path, started_in: Path, arguments: list[str]) -> int:
@@ -31,13 +32,13 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if asked is None:
         return 0
     from piecewise.journal.folder import all_runs
-    from piecewise.runs.record import meant_for, tracking_uri
+    from piecewise.runs.record import stores_of, tracking_uri
     from piecewise.runs.servers import move
     from piecewise.tracking.embedded import set_aside
 
     if asked.moved:
         old, new = asked.moved
-        move(root, old, new, filter(None, (tracking_uri(root), *map(meant_for, all_runs(root)))))
+        move(root, old, new, filter(None, (tracking_uri(root), *stores_of(all_runs(root)))))
     aside = set_aside(root) if asked.rebuild else None
     if aside is not None:
         terminal.say(f"what there was is in {aside.relative_to(root)}")
@@ -52,7 +53,10 @@ def _bring(root: Path, restores: bool, is_repeated: bool) -> int:
     told: list[str] = []
     known: dict[str, Any] = {}
     brought: dict[RunFolder, Any] = {}
+    looked = time.monotonic()
     while True:
+        if time.monotonic() - looked > ALL_SECONDS:
+            looked, brought = time.monotonic(), {}
         stamps = {folder: stamp(folder) for folder in all_runs(root)}
         changed = [folder for folder, now in stamps.items() if now is None or brought.get(folder) != now]
         done = sync(tracking_uri(root) or EMBEDDED, changed, restores, known)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -80,11 +81,14 @@ def sync(
 
 def stamp(folder: RunFolder) -> tuple[int, ...] | None:
     """Another one as soon as anything of a run that is over may be another; None while it goes on."""
-    last = last_record(folder.journal)
-    if last is None or last["kind"] != "end":
+    # A sweep's state is its jobs', and whose model is wanted stands in the sweep.
+    kept = (folder.journal, folder.metrics, folder.figures, folder.parent, *folder.children)
+    try:
+        last = last_record(folder.journal)
+        is_over = last is not None and last["kind"] == "end"
+        return tuple(path.stat().st_mtime_ns for path in kept if path.exists()) if is_over else None
+    except OSError:  # gone meanwhile, or unreadable, which whoever brings it finds
         return None
-    kept = (folder.journal, folder.metrics, folder.figures, folder.parent)  # which says whose model is wanted
-    return tuple(path.stat().st_mtime_ns for path in kept if path.exists())
 
 
 def opener(uri: str, restores: bool = False, live: Followed | None = None) -> Callable[[], Mirror]:
@@ -162,6 +166,13 @@ def meant_for(folder: RunFolder) -> str | None:
     job = next((read_job(path) for path in places if path.is_file()), None)
     uri = None if job is None else (job.config.get("tracking") or {}).get("uri")
     return None if uri is None else str(uri)
+
+
+def stores_of(folders: Iterable[RunFolder]) -> Iterator[str]:
+    """Those that runs name, as far as they can be read."""
+    for folder in folders:
+        with contextlib.suppress(BadInput):
+            yield from filter(None, [meant_for(folder)])
 
 
 def tracking_uri(root: Path) -> str | None:

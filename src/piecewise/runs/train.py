@@ -9,6 +9,8 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,16 +106,25 @@ def _train_here(job: Job, request: Request, is_placed: bool = True) -> None:
         result = prepare(job)
         with Journal(request.folder.journal) as journal:
             _open(journal, job, request, result)
-            try:
+            with _telling(journal, request.folder, BaseException):
                 result |= _fit(job, request, journal)
-            except BaseException as error:
-                status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
-                why = f"{fate_of_others(request.folder)}; " if isinstance(error, TryAgain) else ""
-                with contextlib.suppress(Unwritable):  # which may be the very error
-                    journal.end(status, reason=f"{why}{type(error).__name__}: {error}"[:500])
-                raise
             journal.end(**result)
-            write_json(request.folder.result, result)  # last: whoever finds it looks for no other end
+            # Last: whoever finds it looks for no other end. A signal that comes first changes nothing: it has finished.
+            with _telling(journal, request.folder, OSError):
+                write_json(request.folder.result, result)
+
+
+@contextmanager
+def _telling(journal: Journal, folder: RunFolder, kind: type[BaseException]) -> Iterator[None]:
+    """Write in the journal how the run ends, if it ends by an error of this kind."""
+    try:
+        yield
+    except kind as error:
+        status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
+        why = f"{fate_of_others(folder)}; " if isinstance(error, TryAgain) else ""
+        with contextlib.suppress(Unwritable):  # which may be the very error
+            journal.end(status, reason=f"{why}{type(error).__name__}: {error}"[:500])
+        raise
 
 
 def _open(journal: Journal, job: Job, request: Request, prepared: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def table_of(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
 def wants_model(record: RunRecord, folder: RunFolder) -> bool:
     """Whether the run's model goes to MLflow: `log_model` says; of a sweep's jobs it is the best one's, unless all."""
     choice = record.start.get("config", {}).get("log_model", "best")
-    if not folder.weights.is_file() or choice == "none":
+    if not (folder.weights.is_file() and folder.result.is_file()) or choice == "none":
         return False
     if choice == "all" or not record.start.get("parent"):
         return True

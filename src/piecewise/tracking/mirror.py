@@ -223,6 +223,8 @@ class Mirror:
     def _is_complete(self, found: Any, fingerprint: str) -> bool:
         if found is None or is_deleted(found) or found.data.tags.get(MIRRORED) != fingerprint:
             return False
+        if found.info.status == "RUNNING":  # somebody who did not know yet that it has ended said so last
+            return False
         return self._artifacts is None or self._artifacts.missing(found.info.run_id) == []
 
 

@@ -21,13 +21,13 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._since = None  # first: who reads it just now must not count the time twice
+            self._since = None
             self._spent += time.monotonic() - since
 
     def seconds(self) -> float:
         """In all, what is being waited for just now included."""
-        since = self._since
-        return self._spent + (time.monotonic() - since if since is not None else 0.0)
+        spent, since = self._spent, self._since  # in this order no time is counted twice
+        return spent + (time.monotonic() - since if since is not None else 0.0)
 
 
 class Timed:
