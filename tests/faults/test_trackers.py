@@ -21,7 +21,7 @@ from piecewise.runs.draw import draw_run
 from piecewise.runs.evaluate import evaluate_run
 from piecewise.runs.record import opener, push_all
 from piecewise.runs.train import read_result, train
-from servers import BEHAVIOURS, Behaviour, Front, RealServer, cuts, delays, drops_reply, passes
+from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, passes
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -120,18 +120,19 @@ def test_a_reply_that_is_lost_makes_no_double(
         assert_one_model(real.address, folder)
 
 
-@pytest.mark.parametrize("behaviour", [delays(2), cuts(4)], ids=["slow", "torn"])
 def test_a_slow_or_torn_network_is_only_that(
-    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], behaviour: Behaviour
+    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     untracked = RunFolder.at(project / "untracked")
     train(plan(*OPTIONS, "tracking=none")[0], untracked)
-    front.behaviour = behaviour
-    status, said, _, folder = train_held(project, front)
-    assert status == 0, said
-    assert said.count("not in MLflow") == said.count("\n") <= 1, said
-    assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
-    front.behaviour = passes
-    assert main(["sync"]) == 0
-    assert assert_whole(real.address, folder) > 1000
-    assert_one_model(real.address, folder)
+    behaviours = (delays(2), cuts(4))
+    for number, chance in enumerate(trials("a network of 2 s a reply, a torn one: trained alike, all there later", 2)):
+        front.behaviour = behaviours[number] if trials.share >= 1 else chance.choice(behaviours)
+        status, said, _, folder = train_held(project, front)
+        assert status == 0, said
+        assert said.count("not in MLflow") == said.count("\n") <= 1, said
+        assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
+        front.behaviour = passes
+        assert main(["sync"]) == 0
+        assert assert_whole(real.address, folder) > 1000
+        assert_one_model(real.address, folder)
