@@ -47,12 +47,12 @@ def ranks_of(project: Path) -> list[int]:
 
 
 @contextmanager
-def started(project: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], RunFolder]]:
-    """A training on two ranks that has begun to measure, of which nothing is left afterwards."""
+def started(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A training on two ranks, of which nothing is left afterwards."""
     command = [sys.executable, "-m", "piecewise", "train", *arguments]
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        yield process, _measuring(project, process)
+        yield process
     finally:
         process.kill()
         for rank in ranks_of(project):
@@ -60,7 +60,8 @@ def started(project: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[s
         process.communicate()
 
 
-def _measuring(project: Path, process: subprocess.Popen[str]) -> RunFolder:
+def measuring(project: Path, process: subprocess.Popen[str]) -> RunFolder:
+    """The run's folder, once it has measured every step of an epoch."""
     deadline = time.monotonic() + 120
     assert process.stderr is not None
     while time.monotonic() < deadline:
@@ -80,7 +81,8 @@ def make_project(place: Path) -> None:
 def disturb(place: Path, number: int, chance: random.Random, limit: float, code: int = 75) -> dict[str, Any]:
     """The end of a run of which one rank got a signal, and the number of that rank."""
     make_project(place)
-    with started(place, "trainer.max_epochs=100000", *OPTIONS) as (process, folder):
+    with started(place, "trainer.max_epochs=100000", *OPTIONS) as process:
+        folder = measuring(place, process)
         rank = chance.randrange(2)
         time.sleep(chance.random())
         os.kill(ranks_of(place)[rank], number)
@@ -110,6 +112,24 @@ def test_a_rank_that_freezes_ends_the_run(project: Path, trials: Trials) -> None
         assert f"rank {end['rank']} is frozen" in end["reason"]
 
 
+def test_a_rank_that_only_begins_late_is_waited_for(project: Path) -> None:
+    """A busy machine may take longer to import torch than a rank may be away while it trains."""
+    make_project(project / "late")
+    with started(project / "late", "trainer.max_epochs=100000", *OPTIONS, "trainer.timeout=3") as process:
+        while len(ranks := ranks_of(project / "late")) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.kill(ranks[1], signal.SIGSTOP)
+        time.sleep(10)  # rank 0 has begun to wait after about five of them
+        os.kill(ranks[1], signal.SIGCONT)
+        assert measuring(project / "late", process).journal.is_file()
+        os.kill(ranks[1], signal.SIGSTOP)
+        began = time.monotonic()
+        process.communicate(timeout=60)
+        assert time.monotonic() - began < 3 + 10
+        assert process.returncode == 75
+
+
 def test_a_rank_that_is_told_to_stop_stops_all(project: Path, trials: Trials) -> None:
     for number, chance in enumerate(trials("SIGTERM to one rank: 143, KILLED, none left", 20)):
         end = disturb(project / str(number), signal.SIGTERM, chance, 10, code=143)
@@ -125,7 +145,8 @@ def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Pla
         count = counts[number] if trials.share >= 1 else chance.choice(counts)
         place = project / str(count)
         make_project(place)
-        with started(place, *options) as (process, folder):
+        with started(place, *options) as process:
+            folder = measuring(place, process)
             os.kill(ranks_of(place)[1], signal.SIGKILL)
             process.communicate(timeout=60)
             assert process.returncode == 75

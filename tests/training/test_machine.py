@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from piecewise.durable import read_records
 from piecewise.jobs.job import Job
@@ -34,3 +35,21 @@ def test_the_machine_is_read_now_and_then_and_at_the_end(
     journal = read_journal(folder.journal)
     assert journal is not None
     assert not any(key.startswith("system/") for key in journal.history())  # it is no result
+
+
+def test_of_a_gpu_is_read_what_the_driver_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot_tell(device: torch.device) -> int:
+        raise RuntimeError("Not Supported")
+
+    for name, value in (("memory_allocated", 3_000_000), ("max_memory_allocated", 5_000_000), ("utilization", 40)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    device = torch.device("cuda:0")
+    found = machine.read_gpu(device)
+    assert found == {
+        "system/gpu_memory_megabytes": 3.0,
+        "system/gpu_memory_peak_megabytes": 5.0,
+        "system/gpu_utilization_percentage": 40.0,
+    }
+    monkeypatch.setattr(torch.cuda, "utilization", cannot_tell)
+    del found["system/gpu_utilization_percentage"]
+    assert machine.read_gpu(device) == found

@@ -62,9 +62,9 @@ def needs_ranks(config: dict[str, Any]) -> bool:
 
 def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: float, **provided: Any) -> Any:
     """With ranks that wait for another one no longer than `timeout` seconds; PyTorch's would for half an hour."""
-    from pytorch_lightning.strategies import DDPStrategy
+    from piecewise.training.strategy import PatientDDP
 
-    return target(**arguments | {"strategy": DDPStrategy(timeout=timedelta(seconds=timeout))}, **provided)
+    return target(**arguments | {"strategy": PatientDDP(timedelta(seconds=timeout))}, **provided)
 
 
 def check_devices(configs: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -45,7 +46,17 @@ class MachineMetrics(pl.Callback):
         }
         device = trainer.strategy.root_device
         if device.type == "cuda":
-            values["system/gpu_memory_megabytes"] = torch.cuda.memory_allocated(device) / MEGABYTE
-            values["system/gpu_memory_peak_megabytes"] = torch.cuda.max_memory_allocated(device) / MEGABYTE
+            values |= read_gpu(device)
         self.journal.system(trainer.global_step, values)
         self._next = time.monotonic() + SECONDS
+
+
+def read_gpu(device: torch.device) -> dict[str, float]:
+    """What PyTorch holds of its memory, and how much of the last moment it was busy, if the driver can tell."""
+    values = {
+        "system/gpu_memory_megabytes": torch.cuda.memory_allocated(device) / MEGABYTE,
+        "system/gpu_memory_peak_megabytes": torch.cuda.max_memory_allocated(device) / MEGABYTE,
+    }
+    with contextlib.suppress(Exception):  # it cannot of a slice of a GPU (MIG), nor of one that is not NVIDIA's
+        values["system/gpu_utilization_percentage"] = float(torch.cuda.utilization(device))
+    return values
