@@ -45,6 +45,20 @@ def train(job: Job, folder: Path, **options: Any) -> Outcome:
         return fit(module, data, make_trainer(config), journal, FitOptions(folder, **chosen))
 
 
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The rows of each batch, in the order in which training takes them."""
+    rows_seen: list[Tensor] = []
+    original = TrainLoader._batch
+
+    def batch(self: TrainLoader, rows: Tensor, *rest: Any) -> Any:
+        rows_seen.append(rows.cpu())
+        return original(self, rows, *rest)
+
+    monkeypatch.setattr(TrainLoader, "_batch", batch)
+    return rows_seen
+
+
 def by_hand(config: dict[str, Any], epochs: int) -> dict[str, Tensor]:
     """The same training without Lightning, loader, module or loss class."""
     parts = build.build_parts(config)
@@ -67,11 +81,8 @@ def test_training_equals_a_loop_by_hand(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, seen: list[Tensor]
 ) -> None:
-    seen: list[Tensor] = []
-    original = TrainLoader._batch
-    monkeypatch.setattr(TrainLoader, "_batch", lambda self, rows, n: (seen.append(rows), original(self, rows, n))[1])
     (job,) = plan(*SMALL, "data.num_train=47")  # 42 to train on: the last batch of each epoch has two examples
     outcome = train(job, tmp_path)
     assert outcome.steps == outcome.steps_planned == len(seen) == 4 * 5
@@ -94,10 +105,7 @@ def test_limited_epochs_each_begin_with_an_order_of_their_own(
         assert seen == [(epoch, number) for epoch in range(4) for number in range(3)]
 
 
-def test_overfit_sees_one_batch_over_and_over(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Tensor] = []
-    original = TrainLoader._batch
-    monkeypatch.setattr(TrainLoader, "_batch", lambda self, rows, n: (seen.append(rows), original(self, rows, n))[1])
+def test_overfit_sees_one_batch_over_and_over(plan: Plan, tmp_path: Path, seen: list[Tensor]) -> None:
     outcome = train(plan(*SMALL, "trainer=overfit", "trainer.max_epochs=5")[0], tmp_path)
     assert outcome.steps == len(seen) == 5
     assert all(torch.equal(rows.sort().values, torch.arange(10)) for rows in seen)

@@ -25,7 +25,7 @@ def test_the_machine_is_read_now_and_then_and_at_the_end(
 ) -> None:
     monkeypatch.setattr(machine, "SECONDS", seconds)
     folder = RunFolder.at(project / "runs" / "one")
-    train(plan(*TINY)[0], folder)
+    train(plan(*TINY, "trainer.accelerator=cpu")[0], folder)
     read = [record for record in read_records(folder.journal) if record["kind"] == "system"]
     assert [record["step"] for record in read] == steps
     for record in read:
