@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -82,6 +83,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = new_project(tmp_path / "a project")
     monkeypatch.chdir(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def built_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedded store as it is first made, which takes most of a second."""
+    from piecewise.tracking import STORE
+    from piecewise.tracking.embedded import prepare
+
+    root = tmp_path_factory.mktemp("store")
+    prepare(root)
+    return root / STORE
+
+
+@pytest.fixture
+def empty_store(project: Path, built_store: Path) -> None:
+    """The project has a store already, which whoever opens it first finds somewhere else than it was made."""
+    shutil.copy(built_store, project)
 
 
 @pytest.fixture

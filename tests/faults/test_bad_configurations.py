@@ -136,6 +136,7 @@ def test_bad_configurations_are_refused_by_name(project: Path, trials: Trials) -
     refuse()
 
 
+@pytest.mark.slow
 def test_bad_configurations_end_the_command_with_2(project: Path, trials: Trials) -> None:
     for chance in trials("bad configurations refused, as processes", 20):
         key = chance.choice(sorted(NUMBERS))

@@ -109,6 +109,7 @@ def test_there_are_fifty() -> None:
     assert len(set(GADGETS)) >= 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["plain", "partial", "nested", "args", "list", "optimizer"])
 def test_command_line_calls_no_gadget(plan: Plan, watch: Watch, called: list[str], shape: str) -> None:
     shapes = {
@@ -137,6 +138,7 @@ def test_no_slot_takes_a_gadget(watch: Watch, called: list[str], kind: type) -> 
     assert watch.seen & set(STRANGERS) == set()
 
 
+@pytest.mark.slow
 def test_experiment_file_calls_no_gadget(project: Path, watch: Watch, called: list[str]) -> None:
     for gadget in GADGETS[::9]:
         text = f"# @package _global_\nabout: {{question: x}}\nmodel: {{_target_: {gadget}}}\n"

@@ -65,6 +65,7 @@ def resume(job: Job, folder: RunFolder) -> None:
     assert taken == list(range(first, first + len(taken)))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials: Trials) -> None:
     (job,) = plan(*OPTIONS)
     undisturbed = RunFolder.at(project / "undisturbed")

@@ -83,6 +83,7 @@ def test_a_line_that_was_torn_off_is_told_by_whoever_ends_the_run(
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("empty_store")
 def test_any_command_that_opens_the_store_ends_them_there_too(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +102,7 @@ def test_any_command_that_opens_the_store_ends_them_there_too(
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("empty_store")
 def test_every_command_ends_them_without_mlflow(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = Mirror(open_store(EMBEDDED, project), project)
     begin(project / "runs" / "sweep", GONE, num_jobs=2)

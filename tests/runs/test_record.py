@@ -45,6 +45,7 @@ def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job:
     assert folder.result.is_file()
 
 
+@pytest.mark.usefixtures("empty_store")
 def test_store_that_somebody_writes_to_is_asked_again_later(
     tiny_job: Job, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +69,7 @@ def test_store_that_somebody_writes_to_is_asked_again_later(
         ("evaluation/metrics.json", "metrics.json is no JSON"),
     ],
 )
+@pytest.mark.usefixtures("empty_store")
 def test_run_that_cannot_be_brought_over_keeps_no_other_back(
     tiny_job: Job, project: Path, name: str, what: str
 ) -> None:
@@ -83,6 +85,7 @@ def test_run_that_cannot_be_brought_over_keeps_no_other_back(
     assert done.exit_code == 1
 
 
+@pytest.mark.usefixtures("empty_store")
 def test_run_that_was_cut_off_before_its_result_has_no_model_yet(tiny_job: Job, project: Path) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     train(tiny_job, folder)

@@ -146,6 +146,7 @@ def change_source(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [(change_lock, "lock", "the environment's lock"), (change_source, "source", "the source that trains")],
     ids=["lock", "source"],
 )
+@pytest.mark.usefixtures("empty_store")
 def test_another_source_or_lock_is_told_and_tagged_or_with_strict_refused(
     begun: RunFolder,
     project: Path,

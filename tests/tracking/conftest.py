@@ -16,7 +16,7 @@ from piecewise.tracking.store import EMBEDDED, open_store
 
 
 @pytest.fixture
-def mirror(project: Path) -> Mirror:
+def mirror(project: Path, empty_store: None) -> Mirror:
     return Mirror(open_store(EMBEDDED, project), project)
 
 
