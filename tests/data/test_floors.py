@@ -134,6 +134,7 @@ def test_the_mean_is_that_of_the_examples_around_a_point(source: Synthetic) -> N
         assert (error[here].mean(dim=0).abs() < 4 * error[here].std(dim=0) / here.sum().sqrt()).all()
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bytes() -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from data.small_sets import SMALL\n"

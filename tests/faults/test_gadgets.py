@@ -149,6 +149,7 @@ def test_experiment_file_calls_no_gadget(project: Path, watch: Watch, called: li
     assert watch.seen & set(STRANGERS) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["data", "model", "loss", "optimizer", "trainer"])
 def test_job_file_calls_no_gadget(tiny_job: Job, project: Path, watch: Watch, called: list[str], group: str) -> None:
     """One whose digest fits: whoever wrote it knew how to make one."""
