@@ -24,7 +24,7 @@ SHARES = ("limit_train_batches", "limit_val_batches", "overfit_batches")  # of a
 OTHERS = ("devices", "gradient_clip_val", "deterministic", "benchmark", "sync_batchnorm", "detect_anomaly")
 OPTIONS = (*CHOICES, *COUNTS, *SHARES, *OTHERS, "timeout")
 UNSET = {"max_steps": -1, "overfit_batches": 0}  # what Lightning takes for "not at all"
-TIMEOUT = 120  # seconds that a rank waits for another
+TIMEOUT = 120  # seconds that a rank waits for another that had begun
 LARGEST = 10**9  # of COUNTS: beyond it lies a mistake
 
 
@@ -61,7 +61,7 @@ def needs_ranks(config: dict[str, Any]) -> bool:
 
 
 def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: float, **provided: Any) -> Any:
-    """With ranks that wait for another one no longer than `timeout` seconds; PyTorch's would for half an hour."""
+    """With ranks that wait for one another no longer than `timeout` seconds; PyTorch's would for half an hour."""
     from piecewise.training.strategy import PatientDDP
 
     return target(**arguments | {"strategy": PatientDDP(timedelta(seconds=timeout))}, **provided)

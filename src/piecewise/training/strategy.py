@@ -7,11 +7,11 @@ from datetime import timedelta
 import torch
 from pytorch_lightning.strategies import DDPStrategy
 
-START = timedelta(seconds=120)  # that all ranks have to begin: importing torch takes a busy machine its time
+START = timedelta(seconds=120)  # that ranks have to begin, at least: importing torch takes a busy machine its time
 
 
 class PatientDDP(DDPStrategy):
-    """DDP that gives up a rank that is away for `timeout`, but one that only starts slowly not before START."""
+    """DDP that gives up a rank that is away for `timeout`, but one that has not begun yet not before START."""
 
     def __init__(self, timeout: timedelta) -> None:
         super().__init__(timeout=max(timeout, START))
@@ -22,5 +22,5 @@ class PatientDDP(DDPStrategy):
         super().setup_distributed()
         if hasattr(torch.distributed, "set_timeout"):
             torch.distributed.set_timeout(self.patience)
-        else:  # as it was called before
+        else:  # as older releases call it
             torch.distributed.distributed_c10d._set_pg_timeout(self.patience)
