@@ -28,7 +28,7 @@ slow: $(READY)  ## the tests that run whole pipelines and servers, about a quart
 
 faults: $(READY)  ## every promise as often as it is made, about two hours; SHARE=0.1 for a tenth
 	@OMP_NUM_THREADS=1 python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py \
-		tests/training/test_generations.py -n $(JOBS) --dist loadfile --fault-share $(SHARE) --fault-seed $(SEED)
+		tests/training/test_checkpoint_files.py -n $(JOBS) --dist loadfile --fault-share $(SHARE) --fault-seed $(SEED)
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy

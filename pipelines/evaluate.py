@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
+from piecewise.analysis.evaluate import evaluate_run
 from piecewise.cli import guarded
 from piecewise.durable import write_json
-from piecewise.journal.folder import RunFolder
+from piecewise.execution.stages import run_stage
+from piecewise.journal.run_folder import RunFolder
 from piecewise.report.results import stage_metrics
-from piecewise.runs.evaluate import evaluate_run
-from piecewise.runs.stages import run_stage
 
 
 def main(experiment: str) -> int:

@@ -2,9 +2,9 @@
 
 from piecewise.cli import guarded
 from piecewise.jobs.provenance import find_root
-from piecewise.journal.folder import all_runs
+from piecewise.journal.run_folder import all_runs
 from piecewise.report.page import write_report
-from piecewise.runs.record import sync, tracking_uri
+from piecewise.tracking.sync.sync_runs import sync, tracking_uri
 
 
 def main() -> int:

@@ -4,18 +4,17 @@
 import sys
 from pathlib import Path
 
-from piecewise.runs.orphan import end_with_dvc
+from piecewise.execution.parent import end_with_dvc
 
 end_with_dvc()  # before the imports, which take seconds
 
 from piecewise.cli import guarded
+from piecewise.execution.session import run_jobs
+from piecewise.execution.stages import live_stage, run_stage
 from piecewise.jobs.job import Job, read_jobs
 from piecewise.jobs.provenance import find_root
-from piecewise.journal.folder import RunFolder
-from piecewise.runs.record import tracking_uri
-from piecewise.runs.session import run_jobs
-from piecewise.runs.stages import live_stage, run_stage
-from piecewise.runs.train import read_result
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.tracking.sync.sync_runs import tracking_uri
 
 
 def main(experiment: str) -> int:

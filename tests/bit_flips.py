@@ -15,6 +15,7 @@ from random import Random
 import pytest
 import yaml
 
+from piecewise.project import Project
 from small_project import TINY, new_project
 
 COVERED = ("build", "data", "results", "report", "runs", "mlartifacts", ".dvc/cache/files")
@@ -45,16 +46,16 @@ def whole_project(root: Path) -> Iterator[Path]:
 def _train_and_push(root: Path) -> None:
     import mlflow
 
-    from piecewise.journal.folder import RunFolder
+    from piecewise.journal.run_folder import RunFolder
     from piecewise.journal.writer import Journal
     from piecewise.manifest import write_manifest
     from piecewise.planning.plan import plan_command_line
-    from piecewise.runs.record import load_model
-    from piecewise.tracking.mirror import Mirror
-    from piecewise.tracking.store import EMBEDDED, open_store
+    from piecewise.tracking.mirror.mirror import Mirror
+    from piecewise.tracking.store.open import EMBEDDED, open_store
+    from piecewise.tracking.sync.sync_runs import load_model
 
     before = mlflow.get_tracking_uri()
-    mirror = Mirror(open_store(EMBEDDED, root), root)
+    mirror = Mirror(open_store(EMBEDDED, Project(root)), Project(root))
     sweep = root / "runs" / "sweep"
     with Journal(sweep / "journal.jsonl") as journal:
         journal.start(id="sweep", name="curve_1d-shallow", title="sweep")
@@ -70,10 +71,10 @@ def _train_and_push(root: Path) -> None:
 
 
 def _run(job: object, place: Path, facts: dict[str, object]) -> None:
-    from piecewise.journal.folder import RunFolder
-    from piecewise.runs.draw import draw_run
-    from piecewise.runs.evaluate import evaluate_run
-    from piecewise.runs.train import train
+    from piecewise.analysis.draw import draw_run
+    from piecewise.analysis.evaluate import evaluate_run
+    from piecewise.execution.train import train
+    from piecewise.journal.run_folder import RunFolder
 
     folder = RunFolder.at(place)
     train(job, folder, facts)  # type: ignore[arg-type]
@@ -159,5 +160,5 @@ def flip_trial(root: Path, chance: Random) -> tuple[str, dict[str, str]]:
     bit = chance.randrange(8 * path.stat().st_size)
     name = path.relative_to(root).as_posix()
     with flipped(path, bit):
-        found = {fault.path: fault.what for rehashed in verify(root) for fault in rehashed.faults.values()}
+        found = {fault.path: fault.what for rehashed in verify(Project(root)) for fault in rehashed.faults.values()}
     return name, found

@@ -14,6 +14,7 @@ import pytest
 
 from piecewise.durable import alone
 from piecewise.jobs.job import Job
+from piecewise.project import Project
 from small_project import ROOT, TINY, new_project
 from trials import KEY, Trials
 
@@ -78,32 +79,31 @@ def mlflow_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with the shipped configurations, in a folder whose name has a space; the test runs inside it."""
     root = new_project(tmp_path / "a project")
     monkeypatch.chdir(root)
-    return root
+    return Project(root)
 
 
 @pytest.fixture(scope="session")
 def built_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An embedded store as it is first made, which takes most of a second."""
-    from piecewise.tracking import STORE
-    from piecewise.tracking.embedded import prepare
+    from piecewise.tracking.store.embedded import prepare
 
-    root = tmp_path_factory.mktemp("store")
-    prepare(root)
-    return root / STORE
+    made = Project(tmp_path_factory.mktemp("store"))
+    prepare(made)
+    return made.store
 
 
 @pytest.fixture
-def empty_store(project: Path, built_store: Path) -> None:
+def empty_store(project: Project, built_store: Path) -> None:
     """The project has a store already, which whoever opens it first finds somewhere else than it was made."""
     shutil.copy(built_store, project)
 
 
 @pytest.fixture
-def plan(project: Path) -> Callable[..., list[Job]]:
+def plan(project: Project) -> Callable[..., list[Job]]:
     """`plan("experiment=…", …)`: the jobs that a command line of `piecewise train` makes."""
     from piecewise.planning.plan import plan_command_line
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
 from running_server import wait_for
 
 
@@ -46,7 +47,7 @@ class Held:
         return time.monotonic() - begun
 
 
-def begin(project: Path, *arguments: str) -> Held:
+def begin(project: Project, *arguments: str) -> Held:
     """Start `piecewise train`, and wait until it has measured something."""
     runs = project / "runs"
     before = set(runs.glob("*/journal.jsonl"))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder
 
 SEEN = "seen.txt"  # in the run's folder: a line for each batch that was handed out
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["piecewise.runs.train", "piecewise.training.fit", __name__])
+_SERVER.set_forkserver_preload(["piecewise.execution.train", "piecewise.training.fit", __name__])
 
 
 def start(job: Job, folder: RunFolder, is_resumed: bool) -> BaseProcess:
@@ -46,7 +46,7 @@ def _train(job: Job, folder: RunFolder, is_resumed: bool) -> None:
     import torch
 
     from piecewise.data.resident import TrainLoader
-    from piecewise.runs.train import train
+    from piecewise.execution.train import train
     from piecewise.training import checkpoints
 
     torch.set_num_threads(1)

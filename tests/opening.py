@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from piecewise.project import Project
+
 Answer = dict[str, Any]
 
 
@@ -36,26 +38,26 @@ class Openers:
 
 def open_and_write(root: Path, number: int) -> None:
     """A run of its own, with one point."""
-    from piecewise.tracking.store import EMBEDDED, open_store
+    from piecewise.tracking.store.open import EMBEDDED, open_store
 
-    client = open_store(EMBEDDED, root)
+    client = open_store(EMBEDDED, Project(root))
     experiment = client.create_experiment(f"experiment-{number}", (root / "mlartifacts" / str(number)).as_uri())
     client.log_metric(client.create_run(experiment).info.run_id, "loss", number)
 
 
 def prepare(root: Path, number: int) -> None:
-    from piecewise.tracking.embedded import prepare
+    from piecewise.tracking.store.embedded import prepare
 
-    prepare(root)
+    prepare(Project(root))
 
 
 def write(root: Path, number: int, batches: int, points: int) -> list[float]:
     """So many batches into a run of its own, said again while the store is busy; the seconds that each took."""
     from mlflow.entities import Metric
 
-    from piecewise.tracking.store import EMBEDDED, is_busy, open_store
+    from piecewise.tracking.store.open import EMBEDDED, is_busy, open_store
 
-    client = open_store(EMBEDDED, root)
+    client = open_store(EMBEDDED, Project(root))
     run = client.create_run("1", run_name=str(number)).info.run_id
     seconds = []
     for batch in range(batches):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder
 
 
 def run_of(client: Any, folder: RunFolder) -> Any:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from piecewise.project import Project
+
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ("least_squares", "shallow_regression", "mnist_cnn")
 # A command line for a training of two epochs with four steps each.
@@ -90,13 +92,13 @@ def _make_small_mnist(root: Path) -> None:
     (root / "conf" / "fetch.yaml").write_text(f"mnist: {{sources: [folder], folder: '{folder}'}}\n")
 
 
-def evaluate_experiment(project: Path, jobs: list[Any]) -> None:
+def evaluate_experiment(project: Project, jobs: list[Any]) -> None:
     """Train and evaluate jobs as the stages of an experiment called `fit` do, and write what it is about."""
+    from piecewise.analysis.evaluate import evaluate_run
     from piecewise.durable import write_json
+    from piecewise.execution.train import train
     from piecewise.jobs.job import Job
-    from piecewise.journal.folder import RunFolder
-    from piecewise.runs.evaluate import evaluate_run
-    from piecewise.runs.train import train
+    from piecewise.journal.run_folder import RunFolder
 
     for found in jobs:
         chosen = {key: found.overrides[key] for key in ("model.width", "seed") if key in found.overrides}

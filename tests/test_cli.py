@@ -16,6 +16,7 @@ import pytest
 from piecewise.cli import guarded, main
 from piecewise.errors import BadInput, NonFiniteLoss, TryAgain
 from piecewise.manifest import check_manifest
+from piecewise.project import Project
 from piecewise.stopping import Stopped
 
 
@@ -73,12 +74,12 @@ def test_nobody_who_listens_is_no_error_of_its_own(command: str, where: str) -> 
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_costs_no_run(project: Path) -> None:
+def test_a_reader_that_goes_away_costs_no_run(project: Project) -> None:
     train = f"{shlex.quote(sys.executable)} -m piecewise train trainer=smoke tracking=none"
     line = f"{train} | head -0; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    (manifest,) = project.glob("runs/2*/manifest.json")
+    (manifest,) = project.root.glob("runs/2*/manifest.json")
     assert check_manifest(manifest.parent) == []
 
 
@@ -93,7 +94,7 @@ def test_a_reader_that_goes_away_costs_no_run(project: Path) -> None:
     ],
 )
 def test_bad_input_ends_with_2_one_line_and_nothing_started(
-    project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    project: Project, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(arguments) == 2
     said = capsys.readouterr()
@@ -101,18 +102,16 @@ def test_bad_input_ends_with_2_one_line_and_nothing_started(
     assert message in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
-    assert {path.name for path in project.iterdir()} <= {"conf", "requirements.lock", "runs"}
-    assert not list(project.glob("runs/*/journal.jsonl"))
+    assert {path.name for path in project.root.iterdir()} <= {"conf", "requirements.lock", "runs"}
+    assert not list(project.root.glob("runs/*/journal.jsonl"))
 
 
 def test_outside_a_project_its_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from piecewise.jobs.provenance import find_root
-
     monkeypatch.chdir(tmp_path)
-    assert (find_root() / "conf" / "config.yaml").is_file()
+    assert (Project.find().conf / "config.yaml").is_file()
 
 
-def test_train_says_what_came_of_it_and_where_it_is(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_says_what_came_of_it_and_where_it_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "-m", "model.width=4,8", "trainer=smoke", "tracking=none"]
     assert main(arguments) == 0
     said = capsys.readouterr().out
@@ -125,7 +124,9 @@ def test_train_says_what_came_of_it_and_where_it_is(project: Path, capsys: pytes
     assert (place / "journal.jsonl").is_file()
 
 
-def test_failed_job_stops_neither_the_others_nor_the_truth(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_job_stops_neither_the_others_nor_the_truth(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "trainer.max_epochs=3", "tracking=none"]
     assert main(arguments) == 3
     said = capsys.readouterr()
@@ -169,14 +170,14 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 
 def test_full_disk_in_the_midst_fails_the_run_by_name(
-    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
 
-    monkeypatch.setattr("piecewise.training.publish.write_atomic", refuse)
+    monkeypatch.setattr("piecewise.training.weights_file.write_atomic", refuse)
     assert main(["train", "trainer=smoke", "tracking=none"]) == 1
     assert "model.safetensors: No space left on device" in capsys.readouterr().err
-    (journal,) = project.glob("runs/*/journal.jsonl")
+    (journal,) = project.root.glob("runs/*/journal.jsonl")
     assert '"status":"FAILED"' in journal.read_text()
     assert not list(journal.parent.glob("training/result.json"))

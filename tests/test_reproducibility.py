@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
+from piecewise.analysis.evaluate import evaluate_run
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
-from piecewise.runs.evaluate import evaluate_run
-from piecewise.runs.train import read_result, train
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
 
 # Whatever is drawn or has a state: initialisation, order, masks, running statistics, momentum, a schedule.
 OPTIONS = [
@@ -49,7 +50,7 @@ def outcome(folder: RunFolder) -> dict[str, Any]:
 
 
 def test_the_same_job_in_another_process_and_folder_gives_the_same_bits(
-    plan: Callable[..., list[Job]], project: Path, tmp_path: Path
+    plan: Callable[..., list[Job]], project: Project, tmp_path: Path
 ) -> None:
     (job,) = plan(*OPTIONS)
     here = RunFolder.at(project / "runs" / "one")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.errors import BadInput, nearest
+from piecewise.project import Project
 from piecewise.stopping import Stopped, answered
 
 # Each verb is a module of piecewise.commands.
@@ -96,12 +97,11 @@ def _run(verb: str, *arguments: str) -> int:
         return int(importlib.import_module("piecewise.commands.completion").main(list(arguments)))
     if verb not in VERBS:
         raise BadInput(f"piecewise has no verb {verb!r}; {nearest(verb, VERBS)}")
-    from piecewise.jobs.provenance import find_root
-    from piecewise.runs.abandoned import end_here
+    from piecewise.tracking.sync.orphans import end_here
 
     command = importlib.import_module(f"piecewise.commands.{verb}")
-    root, started_in = find_root(), Path.cwd()
-    os.chdir(root)  # every path in a configuration is relative to the project's root
+    project, started_in = Project.find(), Path.cwd()
+    os.chdir(project)  # every path in a configuration is relative to the project's root
     if verb not in LOOKING:
-        end_here(root)
-    return int(command.main(root, started_in, list(arguments)))
+        end_here(project)
+    return int(command.main(project, started_in, list(arguments)))

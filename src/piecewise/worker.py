@@ -10,8 +10,8 @@ from pathlib import Path
 
 from piecewise.cli import guarded
 from piecewise.errors import BadInput
+from piecewise.execution.train import train_as_rank
 from piecewise.jobs.job import read_job
-from piecewise.runs.train import train_as_rank
 
 RESUME = "--resume"
 

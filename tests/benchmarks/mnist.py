@@ -70,10 +70,10 @@ def _timed(module_fit: Callable[[Any], None]) -> float:
 
 def piecewise() -> float:
     """Seconds of an epoch of `piecewise train`, journal and mirror running."""
-    from piecewise.journal.folder import RunFolder
-    from piecewise.runs import train as training
-    from piecewise.runs.background import BackgroundMirror
-    from piecewise.runs.train import train
+    from piecewise.execution import train as training
+    from piecewise.execution.train import train
+    from piecewise.journal.run_folder import RunFolder
+    from piecewise.tracking.sync.background import BackgroundMirror
 
     def run(clock: Any) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -7,20 +7,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browsing import expect_run, opened
 from piecewise.cli import main
+from piecewise.project import Project
 from small_project import TINY
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def address(project: Path) -> Iterator[str]:
+def address(project: Project) -> Iterator[str]:
     """Of the page of the sweep's first run."""
     assert main(["train", "-m", *TINY[:-1], "model.width=3,5"]) == 0
     (place,) = (project / "runs").glob("2*")

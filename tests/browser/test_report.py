@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from piecewise.jobs.job import Job
+from piecewise.project import Project
 from piecewise.report.page import write_report
 from small_project import TINY, evaluate_experiment
 
@@ -44,7 +44,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_it_asks_for_nothing_hides_nothing_and_can_be_read(plan: Plan, project: Path, page: Page) -> None:
+def test_it_asks_for_nothing_hides_nothing_and_can_be_read(plan: Plan, project: Project, page: Page) -> None:
     evaluate_experiment(project, plan("-m", *TINY, "model.width=3,20", "seed=0,1"))
     noise: list[str] = []
     page.on("console", lambda message: noise.append(message.text))
@@ -62,7 +62,7 @@ def test_it_asks_for_nothing_hides_nothing_and_can_be_read(plan: Plan, project: 
     assert page.evaluate(CONTRAST) >= 4.5
 
 
-def test_the_overview_leads_to_each_experiment_by_keyboard(plan: Plan, project: Path, page: Page) -> None:
+def test_the_overview_leads_to_each_experiment_by_keyboard(plan: Plan, project: Project, page: Page) -> None:
     evaluate_experiment(project, plan(*TINY))
     page.goto(write_report(project).as_uri())
     page.keyboard.press("Tab")
@@ -73,7 +73,7 @@ def test_the_overview_leads_to_each_experiment_by_keyboard(plan: Plan, project: 
     assert page.evaluate("location.hash") == "#fit"
 
 
-def test_on_paper_everything_fits_the_page(plan: Plan, project: Path, browser: Browser) -> None:
+def test_on_paper_everything_fits_the_page(plan: Plan, project: Project, browser: Browser) -> None:
     evaluate_experiment(project, plan("-m", *TINY, "model.width=3,20"))
     page = browser.new_page(viewport={"width": 680, "height": 1009}, color_scheme="light")  # A4 less its margins
     page.emulate_media(media="print")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from piecewise.analysis.animate import MAX_FRAMES, _chosen
 from piecewise.cli import main
 from piecewise.figures.animation import LAST, Frame, animate
 from piecewise.jobs.job import Job
 from piecewise.manifest import check_manifest
-from piecewise.runs.animate import MAX_FRAMES, _chosen
+from piecewise.project import Project
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -44,7 +44,7 @@ def test_a_long_path_is_thinned_from_its_start_to_its_end(count: int) -> None:
 
 
 def test_a_run_is_animated_where_the_command_is_typed(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", *TINY, "trainer.max_epochs=5"]) == 0
     (run,) = (project / "runs").glob("2*")
@@ -73,11 +73,11 @@ def test_a_run_is_animated_where_the_command_is_typed(
     ],
 )
 def test_what_cannot_be_animated_is_refused(
-    project: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+    project: Project, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     small = ["trainer=smoke", "tracking=none", "evaluate=false"]
     assert main(["train", *options, *small]) == 0
     capsys.readouterr()
     assert main(["animate", "last"]) == 2
     assert message in capsys.readouterr().err
-    assert not list(project.glob("*.gif"))
+    assert not list(project.root.glob("*.gif"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.cli import VERBS, main
+from piecewise.project import Project
 
 Ask = Callable[..., list[str]]
 BIN = Path(sys.executable).parent
@@ -33,7 +34,7 @@ def needs(shell: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def ask(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
+def ask(project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
     """`ask(line)`: the candidates for its last word."""
 
     def candidates(line: str, shell: str = "bash") -> list[str]:
@@ -46,7 +47,7 @@ def ask(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     return candidates
 
 
-def run(shell: list[str], script: str, project: Path) -> list[str]:
+def run(shell: list[str], script: str, project: Project) -> list[str]:
     place = project / "bin"  # whose path has a space in it
     place.mkdir()
     (place / "piecewise").symlink_to(Path(BIN) / "piecewise")
@@ -85,12 +86,12 @@ def test_candidates(ask: Ask, line: str, wanted: set[str]) -> None:
     assert set(ask(line)) == wanted
 
 
-def test_paths_are_those_of_the_project(ask: Ask, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_those_of_the_project(ask: Ask, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project / "conf")
     assert ask("piecewise train data=idx data.path=./con") == ["data.path=./conf"]
 
 
-def test_runs_are_offered_by_their_folders(ask: Ask, project: Path) -> None:
+def test_runs_are_offered_by_their_folders(ask: Ask, project: Project) -> None:
     for folder in ("20260102-b", "20260101-a", "20260101-a/0000", "20260101-a/0001", "20260103 $(touch x)"):
         (project / "runs" / folder).mkdir(parents=True)
         (project / "runs" / folder / "journal.jsonl").touch()
@@ -101,7 +102,7 @@ def test_runs_are_offered_by_their_folders(ask: Ask, project: Path) -> None:
     assert ask("piecewise predict 20260102-b ") == []
 
 
-def test_whatever_is_wrong_nothing_is_said(ask: Ask, project: Path) -> None:
+def test_whatever_is_wrong_nothing_is_said(ask: Ask, project: Project) -> None:
     assert ask("piecewise train model=nope optimizer.l") == []
     assert ask("piecewise train ((( optimizer.l") == []
     (project / "conf" / "optimizer" / "adam.yaml").write_text("lr: [\n")
@@ -110,13 +111,13 @@ def test_whatever_is_wrong_nothing_is_said(ask: Ask, project: Path) -> None:
     assert ask("piecewise show optimizer.l") == []
 
 
-def test_line_is_needed(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_is_needed(project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COMP_LINE", raising=False)
     assert main(["-sc", "query=bash"]) == 0
     assert capsys.readouterr() == ("", "")
 
 
-def test_value_that_bash_would_run_is_not_offered(ask: Ask, project: Path) -> None:
+def test_value_that_bash_would_run_is_not_offered(ask: Ask, project: Project) -> None:
     path = project / "conf" / "loss" / "squared_error.yaml"
     assert ask("piecewise train loss.sigma=") == ["loss.sigma=1.0"]
     for value in ("$(touch x)", "`touch x`", "a b", "*"):
@@ -156,7 +157,7 @@ def test_script_is_for_the_word_piecewise_wherever_it_is_asked_for(
     assert sys.argv == ["python"]
 
 
-def test_query_needs_no_torch(project: Path) -> None:
+def test_query_needs_no_torch(project: Project) -> None:
     code = (
         "import sys; from piecewise.cli import main; main(['-sc', 'query=bash']);"
         "print({'torch', 'mlflow', 'pytorch_lightning'} & set(sys.modules), 'hydra' in sys.modules)"
@@ -167,7 +168,7 @@ def test_query_needs_no_torch(project: Path) -> None:
 
 
 @needs("bash")
-def test_bash_completes(project: Path) -> None:
+def test_bash_completes(project: Project) -> None:
     script = """
         eval "$(piecewise -sc install=bash)"; complete -p piecewise >/dev/null
         ask() { COMP_LINE=$1 COMP_CWORD=$2; hydra_bash_completion; echo "${COMPREPLY[@]}"; }
@@ -177,7 +178,7 @@ def test_bash_completes(project: Path) -> None:
 
 
 @needs("zsh")
-def test_zsh_takes_the_script(project: Path) -> None:
+def test_zsh_takes_the_script(project: Project) -> None:
     """Its completion works in an interactive shell only: what is asked there is tested above."""
     script = (
         "autoload -Uz compinit && compinit -u -D\n"
@@ -188,6 +189,6 @@ def test_zsh_takes_the_script(project: Path) -> None:
 
 
 @needs("fish")
-def test_fish_completes(project: Path) -> None:
+def test_fish_completes(project: Project) -> None:
     script = "piecewise -sc install=fish | source\n" + "\n".join(f"complete -C {shlex.quote(line)}" for line in CASES)
     assert run(["fish", "--no-config", "-c"], script, project) == list(CASES.values())

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from piecewise.cli import main
+from piecewise.project import Project
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +19,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 
 
 def test_every_experiment_with_its_question_and_what_it_expects(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = said(capsys)
     assert said(capsys, "experiment") == lines
@@ -49,7 +50,7 @@ def test_every_experiment_with_its_question_and_what_it_expects(
     ],
 )
 def test_broken_experiment_is_named_and_hides_no_other(
-    project: Path, capsys: pytest.CaptureFixture[str], content: str | None, fault: str
+    project: Project, capsys: pytest.CaptureFixture[str], content: str | None, fault: str
 ) -> None:
     before = said(capsys)
     path = project / "conf" / "experiment" / "broken.yaml"
@@ -62,14 +63,14 @@ def test_broken_experiment_is_named_and_hides_no_other(
     assert "conf/experiment/broken.yaml" in line
 
 
-def test_bounds_on_both_sides_are_both_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bounds_on_both_sides_are_both_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     about = "about: {question: Why, expected: [{metric: m, at_least: 1, at_most: 2.5, when: {seed: 3, model: mlp}}]}"
     (project / "conf" / "experiment" / "both.yaml").write_text(about)
     assert f"{'':23}m ≥ 1 and ≤ 2.5 when seed=3, model=mlp" in said(capsys)
 
 
 @pytest.mark.parametrize("group", ["data", "loss", "model", "optimizer", "scheduler", "tracking", "trainer"])
-def test_group_has_a_line_for_each_option(project: Path, capsys: pytest.CaptureFixture[str], group: str) -> None:
+def test_group_has_a_line_for_each_option(project: Project, capsys: pytest.CaptureFixture[str], group: str) -> None:
     found = dict(line.split(maxsplit=1) for line in said(capsys, group))
     assert found.keys() == {path.stem for path in (project / "conf" / group).iterdir()}
     for option, text in found.items():
@@ -77,12 +78,12 @@ def test_group_has_a_line_for_each_option(project: Path, capsys: pytest.CaptureF
         assert not text.startswith("@")
 
 
-def test_option_that_says_nothing_has_an_empty_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_option_that_says_nothing_has_an_empty_line(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "conf" / "model" / "silent.yaml").write_text("# @package model\n\nwidth: 3\n# of the hidden layer\n")
     assert "silent" in said(capsys, "model")
 
 
-def test_unknown_group_is_refused_with_the_nearest(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_group_is_refused_with_the_nearest(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "modle"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: there is no group 'modle'; did you mean 'model'?")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
+from piecewise.analysis.evaluate import load_parts
 from piecewise.cli import main
 from piecewise.figures.plane import polygon_map
 from piecewise.jobs.job import read_job
-from piecewise.runs.evaluate import load_parts
-from piecewise.runs.find import find_run
+from piecewise.journal.find import find_run
+from piecewise.project import Project
 from piecewise.theory.joints import piecewise_linear
 from piecewise.theory.pieces import count_pieces
 from piecewise.theory.polygons import region_map
@@ -24,7 +23,7 @@ def trained(*options: str) -> None:
     assert main(["train", *TINY, *options]) == 0
 
 
-def test_joints_of_a_line_are_printed_and_drawn(project: Path, capsys: Capture) -> None:
+def test_joints_of_a_line_are_printed_and_drawn(project: Project, capsys: Capture) -> None:
     trained("model.width=6")
     capsys.readouterr()
     assert main(["regions", "last", "--range", "-1", "1", "--output", "joints.svg"]) == 0
@@ -46,7 +45,7 @@ def test_joints_of_a_line_are_printed_and_drawn(project: Path, capsys: Capture) 
 
 
 def test_regions_of_a_plane_are_printed_by_their_size_and_drawn(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     trained("data=moons", "loss=bernoulli", "model=mlp", "model.width=7")
     below = project / "below"
@@ -73,17 +72,17 @@ def test_regions_of_a_plane_are_printed_by_their_size_and_drawn(
 
 
 def test_a_plane_with_too_many_regions_is_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     trained("data=moons", "loss=bernoulli", "model=shallow", "model.width=30")
     capsys.readouterr()
-    monkeypatch.setattr("piecewise.runs.regions.MAX_REGIONS", 20)
+    monkeypatch.setattr("piecewise.analysis.regions.MAX_REGIONS", 20)
     assert main(["regions", "last", "--range", "-9", "9", "-9", "9"]) == 2
     said = "there are more than 20 activation patterns on [-9, 9] × [-9, 9]; --range can name a smaller part"
     assert said in capsys.readouterr().err
 
 
-def test_of_several_outputs_the_picture_says_which_it_is_of(project: Path, capsys: Capture) -> None:
+def test_of_several_outputs_the_picture_says_which_it_is_of(project: Project, capsys: Capture) -> None:
     trained("loss=heteroscedastic", "model.width=4")
     capsys.readouterr()
     assert main(["regions", "last", "--output", "r.svg"]) == 0
@@ -107,16 +106,16 @@ def test_of_several_outputs_the_picture_says_which_it_is_of(project: Path, capsy
     ],
 )
 def test_what_has_no_regions_is_refused(
-    project: Path, capsys: Capture, options: list[str], arguments: list[str], message: str
+    project: Project, capsys: Capture, options: list[str], arguments: list[str], message: str
 ) -> None:
     trained(*options)
     capsys.readouterr()
     assert main(["regions", "last", *arguments]) == 2
     assert message in capsys.readouterr().err
-    assert not list(project.glob("*.svg"))
+    assert not list(project.root.glob("*.svg"))
 
 
-def test_the_picture_names_the_unit_of_the_targets(project: Path) -> None:
+def test_the_picture_names_the_unit_of_the_targets(project: Project) -> None:
     trained("data=waiting_times", "model.width=4")
     assert main(["regions", "last", "--output", "r.svg"]) == 0
     assert "<!-- y (s) -->" in (project / "r.svg").read_text()

@@ -5,7 +5,6 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,6 +12,7 @@ import yaml
 from piecewise.cli import main
 from piecewise.commands.show import written
 from piecewise.jobs.job import Job
+from piecewise.project import Project
 
 Plan = Callable[..., list[Job]]
 
@@ -22,7 +22,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_what_is_shown_is_the_job_that_trains(project: Path, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_shown_is_the_job_that_trains(project: Project, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     typed = [
         "experiment=mnist_cnn",
         "optimizer=adamw",
@@ -50,7 +50,7 @@ def test_what_is_shown_is_the_job_that_trains(project: Path, plan: Plan, capsys:
 
 
 def test_origins_are_aligned_and_a_long_value_moves_its_own_alone(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [line for line in said(capsys, "experiment=mnist_cnn").splitlines() if "  # " in line]
     at = [line.index("  # ") for line in lines]
@@ -59,7 +59,7 @@ def test_origins_are_aligned_and_a_long_value_moves_its_own_alone(
     assert at[1] <= 60
 
 
-def test_file_is_read_anew(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_is_read_anew(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before = said(capsys)
     assert "# -m sweeps" not in before
     assert re.search(r"^scheduler: \{\} +# conf/scheduler/none.yaml$", before, re.MULTILINE)
@@ -69,7 +69,7 @@ def test_file_is_read_anew(project: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("typed", ["model.wdth=3", "model.width=0", "model.width=3,4"])
-def test_bad_configuration_ends_as_for_train(project: Path, capsys: pytest.CaptureFixture[str], typed: str) -> None:
+def test_bad_configuration_ends_as_for_train(project: Project, capsys: pytest.CaptureFixture[str], typed: str) -> None:
     ends = [(main([verb, typed]), capsys.readouterr()) for verb in ("train", "show")]
     assert ends[0] == ends[1]
     assert ends[1][0] == 2
@@ -77,13 +77,13 @@ def test_bad_configuration_ends_as_for_train(project: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("typed", [["-m", "seed=0,1"], ["seed=0,1", "--multirun"]])
-def test_sweep_is_refused(project: Path, capsys: pytest.CaptureFixture[str], typed: list[str]) -> None:
+def test_sweep_is_refused(project: Project, capsys: pytest.CaptureFixture[str], typed: list[str]) -> None:
     assert main(["show", *typed]) == 2
     assert "shows one job: leave out -m" in capsys.readouterr().err
 
 
 def test_terminal_has_colours_that_change_no_letter(
-    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = said(capsys)
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from piecewise.cli import main
+from piecewise.project import Project
 
 
-def test_the_table_takes_the_place_between_the_comments(project: Path) -> None:
+def test_the_table_takes_the_place_between_the_comments(project: Project) -> None:
     readme = project / "README.md"
     readme.write_text("before\n<!-- results: made by us -->\nold | table\n<!-- end of results -->\nafter\n")
     assert main(["summary", "--readme"]) == 0
@@ -21,7 +20,7 @@ def test_the_table_takes_the_place_between_the_comments(project: Path) -> None:
     assert readme.read_text() == first
 
 
-def test_a_readme_without_a_place_for_it_is_left_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_readme_without_a_place_for_it_is_left_alone(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     readme = project / "README.md"
     readme.write_text("no comments\n")
     assert main(["summary", "--readme"]) == 2

@@ -15,19 +15,20 @@ from typing import Any
 
 import pytest
 
+from piecewise.analysis.draw import draw_run
+from piecewise.analysis.evaluate import evaluate_run
 from piecewise.cli import main
 from piecewise.commands import sync
 from piecewise.durable import read_records, write_json
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
-from piecewise.runs import record
-from piecewise.runs.draw import draw_run
-from piecewise.runs.evaluate import evaluate_run
-from piecewise.runs.record import Synced
-from piecewise.runs.servers import move, moves
-from piecewise.runs.train import train
-from piecewise.tracking.store import EMBEDDED, open_store
+from piecewise.project import Project
+from piecewise.tracking.store.addresses import move, moves
+from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.sync import sync_runs
+from piecewise.tracking.sync.sync_runs import Synced
 from running_server import wait_for
 from small_project import TINY
 
@@ -37,7 +38,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlf
 
 def contents(root: Path) -> dict[str, Any]:
     """What MLflow says about the one run, but for its own numbers and times."""
-    client = open_store(EMBEDDED, root)
+    client = open_store(EMBEDDED, Project(root))
     (experiment,) = client.search_experiments()
     (run,) = client.search_runs([experiment.experiment_id])
     (model,) = client.search_logged_models([experiment.experiment_id])
@@ -52,7 +53,9 @@ def contents(root: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_corrupt_store_is_made_again_and_kept(tiny_job: Job, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_corrupt_store_is_made_again_and_kept(
+    tiny_job: Job, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     train(tiny_job, folder)
     evaluate_run(folder)
@@ -60,7 +63,7 @@ def test_corrupt_store_is_made_again_and_kept(tiny_job: Job, project: Path, caps
     assert main(["sync"]) == 0
     before = contents(project)
     assert len(before["history"]) > 3
-    for path in project.glob("mlflow.db-*"):
+    for path in project.root.glob("mlflow.db-*"):
         path.unlink()
     (project / "mlflow.db").write_bytes(b"no database" * 1000)
     capsys.readouterr()
@@ -81,25 +84,25 @@ def test_corrupt_store_is_made_again_and_kept(tiny_job: Job, project: Path, caps
     assert capsys.readouterr().out == "1 runs, 0 brought up to date\n"
 
 
-def test_rebuild_without_a_store_is_a_sync(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rebuild_without_a_store_is_a_sync(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sync", "--rebuild"]) == 0
     assert capsys.readouterr().out == "0 runs, 0 brought up to date\n"
     assert not (project / "mlflow.db").exists()
 
 
-def test_sync_refuses_an_option_that_it_does_not_have(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sync_refuses_an_option_that_it_does_not_have(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sync", "--rebuilt"]) == 2
     assert "piecewise sync --help says what is allowed" in capsys.readouterr().err
 
 
 def test_a_network_disk_is_bad_input_and_nothing_is_moved(
-    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from piecewise.tracking import filesystem
+    from piecewise.tracking.store import filesystem
 
     with Journal(project / "runs" / "one" / "journal.jsonl") as journal:
         journal.start(id="one", name="x", title="x")
-    mounts = project.parent / "mountinfo"
+    mounts = project.root.parent / "mountinfo"
     mounts.write_text("1 1 0:1 / / rw - nfs server:/x rw\n")
     monkeypatch.setattr(filesystem.refuse_network, "__defaults__", (mounts,))
     assert main(["sync"]) == 2
@@ -111,7 +114,7 @@ def test_a_network_disk_is_bad_input_and_nothing_is_moved(
 
 
 def test_a_server_that_moved_is_said_once(
-    project: Path, plan: Callable[..., list[Job]], capsys: pytest.CaptureFixture[str]
+    project: Project, plan: Callable[..., list[Job]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     typo, right, later = "http://nowhere.invalid:5001", "http://127.0.0.1:9", "https://127.0.0.1:9"
     (job,) = plan(*TINY[:-1], "tracking=server", f"tracking.uri={typo}")
@@ -137,7 +140,7 @@ def test_a_server_that_moved_is_said_once(
     assert moves(project) == {typo: right, later: right}
 
 
-def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_looks_again_only_at_what_has_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep's end may have made another job the best one."""
     done, ended, live, sweep, job = (
         RunFolder.at(project / "runs" / name) for name in ("done", "ended", "live", "sweep", "sweep/0000")
@@ -162,7 +165,7 @@ def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatc
         if len(rounds) == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(record, "push_all", push_all)
+    monkeypatch.setattr(sync_runs, "push_all", push_all)
     monkeypatch.setattr(time, "sleep", sleep)
     with pytest.raises(KeyboardInterrupt):
         main(["sync", "--watch"])
@@ -176,7 +179,7 @@ def test_watching_looks_again_only_at_what_has_changed(project: Path, monkeypatc
 
 
 @pytest.mark.slow
-def test_watching_follows_a_training_and_ends_in_order(project: Path) -> None:
+def test_watching_follows_a_training_and_ends_in_order(project: Project) -> None:
     """Two commands side by side, as in two terminals; what has arrived is counted by SQL."""
     piecewise = [sys.executable, "-m", "piecewise"]
     options = [*TINY, "trainer.max_epochs=1000000"]
@@ -202,7 +205,7 @@ def test_watching_follows_a_training_and_ends_in_order(project: Path) -> None:
     assert sum(sent) <= total  # none twice; what is on its way when it is stopped is not told any more
 
 
-def ask(project: Path, query: str) -> int:
+def ask(project: Project, query: str) -> int:
     if not (project / "mlflow.db").exists():
         return 0
     with closing(sqlite3.connect(project / "mlflow.db", timeout=30)) as store:
@@ -210,18 +213,18 @@ def ask(project: Path, query: str) -> int:
     return int(count)
 
 
-def measured(project: Path) -> int:
+def measured(project: Project) -> int:
     """How many points the one journal has."""
-    (path,) = project.glob("runs/*/journal.jsonl")
-    return sum(len(record.get("values", ())) for record in read_records(path))
+    (path,) = project.root.glob("runs/*/journal.jsonl")
+    return sum(len(sync_runs.get("values", ())) for record in read_records(path))
 
 
-def arrived(project: Path, above: int) -> int:
+def arrived(project: Project, above: int) -> int:
     """How many points are in the store, once it is more than so many."""
     points = "SELECT count(*) FROM metrics"
     wait_for(lambda: ask(project, points) > above, f"more than {above} points", 120)
     return ask(project, points)
 
 
-def still_running(project: Path) -> int:
+def still_running(project: Project) -> int:
     return ask(project, "SELECT count(*) FROM runs WHERE status = 'RUNNING'")

@@ -20,6 +20,7 @@ import pytest
 from piecewise.cli import VERBS, main
 from piecewise.commands.train import conclude
 from piecewise.jobs.job import Job
+from piecewise.project import Project
 from small_project import TINY
 
 Capture = pytest.CaptureFixture[str]
@@ -30,7 +31,7 @@ def run(*arguments: str) -> int:
 
 
 @pytest.fixture
-def trained(project: Path) -> Path:
+def trained(project: Project) -> Path:
     """The folder of a run that is done."""
     assert run("train", *TINY) == 0
     (place,) = (project / "runs").glob("2*")
@@ -38,7 +39,7 @@ def trained(project: Path) -> Path:
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
-def test_every_verb_explains_itself(project: Path, capsys: Capture, verb: str) -> None:
+def test_every_verb_explains_itself(project: Project, capsys: Capture, verb: str) -> None:
     assert run(verb, "--help") == 0
     said = capsys.readouterr()
     assert said.out.startswith(f"usage: piecewise {verb}")
@@ -46,12 +47,12 @@ def test_every_verb_explains_itself(project: Path, capsys: Capture, verb: str) -
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train", "show", "list"}))
-def test_every_verb_refuses_what_it_does_not_know(project: Path, capsys: Capture, verb: str) -> None:
+def test_every_verb_refuses_what_it_does_not_know(project: Project, capsys: Capture, verb: str) -> None:
     assert run(verb, "--nonsense") == 2
     assert f"piecewise {verb}" in capsys.readouterr().err
 
 
-def test_dry_run_announces_and_starts_nothing(project: Path, capsys: Capture) -> None:
+def test_dry_run_announces_and_starts_nothing(project: Project, capsys: Capture) -> None:
     assert run("train", "-m", "--dry-run", *TINY, "model.width=2,3") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
@@ -61,7 +62,7 @@ def test_dry_run_announces_and_starts_nothing(project: Path, capsys: Capture) ->
     assert not (project / "runs").exists()
 
 
-def test_closing_words_say_where_everything_is(project: Path, capsys: Capture) -> None:
+def test_closing_words_say_where_everything_is(project: Project, capsys: Capture) -> None:
     assert run("train", *TINY) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("curve_1d-shallow ")
@@ -80,7 +81,7 @@ def test_closing_words_say_where_runs_are_compared(uri: str, where: str, capsys:
     assert capsys.readouterr().out.splitlines()[-1] == f"compare     {where}"
 
 
-def test_quiet_leaves_the_result_alone(project: Path, capsys: Capture) -> None:
+def test_quiet_leaves_the_result_alone(project: Project, capsys: Capture) -> None:
     assert run("train", "--quiet", *TINY) == 0
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 1
@@ -98,7 +99,7 @@ def test_evaluate_measures_again_and_says_so_when_it_differs(trained: Path, caps
     assert "test/nll is recorded as 0.5, measured now" in capsys.readouterr().err
 
 
-def test_evaluate_gives_a_run_what_it_was_trained_without(project: Path, capsys: Capture) -> None:
+def test_evaluate_gives_a_run_what_it_was_trained_without(project: Project, capsys: Capture) -> None:
     assert run("train", *TINY, "evaluate=false") == 0
     (place,) = (project / "runs").glob("2*")
     assert not (place / "evaluation").exists()
@@ -107,7 +108,7 @@ def test_evaluate_gives_a_run_what_it_was_trained_without(project: Path, capsys:
     assert run("verify") == 0, capsys.readouterr()
 
 
-def test_predict_writes_where_it_is_told(trained: Path, project: Path, capsys: Capture) -> None:
+def test_predict_writes_where_it_is_told(trained: Path, project: Project, capsys: Capture) -> None:
     (project / "x.csv").write_text("x\n0.5\n")
     capsys.readouterr()
     assert run("predict", "last", "--input", "x.csv") == 0
@@ -122,7 +123,7 @@ def test_predict_writes_where_it_is_told(trained: Path, project: Path, capsys: C
 
 
 def test_paths_are_meant_from_where_the_command_is_typed(
-    trained: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     below = project / "below"
     below.mkdir()
@@ -139,7 +140,7 @@ def test_resume_of_what_is_done_does_nothing(trained: Path, capsys: Capture) -> 
     assert (trained / "journal.jsonl").read_bytes() == before
 
 
-def test_resume_trains_the_rest_of_a_sweep(project: Path, capsys: Capture) -> None:
+def test_resume_trains_the_rest_of_a_sweep(project: Project, capsys: Capture) -> None:
     assert run("train", "-m", *TINY, "seed=0,1") == 0
     (place,) = (project / "runs").glob("2*")
     lost = place / "0001"
@@ -167,7 +168,7 @@ def test_clean_shows_and_only_then_removes(trained: Path, capsys: Capture) -> No
 
 
 def test_an_error_of_the_system_is_one_line(
-    project: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tiny_job: Job
+    project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tiny_job: Job
 ) -> None:
     (project / "runs").write_text("a file where a folder must be")
     assert run("train", *TINY) == 2
@@ -176,7 +177,7 @@ def test_an_error_of_the_system_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_debug_shows_where(project: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_shows_where(project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIECEWISE_DEBUG", "1")
     assert run("train", "model.width=0") == 2
     assert "Traceback" in capsys.readouterr().err
@@ -189,7 +190,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_ui_refuses_a_port_that_is_taken(project: Path, capsys: Capture) -> None:
+def test_ui_refuses_a_port_that_is_taken(project: Project, capsys: Capture) -> None:
     (project / "mlflow.db").touch()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -199,26 +200,26 @@ def test_ui_refuses_a_port_that_is_taken(project: Path, capsys: Capture) -> None
 
 
 def test_ui_says_in_a_line_what_is_wrong_with_the_store(
-    project: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "mlflow.db").write_bytes(b"no database" * 1000)
     assert run("ui", "--port", "0") == 1
     assert "mlflow.db is corrupt (file is not a database); piecewise sync --rebuild" in capsys.readouterr().err
     (project / "mlflow.db").write_bytes(b"")
-    monkeypatch.setattr("piecewise.tracking.embedded.BUSY", 0.01)
+    monkeypatch.setattr("piecewise.tracking.store.embedded.BUSY", 0.01)
     with closing(sqlite3.connect(project / "mlflow.db", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         assert run("ui", "--port", "0") == 1
     assert capsys.readouterr().err.endswith("error: mlflow.db: somebody is writing to it\n")
 
 
-def test_ui_needs_something_to_show(project: Path, capsys: Capture) -> None:
+def test_ui_needs_something_to_show(project: Project, capsys: Capture) -> None:
     assert run("ui") == 2
     assert "has no mlflow.db yet" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_ui_serves_this_machine_only(project: Path, free_port: int, wait: Callable[[str], bytes]) -> None:
+def test_ui_serves_this_machine_only(project: Project, free_port: int, wait: Callable[[str], bytes]) -> None:
     assert run("train", *TINY[:-1]) == 0
     command = [sys.executable, "-m", "piecewise", "ui", "--port", str(free_port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

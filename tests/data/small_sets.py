@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from piecewise.data.arcs import Moons, Spirals
 from piecewise.data.classification import Binary1d, Multiclass1d, Regions2d
+from piecewise.data.curved_classes import Moons, Spirals
 from piecewise.data.mnist1d import Mnist1d
 from piecewise.data.ranges import Correlated, Counts, Directions, Proportions, Rankings, WaitingTimes
 from piecewise.data.regression import Curve1d, Funnel, GaborWave, Line, Outliers, TwoModes

@@ -17,8 +17,8 @@ from scipy.integrate import quad
 from scipy.special import expit, softmax
 
 from data.small_sets import SMALL
-from piecewise.data.arcs import Arcs, Moons, Spirals
 from piecewise.data.classification import Binary1d, Multiclass1d, Regions2d
+from piecewise.data.curved_classes import Arcs, Moons, Spirals
 from piecewise.data.ranges import Correlated, Counts, Directions, Proportions, Rankings, WaitingTimes
 from piecewise.data.regression import Curve1d, Funnel, GaborWave, Line, Outliers, TwoModes
 from piecewise.data.stored import Generated

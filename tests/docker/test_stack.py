@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
+from piecewise.project import Project
 from piecewise.server import pages
 from small_project import ROOT, TINY
 
@@ -150,7 +151,9 @@ def server(
 
 
 @pytest.fixture
-def stack(compose: dict[str, Any], programs: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+def stack(
+    compose: dict[str, Any], programs: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stack]:
     folder = Path("/tmp", f"stack.{os.getpid()}")  # the names of sockets must be short
     folder.mkdir(mode=0o711)
     secrets, services = folder / "secrets", compose["services"]
@@ -168,7 +171,7 @@ def stack(compose: dict[str, Any], programs: Path, project: Path, monkeypatch: p
 
 
 def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(
-    stack: Stack, project: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
@@ -207,7 +210,7 @@ def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(
 
     told = {
         path
-        for path in [*project.rglob("*"), *stack.folder.glob("*.log"), *Path("/proc").glob("[0-9]*/cmdline")]
+        for path in [*project.root.rglob("*"), *stack.folder.glob("*.log"), *Path("/proc").glob("[0-9]*/cmdline")]
         if path.is_file() and any(secret in _text(path) for secret in stack.secrets.values())
     }
     assert told == set()
@@ -221,7 +224,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def test_who_is_let_in_sees_nothing_that_nobody_gave_them(stack: Stack, project: Path) -> None:
+def test_who_is_let_in_sees_nothing_that_nobody_gave_them(stack: Stack, project: Project) -> None:
     from mlflow import MlflowClient
 
     experiment = MlflowClient(stack.address).create_experiment("private")

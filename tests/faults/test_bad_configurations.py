@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from piecewise.errors import BadInput
 from piecewise.planning.plan import plan_command_line
+from piecewise.project import Project
 from small_project import ROOT
 from trials import Trials
 
@@ -110,9 +110,9 @@ def words(override: str) -> list[str]:
     return [word for word in (key.rpartition(".")[2], value) if word]
 
 
-def test_bad_configurations_are_refused_by_name(project: Path, trials: Trials) -> None:
+def test_bad_configurations_are_refused_by_name(project: Project, trials: Trials) -> None:
     """In this process, through everything that `piecewise train` does before it starts."""
-    before = sorted(project.rglob("*"))
+    before = sorted(project.root.rglob("*"))
 
     @seed(trials.seed)
     @settings(
@@ -130,14 +130,14 @@ def test_bad_configurations_are_refused_by_name(project: Path, trials: Trials) -
         assert message.strip()
         assert "\n" not in message
         assert any(word in message for override in overrides for word in words(override)), (overrides, message)
-        assert sorted(project.rglob("*")) == before
+        assert sorted(project.root.rglob("*")) == before
         trials.note("bad configurations refused, in process", kept=1, tried=0)
 
     refuse()
 
 
 @pytest.mark.slow
-def test_bad_configurations_end_the_command_with_2(project: Path, trials: Trials) -> None:
+def test_bad_configurations_end_the_command_with_2(project: Project, trials: Trials) -> None:
     for chance in trials("bad configurations refused, as processes", 20):
         key = chance.choice(sorted(NUMBERS))
         override = f"{key}={chance.choice(NUMBERS[key])}"
@@ -147,4 +147,4 @@ def test_bad_configurations_end_the_command_with_2(project: Path, trials: Trials
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1, done.stderr
         assert done.stdout == ""
-        assert not list(project.glob("runs/*/*"))
+        assert not list(project.root.glob("runs/*/*"))

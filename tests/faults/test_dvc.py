@@ -17,7 +17,7 @@ import pytest
 
 from piecewise.durable import read_records
 from piecewise.journal.reader import read_journal
-from piecewise.training import generations
+from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import load_checkpoint
 from shipped import copy_shipped, wait_until_left
 from small_project import Pipeline
@@ -76,7 +76,7 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
             assert process.returncode == (255 if told == trainer else -signal.SIGTERM), said
         wait_until_left(root, 15)
         assert "error: stopped by SIGTERM" in said
-        record, newest = read_journal(root / LIVE / "journal.jsonl"), generations.newest(root / LIVE)
+        record, newest = read_journal(root / LIVE / "journal.jsonl"), checkpoint_files.newest(root / LIVE)
         assert record is not None
         assert record.end is not None
         assert newest is not None

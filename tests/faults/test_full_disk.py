@@ -6,14 +6,13 @@ import os
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
-from piecewise.runs.train import read_result
-from piecewise.training import generations
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
+from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import load_checkpoint
 from trials import Trials
 
@@ -34,7 +33,7 @@ def train_with_room_for(num_bytes: int, *command: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.slow
-def test_a_journal_on_a_full_disk_stops_the_training_in_order(project: Path, trials: Trials) -> None:
+def test_a_journal_on_a_full_disk_stops_the_training_in_order(project: Project, trials: Trials) -> None:
     for number, chance in enumerate(trials("journals on a full disk: stopped, told, whole, resumed", 20)):
         room = chance.randrange(12_000, 26_000)  # a checkpoint takes less, all that is measured more
         done = train_with_room_for(room, "train", *OPTIONS, f"seed={number}")
@@ -44,7 +43,7 @@ def test_a_journal_on_a_full_disk_stops_the_training_in_order(project: Path, tri
         (path,) = (project / "runs").glob("*/journal.jsonl")
         folder = RunFolder.at(path.parent)
         assert room - 200 < path.stat().st_size <= room
-        newest = generations.newest(folder.checkpoints)
+        newest = checkpoint_files.newest(folder.checkpoints)
         reached = load_checkpoint(newest)["global_step"] if newest is not None else 0
         resumed = subprocess.run([sys.executable, "-m", "piecewise", "resume", "last"], check=False, timeout=120)
         assert resumed.returncode == 0

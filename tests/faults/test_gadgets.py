@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +15,12 @@ from torch.optim import Optimizer
 
 from piecewise.data.spec import DataSource
 from piecewise.errors import BadInput
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.targets import resolve
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder
 from piecewise.planning.plan import plan_command_line, plan_experiment
-from piecewise.runs.train import train
+from piecewise.project import Project
 
 Plan = Callable[..., list[Job]]
 
@@ -68,7 +68,7 @@ GADGETS = [
     *("pandas.read_pickle", "numpy.load", "joblib.load", "pip.main", "ensurepip.bootstrap", "antigravity.fly"),
     *("hydra.utils.get_method", "hydra.utils.instantiate", "mlflow.pyfunc.load_model", "omegaconf.OmegaConf.load"),
     *("piecewise.cli.main", "piecewise.durable.os.system", "piecewise.training.checkpoints.load_checkpoint"),
-    *("piecewise.runs.ranks.subprocess.Popen", "pytorch_lightning.Trainer.fit", "pytorch_lightning.os.system"),
+    *("piecewise.execution.ranks.subprocess.Popen", "pytorch_lightning.Trainer.fit", "pytorch_lightning.os.system"),
     *("turtledemo.__main__.main", "lib2to3.main.main", "xmlrpc.client.ServerProxy", "idlelib.run.main"),
 ]
 
@@ -139,7 +139,7 @@ def test_no_slot_takes_a_gadget(watch: Watch, called: list[str], kind: type) -> 
 
 
 @pytest.mark.slow
-def test_experiment_file_calls_no_gadget(project: Path, watch: Watch, called: list[str]) -> None:
+def test_experiment_file_calls_no_gadget(project: Project, watch: Watch, called: list[str]) -> None:
     for gadget in GADGETS[::9]:
         text = f"# @package _global_\nabout: {{question: x}}\nmodel: {{_target_: {gadget}}}\n"
         (project / "conf" / "experiment" / "evil.yaml").write_text(text)
@@ -151,7 +151,7 @@ def test_experiment_file_calls_no_gadget(project: Path, watch: Watch, called: li
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", ["data", "model", "loss", "optimizer", "trainer"])
-def test_job_file_calls_no_gadget(tiny_job: Job, project: Path, watch: Watch, called: list[str], group: str) -> None:
+def test_job_file_calls_no_gadget(tiny_job: Job, project: Project, watch: Watch, called: list[str], group: str) -> None:
     """One whose digest fits: whoever wrote it knew how to make one."""
     for gadget in GADGETS[::9]:
         config = tiny_job.config | {group: {**tiny_job.config[group], "_target_": gadget}}
@@ -163,7 +163,7 @@ def test_job_file_calls_no_gadget(tiny_job: Job, project: Path, watch: Watch, ca
     assert watch.seen & set(STRANGERS) == set()
 
 
-def test_values_of_the_environment_stay_out_of_jobs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_the_environment_stay_out_of_jobs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "canary-4711")
     for override in ("data.folder='${oc.env:SECRET}'", "+data.folder='${oc.decode:${oc.env:SECRET}}'"):
         with pytest.raises(BadInput) as refused:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
-from piecewise.runs.record import opener, push_all
+from piecewise.project import Project
+from piecewise.tracking.sync.sync_runs import opener, push_all
 from servers import Front, RealServer, loses
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -48,7 +49,7 @@ def said_by(path: Path) -> list[tuple[str, int, float, int]]:
 
 
 def test_twenty_thousand_points_are_in_the_database_as_in_the_journals(
-    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]]
+    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]]
 ) -> None:
     """Key, step, value and time, by SQL, through a network that loses one reply in seven, as chance will have it."""
     folders = [RunFolder.at(project / "runs" / str(number)) for number in range(2)]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from killed import SEEN, end_after, start
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
-from piecewise.runs.train import read_result
-from piecewise.training import generations
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
+from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import load_checkpoint
 from trials import Trials
 
@@ -56,7 +55,7 @@ def begun_at(folder: RunFolder) -> list[int]:
 
 def resume(job: Job, folder: RunFolder) -> None:
     """To the end, and from the newest checkpoint: one that begins again would end with the same bits too."""
-    newest, before = generations.newest(folder.checkpoints), begun_at(folder)
+    newest, before = checkpoint_files.newest(folder.checkpoints), begun_at(folder)
     process = start(job, folder, is_resumed=True)
     process.join()
     assert process.exitcode == 0
@@ -66,7 +65,7 @@ def resume(job: Job, folder: RunFolder) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials: Trials) -> None:
+def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Project, trials: Trials) -> None:
     (job,) = plan(*OPTIONS)
     undisturbed = RunFolder.at(project / "undisturbed")
     start(job, undisturbed, is_resumed=False).join()
@@ -89,7 +88,7 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Path, trials
 
 
 @pytest.mark.slow
-def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Path, trials: Trials) -> None:
+def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Project, trials: Trials) -> None:
     """Checkpoint, KILLED, 143, and then the same bits."""
     (job,) = plan(*OPTIONS)
     undisturbed = RunFolder.at(project / "undisturbed")
@@ -104,7 +103,7 @@ def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Path, trial
         assert record is not None
         assert record.end is not None
         assert record.end["status"] == "KILLED"
-        newest = generations.newest(folder.checkpoints)
+        newest = checkpoint_files.newest(folder.checkpoints)
         assert newest is not None
         assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]
         resume(job, folder)

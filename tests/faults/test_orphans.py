@@ -6,24 +6,24 @@ import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from killed import end_after, start
 from piecewise.cli import main
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
-from piecewise.tracking.mirror import Mirror
-from piecewise.tracking.store import EMBEDDED, open_store
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
+from piecewise.tracking.mirror.mirror import Mirror
+from piecewise.tracking.store.open import EMBEDDED, open_store
 from small_project import TINY
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
-def statuses(project: Path) -> dict[str, str]:
+def statuses(project: Project) -> dict[str, str]:
     """What SQL says, by our id of the run."""
     query = "SELECT value, status FROM runs JOIN tags USING (run_uuid) WHERE key = 'piecewise.run_id'"
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
@@ -31,7 +31,7 @@ def statuses(project: Path) -> dict[str, str]:
 
 
 def test_no_run_is_running_after_its_process_is_gone(
-    project: Path, plan: Callable[..., list[Job]], trials: Trials
+    project: Project, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     (job,) = plan(*TINY, "trainer.max_epochs=1000")
     mirror = Mirror(open_store(EMBEDDED, project), project)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from piecewise.training.generations import newest, path_of, read, write
+from piecewise.training.checkpoint_files import newest, path_of, read, write
 from trials import Trials
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 SAVE = """
 import os, sys
 from pathlib import Path
-from piecewise.training.generations import path_of, write
+from piecewise.training.checkpoint_files import path_of, write
 folder, step, data = Path(sys.argv[1]), int(sys.argv[2]), bytes(range(250)) * 40
 os.access("/begin", os.F_OK)
 write(path_of(folder, step), data)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from piecewise.project import Project
 from small_project import ROOT, TINY
 
 CANARY = "canary-4711-hush"
@@ -40,7 +41,7 @@ def secret_environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("log_model", ["none", "best"])
-def test_a_secret_in_the_environment_is_in_no_file(project: Path, log_model: str) -> None:
+def test_a_secret_in_the_environment_is_in_no_file(project: Project, log_model: str) -> None:
     """Nor in what is printed, nor in the arguments of any process that the command starts."""
     command = [sys.executable, "-m", "piecewise", "train", *TRAIN, f"log_model={log_model}"]
     process = subprocess.Popen(
@@ -53,8 +54,8 @@ def test_a_secret_in_the_environment_is_in_no_file(project: Path, log_model: str
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert (project / "mlflow.db").is_file()
-    assert any(b"piecewise.runs.follower" in line for line in arguments)
-    files = [path for path in project.rglob("*") if path.is_file()]
+    assert any(b"piecewise.tracking.sync.follower" in line for line in arguments)
+    files = [path for path in project.root.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
     assert CANARY not in said
@@ -66,7 +67,7 @@ def test_a_secret_in_the_environment_is_in_no_file(project: Path, log_model: str
     "arguments",
     [["train", *TRAIN], ["list"], ["show", "model=cnn", "data=mnist", "loss=categorical"], ["sync"], ["doctor"]],
 )
-def test_commands_need_no_network(project: Path, arguments: list[str]) -> None:
+def test_commands_need_no_network(project: Project, arguments: list[str]) -> None:
     command = [sys.executable, "-c", ALONE, sys.executable, "-m", "piecewise", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode == 77:
@@ -76,7 +77,7 @@ def test_commands_need_no_network(project: Path, arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_commands_about_runs_need_no_network(project: Path) -> None:
+def test_commands_about_runs_need_no_network(project: Project) -> None:
     (project / "x.csv").write_text("x\n0.5\n")
     verbs = ["evaluate last", "predict last --input x.csv", "resume last", "verify", "summary", "report", "clean --yes"]
     python = shlex.quote(sys.executable)
@@ -101,7 +102,7 @@ def test_the_namespace_has_no_network() -> None:
 
 def test_nobody_is_told_about_us() -> None:
     """Telemetry and analytics are off where each tool looks for it, and DVC's shared databases are not shared."""
-    from piecewise.tracking.store import PRIVATE
+    from piecewise.tracking.store.open import PRIVATE
 
     assert PRIVATE["MLFLOW_DISABLE_TELEMETRY"] == "true"
     config = (ROOT / ".dvc" / "config").read_text()

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from held import Held, arrived, begin
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
 from recorded import assert_points, run_of, runs_at
 from servers import RealServer
 from shipped import wait_until_left
@@ -43,7 +44,9 @@ def kill(victim: str, chance: random.Random, training: Held, server: RealServer)
         trainer.kill()
 
 
-def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(project: Path, real: RealServer, trials: Trials) -> None:
+def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(
+    project: Project, real: RealServer, trials: Trials
+) -> None:
     """In four trials of five the store has taken points of the run, in the others it may be earlier."""
     promise = "trainer, sweep, mirror or server killed: no point lost, no orphan, store sound"
     for number, chance in enumerate(trials(promise, 50)):

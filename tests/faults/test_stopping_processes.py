@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
-from piecewise.runs.train import read_result
-from piecewise.training import generations
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
+from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import load_checkpoint
 from started import started
 from trials import Trials
@@ -36,11 +36,11 @@ pl.Trainer(max_epochs=-1, logger=False, enable_checkpointing=False, enable_progr
 """
 
 
-def wait_for_steps(project: Path, count: int) -> RunFolder:
+def wait_for_steps(project: Project, count: int) -> RunFolder:
     """The run that is going on, as soon as its journal has so many readings."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        for path in project.glob("runs/*/journal.jsonl"):
+        for path in project.root.glob("runs/*/journal.jsonl"):
             if path.read_bytes().count(b'"train/nll"') >= count:
                 return RunFolder.at(path.parent)
         time.sleep(0.05)
@@ -55,7 +55,7 @@ def record_of(folder: RunFolder) -> RunRecord:
 
 def last_step(folder: RunFolder) -> int:
     """Of the newest checkpoint, which must load."""
-    newest = generations.newest(folder.checkpoints)
+    newest = checkpoint_files.newest(folder.checkpoints)
     assert newest is not None
     return int(load_checkpoint(newest)["global_step"])
 
@@ -73,7 +73,7 @@ def test_lightning_alone_calls_a_stopped_training_a_success() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_training_in_order(project: Path, number: int, code: int) -> None:
+def test_a_signal_ends_training_in_order(project: Project, number: int, code: int) -> None:
     with started(sys.executable, "-m", "piecewise", "train", *LONG) as process:
         folder = wait_for_steps(project, 20)
         process.send_signal(number)
@@ -90,7 +90,7 @@ def test_a_signal_ends_training_in_order(project: Path, number: int, code: int) 
 
 
 @pytest.mark.slow
-def test_sigterm_at_any_moment(project: Path, trials: Trials) -> None:
+def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
     """143 within ten seconds; a run that had begun is KILLED, and its checkpoint loads."""
     for number, chance in enumerate(trials("SIGTERM at a random moment: 143, KILLED, checkpoint", 100)):
         place = project / f"trial-{number}"
@@ -115,7 +115,7 @@ def test_sigterm_at_any_moment(project: Path, trials: Trials) -> None:
 
 
 @pytest.mark.slow
-def test_ranks_are_told_and_none_is_left(project: Path) -> None:
+def test_ranks_are_told_and_none_is_left(project: Project) -> None:
     with started(sys.executable, "-m", "piecewise", "train", "trainer=ddp_cpu", *LONG) as process:
         folder = wait_for_steps(project, 5)
         worker = record_of(folder).start["process"]["pid"]
@@ -139,7 +139,7 @@ def _read(path: Path) -> bytes:
 
 
 @pytest.mark.slow
-def test_resume_ends_what_was_begun(project: Path) -> None:
+def test_resume_ends_what_was_begun(project: Project) -> None:
     options = ["trainer.max_epochs=400", "log_every_n_steps=1", "tracking=none"]
     with started(sys.executable, "-m", "piecewise", "train", *options) as process:
         folder = wait_for_steps(project, 20)

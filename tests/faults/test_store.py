@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from opening import Openers
-from piecewise.tracking.building import build
-from piecewise.tracking.embedded import prepare, revision_of
-from piecewise.tracking.schema import schema_head
+from piecewise.project import Project
+from piecewise.tracking.store.embedded import prepare, revision_of
+from piecewise.tracking.store.new_store import build
+from piecewise.tracking.store.schema import schema_head
 from trials import Trials
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
@@ -88,9 +89,11 @@ PREPARE = """
 import os, shutil, sqlite3, sys
 from contextlib import closing
 from pathlib import Path
-from piecewise.tracking import building, embedded, migration
+from piecewise.tracking.store import new_store
+from piecewise.tracking.store import embedded
+from piecewise.tracking.store import migration
 migration._upgrade = lambda path, name: shutil.copyfile(sys.argv[2], path)
-building._made_by_mlflow = lambda root: closing(sqlite3.connect(sys.argv[2]))
+new_store._made_by_mlflow = lambda root: closing(sqlite3.connect(sys.argv[2]))
 os.access("/begin", os.F_OK)
 embedded.prepare(Path(sys.argv[1]))
 os.access("/end", os.F_OK)
@@ -206,6 +209,6 @@ def experiments_of(path: Path) -> tuple[str | None, int]:
 
 def prepare_from(root: Path, made: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("piecewise.tracking.building._made_by_mlflow", lambda root: closing(sqlite3.connect(made)))
-        patch.setattr("piecewise.tracking.migration._upgrade", lambda path, name: shutil.copyfile(made, path))
-        prepare(root)
+        patch.setattr("piecewise.tracking.store.new_store._made_by_mlflow", lambda root: closing(sqlite3.connect(made)))
+        patch.setattr("piecewise.tracking.store.migration._upgrade", lambda path, name: shutil.copyfile(made, path))
+        prepare(Project(root))

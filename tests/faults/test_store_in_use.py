@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from opening import Openers
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder, all_runs
 from piecewise.journal.reader import read_journal
-from piecewise.runs.train import read_result, train
-from piecewise.tracking.embedded import prepare
+from piecewise.journal.run_folder import RunFolder, all_runs, read_result
+from piecewise.project import Project
+from piecewise.tracking.store.embedded import prepare
 from small_project import TINY
 from trials import Trials
 
@@ -39,7 +40,7 @@ def piecewise(*arguments: str, prefix: list[str] | None = None) -> subprocess.Co
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
-def assert_complete(project: Path) -> int:
+def assert_complete(project: Project) -> int:
     """MLflow's history of each run is its journal's, point for point; returns how many points there are."""
     expected = []
     for folder in all_runs(project):
@@ -84,7 +85,7 @@ def test_sixteen_writers_lose_nothing(tmp_path: Path, trials: Trials, capsys: py
         print(f"a batch takes {p50:.1f} ms (p50), {p99:,.0f} ms (p99)")
 
 
-def test_four_runs_that_log_at_every_step(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_four_runs_that_log_at_every_step(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     options = [*EMBEDDED_TINY, "log_every_n_steps=1", "trainer.max_epochs=100"]
     begun = time.perf_counter()
     commands = [[*PIECEWISE, "train", *options, f"seed={seed}"] for seed in range(4)]
@@ -114,7 +115,7 @@ def usual_seconds(prefix: list[str] | None = None) -> float:
     return time.monotonic() - begun
 
 
-def assert_trains_as_usual(project: Path, usual: float, prefix: list[str] | None = None) -> None:
+def assert_trains_as_usual(project: Project, usual: float, prefix: list[str] | None = None) -> None:
     """To the same weights, hardly longer, and with one warning, whatever is wrong with the store."""
     begun = time.monotonic()
     trained = piecewise("train", *EMBEDDED_TINY, prefix=prefix)
@@ -127,7 +128,7 @@ def assert_trains_as_usual(project: Path, usual: float, prefix: list[str] | None
     assert digests == digests[:1] * 2
 
 
-def test_lock_of_a_minute_costs_no_training_and_no_point(project: Path) -> None:
+def test_lock_of_a_minute_costs_no_training_and_no_point(project: Project) -> None:
     usual = usual_seconds()
     prepare(project)
     with locked(project / "mlflow.db"):
@@ -140,7 +141,7 @@ def test_lock_of_a_minute_costs_no_training_and_no_point(project: Path) -> None:
     assert assert_complete(project) > 0
 
 
-def test_store_that_may_not_be_written_costs_no_training_and_is_said_in_one_line(project: Path) -> None:
+def test_store_that_may_not_be_written_costs_no_training_and_is_said_in_one_line(project: Project) -> None:
     prefix = AS_ANYBODY if os.geteuid() == 0 else []
     if prefix and shutil.which("setpriv") is None:
         pytest.skip("root may write to any file here: there is no setpriv")
@@ -156,7 +157,7 @@ def test_store_that_may_not_be_written_costs_no_training_and_is_said_in_one_line
     assert assert_complete(project) > 0
 
 
-def test_store_that_finds_no_room_to_be_built(tiny_job: Job, project: Path) -> None:
+def test_store_that_finds_no_room_to_be_built(tiny_job: Job, project: Project) -> None:
     train(tiny_job, RunFolder.at(project / "runs" / "one"))
     synced = piecewise("sync", prefix=["prlimit", "--fsize=300000"])
     assert synced.returncode == 1
@@ -178,7 +179,7 @@ def small_disk(place: Path, size: str) -> Iterator[None]:
         subprocess.run(["umount", place], check=True)
 
 
-def test_full_disk_under_the_store(plan: object, project: Path, tmp_path: Path) -> None:
+def test_full_disk_under_the_store(plan: object, project: Project, tmp_path: Path) -> None:
     """There is room for a store, but not for the log of a long history."""
     disk = tmp_path / "disk"
     with small_disk(disk, "1500k"):

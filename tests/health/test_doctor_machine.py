@@ -10,18 +10,19 @@ import pytest
 
 from piecewise.health.machine import LEEWAY, clock, disk_space
 from piecewise.journal.writer import Journal
+from piecewise.project import Project
 
 
 @pytest.mark.parametrize(("free", "num_faults"), [(1_000_000_000, 0), (999_999_999, 1)])
 def test_disk_is_full_below_a_gigabyte(
-    project: Path, monkeypatch: pytest.MonkeyPatch, free: int, num_faults: int
+    project: Project, monkeypatch: pytest.MonkeyPatch, free: int, num_faults: int
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: {project: SimpleNamespace(free=free)}[path])
     assert len(list(disk_space(project))) == num_faults
 
 
 @pytest.fixture
-def dated(project: Path) -> Path:
+def dated(project: Project) -> Path:
     """The journal of a run, which is what is written last."""
     path = project / "runs" / "one" / "journal.jsonl"
     with Journal(path) as journal:
@@ -31,7 +32,7 @@ def dated(project: Path) -> Path:
 
 @pytest.mark.parametrize(("seconds", "num_faults"), [(-LEEWAY - 30, 1), (-LEEWAY + 30, 0), (3600, 0)])
 def test_clock_may_be_behind_the_newest_journal_by_the_leeway(
-    project: Path, dated: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, num_faults: int
+    project: Project, dated: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, num_faults: int
 ) -> None:
     now = dated.stat().st_mtime + seconds
     monkeypatch.setattr(time, "time", lambda: now)
@@ -40,7 +41,9 @@ def test_clock_may_be_behind_the_newest_journal_by_the_leeway(
     assert all("runs/one/journal.jsonl was written at" in finding.what for finding in found)
 
 
-def test_early_clock_is_told_in_words_and_a_wrong_file_by_name(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_clock_is_told_in_words_and_a_wrong_file_by_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(time, "time", lambda: time.mktime((2001, 2, 3, 4, 5, 0, 0, 0, -1)))
     path = project / "conf" / "a name.yaml"
     path.touch()
@@ -52,4 +55,4 @@ def test_early_clock_is_told_in_words_and_a_wrong_file_by_name(project: Path, mo
 
 
 def test_project_in_which_nothing_was_written_has_no_date(tmp_path: Path) -> None:
-    assert list(clock(tmp_path)) == []
+    assert list(clock(Project(tmp_path))) == []

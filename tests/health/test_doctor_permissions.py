@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.health.permissions import permissions
+from piecewise.project import Project
 
 
 @pytest.fixture
@@ -32,18 +33,18 @@ def as_root_of_a_strangers(folder: Path, monkeypatch: pytest.MonkeyPatch, groups
 
 
 def test_owner_of_private_files_has_no_fault(private: Path) -> None:
-    assert list(permissions(private)) == []
+    assert list(permissions(Project(private))) == []
 
 
 def test_what_is_not_there_is_no_fault(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    assert list(permissions(tmp_path)) == []
+    assert list(permissions(Project(tmp_path))) == []
 
 
 @pytest.mark.parametrize("name", [".", "runs", "mlflow.db", ".dvc/tmp", "build", "results"])
 def test_each_place_that_is_written_is_looked_at(private: Path, name: str) -> None:
     (private / name).chmod(0o500)
-    (finding,) = permissions(private)
+    (finding,) = permissions(Project(private))
     (private / name).chmod(0o700)
     assert finding.what.startswith(f"{name} belongs to user {os.geteuid()}, mode 0500: ")
     assert finding.remedy == f"chmod u+rwX {name}"
@@ -51,14 +52,14 @@ def test_each_place_that_is_written_is_looked_at(private: Path, name: str) -> No
 
 def test_remedy_is_one(private: Path) -> None:
     (private / "results").chmod(0o500)
-    (finding,) = permissions(private)
+    (finding,) = permissions(Project(private))
     assert os.system(f"cd '{private}' && {finding.remedy}") == 0
-    assert list(permissions(private)) == []
+    assert list(permissions(Project(private))) == []
 
 
 def test_root_is_told_whose_project_it_is(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = as_root_of_a_strangers(private, monkeypatch)
-    found = list(permissions(private))
+    found = list(permissions(Project(private)))
     assert [finding.remedy for finding in found] == [
         f"sudo chown -R 0 {name}" for name in (".", "runs", "mlflow.db", ".dvc/tmp", "build", "results")
     ]
@@ -68,9 +69,9 @@ def test_root_is_told_whose_project_it_is(private: Path, monkeypatch: pytest.Mon
 def test_stranger_is_told_whose_project_it_is(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, user = os.geteuid(), os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    assert list(permissions(private)) == []  # the system lets them, by a list of its own perhaps
+    assert list(permissions(Project(private))) == []  # the system lets them, by a list of its own perhaps
     monkeypatch.setattr(os, "access", lambda path, mode: path.name != "build")
-    (finding,) = permissions(private)
+    (finding,) = permissions(Project(private))
     assert f"build belongs to user {owner}, mode 0700: user {user} is" in finding.what
     assert finding.remedy == f"sudo chown -R {user} build"
 
@@ -82,13 +83,13 @@ def test_group_may_share_a_folder(private: Path, monkeypatch: pytest.MonkeyPatch
     (private / "build").chmod(mode)
     group = 12345 if os.geteuid() == 0 else (private / "build").stat().st_gid
     as_root_of_a_strangers(private, monkeypatch, groups=(group,))
-    unwritable = [finding for finding in permissions(private) if "belongs" in finding.what]
+    unwritable = [finding for finding in permissions(Project(private)) if "belongs" in finding.what]
     assert len(unwritable) == num_faults
 
 
 def test_file_system_without_writing_is_told_from_a_mode(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path.name != "build")
-    (finding,) = permissions(private)
+    (finding,) = permissions(Project(private))
     assert finding.what == "build cannot be written: its file system is read-only"
 
 
@@ -97,7 +98,7 @@ def test_open_runs_are_named_three_at_a_time(private: Path, mode: int) -> None:
     for number in range(4):
         (private / "runs" / f"run {number}").mkdir()
         (private / "runs" / f"run {number}").chmod(mode)
-    (finding,) = permissions(private)
+    (finding,) = permissions(Project(private))
     assert finding.what == "others on this machine may use runs/run 0, runs/run 1, runs/run 2 and 1 more"
     assert os.system(f"cd '{private}' && {finding.remedy}") == 0
-    assert list(permissions(private)) == []
+    assert list(permissions(Project(private))) == []

@@ -13,10 +13,11 @@ import pytest
 from piecewise.health import project as checks
 from piecewise.health.findings import Finding, Level
 from piecewise.health.project import orphan_runs, pipeline_lock
-from piecewise.journal.process import this_process
 from piecewise.journal.writer import Journal
+from piecewise.processes import this_process
+from piecewise.project import Project
 
-PROCESS = "import json; from piecewise.journal.process import this_process; print(json.dumps(this_process()))"
+PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process()))"
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +42,28 @@ def held(*pids: int) -> str:
 
 
 def test_lock_file_that_dvc_leaves_behind_is_sound(tmp_path: Path) -> None:
-    assert list(pipeline_lock(tmp_path)) == []
+    assert list(pipeline_lock(Project(tmp_path))) == []
     write_rwlock(tmp_path, json.dumps({"write": {}, "read": {}}))
-    assert list(pipeline_lock(tmp_path)) == []
+    assert list(pipeline_lock(Project(tmp_path))) == []
 
 
 def test_lock_whose_processes_are_all_gone_is_only_noted(tmp_path: Path, gone: dict[str, Any]) -> None:
     write_rwlock(tmp_path, held(gone["pid"], 2**40))
-    (finding,) = pipeline_lock(tmp_path)
+    (finding,) = pipeline_lock(Project(tmp_path))
     assert finding.level is Level.NOTE
     assert f"({gone['pid']}, {2**40})" in finding.what
 
 
 def test_lock_of_a_running_pipeline_is_its_own_business(tmp_path: Path, gone: dict[str, Any]) -> None:
     write_rwlock(tmp_path, held(gone["pid"], os.getpid()))
-    assert list(pipeline_lock(tmp_path)) == []
+    assert list(pipeline_lock(Project(tmp_path))) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"write": {"a": {}}}', '{"read": {"a": [1]}}', '{"write": []}'])
 def test_lock_file_that_dvc_refuses_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(checks, "SETTLE", 0.0)
     write_rwlock(tmp_path, text)
-    (finding,) = pipeline_lock(tmp_path)
+    (finding,) = pipeline_lock(Project(tmp_path))
     assert (finding.level, finding.remedy) == (Level.FAULT, "rm .dvc/tmp/rwlock, while no dvc command runs")
 
 
@@ -70,7 +71,7 @@ def test_lock_file_that_is_being_written_is_looked_at_twice(tmp_path: Path) -> N
     path = write_rwlock(tmp_path, '{"write": {')
     timer = threading.Timer(checks.SETTLE / 4, path.write_text, [held(os.getpid())])
     timer.start()
-    assert list(pipeline_lock(tmp_path)) == []
+    assert list(pipeline_lock(Project(tmp_path))) == []
     timer.join()
 
 
@@ -85,10 +86,10 @@ def record(path: Path, *kinds: str, **facts: Any) -> None:
 
 
 def orphans(root: Path) -> list[Finding]:
-    return list(orphan_runs(root))
+    return list(orphan_runs(Project(root)))
 
 
-def test_orphan_is_named_with_the_command_that_goes_on(project: Path, gone: dict[str, Any]) -> None:
+def test_orphan_is_named_with_the_command_that_goes_on(project: Project, gone: dict[str, Any]) -> None:
     record(project / "runs" / "one" / "journal.jsonl", process=gone)
     (finding,) = orphans(project)
     assert finding.level is Level.FAULT
@@ -96,19 +97,19 @@ def test_orphan_is_named_with_the_command_that_goes_on(project: Path, gone: dict
     assert finding.remedy == "piecewise resume 'an id'"
 
 
-def test_orphan_of_the_pipeline_is_trained_by_its_stage(project: Path, gone: dict[str, Any]) -> None:
+def test_orphan_of_the_pipeline_is_trained_by_its_stage(project: Project, gone: dict[str, Any]) -> None:
     record(project / "results" / "journal" / "shallow" / "lr=1.jsonl", process=gone)
     (finding,) = orphans(project)
     assert finding.remedy == "dvc repro train@shallow"
 
 
-def test_child_and_parent_of_a_sweep_are_both_looked_at(project: Path, gone: dict[str, Any]) -> None:
+def test_child_and_parent_of_a_sweep_are_both_looked_at(project: Project, gone: dict[str, Any]) -> None:
     record(project / "runs" / "sweep" / "journal.jsonl", process=gone)
     record(project / "runs" / "sweep" / "0000" / "journal.jsonl", process=gone)
     assert len(orphans(project)) == 2
 
 
-def test_run_that_ended_or_still_trains_is_no_orphan(project: Path, gone: dict[str, Any]) -> None:
+def test_run_that_ended_or_still_trains_is_no_orphan(project: Project, gone: dict[str, Any]) -> None:
     record(project / "runs" / "ended" / "journal.jsonl", "end", process=gone)
     record(project / "runs" / "live" / "journal.jsonl", process=this_process())
     record(project / "runs" / "old" / "journal.jsonl")  # from before processes were recorded
@@ -117,7 +118,7 @@ def test_run_that_ended_or_still_trains_is_no_orphan(project: Path, gone: dict[s
     assert orphans(project) == []
 
 
-def test_run_that_goes_on_is_judged_by_the_process_it_goes_on_in(project: Path, gone: dict[str, Any]) -> None:
+def test_run_that_goes_on_is_judged_by_the_process_it_goes_on_in(project: Project, gone: dict[str, Any]) -> None:
     path = project / "runs" / "one" / "journal.jsonl"
     record(path, "end", process=gone)
     with Journal(path) as journal:
@@ -128,7 +129,7 @@ def test_run_that_goes_on_is_judged_by_the_process_it_goes_on_in(project: Path, 
     assert len(orphans(project)) == 1
 
 
-def test_damaged_journal_is_a_fault_and_hides_no_orphan(project: Path, gone: dict[str, Any]) -> None:
+def test_damaged_journal_is_a_fault_and_hides_no_orphan(project: Project, gone: dict[str, Any]) -> None:
     for name in ("damaged", "lost"):
         record(project / "runs" / name / "journal.jsonl", "resume", process=gone)
     path = project / "runs" / "damaged" / "journal.jsonl"

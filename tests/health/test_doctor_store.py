@@ -15,26 +15,27 @@ from piecewise.health import store as checks
 from piecewise.health.findings import Level
 from piecewise.health.store import artifact_locations, schema
 from piecewise.journal.writer import Journal
-from piecewise.tracking.store import EMBEDDED, open_store
+from piecewise.project import Project
+from piecewise.tracking.store.open import EMBEDDED, open_store
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
 @pytest.mark.usefixtures("mlflow_as_it_was")
-def test_store_that_mlflow_made_is_sound_until_the_project_is_moved(project: Path) -> None:
+def test_store_that_mlflow_made_is_sound_until_the_project_is_moved(project: Project) -> None:
     client = open_store(EMBEDDED, project)
     experiment = client.create_experiment("one", (project / "mlartifacts" / "one").as_uri())
     client.create_run(experiment)
     client.create_logged_model(experiment, "model")
     assert list(schema(project)) == []
     assert list(artifact_locations(project)) == []
-    moved = project.rename(project.with_name("another place"))
-    assert list(schema(moved)) == []
-    (finding,) = artifact_locations(moved)
+    moved = project.root.rename(project.root.with_name("another place"))
+    assert list(schema(Project(moved))) == []
+    (finding,) = artifact_locations(Project(moved))
     assert finding.level is Level.FAULT
     assert finding.what.startswith("3 of 3 artifact locations are not in this project, such as file:///")
     assert finding.remedy == "piecewise sync, or any command that opens the store"
-    open_store(EMBEDDED, moved)
-    assert list(artifact_locations(moved)) == []
+    open_store(EMBEDDED, Project(moved))
+    assert list(artifact_locations(Project(moved))) == []
 
 
 def make_store(root: Path, *locations: str | None) -> None:
@@ -59,14 +60,14 @@ def make_store(root: Path, *locations: str | None) -> None:
     ],
 )
 def test_location_is_outside_if_it_is_a_place_on_this_machine_that_is_not_below(
-    project: Path, location: str | None, is_outside: bool
+    project: Project, location: str | None, is_outside: bool
 ) -> None:
     make_store(project, location, (project / "mlartifacts").as_uri(), str(project / "mlartifacts"))
     assert bool(list(artifact_locations(project))) is is_outside
 
 
-def test_neighbour_with_a_longer_name_is_outside(project: Path) -> None:
-    make_store(project, project.with_name(project.name + " 2").as_uri())
+def test_neighbour_with_a_longer_name_is_outside(project: Project) -> None:
+    make_store(project, project.root.with_name(project.root.name + " 2").as_uri())
     assert len(list(artifact_locations(project))) == 1
 
 
@@ -78,20 +79,20 @@ def test_neighbour_with_a_longer_name_is_outside(project: Path) -> None:
         (["/old/mlartifacts/x", "/elsewhere"], "piecewise sync --rebuild"),
     ],
 )
-def test_remedy_is_opening_the_store_if_that_mends_it(project: Path, locations: list[str], remedy: str) -> None:
+def test_remedy_is_opening_the_store_if_that_mends_it(project: Project, locations: list[str], remedy: str) -> None:
     make_store(project, *locations)
     (finding,) = artifact_locations(project)
     assert finding.remedy == remedy
 
 
-def test_project_reached_through_a_link_is_where_it_was(project: Path) -> None:
+def test_project_reached_through_a_link_is_where_it_was(project: Project) -> None:
     make_store(project, (project / "mlartifacts").as_uri())
-    link = project.with_name("link")
+    link = project.root.with_name("link")
     link.symlink_to(project)
-    assert list(artifact_locations(link)) == []
+    assert list(artifact_locations(Project(link))) == []
 
 
-def test_store_in_use_is_noted_and_not_called_corrupt(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_in_use_is_noted_and_not_called_corrupt(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "BUSY", 0.01)
     make_store(project)
     with closing(sqlite3.connect(project / "mlflow.db")) as writer:
@@ -113,7 +114,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_writer_that_was_killed_leaves_a_note_and_no_corruption(project: Path) -> None:
+def test_writer_that_was_killed_leaves_a_note_and_no_corruption(project: Project) -> None:
     make_store(project)
     assert subprocess.run([sys.executable, "-c", KILLED_WRITER], check=False, timeout=60).returncode == -9
     (finding,) = schema(project)
@@ -126,7 +127,7 @@ def test_writer_that_was_killed_leaves_a_note_and_no_corruption(project: Path) -
 
 
 def test_network_file_system_is_a_fault_where_the_store_would_be_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks, "network_kind", lambda path: "nfs4")
     findings = list(schema(project))
@@ -137,7 +138,7 @@ def test_network_file_system_is_a_fault_where_the_store_would_be_refused(
     assert [finding.level for finding in schema(project)] == [Level.OK]
 
 
-def test_log_of_a_writer_is_read_too(project: Path) -> None:
+def test_log_of_a_writer_is_read_too(project: Project) -> None:
     make_store(project)
     with closing(sqlite3.connect(project / "mlflow.db")) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
@@ -148,21 +149,21 @@ def test_log_of_a_writer_is_read_too(project: Path) -> None:
     assert finding.what.startswith("mlflow.db has schema f, ")
 
 
-def test_looking_writes_nothing(project: Path) -> None:
+def test_looking_writes_nothing(project: Project) -> None:
     make_store(project)
     before = (project / "mlflow.db").read_bytes()
     list(schema(project))
     list(artifact_locations(project))
     assert (project / "mlflow.db").read_bytes() == before
-    assert {path.name for path in project.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
+    assert {path.name for path in project.root.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         store.execute("PRAGMA journal_mode = WAL")
     list(schema(project))
     list(artifact_locations(project))
-    assert {path.name for path in project.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
+    assert {path.name for path in project.root.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
 
 
-def test_absent_store_is_noted_once_there_are_runs_for_it(project: Path) -> None:
+def test_absent_store_is_noted_once_there_are_runs_for_it(project: Project) -> None:
     (finding,) = schema(project)
     assert finding.level is Level.OK
     with Journal(project / "runs" / "one" / "journal.jsonl") as journal:

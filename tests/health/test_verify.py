@@ -23,6 +23,7 @@ from piecewise.health.rehashed import Fault
 from piecewise.health.verify import verify
 from piecewise.journal.writer import Journal
 from piecewise.manifest import NAME
+from piecewise.project import Project
 
 NUM_FLIPS = 20
 SEED = 20
@@ -44,11 +45,11 @@ def root(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def faults(root: Path) -> list[Fault]:
-    return [fault for rehashed in verify(root) for fault in rehashed.faults.values()]
+    return [fault for rehashed in verify(Project(root)) for fault in rehashed.faults.values()]
 
 
 def notes(root: Path) -> list[str]:
-    return [note for rehashed in verify(root) for note in rehashed.notes]
+    return [note for rehashed in verify(Project(root)) for note in rehashed.notes]
 
 
 def found(root: Path) -> dict[str, str]:
@@ -61,13 +62,13 @@ def only(root: Path, pattern: str) -> Path:
 
 
 def test_whole_project_has_nothing_to_report(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kinds = {rehashed.kind: rehashed for rehashed in verify(whole)}
+    kinds = {rehashed.kind: rehashed for rehashed in verify(Project(whole))}
     hashed = {path for rehashed in kinds.values() for path in rehashed.files}
     assert hashed == set(covered_files(whole))  # each of them, found without asking verify
     assert [kind for kind, rehashed in kinds.items() if not rehashed.files] == ["MLflow store"]
     assert kinds["runs"].num_bytes == sum(path.stat().st_size for path in kinds["runs"].files)
     assert (faults(whole), notes(whole)) == ([], [])
-    assert main(whole, whole, []) == 0
+    assert main(Project(whole), whole, []) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in said] == list(kinds)
     assert all(line.endswith("  ok") for line in said)
@@ -357,14 +358,14 @@ def test_database_that_somebody_writes_is_a_note(root: Path) -> None:
     with closing(sqlite3.connect(root / "mlflow.db", isolation_level=None)) as store:
         store.execute("PRAGMA locking_mode = EXCLUSIVE")
         store.execute("BEGIN EXCLUSIVE")
-        (rehashed,) = (rehashed for rehashed in verify(root) if rehashed.kind == "MLflow store")
+        (rehashed,) = (rehashed for rehashed in verify(Project(root)) if rehashed.kind == "MLflow store")
         assert (rehashed.faults, rehashed.notes) == ({}, ["mlflow.db: database is locked, not verified"])
 
 
 def test_faults_are_printed_with_their_remedies(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "runs" / "solo" / "figures" / "learning_curves.svg").write_text("x")
     (root / "data" / "curve_1d" / "test.safetensors").unlink()
-    assert main(root, root, []) == 1
+    assert main(Project(root), root, []) == 1
     said = capsys.readouterr().out
     assert "\n  data/curve_1d/test.safetensors is missing\n    rm -rf data/curve_1d/test.safetensors; dvc chec" in said
     assert "\n  runs/solo/figures/learning_curves.svg was altered\n    rm -rf runs/solo/evaluation; piecewise" in said

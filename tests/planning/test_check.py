@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from piecewise.execution.train import train
 from piecewise.jobs.build import build_parts
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.planning.check import length, num_examples
-from piecewise.runs.train import read_result, train
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]

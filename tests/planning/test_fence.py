@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from piecewise.errors import BadInput
 from piecewise.planning.fence import refuse_hydra
 from piecewise.planning.plan import plan_command_line, plan_experiment
+from piecewise.project import Project
 
 EVIL = "{_target_: os.system, command: echo}"
 
@@ -33,11 +33,11 @@ def _no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
         "-cn",
     ],
 )
-def test_arguments_do_not_reach_hydra(project: Path, override: str) -> None:
-    before = sorted(project.rglob("*"))
+def test_arguments_do_not_reach_hydra(project: Project, override: str) -> None:
+    before = sorted(project.root.rglob("*"))
     with pytest.raises(BadInput, match="is not allowed"):
         plan_command_line(project / "conf", [override])
-    assert sorted(project.rglob("*")) == before
+    assert sorted(project.root.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ def test_arguments_do_not_reach_hydra(project: Path, override: str) -> None:
         "seed: ${hydra.job.num}",
     ],
 )
-def test_files_do_not_reach_hydra_or_the_environment(project: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_files_do_not_reach_hydra_or_the_environment(
+    project: Project, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.setenv("SECRET", "canary")
     (project / "conf" / "experiment" / "evil.yaml").write_text(f"# @package _global_\n{text}\n")
     for plan in (
@@ -66,12 +68,12 @@ def test_files_do_not_reach_hydra_or_the_environment(project: Path, monkeypatch:
         assert "canary" not in str(refused.value)
 
 
-def test_a_package_header_does_not_reach_hydra(project: Path) -> None:
+def test_a_package_header_does_not_reach_hydra(project: Project) -> None:
     (project / "conf" / "model" / "evil.yaml").write_text(f"# @package hydra.callbacks\nx: {EVIL}\n")
     with pytest.raises(BadInput, match=r"evil\.yaml"):
         refuse_hydra(project / "conf", [])
 
 
-def test_what_is_shipped_passes(project: Path) -> None:
+def test_what_is_shipped_passes(project: Project) -> None:
     refuse_hydra(project / "conf", ["-m", "seed=0,1", "--hydra-help", "experiment=mnist_cnn"])
     assert plan_experiment(project / "conf", "least_squares")

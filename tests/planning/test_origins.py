@@ -16,6 +16,7 @@ from piecewise.jobs.about import experiments
 from piecewise.jobs.job import Job
 from piecewise.planning.origins import COMMAND_LINE, SCHEMA, Key, Origin, Origins, find_origins
 from piecewise.planning.schema import Config
+from piecewise.project import Project
 
 Plan = Callable[..., list[Job]]
 ROOT = Path(__file__).parents[2]
@@ -46,7 +47,7 @@ def read(path: Path, key: Key) -> Any:
 
 @pytest.mark.parametrize("experiment", experiments(ROOT / "conf"))
 def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
-    project: Path, plan: Plan, experiment: str
+    project: Project, plan: Plan, experiment: str
 ) -> None:
     (job,) = plan(f"experiment={experiment}")
     origins = find_origins(project / "conf", [f"experiment={experiment}"])
@@ -70,7 +71,7 @@ def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
             assert all(read(path, key) is NOWHERE for path in [own, *groups]), key
 
 
-def test_the_last_file_wins_and_the_next_one_takes_its_place(project: Path, plan: Plan) -> None:
+def test_the_last_file_wins_and_the_next_one_takes_its_place(project: Project, plan: Plan) -> None:
     own = project / "conf" / "experiment" / "mnist_cnn.yaml"
     lr = ("optimizer", "lr")
     seen = []
@@ -90,7 +91,7 @@ def test_the_last_file_wins_and_the_next_one_takes_its_place(project: Path, plan
     ],
 )
 def test_file_inside_a_file_is_told_apart_from_it(
-    project: Path, defaults: str, accelerator: str, precision: str
+    project: Project, defaults: str, accelerator: str, precision: str
 ) -> None:
     """Before or after the file that names it, as `_self_` says."""
     (project / "conf" / "trainer" / "mine.yaml").write_text(f"defaults: {defaults}\naccelerator: cpu\n")
@@ -121,7 +122,9 @@ def test_file_inside_a_file_is_told_apart_from_it(
         ("early_stopping='${model}'", "early_stopping.patience", "${model} (command line)"),
     ],
 )
-def test_what_is_typed_is_the_origin_of_what_it_changes_alone(project: Path, typed: str, key: str, origin: str) -> None:
+def test_what_is_typed_is_the_origin_of_what_it_changes_alone(
+    project: Project, typed: str, key: str, origin: str
+) -> None:
     assert str(find_origins(project / "conf", [typed]).of(tuple(key.split(".")))) == origin
 
 
@@ -133,7 +136,7 @@ def test_value_replaces_all_that_stood_below_its_key() -> None:
     assert origins.of(("a", "y", "z")) == Origin("second", None)
 
 
-def test_sweep_is_what_the_experiment_and_the_command_line_say_of_it(project: Path) -> None:
+def test_sweep_is_what_the_experiment_and_the_command_line_say_of_it(project: Project) -> None:
     conf, chosen = project / "conf", "experiment=shallow_regression"
     assert find_origins(conf, [chosen]).sweep() == {"model.width": "3,20", "seed": "0,1,2"}
     assert find_origins(conf, [chosen, "hydra.sweeper.params.seed='4,5'"]).sweep()["seed"] == "4,5"
@@ -141,7 +144,7 @@ def test_sweep_is_what_the_experiment_and_the_command_line_say_of_it(project: Pa
     assert find_origins(conf, ["experiment=least_squares"]).sweep() == {}
 
 
-def test_file_from_elsewhere_is_not_taken_for_the_projects(project: Path, tmp_path: Path) -> None:
+def test_file_from_elsewhere_is_not_taken_for_the_projects(project: Project, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere" / "model"
     elsewhere.mkdir(parents=True)
     (elsewhere / "theirs.yaml").write_text("width: 3\n")

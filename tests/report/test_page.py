@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from piecewise.data.stored import digest_tensors
 from piecewise.planning.plan import plan_command_line
+from piecewise.project import Project
 from piecewise.report.page import write_report
 from piecewise.report.results import collect, text_table
 from small_project import TINY, evaluate_experiment, new_project
@@ -26,7 +27,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         evaluate_experiment(root, plan_command_line(root / "conf", ["-m", *TINY, "model.width=20,3", "seed=0,1"]))
-        write_report(root)
+        write_report(Project(root))
     return root
 
 
@@ -81,12 +82,12 @@ def test_the_page_says_everything_and_asks_for_nothing(root: Path) -> None:
 
 def test_the_same_results_give_the_same_bytes(root: Path) -> None:
     first = (root / INDEX).read_bytes()
-    assert write_report(root).read_bytes() == first
+    assert write_report(Project(root)).read_bytes() == first
     assert len(first) < 5_000_000
 
 
 def test_the_numbers_are_the_runs_own(root: Path) -> None:
-    (result,) = collect(root)
+    (result,) = collect(Project(root))
     assert [group.label for group in result.groups] == ["model.width=3", "model.width=20"]
     paths = sorted((root / "results/evaluate/fit").glob("*=3,*/metrics.json"))
     metrics = [json.loads(path.read_text()) for path in paths]
@@ -97,5 +98,5 @@ def test_the_numbers_are_the_runs_own(root: Path) -> None:
     assert "NOT as expected" in text_table([result])
 
 
-def test_a_project_without_results_has_an_empty_report(project: Path) -> None:
+def test_a_project_without_results_has_an_empty_report(project: Project) -> None:
     assert "0 experiments" in write_report(project).read_text()

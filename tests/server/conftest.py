@@ -16,7 +16,7 @@ __all__ = ["browser"]
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is lent to MLflow's client does not reach the next test."""
-    from piecewise.tracking import credentials
+    from piecewise.tracking.store import credentials
 
     for name in credentials.VARIABLES:
         monkeypatch.delenv(name, raising=False)

@@ -13,12 +13,13 @@ import pytest
 
 from piecewise.cli import main
 from piecewise.durable import alone
-from piecewise.journal.process import another_process
+from piecewise.processes import another_process
+from piecewise.project import Project
 from piecewise.server.state import FILE, LOCK, clear, read_state, write_state
 from running_server import wait_for
 
 
-def test_a_port_that_is_taken_is_bad_input(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_bad_input(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert main(["server", f"--port={port}"]) == 2
@@ -28,18 +29,18 @@ def test_a_port_that_is_taken_is_bad_input(project: Path, capsys: pytest.Capture
     assert told.out == ""
 
 
-def test_without_its_programs_nothing_is_started(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_its_programs_nothing_is_started(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["server", "--port=0"]) == 2
     assert ".venv/server/bin/mlflow is missing; make server installs it" in capsys.readouterr().err
     assert sorted(path.name for path in (project / "runs" / ".server").iterdir()) == ["lock"]
 
 
-def test_nothing_to_stop_is_no_error(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_stop_is_no_error(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["server", "--stop"]) == 0
     assert capsys.readouterr().out == "no server runs\n"
 
 
-def test_a_second_one_says_where_the_first_is(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_one_says_where_the_first_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     with alone(project / LOCK):
         assert main(["server"]) == 0
         assert "and is being started" in capsys.readouterr().out
@@ -49,14 +50,14 @@ def test_a_second_one_says_where_the_first_is(project: Path, capsys: pytest.Capt
 
 
 def test_one_that_is_being_started_is_not_stopped_but_tried_again(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with alone(project / LOCK):
         assert main(["server", "--stop"]) == 75
     assert "once more in a moment" in capsys.readouterr().err
 
 
-def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Path) -> None:
+def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Project) -> None:
     left, other = (subprocess.Popen(["/bin/sleep", "100"], start_new_session=True) for _ in range(2))
     write_state(project, "http://127.0.0.1:7", [left.pid], is_healthy=True)
     state = json.loads((project / FILE).read_text())
@@ -70,7 +71,7 @@ def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Path) -> No
     other.wait()
 
 
-def test_what_outlived_the_leader_of_its_group_is_ended_too(project: Path) -> None:
+def test_what_outlived_the_leader_of_its_group_is_ended_too(project: Project) -> None:
     """As MLflow's workers do, when everything else is killed at once."""
     command = ["/bin/sh", "-c", "sleep 100 & echo $!; wait"]
     leader = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
@@ -90,7 +91,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"uri": 1}'])
-def test_a_damaged_state_is_no_state(project: Path, text: str) -> None:
+def test_a_damaged_state_is_no_state(project: Project, text: str) -> None:
     (project / FILE).parent.mkdir(parents=True)
     (project / FILE).write_text(text)
     assert read_state(project) is None

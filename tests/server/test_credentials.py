@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from piecewise.errors import BadInput
+from piecewise.project import Project
 from piecewise.server.credentials import INNER, inner_secrets, user_and_password
-from piecewise.tracking import credentials
-from piecewise.tracking.credentials import FILE, lend, read
+from piecewise.tracking.store import credentials
+from piecewise.tracking.store.credentials import FILE, lend, read
 
 URI = "http://127.0.0.1:5001"
 USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
@@ -24,8 +25,8 @@ def mode(path: Path) -> int:
 
 def test_secrets_are_random_made_once_and_private_whatever_the_mask_is(tmp_path: Path) -> None:
     os.umask(0)
-    first = inner_secrets(tmp_path)
-    assert inner_secrets(tmp_path) == first
+    first = inner_secrets(Project(tmp_path))
+    assert inner_secrets(Project(tmp_path)) == first
     assert mode(tmp_path / INNER) == 0o600
     assert mode((tmp_path / INNER).parent) == 0o700
     assert len(set(first.values())) == len(first) == 8
@@ -34,10 +35,10 @@ def test_secrets_are_random_made_once_and_private_whatever_the_mask_is(tmp_path:
 
 
 def test_damaged_secrets_are_told_not_made_anew(tmp_path: Path) -> None:
-    inner_secrets(tmp_path)
+    inner_secrets(Project(tmp_path))
     (tmp_path / INNER).write_text('{"database": "x"}')
     with pytest.raises(BadInput, match=r"secrets\.json is damaged \(KeyError\)"):
-        inner_secrets(tmp_path)
+        inner_secrets(Project(tmp_path))
 
 
 def test_the_password_stays_when_the_address_changes(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from held import begin
 from piecewise.cli import main
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
-from piecewise.runs.train import read_result, train
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
 from recorded import assert_whole, has_points
 from running_server import API, Server, wait_for
 from small_project import TINY
@@ -65,10 +65,10 @@ def test_postgres_stopped_at_once_under_load_loses_nothing_acknowledged(server: 
 
 
 def test_postgres_stopped_at_once_during_a_training_costs_it_nothing(
-    server: Server, project: Path, plan: Callable[..., list[Job]], trials: Trials, monkeypatch: pytest.MonkeyPatch
+    server: Server, project: Project, plan: Callable[..., list[Job]], trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of which it has taken points. Mirror and sync are those of a person's commands; the journal is the oracle."""
-    from piecewise.tracking.store import open_store
+    from piecewise.tracking.store.open import open_store
 
     known = server.known("credentials")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", known["username"])

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from browsing import expect_run, opened
 from piecewise.cli import main
-from piecewise.journal.folder import RunFolder
-from piecewise.tracking.store import open_store
+from piecewise.journal.run_folder import RunFolder
+from piecewise.tracking.store.open import open_store
 from recorded import run_of
 from running_server import Server
 from small_project import TINY
@@ -27,7 +27,7 @@ def run(server: Server, project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", known["password"])
     assert main(["train", *TINY[:-1], "tracking=server", f"tracking.uri={server.uri}", "model.width=5"]) == 0
     assert main(["sync"]) == 0
-    (path,) = project.glob("runs/*/journal.jsonl")
+    (path,) = project.root.glob("runs/*/journal.jsonl")
     return run_of(open_store(server.uri, project), RunFolder.at(path.parent))
 
 

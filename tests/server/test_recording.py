@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.manifest import digest_file
-from piecewise.runs.train import read_result, train
-from piecewise.tracking.uploads import MANIFEST
+from piecewise.project import Project
+from piecewise.tracking.mirror.uploads import MANIFEST
 from recorded import assert_points, assert_whole, run_of
 from running_server import ARTIFACTS, Server, wait_for
 from small_project import TINY
@@ -43,14 +44,14 @@ def log_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
 
 
 @pytest.fixture
-def client(server: Server, log_in: Callable[..., None], project: Path) -> Any:
-    from piecewise.tracking.store import open_store
+def client(server: Server, log_in: Callable[..., None], project: Project) -> Any:
+    from piecewise.tracking.store.open import open_store
 
     return open_store(server.uri, project)
 
 
 @pytest.fixture
-def train_at(project: Path, plan: Callable[..., list[Job]]) -> Train:
+def train_at(project: Project, plan: Callable[..., list[Job]]) -> Train:
     """Train as a person does, recording at an address: the run, and what was said on stderr.
 
     The weights are those of a training that nobody tracks.
@@ -62,7 +63,7 @@ def train_at(project: Path, plan: Callable[..., list[Job]]) -> Train:
         words = [sys.executable, "-m", "piecewise", "train", *TINY[:-1], "tracking=server", f"tracking.uri={uri}"]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
-        (path,) = project.glob("runs/*/journal.jsonl")
+        (path,) = project.root.glob("runs/*/journal.jsonl")
         folder = RunFolder.at(path.parent)
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
         return folder, done.stderr

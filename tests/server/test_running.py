@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
 from recorded import run_of
 from running_server import API, ARTIFACTS, Server, processes_of, wait_for
 from small_project import TINY
@@ -25,7 +26,7 @@ TRAIN = [item for item in TINY if not item.startswith("tracking")]
 @pytest.fixture
 def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """As `piecewise` itself opens it, from inside the project."""
-    from piecewise.tracking.store import open_store
+    from piecewise.tracking.store.open import open_store
 
     monkeypatch.chdir(server.root)
     return open_store(server.uri, server.root)
@@ -47,7 +48,7 @@ def test_a_second_one_is_harmless(server: Server) -> None:
 
 
 def test_its_port_is_taken_for_another_project(
-    server: Server, project: Path, capsys: pytest.CaptureFixture[str]
+    server: Server, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = server.uri.rpartition(":")[2]
     assert main(["server", "--port", port]) == 2

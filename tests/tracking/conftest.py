@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from piecewise.analysis.draw import draw_run
+from piecewise.analysis.evaluate import evaluate_run
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
-from piecewise.runs.draw import draw_run
-from piecewise.runs.evaluate import evaluate_run
-from piecewise.runs.train import train
-from piecewise.tracking.mirror import Mirror
-from piecewise.tracking.store import EMBEDDED, open_store
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
+from piecewise.tracking.mirror.mirror import Mirror
+from piecewise.tracking.store.open import EMBEDDED, open_store
 
 
 @pytest.fixture
-def mirror(project: Path, empty_store: None) -> Mirror:
+def mirror(project: Project, empty_store: None) -> Mirror:
     return Mirror(open_store(EMBEDDED, project), project)
 
 
 @pytest.fixture
-def run(tiny_job: Job, project: Path) -> RunFolder:
+def run(tiny_job: Job, project: Project) -> RunFolder:
     folder = RunFolder.at(project / "runs" / "one")
     train(tiny_job, folder, {"id": "first", "tags": {"git.commit": "abc"}})
     evaluate_run(folder)

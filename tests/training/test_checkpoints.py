@@ -14,12 +14,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.models.mlp import Mlp
-from piecewise.runs.train import read_result, train
-from piecewise.training import checkpoints, generations
+from piecewise.project import Project
+from piecewise.training import checkpoint_files, checkpoints
 from piecewise.training.checkpoints import KeepCheckpoints, load_checkpoint
 from steps_taken import note_steps
 
@@ -35,7 +36,7 @@ OPTIONS = [
 def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
     """Save whenever it can be, and keep a copy of each."""
     copies.mkdir()
-    whole = generations.write
+    whole = checkpoint_files.write
 
     def write(path: Path, data: bytes) -> None:
         whole(path, data)
@@ -44,7 +45,7 @@ def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
 
     monkeypatch.setattr(checkpoints, "SECONDS", 0)
     monkeypatch.setattr(checkpoints, "SHARE", 0)
-    monkeypatch.setattr(generations, "write", write)
+    monkeypatch.setattr(checkpoint_files, "write", write)
 
 
 def cut_journal(path: Path, step: int) -> None:
@@ -66,7 +67,7 @@ def outcome_of(folder: RunFolder) -> dict[str, Any]:
     ("accumulated", "every", "precision"), [(1, 1, "32-true"), (2, 2, "64-true"), (3, 2, "bf16-mixed")]
 )
 def test_from_any_checkpoint_on_the_end_is_the_same(
-    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int, precision: str
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int, precision: str
 ) -> None:
     options = [f"trainer.accumulate_grad_batches={accumulated}", f"trainer.check_val_every_n_epoch={every}"]
     (job,) = plan(*OPTIONS, *options, f"trainer.precision={precision}")
@@ -96,7 +97,9 @@ def test_from_any_checkpoint_on_the_end_is_the_same(
         assert sorted(set(taken)) == list(range(step, expected["steps"]))  # none before: it has not begun again
 
 
-def test_what_a_model_draws_itself_is_drawn_again(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_model_draws_itself_is_drawn_again(
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A model of somebody's own that asks PyTorch for noise, as torchvision's do."""
     whole = Mlp.forward
     monkeypatch.setattr(Mlp, "forward", lambda model, x: whole(model, x + 0.1 * torch.randn_like(x)))
@@ -115,7 +118,7 @@ def test_what_a_model_draws_itself_is_drawn_again(plan: Plan, project: Path, mon
 
 
 def test_without_any_checkpoint_left_it_begins_again_and_says_so(
-    plan: Plan, project: Path, capsys: pytest.CaptureFixture[str]
+    plan: Plan, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (job,) = plan(*OPTIONS)
     folder = RunFolder.at(project / "runs" / "one")
@@ -137,10 +140,10 @@ print(torch.load(sys.argv[1], weights_only=True)["global_step"])
 """
 
 
-def test_a_checkpoint_loads_where_nothing_but_torch_is_installed(plan: Plan, project: Path) -> None:
+def test_a_checkpoint_loads_where_nothing_but_torch_is_installed(plan: Plan, project: Project) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     train(plan(*OPTIONS)[0], folder)
-    path = generations.newest(folder.checkpoints)
+    path = checkpoint_files.newest(folder.checkpoints)
     assert path is not None
     done = subprocess.run([sys.executable, "-c", LOADS, path], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == f"{read_result(folder)['steps']}\n", done.stderr

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from piecewise.data.chance import epoch_order
+from piecewise.data.randomness import epoch_order
 from piecewise.data.resident import TrainLoader
 from piecewise.errors import NonFiniteLoss
 from piecewise.jobs import build
@@ -22,7 +22,7 @@ from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
-from piecewise.training import checkpoints, generations, progress
+from piecewise.training import checkpoint_files, checkpoints, progress
 from piecewise.training.checkpoints import load_checkpoint
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.fit import FitOptions, Outcome, fit
@@ -143,7 +143,7 @@ def test_short_runs_are_recorded_whatever_the_interval(plan: Plan, tmp_path: Pat
 
 
 def last_checkpoint(folder: Path) -> dict[str, Any]:
-    newest = generations.newest(folder)
+    newest = checkpoint_files.newest(folder)
     assert newest is not None
     return load_checkpoint(newest)
 

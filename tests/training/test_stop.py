@@ -8,7 +8,6 @@ import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,12 @@ from safetensors.torch import load_file
 
 from piecewise import stopping
 from piecewise.errors import BadInput
+from piecewise.execution.train import train
 from piecewise.jobs.job import Job
-from piecewise.journal.folder import RunFolder
 from piecewise.journal.reader import RunRecord, read_journal
-from piecewise.runs.train import read_result, train
-from piecewise.training import checkpoints, generations
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
+from piecewise.training import checkpoint_files, checkpoints
 from piecewise.training.module import TrainingModule
 from steps_taken import note_steps
 
@@ -100,7 +100,7 @@ def assert_same_parameters(folder: RunFolder, other: RunFolder) -> None:
 
 
 @pytest.fixture
-def undisturbed(plan: Plan, project: Path) -> RunFolder:
+def undisturbed(plan: Plan, project: Project) -> RunFolder:
     folder = RunFolder.at(project / "undisturbed")
     train(plan(*OPTIONS)[0], folder)
     return folder
@@ -111,7 +111,7 @@ SINGLE = ["batch_size=all", "trainer.max_epochs=20", "trainer.check_val_every_n_
 
 @pytest.mark.parametrize("step", [7, 8])  # before an epoch without validation, and before one with
 def test_epochs_of_a_single_batch_stop_and_resume_too(
-    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     (job,) = plan(*OPTIONS, *SINGLE)
     folder, undisturbed = RunFolder.at(project / "runs" / "one"), RunFolder.at(project / "undisturbed")
@@ -128,7 +128,7 @@ def test_epochs_of_a_single_batch_stop_and_resume_too(
 
 @pytest.mark.parametrize("step", [1, 5, 7, 19])  # the first, the last of an epoch, in the midst of one, near the end
 def test_stopped_and_resumed_equals_undisturbed(
-    plan: Plan, project: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch, step: int
+    plan: Plan, project: Project, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     (job,) = plan(*OPTIONS)
     folder = RunFolder.at(project / "runs" / "one")
@@ -153,7 +153,7 @@ def test_stopped_and_resumed_equals_undisturbed(
 
 
 def test_a_signal_in_the_very_last_step_comes_too_late(
-    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job,) = plan(*OPTIONS, "+trainer.max_steps=7", "log_every_n_steps=3")
     folder = RunFolder.at(project / "runs" / "one")
@@ -164,7 +164,7 @@ def test_a_signal_in_the_very_last_step_comes_too_late(
     assert [step for step, _ in record_of(folder).history()["train/nll"]] == [3, 6, 7]
 
 
-def test_masks_are_drawn_again_after_a_restart(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_are_drawn_again_after_a_restart(plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropout is a function of seed and step: what came before a restart cannot be seen in it."""
     (job,) = plan(*OPTIONS, "model=mlp", "model.width=16", "model.dropout=0.4")
     folder, undisturbed = RunFolder.at(project / "runs" / "one"), RunFolder.at(project / "undisturbed")
@@ -180,7 +180,7 @@ def test_masks_are_drawn_again_after_a_restart(plan: Plan, project: Path, monkey
 
 
 def test_the_second_signal_does_not_wait_for_the_step(
-    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = TrainingModule.training_step
 
@@ -199,7 +199,7 @@ def test_the_second_signal_does_not_wait_for_the_step(
 
 
 def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
-    plan: Plan, project: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, project: Project, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was measured after the checkpoint is measured again, to the same numbers, and counts once."""
     (job,) = plan(*OPTIONS)
@@ -218,7 +218,7 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
         with pytest.raises(MemoryError):
             train(job, folder)
     assert record_of(folder).end["status"] == "FAILED"  # type: ignore[index]
-    assert generations.newest(folder.checkpoints) == folder.checkpoints / "000000013.ckpt"
+    assert checkpoint_files.newest(folder.checkpoints) == folder.checkpoints / "000000013.ckpt"
     taken = note_steps(monkeypatch)
     train(job, folder, is_resumed=True)
     assert taken == list(range(13, 20))
@@ -227,7 +227,7 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
 
 
 def test_a_run_does_not_go_on_with_other_data_or_another_job(
-    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     with monkeypatch.context() as patched:
@@ -245,7 +245,7 @@ def test_a_run_does_not_go_on_with_other_data_or_another_job(
     assert folder.journal.read_bytes() == before
 
 
-def test_where_a_run_goes_on_may_change(plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_run_goes_on_may_change(plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     with monkeypatch.context() as patched:
         stop_at(patched, 7)

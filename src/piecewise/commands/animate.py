@@ -9,11 +9,12 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments, given_path
+from piecewise.project import Project
 
 MILLISECONDS = 80
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("animate", __doc__)
     parser.add_run()
     parser.add_argument("--output", metavar="FILE.gif")
@@ -21,14 +22,14 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
+    from piecewise.analysis.animate import animate_run
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
-    from piecewise.runs.animate import animate_run
-    from piecewise.runs.find import find_run
+    from piecewise.journal.find import find_run
 
     if not 10 <= asked.milliseconds <= 10_000:
         raise BadInput(f"--milliseconds={asked.milliseconds} must be from 10 to 10000")
-    run = find_run(root, asked.run)
+    run = find_run(project, asked.run)
     path = given_path(asked.output or f"{run.start['name']}-{run.start['id']}.gif", started_in)
     if path.suffix != ".gif" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .gif")

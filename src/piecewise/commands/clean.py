@@ -10,18 +10,19 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.project import Project
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("clean", __doc__)
     parser.add_argument("--yes", action="store_true", help="remove it")
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.runs.leftovers import leftovers, remove
+    from piecewise.health.leftovers import leftovers, remove
 
-    found = leftovers(root)
-    rows = [(terminal.size(item.num_bytes), item.name(root), item.reason) for item in found]
+    found = leftovers(project)
+    rows = [(terminal.size(item.num_bytes), item.name(project), item.reason) for item in found]
     if rows:
         print(*terminal.columns(rows), sep="\n")
     for item in found if asked.yes else ():

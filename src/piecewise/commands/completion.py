@@ -14,7 +14,7 @@ from pathlib import Path
 
 from piecewise import commands
 from piecewise.errors import BadInput
-from piecewise.jobs.provenance import find_root
+from piecewise.project import Project
 
 COMPOSING = ("train", "show")
 ABOUT_A_RUN = ("resume", "evaluate", "predict")
@@ -61,7 +61,7 @@ def complete(line: str) -> list[str]:
 def _overrides(words: str) -> list[str]:
     from piecewise.planning.completion import complete_overrides
 
-    os.chdir(find_root())  # as train does before it reads a path
+    os.chdir(Project.find())  # as train does before it reads a path
     return complete_overrides(Path("conf"), words)
 
 
@@ -72,8 +72,8 @@ def _first_words(verb: str, typed: str) -> list[str]:
     if verb == "list":
         from piecewise.jobs.about import groups
 
-        return groups(find_root() / "conf")
-    return _runs(find_root() / "runs", typed) if verb in ABOUT_A_RUN else []
+        return groups(Project.find() / "conf")
+    return _runs(Project.find() / "runs", typed) if verb in ABOUT_A_RUN else []
 
 
 def _runs(runs: Path, typed: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.project import Project
 
 if TYPE_CHECKING:
     from piecewise.health.findings import Finding
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "note": "yellow", "fault": "red"}
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if Arguments("doctor", __doc__).read(arguments) is None:
         return 0
     from piecewise.health.checks import CHECKS
     from piecewise.health.findings import Level, diagnose
 
-    found = diagnose(root, CHECKS)
+    found = diagnose(project, CHECKS)
     print(*terminal.columns([row for name, finding in found for row in _rows(name, finding)]), sep="\n")
     num_faults = sum(finding.level is Level.FAULT for _, finding in found)
     if num_faults:
-        terminal.say(f"\n{num_faults} fault{'s' if num_faults > 1 else ''}; the commands are meant for {root}")
+        terminal.say(f"\n{num_faults} fault{'s' if num_faults > 1 else ''}; the commands are meant for {project}")
     return 1 if num_faults else 0
 
 

@@ -10,28 +10,29 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.project import Project
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("evaluate", __doc__)
     parser.add_run()
     asked = parser.read(arguments)
     if asked is None:
         return 0
+    from piecewise.analysis.draw import draw_run
+    from piecewise.analysis.ensemble import measure_ensemble
+    from piecewise.analysis.evaluate import evaluate_run, measure
     from piecewise.durable import read_json
+    from piecewise.execution.places import JOBS, Places
     from piecewise.jobs.job import read_jobs
+    from piecewise.journal.find import find_run
+    from piecewise.journal.run_folder import read_result
     from piecewise.manifest import update_manifest
-    from piecewise.runs.draw import draw_run
-    from piecewise.runs.ensemble import measure_ensemble
-    from piecewise.runs.evaluate import evaluate_run, measure
-    from piecewise.runs.find import find_run
-    from piecewise.runs.places import JOBS, Places
-    from piecewise.runs.train import read_result
 
-    run = find_run(root, asked.run)
+    run = find_run(project, asked.run)
     if (run.place / JOBS).is_file():
         count = len(read_jobs(run.place / JOBS))
-        _show(measure_ensemble(Places.below(run.place.relative_to(root), count).jobs))
+        _show(measure_ensemble(Places.below(run.place.relative_to(project), count).jobs))
         return 0
     read_result(run.folder)
     if run.folder.metrics.is_file():

@@ -14,15 +14,16 @@ from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import expectations, experiments, first_comment, groups, options, read_about
+from piecewise.project import Project
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("list", __doc__)
     parser.add_argument("group", nargs="?", metavar="GROUP", default="experiment", help="model, data, optimizer, …")
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    conf, group = root / "conf", asked.group
+    conf, group = project.conf, asked.group
     if group not in groups(conf):
         raise BadInput(f"there is no group {group!r}; {nearest(group, groups(conf))}")
     if group == "experiment":

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments, given_path
+from piecewise.project import Project
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("predict", __doc__)
     parser.add_run()
     parser.add_argument("--input", required=True, metavar="FILE")
@@ -22,15 +23,15 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
+    from piecewise.analysis.predict import predict
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
-    from piecewise.runs.find import find_run
-    from piecewise.runs.predict import predict
+    from piecewise.journal.find import find_run
 
     output = None if asked.output is None else given_path(asked.output, started_in)
     if output is not None and output.is_dir():
         raise BadInput(f"--output={output} is a folder; allowed: a file")
-    text = predict(find_run(root, asked.run).folder, given_path(asked.input, started_in))
+    text = predict(find_run(project, asked.run).folder, given_path(asked.input, started_in))
     if output is None:
         sys.stdout.write(text)
     else:

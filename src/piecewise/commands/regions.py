@@ -10,11 +10,12 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments, given_path
+from piecewise.project import Project
 
 SHOWN = 40
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("regions", __doc__)
     parser.add_run()
     parser.add_argument("--range", nargs="+", type=float, metavar="X", help="from and to, for each input")
@@ -23,13 +24,13 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
+    from piecewise.analysis.regions import regions_of_run
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
     from piecewise.figures.style import to_svg
-    from piecewise.runs.find import find_run
-    from piecewise.runs.regions import regions_of_run
+    from piecewise.journal.find import find_run
 
-    run = find_run(root, asked.run)
+    run = find_run(project, asked.run)
     path = given_path(asked.output or f"{run.start['name']}-{run.start['id']}-regions.svg", started_in)
     if path.suffix != ".svg" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .svg")

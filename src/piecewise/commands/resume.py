@@ -10,9 +10,10 @@ from pathlib import Path
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.project import Project
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("resume", __doc__)
     parser.add_run()
     parser.add_argument("options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout and the like")
@@ -22,16 +23,16 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
         return 0
     from piecewise.commands.train import conclude, evaluate_and_draw
     from piecewise.errors import BadInput
+    from piecewise.execution.places import JOBS, Places
+    from piecewise.execution.resume import elsewhere, refuse_changed_surroundings
+    from piecewise.execution.session import is_done, run_jobs
     from piecewise.jobs.job import read_job, read_jobs
-    from piecewise.runs.find import find_run
-    from piecewise.runs.places import JOBS, Places
-    from piecewise.runs.resume import elsewhere, refuse_changed_surroundings
-    from piecewise.runs.servers import moves
-    from piecewise.runs.session import is_done, run_jobs
+    from piecewise.journal.find import find_run
+    from piecewise.tracking.store.addresses import moves
 
-    run = find_run(root, asked.run)
+    run = find_run(project, asked.run)
     if "parent" in run.start and (run.place.parent / JOBS).is_file():
-        run = find_run(root, run.start["parent"])  # a job of a sweep goes on with its sweep
+        run = find_run(project, run.start["parent"])  # a job of a sweep goes on with its sweep
     if run.folder.is_of_pipeline:
         raise BadInput(f"{run.start['title']} belongs to the pipeline: dvc repro train@{run.start['name']} runs it")
     jobs = read_jobs(run.place / JOBS) if (run.place / JOBS).is_file() else [read_job(run.folder.job)]
@@ -41,14 +42,14 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
 
         for job in jobs:
             check(job.config)
-    places = Places.below(run.place.relative_to(root), len(jobs))
+    places = Places.below(run.place.relative_to(project), len(jobs))
     if all(map(is_done, places.jobs)):
         terminal.say(f"{run.start['title']} is done: nothing is left to train")
         return 0
     if asked.strict:
         refuse_changed_surroundings([folder for folder in places.jobs if not is_done(folder)])
     uri: str | None = (jobs[0].config["tracking"] or {}).get("uri")
-    uri = moves(root).get(uri or "", uri)
+    uri = moves(project).get(uri or "", uri)
     run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
     conclude(places.root, len(jobs), uri)
     return 0

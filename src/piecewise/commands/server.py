@@ -11,7 +11,8 @@ from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.durable import alone
 from piecewise.errors import TryAgain
-from piecewise.journal.process import is_gone
+from piecewise.processes import is_gone
+from piecewise.project import Project
 from piecewise.server.ports import free_port
 from piecewise.server.state import LOCK, clear, read_state, write_state
 
@@ -19,7 +20,7 @@ PORT = 5001
 PATIENCE = 90.0  # seconds for a server to stop
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("server", __doc__)
     parser.add_argument("--port", type=int, default=PORT, help=f"{PORT} unless told otherwise; 0 takes a free one")
     parser.add_argument("--stop", action="store_true", help="end the one that runs")
@@ -27,30 +28,30 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     if asked is None:
         return 0
     if asked.stop:
-        return _stop(root)
+        return _stop(project)
     try:
-        with alone(root / LOCK):
-            _keep(root, asked.port)
+        with alone(project / LOCK):
+            _keep(project, asked.port)
     except BlockingIOError:
-        state = read_state(root)
+        state = read_state(project)
         where = f"at {terminal.paint(state['uri'], 'cyan')}" if state else "and is being started"
         terminal.show(f"a server runs already {where}")
     return 0
 
 
-def _keep(root: Path, port: int) -> None:
+def _keep(project: Project, port: int) -> None:
     """Returns never: a signal ends it, or an error does."""
     from piecewise.server.parts import address, parts
     from piecewise.server.supervisor import Supervisor
-    from piecewise.tracking.credentials import FILE
+    from piecewise.tracking.store.credentials import FILE
 
-    clear(root)
+    clear(project)
     port = free_port(port)
     is_healthy = False
-    supervisor = Supervisor(lambda members: write_state(root, address(port), members, is_healthy))
+    supervisor = Supervisor(lambda members: write_state(project, address(port), members, is_healthy))
     terminal.say("starting PostgreSQL, SeaweedFS and MLflow")
     try:
-        for service in parts(root, port):
+        for service in parts(project, port):
             supervisor.add(service)
         is_healthy = True
         supervisor.note(supervisor.members())
@@ -59,19 +60,19 @@ def _keep(root: Path, port: int) -> None:
         supervisor.keep()
     finally:
         supervisor.stop()
-        clear(root)
+        clear(project)
 
 
-def _stop(root: Path) -> int:
+def _stop(project: Project) -> int:
     """Ask the keeper, and wait until it is gone."""
-    lock = root / LOCK
+    lock = project / LOCK
     try:
         with alone(lock):
-            clear(root)
+            clear(project)
             terminal.show("no server runs")
             return 0
     except BlockingIOError:
-        state = read_state(root)
+        state = read_state(project)
     if state is None or is_gone(state["keeper"]):
         raise TryAgain("the server is being started or stopped; once more in a moment")
     with contextlib.suppress(ProcessLookupError):

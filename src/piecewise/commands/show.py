@@ -20,6 +20,7 @@ import yaml
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.errors import BadInput
+from piecewise.project import Project
 
 if TYPE_CHECKING:
     from piecewise.planning.origins import Key, Origins
@@ -46,7 +47,7 @@ class Line:
         return f"{self.name} {terminal.paint(self.value, 'cyan')}{gap}  {terminal.paint(f'# {self.origin}', 'dim')}"
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("show", __doc__)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for piecewise train")
     parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
@@ -58,10 +59,10 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.planning.origins import find_origins
     from piecewise.planning.plan import plan_command_line
 
-    jobs = plan_command_line(root / "conf", asked.overrides)  # whatever is wrong is said as train says it
+    jobs = plan_command_line(project.conf, asked.overrides)  # whatever is wrong is said as train says it
     if len(jobs) != 1:
         raise BadInput(ONE_JOB)
-    origins = find_origins(root / "conf", asked.overrides)
+    origins = find_origins(project.conf, asked.overrides)
     lines = list(_lines(jobs[0].config, (), origins))
     width = max((len(line) for line in lines if len(line) <= WIDEST), default=0)
     print(*(line.painted(width) for line in lines), sep="\n")

@@ -9,12 +9,13 @@ from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
+from piecewise.project import Project
 
 # Between two comments, which stay.
 TABLE = re.compile(r"^(<!-- results:.*?-->\n).*?(?=^<!-- end of results -->$)", re.DOTALL | re.MULTILINE)
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("summary", __doc__)
     parser.add_argument("--markdown", action="store_true", help="as the README has it")
     parser.add_argument("--readme", action="store_true", help="into the README, in place of the table there")
@@ -24,14 +25,14 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     from piecewise.report.results import collect, markdown_table, text_table
 
     if asked.markdown:
-        print(markdown_table(collect(root)))
+        print(markdown_table(collect(project)))
         return 0
     if asked.readme:
-        _write_readme(root / "README.md", markdown_table(collect(root)))
+        _write_readme(project / "README.md", markdown_table(collect(project)))
         return 0
-    print(text_table(collect(root)))
+    print(text_table(collect(project)))
     terminal.say()
-    for line in terminal.columns([("report", str(root / "report" / "index.html")), ("MLflow", "piecewise ui")]):
+    for line in terminal.columns([("report", str(project.report / "index.html")), ("MLflow", "piecewise ui")]):
         terminal.say(line)
     return 0
 

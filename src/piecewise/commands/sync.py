@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.project import Project
 
 if TYPE_CHECKING:
-    from piecewise.journal.folder import RunFolder
+    from piecewise.journal.run_folder import RunFolder
 
 WATCH_SECONDS = 2.0
 ALL_SECONDS = 60.0  # between two looks at runs of which nothing has changed here: their store may be another one
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("sync", __doc__)
     parser.add_argument(
         "--rebuild", action="store_true", help="first set mlflow.db and mlartifacts aside; every run makes them again"
@@ -31,24 +32,24 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.journal.folder import all_runs
-    from piecewise.runs.record import stores_of, tracking_uri
-    from piecewise.runs.servers import move
-    from piecewise.tracking.embedded import set_aside
+    from piecewise.journal.run_folder import all_runs
+    from piecewise.tracking.store.addresses import move
+    from piecewise.tracking.store.embedded import set_aside
+    from piecewise.tracking.sync.sync_runs import stores_of, tracking_uri
 
     if asked.moved:
         old, new = asked.moved
-        move(root, old, new, filter(None, (tracking_uri(root), *stores_of(all_runs(root)))))
-    aside = set_aside(root) if asked.rebuild else None
+        move(project, old, new, filter(None, (tracking_uri(project), *stores_of(all_runs(project)))))
+    aside = set_aside(project) if asked.rebuild else None
     if aside is not None:
-        terminal.say(f"what there was is in {aside.relative_to(root)}")
-    return _bring(root, asked.restore, asked.watch)
+        terminal.say(f"what there was is in {aside.relative_to(project)}")
+    return _bring(project, asked.restore, asked.watch)
 
 
-def _bring(root: Path, restores: bool, is_repeated: bool) -> int:
-    from piecewise.journal.folder import all_runs
-    from piecewise.runs.record import stamp, sync, tracking_uri
-    from piecewise.tracking.store import EMBEDDED
+def _bring(project: Project, restores: bool, is_repeated: bool) -> int:
+    from piecewise.journal.run_folder import all_runs
+    from piecewise.tracking.store.open import EMBEDDED
+    from piecewise.tracking.sync.sync_runs import stamp, sync, tracking_uri
 
     told: list[str] = []
     known: dict[str, Any] = {}
@@ -57,9 +58,9 @@ def _bring(root: Path, restores: bool, is_repeated: bool) -> int:
     while True:
         if time.monotonic() - looked > ALL_SECONDS:
             looked, brought = time.monotonic(), {}
-        stamps = {folder: stamp(folder) for folder in all_runs(root)}
+        stamps = {folder: stamp(folder) for folder in all_runs(project)}
         changed = [folder for folder, now in stamps.items() if now is None or brought.get(folder) != now]
-        done = sync(tracking_uri(root) or EMBEDDED, changed, restores, known)
+        done = sync(tracking_uri(project) or EMBEDDED, changed, restores, known)
         if done.updated or not is_repeated:
             print(*done.updated, f"{len(stamps)} runs, {len(done.updated)} brought up to date", sep="\n", flush=True)
         for problem in done.problems:

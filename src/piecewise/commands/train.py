@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 
 from piecewise import terminal
 from piecewise.commands import completion
+from piecewise.project import Project
 
 if TYPE_CHECKING:
     from piecewise.jobs.job import Job
-    from piecewise.journal.folder import RunFolder
+    from piecewise.journal.run_folder import RunFolder
 
 DRY_RUN = "--dry-run"
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.planning.plan import plan_command_line
 
     if arguments and arguments[0] in ("-sc", "--shell-completion"):
         return completion.main(arguments[1:])
-    jobs = plan_command_line(root / "conf", [word for word in arguments if word != DRY_RUN])
+    jobs = plan_command_line(project.conf, [word for word in arguments if word != DRY_RUN])
     if not jobs:  # Hydra only printed what it was asked for
         return 0
     from piecewise.jobs.trainer import check_devices
@@ -35,8 +36,8 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     check_devices([job.config for job in jobs])
     if DRY_RUN in arguments:
         return _announce(jobs)
-    from piecewise.runs.places import Places
-    from piecewise.runs.session import run_jobs
+    from piecewise.execution.places import Places
+    from piecewise.execution.session import run_jobs
 
     places = Places.new(jobs)
     uri = (jobs[0].config["tracking"] or {}).get("uri")
@@ -61,8 +62,8 @@ def evaluate_and_draw(job: Job, folder: RunFolder) -> None:
     """What follows every training: the test set, unless told not to, the figures, and a line about it."""
     metrics = {}
     if job.config["evaluate"]:
-        from piecewise.runs.draw import draw_run
-        from piecewise.runs.evaluate import evaluate_run
+        from piecewise.analysis.draw import draw_run
+        from piecewise.analysis.evaluate import evaluate_run
 
         metrics = evaluate_run(folder)
         draw_run(folder)

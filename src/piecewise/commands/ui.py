@@ -13,29 +13,32 @@ from pathlib import Path
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.errors import BadInput, PiecewiseError
+from piecewise.project import Project
 from piecewise.server.ports import HOST, free_port
 
 PORT = 5000
 LOG = Path("runs", ".ui.log")
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("ui", __doc__)
     parser.add_argument("run", metavar="RUN", nargs="?", help="whose page is shown; else the list of experiments")
     parser.add_argument("--port", type=int, default=PORT, help=f"{PORT} unless told otherwise; 0 takes a free one")
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.tracking.embedded import prepare
-    from piecewise.tracking.store import EMBEDDED, PRIVATE
-    from piecewise.tracking.trouble import explain
+    from piecewise.tracking.store.embedded import prepare
+    from piecewise.tracking.store.errors import explain
+    from piecewise.tracking.store.open import EMBEDDED, PRIVATE
 
-    if not (root / "mlflow.db").is_file():
-        raise BadInput(f"{root} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it")
-    page = "" if asked.run is None else _page(root, asked.run)
+    if not project.store.is_file():
+        raise BadInput(
+            f"{project} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it"
+        )
+    page = "" if asked.run is None else _page(project, asked.run)
     port = free_port(asked.port)
     try:
-        prepare(root)  # a project that was moved must show its artifacts
+        prepare(project)  # a project that was moved must show its artifacts
     except sqlite3.OperationalError as error:
         raise PiecewiseError(f"mlflow.db: {explain(error)}") from error
     address = f"http://{HOST}:{port}{page}"
@@ -44,26 +47,28 @@ def main(root: Path, started_in: Path, arguments: list[str]) -> int:
     server = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", EMBEDDED, "--host", HOST]
     server += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     server += ["--allowed-hosts", ",".join(names), "--cors-allowed-origins", ",".join(f"http://{n}" for n in names)]
-    (root / "runs").mkdir(exist_ok=True)
-    with (root / LOG).open("wb") as log:
+    project.runs.mkdir(exist_ok=True)
+    with (project / LOG).open("wb") as log:
         environment = {**os.environ, **PRIVATE, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         process = subprocess.Popen(server, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        raise PiecewiseError(f"MLflow's server ended by itself with {process.wait()}; what it said is in {root / LOG}")
+        raise PiecewiseError(
+            f"MLflow's server ended by itself with {process.wait()}; what it said is in {project / LOG}"
+        )
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
-def _page(root: Path, text: str) -> str:
+def _page(project: Project, text: str) -> str:
     """The part of the address that names a run's own page. Raises BadInput if MLflow does not have the run."""
-    from piecewise.runs.find import find_run
-    from piecewise.tracking.found import find_page
-    from piecewise.tracking.store import EMBEDDED, open_store
+    from piecewise.journal.find import find_run
+    from piecewise.tracking.mirror.lookup import find_page
+    from piecewise.tracking.store.open import EMBEDDED, open_store
 
-    run = find_run(root, text)
-    page = find_page(open_store(EMBEDDED, root), run.start["id"])
+    run = find_run(project, text)
+    page = find_page(open_store(EMBEDDED, project), run.start["id"])
     if page is None:
         raise BadInput(f"run {run.start['id']} is not in mlflow.db; piecewise sync brings it there")
     return page

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.project import Project
 
 if TYPE_CHECKING:
     from piecewise.health.rehashed import Rehashed
 
 
-def main(root: Path, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if Arguments("verify", __doc__).read(arguments) is None:
         return 0
     from piecewise.health.verify import verify
 
     num_faults = 0
-    for rehashed in verify(root):
+    for rehashed in verify(project):
         print(_summary(rehashed))
         for fault in rehashed.faults.values():
             print(f"  {fault.path} {fault.what}\n    {terminal.paint(fault.remedy, 'cyan')}")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from piecewise.data.chance import generator
+from piecewise.data.randomness import generator
 from piecewise.data.spec import DataSpec, Examples, TargetKind
 from piecewise.data.table import read_header, read_table
 from piecewise.errors import BadInput, nearest

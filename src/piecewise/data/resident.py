@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from piecewise.data.chance import derive_seed, epoch_order, generator
+from piecewise.data.randomness import derive_seed, epoch_order, generator
 from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 

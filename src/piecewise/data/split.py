@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from piecewise.data.chance import generator
+from piecewise.data.randomness import generator
 from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 

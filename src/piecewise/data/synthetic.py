@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from piecewise.data.chance import derive_seed, generator
+from piecewise.data.randomness import derive_seed, generator
 from piecewise.data.spec import DataSpec, Examples, TargetKind
 from piecewise.data.stored import Generated
 from piecewise.errors import BadInput

@@ -8,15 +8,15 @@ from pathlib import Path
 from piecewise.health.rehashed import Rehashed, removal
 from piecewise.health.store import look
 from piecewise.manifest import AlteredManifest
-from piecewise.tracking import STORE
-from piecewise.tracking.artifacts import FOLDER, read_artifacts
-from piecewise.tracking.embedded import QUICK_CHECK, REBUILD
+from piecewise.project import STORE, Project
+from piecewise.tracking.mirror.artifact_digests import FOLDER, read_artifacts
+from piecewise.tracking.store.embedded import QUICK_CHECK, REBUILD
 
 
-def check_artifacts(root: Path) -> Rehashed:
+def check_artifacts(project: Project) -> Rehashed:
     """Figures, configurations and models, as the mirror brought them."""
-    rehashed = Rehashed("artifacts", root)
-    for manifest in sorted((root / FOLDER).glob("*.json")):
+    rehashed = Rehashed("artifacts", project)
+    for manifest in sorted((project / FOLDER).glob("*.json")):
         rehashed.digest(manifest)
         try:
             recorded = read_artifacts(manifest)
@@ -25,7 +25,7 @@ def check_artifacts(root: Path) -> Rehashed:
             rehashed.fault(manifest, "was altered", remedy)
             continue
         for name, digest in recorded.items():
-            _check(rehashed, root / name, digest, manifest)
+            _check(rehashed, project / name, digest, manifest)
     rehashed.note_rest("mlartifacts", "in no run's record")
     return rehashed
 
@@ -41,18 +41,18 @@ def _check(rehashed: Rehashed, path: Path, digest: str, manifest: Path) -> None:
         rehashed.fault(path, what, f"{removal(rehashed.name(path))}; piecewise sync")
 
 
-def check_store(root: Path) -> Rehashed:
+def check_store(project: Project) -> Rehashed:
     """Not hashed: the database changes with every run, and the journals make it again."""
-    rehashed = Rehashed("MLflow store", root)
-    if not (root / STORE).is_file():
+    rehashed = Rehashed("MLflow store", project)
+    if not project.store.is_file():
         return rehashed
     try:
-        (sound,) = look(root, lambda store: store.execute(QUICK_CHECK).fetchone())
+        (sound,) = look(project, lambda store: store.execute(QUICK_CHECK).fetchone())
     except sqlite3.OperationalError as error:  # in use
         rehashed.notes.append(f"{STORE}: {error}, not verified")
         return rehashed
     except sqlite3.DatabaseError as error:
         sound = str(error)
     if sound != "ok":
-        rehashed.fault(root / STORE, " ".join(sound.split()), f"{REBUILD} makes it again from the journals")
+        rehashed.fault(project.store, " ".join(sound.split()), f"{REBUILD} makes it again from the journals")
     return rehashed

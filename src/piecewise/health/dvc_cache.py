@@ -14,6 +14,7 @@ import yaml
 
 from piecewise.errors import BadInput
 from piecewise.health.rehashed import Rehashed, removal
+from piecewise.project import Project
 
 DIR = ".dir"  # how DVC marks the digest of a folder: that of the JSON list of its files
 UNNAMED = ("size", "nfiles")  # in a remembered run, but in neither of the names it is kept under
@@ -27,14 +28,14 @@ class Cache:
     intact: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, root: Path) -> Cache:
+    def of(cls, project: Project) -> Cache:
         """The cache of the project at `root`. Raises BadInput if DVC's configuration cannot be read."""
         config = configparser.ConfigParser(strict=False, interpolation=None)
         try:
-            config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"])
+            config.read([project / ".dvc" / "config", project / ".dvc" / "config.local"])
         except (configparser.Error, UnicodeDecodeError) as error:
             raise BadInput(f".dvc/config cannot be read: {' '.join(str(error).split())}") from error
-        return cls(root / ".dvc" / config.get("cache", "dir", fallback="cache"))
+        return cls(project / ".dvc" / config.get("cache", "dir", fallback="cache"))
 
     @property
     def objects(self) -> Path:
@@ -48,9 +49,9 @@ class Cache:
         return {entry["relpath"]: entry["md5"] for entry in entries}
 
 
-def check_cache(root: Path) -> tuple[Rehashed, Cache]:
+def check_cache(project: Project) -> tuple[Rehashed, Cache]:
     """Hash every object against its own name."""
-    rehashed, cache = Rehashed("DVC cache", root), Cache.of(root)
+    rehashed, cache = Rehashed("DVC cache", project), Cache.of(project)
     for path in sorted(cache.objects.glob("*/*")):
         name = path.parent.name + path.name
         if not re.fullmatch(r"[0-9a-f]{32}(\.dir)?", name):

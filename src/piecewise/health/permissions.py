@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.health.findings import Finding, fault
+from piecewise.project import Project
 
 WRITTEN = (".", "runs", "mlflow.db", ".dvc/tmp", "build", "results")
 SHARED = stat.S_IRWXG | stat.S_IRWXO
@@ -16,13 +17,13 @@ ROOT = 0
 SHOWN = 3  # names in one line
 
 
-def permissions(root: Path) -> Iterator[Finding]:
+def permissions(project: Project) -> Iterator[Finding]:
     user = os.geteuid()
     for name in WRITTEN:
-        path = root / name
+        path = project / name
         if path.exists():
             yield from _unwritable(path, name, user)
-    yield from _readable_by_others(root)
+    yield from _readable_by_others(project)
 
 
 def _unwritable(path: Path, name: str, user: int) -> Iterator[Finding]:
@@ -46,11 +47,11 @@ def _mode_allows(status: os.stat_result, user: int) -> bool:
     return bool(status.st_mode & stat.S_IWOTH)
 
 
-def _readable_by_others(root: Path) -> Iterator[Finding]:
+def _readable_by_others(project: Project) -> Iterator[Finding]:
     """What piecewise writes is for the eyes of whoever started it."""
-    runs = sorted(path for path in (root / "runs").glob("*") if path.is_dir())
-    private = [path for path in (root / "mlflow.db", *runs) if path.exists()]
-    shared = [path.relative_to(root) for path in private if path.stat().st_mode & SHARED]
+    runs = sorted(path for path in project.runs.glob("*") if path.is_dir())
+    private = [path for path in (project.store, *runs) if path.exists()]
+    shared = [path.relative_to(project) for path in private if path.stat().st_mode & SHARED]
     if shared:
         more = f" and {len(shared) - SHOWN} more" if len(shared) > SHOWN else ""
         what = f"others on this machine may use {', '.join(map(str, shared[:SHOWN]))}{more}"

@@ -10,20 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.health.findings import Finding, fault, note
-from piecewise.journal.folder import all_runs
+from piecewise.journal.orphans import is_orphan
 from piecewise.journal.reader import read_journal
-from piecewise.runs.abandoned import is_orphan
+from piecewise.journal.run_folder import all_runs
+from piecewise.project import Project
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 SETTLE = 0.2  # seconds that DVC needs at most to write it, which it does in place
 
 
-def pipeline_lock(root: Path) -> Iterator[Finding]:
+def pipeline_lock(project: Project) -> Iterator[Finding]:
     """A torn rwlock stops every `dvc repro`; one whose processes are gone stops none."""
-    holders = _holders(root / RWLOCK)
+    holders = _holders(project / RWLOCK)
     if holders is None:
         time.sleep(SETTLE)
-        holders = _holders(root / RWLOCK)
+        holders = _holders(project / RWLOCK)
     if holders is None:
         what = f"{RWLOCK} is torn: every dvc repro refuses to start until it is deleted"
         yield fault(what, f"rm {RWLOCK}, while no dvc command runs")
@@ -54,10 +55,10 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def orphan_runs(root: Path) -> Iterator[Finding]:
+def orphan_runs(project: Project) -> Iterator[Finding]:
     """Runs that nobody ended and nobody trains any more."""
-    for folder in all_runs(root):
-        path = root / folder.journal
+    for folder in all_runs(project):
+        path = project / folder.journal
         try:
             record = read_journal(path)
         except ValueError as error:
@@ -66,6 +67,6 @@ def orphan_runs(root: Path) -> Iterator[Finding]:
         if record is None or record.end is not None or not is_orphan(record):
             continue
         start = record.start
-        is_staged = path.is_relative_to(root / "results")
+        is_staged = path.is_relative_to(project.results)
         remedy = f"dvc repro train@{start['name']}" if is_staged else f"piecewise resume {shlex.quote(start['id'])}"
         yield fault(f"{start['title']} ({start['id']}) has no end, and the process that trained it is gone", remedy)

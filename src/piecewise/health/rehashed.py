@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from piecewise.manifest import TEMPORARY, digest_file
+from piecewise.project import Project
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Rehashed:
     """One kind of files: how much of it was hashed, what is not as it was written, what nobody can say."""
 
     kind: str
-    root: Path
+    project: Project
     num_bytes: int = 0
     files: set[Path] = field(default_factory=set)
     faults: dict[str, Fault] = field(default_factory=dict)  # by path: the first to speak knows the remedy best
@@ -49,7 +50,7 @@ class Rehashed:
         """Say that there are files below `folder` that nobody has hashed, because of `why`."""
         rest = sorted(
             path
-            for path in (self.root / folder).rglob("*")
+            for path in (self.project / folder).rglob("*")
             if path.is_file() and path not in self.files and not fnmatch(path.name, TEMPORARY)
         )
         if rest:
@@ -58,7 +59,7 @@ class Rehashed:
 
     def name(self, path: Path) -> str:
         """What a person calls a path: as it is from the project's root, if it is in the project."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return path.relative_to(self.project).as_posix() if path.is_relative_to(self.project) else str(path)
 
 
 def removal(path: str) -> str:

@@ -10,23 +10,24 @@ from piecewise.durable import is_torn
 from piecewise.health.rehashed import Rehashed, removal
 from piecewise.journal.reader import read_journal
 from piecewise.manifest import NAME, manifest_faults
+from piecewise.project import Project
 
 PIPELINE = "pipeline"  # below runs/, the live checkpoints of `dvc repro`
 
 
-def check_runs(root: Path) -> Rehashed:
+def check_runs(project: Project) -> Rehashed:
     """The runs of `piecewise train`."""
-    rehashed = Rehashed("runs", root)
-    for folder in _run_folders(root / "runs"):
+    rehashed = Rehashed("runs", project)
+    for folder in _run_folders(project.runs):
         for name, what in _check(rehashed, folder):
             rehashed.fault(folder / name, what, _remedy(rehashed.name(folder), name, what))
     return rehashed
 
 
-def check_checkpoints(root: Path) -> Rehashed:
+def check_checkpoints(project: Project) -> Rehashed:
     """The live checkpoints of the pipeline's runs, which are no outs of DVC."""
-    rehashed = Rehashed("checkpoints", root)
-    for folder in sorted((root / "runs" / PIPELINE).glob("*/*/")):
+    rehashed = Rehashed("checkpoints", project)
+    for folder in sorted(project.live_stages.glob("*/*/")):
         for name, what in _check(rehashed, folder):
             remedy = f"{removal(rehashed.name(folder))}: a finished run does without"
             rehashed.fault(folder / name, what, remedy)
@@ -60,10 +61,10 @@ def _remedy(folder: str, name: str, what: str) -> str:
     return "restore it from a copy, or train the run again"
 
 
-def check_journals(root: Path) -> Rehashed:
+def check_journals(project: Project) -> Rehashed:
     """Every line of every journal carries its own checksum: the run need not be finished."""
-    rehashed = Rehashed("journals", root)
-    for path in sorted([*root.glob("results/journal/*/*.jsonl"), *root.glob("runs/**/journal.jsonl")]):
+    rehashed = Rehashed("journals", project)
+    for path in sorted([*project.root.glob("results/journal/*/*.jsonl"), *project.root.glob("runs/**/journal.jsonl")]):
         rehashed.digest(path)
         try:
             record = read_journal(path)

@@ -8,17 +8,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+from piecewise.execution.blocked_releases import reinstall
 from piecewise.health.findings import Finding, fault, fine, note
-from piecewise.jobs.blocked import reinstall
-from piecewise.journal.folder import all_runs
-from piecewise.runs.record import tracking_uri
-from piecewise.tracking import STORE
-from piecewise.tracking.artifacts import local_path
-from piecewise.tracking.embedded import QUICK_CHECK, REBUILD, revision_of
-from piecewise.tracking.filesystem import ELSEWHERE, network_kind
-from piecewise.tracking.moved import moved_roots, new_address
-from piecewise.tracking.schema import schema_head, schema_revisions
-from piecewise.tracking.store import EMBEDDED
+from piecewise.journal.run_folder import all_runs
+from piecewise.project import STORE, Project
+from piecewise.tracking.store.addresses import local_path
+from piecewise.tracking.store.embedded import QUICK_CHECK, REBUILD, revision_of
+from piecewise.tracking.store.filesystem import ELSEWHERE, network_kind
+from piecewise.tracking.store.open import EMBEDDED
+from piecewise.tracking.store.relocation import moved_roots, new_address
+from piecewise.tracking.store.schema import schema_head, schema_revisions
+from piecewise.tracking.sync.sync_runs import tracking_uri
 
 SYNC = "piecewise sync"
 WRITE_AHEAD = b"\x02\x02"  # in bytes 18 and 19 of a database with such a log
@@ -27,16 +27,16 @@ BUSY = 1.0  # seconds to wait for whoever writes
 LOCATIONS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
 
 
-def schema(root: Path) -> Iterator[Finding]:
+def schema(project: Project) -> Iterator[Finding]:
     """Whether the store is a sound database of the revision that the installed MLflow expects."""
-    kind = network_kind(root / STORE)
-    if kind is not None and tracking_uri(root) == EMBEDDED:
+    kind = network_kind(project.store)
+    if kind is not None and tracking_uri(project) == EMBEDDED:
         yield fault(f"{STORE} would lie on {kind}, a network file system, and is refused there", ELSEWHERE)
-    if not (root / STORE).is_file():
-        yield _absent(root)
+    if not project.store.is_file():
+        yield _absent(project)
         return
     try:
-        sound, revision = look(root, lambda store: (*store.execute(QUICK_CHECK).fetchone(), revision_of(store)))
+        sound, revision = look(project, lambda store: (*store.execute(QUICK_CHECK).fetchone(), revision_of(store)))
     except sqlite3.DatabaseError as error:
         yield _unreadable(error)
         return
@@ -48,8 +48,8 @@ def schema(root: Path) -> Iterator[Finding]:
         yield _other_schema(revision)
 
 
-def _absent(root: Path) -> Finding:
-    if tracking_uri(root) == EMBEDDED and all_runs(root):
+def _absent(project: Project) -> Finding:
+    if tracking_uri(project) == EMBEDDED and all_runs(project):
         return note(f"there are runs, but no {STORE}", SYNC)
     return fine(f"there is no {STORE} yet; the first run makes it")
 
@@ -73,20 +73,20 @@ def _other_schema(revision: str) -> Finding:
     return fault(f"{what} and does not know the other", f"{reinstall()}, or if that is what you have, {REBUILD}")
 
 
-def artifact_locations(root: Path) -> Iterator[Finding]:
+def artifact_locations(project: Project) -> Iterator[Finding]:
     """The store keeps absolute places: after a move, models and figures are looked for where the project was."""
-    if not (root / STORE).is_file():
+    if not project.store.is_file():
         return
     query = " UNION ".join(f"SELECT {LOCATIONS[t]} FROM {t} WHERE lifecycle_stage = 'active'" for t in LOCATIONS)
     try:
-        locations, moved = look(root, lambda store: (_texts(store, query), moved_roots(store, root)))
+        locations, moved = look(project, lambda store: (_texts(store, query), moved_roots(store, project)))
     except sqlite3.DatabaseError as error:
         yield note(f"not looked at: {error}")
         return
-    outside = [location for location in locations if not _is_inside(location, root)]
+    outside = [location for location in locations if not _is_inside(location, project)]
     if outside:
         what = f"{len(outside)} of {len(locations)} artifact locations are not in this project, such as {outside[0]}"
-        is_mended = all(new_address(location, moved, root) for location in outside)
+        is_mended = all(new_address(location, moved, project) for location in outside)
         remedy = f"{SYNC}, or any command that opens the store" if is_mended else REBUILD
         yield fault(f"{what}: it was moved or copied here", remedy)
 
@@ -95,15 +95,15 @@ def _texts(store: sqlite3.Connection, query: str) -> list[str]:
     return [text for (text,) in store.execute(query) if text is not None]
 
 
-def _is_inside(location: str, root: Path) -> bool:
-    """Whether a location is below the root, or not on this machine at all."""
+def _is_inside(location: str, project: Project) -> bool:
+    """Whether a location is below the project, or not on this machine at all."""
     place = local_path(location)
-    return place is None or (root / place).resolve().is_relative_to(root.resolve())
+    return place is None or (project / place).resolve().is_relative_to(project.root.resolve())
 
 
-def look(root: Path, ask: Callable[[sqlite3.Connection], T]) -> T:
+def look(project: Project, ask: Callable[[sqlite3.Connection], T]) -> T:
     """What `ask` finds in the store, to which nothing is written, nor beside it."""
-    path = (root / STORE).resolve()
+    path = project.store.resolve()
     log, before = path.with_name(f"{path.name}-wal"), path.stat().st_mtime_ns
 
     def is_closed() -> bool:

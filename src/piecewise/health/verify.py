@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from piecewise.health.artifacts import check_artifacts, check_store
 from piecewise.health.dvc_cache import check_cache
@@ -11,31 +10,32 @@ from piecewise.health.dvc_outs import check_outs
 from piecewise.health.rehashed import Rehashed
 from piecewise.health.runs import check_checkpoints, check_journals, check_runs
 from piecewise.manifest import differences
+from piecewise.project import Project
 
 UNKNOWN = "in no out of dvc.lock"
 
 
-def verify(root: Path) -> Iterator[Rehashed]:
+def verify(project: Project) -> Iterator[Rehashed]:
     """Hash everything below the project's root, kind by kind."""
-    of_cache, cache = check_cache(root)
+    of_cache, cache = check_cache(project)
     yield of_cache  # first: DVC would restore an out from a damaged object without a word
-    data, outs = check_outs(root, cache)
+    data, outs = check_outs(project, cache)
     _check_mnist(data)
     data.note_rest("data", UNKNOWN)
     yield data
     for folder in ("build", "results", "report"):
         outs.note_rest(folder, UNKNOWN)
     yield outs
-    yield check_runs(root)
-    yield check_checkpoints(root)
-    yield check_artifacts(root)
-    yield check_journals(root)
-    yield check_store(root)
+    yield check_runs(project)
+    yield check_checkpoints(project)
+    yield check_artifacts(project)
+    yield check_journals(project)
+    yield check_store(project)
 
 
 def _check_mnist(data: Rehashed) -> None:
     """The four files against the digests of the canonical ones, whatever dvc.lock says."""
-    folder = data.root / "data" / "mnist"
+    folder = data.project.data / "mnist"
     if not folder.is_dir():
         return
     from piecewise.data.idx import Mnist

@@ -1,29 +1,16 @@
-"""Where a run comes from: the commit, the lock, the project's root."""
+"""Where a run comes from: the commit and the lock."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
-from pathlib import Path
 
-from piecewise.errors import BadInput
-
-
-def find_root() -> Path:
-    """The project's root: the nearest folder upwards, from here or from this file, with conf/config.yaml.
-
-    Raises BadInput if there is none.
-    """
-    for start in (Path.cwd(), Path(__file__).resolve()):
-        for folder in (start, *start.parents):
-            if (folder / "conf" / "config.yaml").is_file():
-                return folder
-    raise BadInput(f"no conf/config.yaml in {Path.cwd()} or above it: run piecewise inside its project")
+from piecewise.project import Project
 
 
 def lock_digest() -> str:
     """SHA-256 of the lock that the environment was installed from."""
-    path = find_root() / "requirements.lock"
+    path = Project.find().lock
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
-_DATA = ("errors.py", "durable.py", "data/chance.py", "data/idx.py", "data/spec.py", "data/stored.py")
-_SETS = tuple(f"data/{name}.py" for name in ["synthetic", "regression", "classification", "arcs", "ranges", "mnist1d"])
+_DATA = ("errors.py", "durable.py", "data/randomness.py", "data/idx.py", "data/spec.py", "data/stored.py")
+_SETS = tuple(
+    f"data/{name}.py" for name in ["synthetic", "regression", "classification", "curved_classes", "ranges", "mnist1d"]
+)
 _MODELS = (
     "errors.py",
     "shapes.py",
@@ -31,10 +33,11 @@ CLOSURES: dict[str, tuple[str, ...]] = {
         "jobs/job.py",
         "jobs/targets.py",
         "jobs/trainer.py",
-        "runs/train.py",
+        "jobs/run_key.py",
+        "execution/train.py",
     ),
-    "evaluate": (*_MODELS, "theory/*.py", "runs/arrays.py", "runs/evaluate.py"),
-    "report": ("figures/*.py", "report/*", "tracking/*.py", "runs/draw.py"),
+    "evaluate": (*_MODELS, "theory/*.py", "analysis/figure_arrays.py", "analysis/evaluate.py"),
+    "report": ("figures/*.py", "report/*", "tracking/**/*.py", "analysis/draw.py"),
 }
 ELSEWHERE = {"data/sources.py"}  # fetch's alone: how bytes arrive changes nothing once they are verified
 

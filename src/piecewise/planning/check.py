@@ -22,7 +22,7 @@ from piecewise.jobs.build import Parts
 from piecewise.jobs.targets import annotated, resolve
 from piecewise.jobs.trainer import make_trainer
 from piecewise.planning.schema import About, Config, EarlyStopping, Tracking
-from piecewise.runs.servers import check_address
+from piecewise.tracking.store.addresses import check_address
 
 # Options of schedulers that say, in intervals, how long something lasts.
 LENGTHS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestones")

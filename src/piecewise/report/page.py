@@ -8,13 +8,14 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from piecewise.analysis.compare import Member, compare
+from piecewise.analysis.draw import draw_run
 from piecewise.durable import write_atomic
-from piecewise.journal.folder import SWEEP, RunFolder
+from piecewise.journal.run_folder import SWEEP, RunFolder
+from piecewise.project import Project
 from piecewise.report.inline import Inline, inline
 from piecewise.report.provenance import provenance
 from piecewise.report.results import Group, Result, collect
-from piecewise.runs.compare import Member, compare
-from piecewise.runs.draw import draw_run
 
 SHOWN = 2  # figures of a group that are not folded away
 
@@ -39,9 +40,9 @@ class Section:
     groups: list[Shown]
 
 
-def write_report(root: Path) -> Path:
+def write_report(project: Project) -> Path:
     """Draw every run's figures and write `report/index.html`; the same results give the same bytes."""
-    sections = [_section(result) for result in collect(root)]
+    sections = [_section(result) for result in collect(project)]
     environment = Environment(
         loader=PackageLoader("piecewise.report", "."),
         autoescape=True,
@@ -50,7 +51,7 @@ def write_report(root: Path) -> Path:
         lstrip_blocks=True,
     )
     page = environment.get_template("page.html").render(sections=sections)
-    path = root / "report" / "index.html"
+    path = project.report / "index.html"
     write_atomic(path, page.encode())
     return path
 

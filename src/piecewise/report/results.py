@@ -11,7 +11,8 @@ from typing import Any
 
 from piecewise.durable import read_json
 from piecewise.jobs.job import Job, read_job
-from piecewise.journal.folder import RunFolder
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,9 @@ class Result:
         return [*self.rows, *others]
 
 
-def collect(root: Path) -> list[Result]:
+def collect(project: Project) -> list[Result]:
     """The results that exist below `root`, experiment by experiment."""
-    path = root / "build" / "about.json"
+    path = project.build / "about.json"
     results = []
     for name, about in sorted(read_json(path).items() if path.is_file() else ()):
         groups = group_runs(name, read_runs(name))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from pathlib import Path
 
 from piecewise.errors import BadInput
+from piecewise.project import Project
 from piecewise.server.places import FOLDER, write_private
-from piecewise.tracking import credentials
+from piecewise.tracking.store import credentials
 
 USER = "admin"
 INNER = FOLDER / "secrets.json"  # what no person ever types
@@ -16,9 +16,9 @@ NAMES = ("database", "session", "s3_access", "s3_secret", "volume", "volume_read
 NUM_BYTES = 32
 
 
-def inner_secrets(root: Path) -> dict[str, str]:
+def inner_secrets(project: Project) -> dict[str, str]:
     """By name. Raises BadInput if the file is damaged: new ones would not fit the database."""
-    path = root / INNER
+    path = project / INNER
     if not path.exists():
         write_private(path, json.dumps({name: secrets.token_hex(NUM_BYTES) for name in NAMES}) + "\n")
     try:
@@ -28,9 +28,9 @@ def inner_secrets(root: Path) -> dict[str, str]:
         raise BadInput(f"{path} is damaged ({type(error).__name__}); allowed: what piecewise server wrote") from error
 
 
-def user_and_password(root: Path, uri: str) -> tuple[str, str]:
+def user_and_password(project: Project, uri: str) -> tuple[str, str]:
     """Whom people log in as. The file also says at which address, so that they are sent to no other."""
-    known = credentials.read(root) or {"username": USER, "password": secrets.token_hex(NUM_BYTES)}
+    known = credentials.read(project) or {"username": USER, "password": secrets.token_hex(NUM_BYTES)}
     if known.get("uri") != uri:
-        write_private(root / credentials.FILE, json.dumps(known | {"uri": uri}, indent=1) + "\n")
+        write_private(project / credentials.FILE, json.dumps(known | {"uri": uri}, indent=1) + "\n")
     return known["username"], known["password"]

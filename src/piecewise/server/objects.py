@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from piecewise.errors import BadInput, PiecewiseError
+from piecewise.project import Project
 from piecewise.server.places import FOLDER, own_program, write_private
 from piecewise.server.ports import HOST
 from piecewise.server.service import Service
@@ -33,27 +34,27 @@ OPTIONS = (
 )
 
 
-def objects(root: Path, secrets: dict[str, str], ports: list[int]) -> Service:
+def objects(project: Project, secrets: dict[str, str], ports: list[int]) -> Service:
     """The first of `ports` is where S3 is spoken."""
-    folder = root / FOLDER / "objects"
+    folder = project / FOLDER / "objects"
     (folder / "data").mkdir(parents=True, exist_ok=True)
     make_certificate(folder)
     write_private(folder / "identities.json", identities(secrets))
     write_private(folder / "security.toml", security(folder, secrets))  # it is looked for where the program runs
     return Service(
         "SeaweedFS",
-        command(root, folder, ports),
+        command(project, folder, ports),
         folder,
-        root / FOLDER / "objects.log",
+        project / FOLDER / "objects.log",
         lambda: _answers(f"http://{HOST}:{ports[0]}/healthz"),
     )
 
 
-def command(root: Path, folder: Path, ports: list[int]) -> list[str]:
+def command(project: Project, folder: Path, ports: list[int]) -> list[str]:
     plain, grpc = [*ports[: len(PARTS) - 1], ports[-1] - ADMIN_GRPC], ports[len(PARTS) - 1 :]
     places = [f"-{part}.port={port}" for part, port in zip(PARTS, plain, strict=True)]
     places += [f"-{part}.port.grpc={port}" for part, port in zip(PARTS, grpc, strict=True)]
-    start = [own_program(root, "weed"), "-logtostderr=true", "mini", f"-dir={folder / 'data'}", f"-bucket={BUCKET}"]
+    start = [own_program(project, "weed"), "-logtostderr=true", "mini", f"-dir={folder / 'data'}", f"-bucket={BUCKET}"]
     return [*start, f"-s3.config={folder / 'identities.json'}", *OPTIONS, *places]
 
 

@@ -8,12 +8,13 @@ import urllib.request
 from pathlib import Path
 
 from piecewise.errors import PiecewiseError
+from piecewise.project import Project
 from piecewise.server.objects import BUCKET
 from piecewise.server.places import FOLDER, own_program, write_private
 from piecewise.server.ports import HOST
 from piecewise.server.postgres import NAME
 from piecewise.server.service import Service
-from piecewise.tracking.store import PRIVATE
+from piecewise.tracking.store.open import PRIVATE
 
 WORKERS = 2
 INSIDE = Path(__file__).parent / "inside"  # what our own code inside MLflow is imported from
@@ -22,14 +23,14 @@ SOURCES = r"^(runs|models|mlflow-artifacts):/"
 PROBE = "health/probe"  # an artifact that shows that the store takes and gives
 
 
-def pages(root: Path, user: str, password: str, secrets: dict[str, str], ports: dict[str, int]) -> Service:
+def pages(project: Project, user: str, password: str, secrets: dict[str, str], ports: dict[str, int]) -> Service:
     """`ports` has those of `pages`, `database` and `objects`."""
-    folder = root / FOLDER
+    folder = project / FOLDER
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     write_private(folder / "auth.ini", permissions(user, ports["database"]))
     return Service(
         "MLflow",
-        command(root, ports),
+        command(project, ports),
         folder,
         folder / "pages.log",
         lambda: is_healthy(ports["pages"], user, password),
@@ -41,11 +42,11 @@ def addresses(port: int) -> list[str]:
     return [f"{host}:{port}" for host in (HOST, "localhost")]
 
 
-def command(root: Path, ports: dict[str, int]) -> list[str]:
+def command(project: Project, ports: dict[str, int]) -> list[str]:
     """No other page may speak to it, by whatever name it is found."""
     names = addresses(ports["pages"])
     return [
-        own_program(root, "mlflow"),
+        own_program(project, "mlflow"),
         "server",
         "--app-name=basic-auth",
         f"--host={HOST}",

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
+from piecewise.project import Project
 
 FOLDER = Path("runs", ".server")
 POSTGRES = Path("/usr/lib/postgresql")  # where Debian has it, outside of PATH
 
 
-def own_program(root: Path, name: str) -> str:
+def own_program(project: Project, name: str) -> str:
     """One of docker/server.lock or docker/store.lock. Raises BadInput if `make server` has not installed it."""
-    path = root / ".venv" / "server" / "bin" / name
+    path = project / ".venv" / "server" / "bin" / name
     if not path.exists():
         raise BadInput(f"{path} is missing; make server installs it")
     return str(path)

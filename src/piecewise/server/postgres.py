@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from piecewise.errors import BadInput, PiecewiseError
+from piecewise.project import Project
 from piecewise.server.places import FOLDER, postgres_program
 from piecewise.server.ports import HOST
 from piecewise.server.service import Service, as_user
@@ -21,10 +22,10 @@ INITDB = ("--username=postgres", "--auth=reject", "--encoding=UTF8", "--locale=C
 WHO_MAY_ENTER = f"host {NAME} {NAME} {HOST}/32 scram-sha-256\n"  # and nobody else, the superuser neither
 
 
-def postgres(root: Path, password: str, port: int) -> Service:
+def postgres(project: Project, password: str, port: int) -> Service:
     """Makes the cluster the first time. The role's password is set anew at each start, while nobody is served."""
     user = SYSTEM_USER if os.geteuid() == 0 else None
-    folder = cluster(root, user)
+    folder = cluster(project, user)
     data = folder / "data"
     is_new = not data.exists()
     if is_new:
@@ -40,7 +41,7 @@ def postgres(root: Path, password: str, port: int) -> Service:
         "PostgreSQL",
         command(data, port),
         folder,
-        root / FOLDER / "postgres.log",
+        project / FOLDER / "postgres.log",
         lambda: subprocess.run(is_ready, check=False).returncode == 0,
         stop_signal=signal.SIGINT,  # a "fast" shutdown, which waits for no client
         user=user,
@@ -53,9 +54,9 @@ def command(data: Path, port: int) -> list[str]:
     return [_server_of(data), "-D", str(data), *(f"--{key}={value}" for key, value in settings.items())]
 
 
-def cluster(root: Path, user: str | None) -> Path:
+def cluster(project: Project, user: str | None) -> Path:
     """Its folder. For root it lies at PostgreSQL's home, by a link: its user may not enter a private checkout."""
-    link = root / FOLDER / "database"
+    link = project / FOLDER / "database"
     if user is None:
         link.mkdir(parents=True, exist_ok=True)
         return link

@@ -6,37 +6,37 @@ import contextlib
 import json
 import os
 import signal
-from pathlib import Path
 from typing import Any
 
-from piecewise.journal.process import another_process, this_process
+from piecewise.processes import another_process, this_process
+from piecewise.project import Project
 from piecewise.server.places import FOLDER, write_private
 
 FILE = FOLDER / "state.json"
 LOCK = FOLDER / "lock"  # held by whoever keeps the server, as long as it lives
 
 
-def write_state(root: Path, uri: str, members: list[int], is_healthy: bool) -> None:
+def write_state(project: Project, uri: str, members: list[int], is_healthy: bool) -> None:
     state = {"uri": uri, "keeper": this_process(), "members": [another_process(pid) for pid in members]}
-    write_private(root / FILE, json.dumps(state | {"is_healthy": is_healthy}) + "\n")
+    write_private(project / FILE, json.dumps(state | {"is_healthy": is_healthy}) + "\n")
 
 
-def read_state(root: Path) -> dict[str, Any] | None:
+def read_state(project: Project) -> dict[str, Any] | None:
     """None if no server is known, or the file was damaged by a crash."""
     try:
-        state: dict[str, Any] = json.loads((root / FILE).read_text())
+        state: dict[str, Any] = json.loads((project / FILE).read_text())
         return state if {"uri", "keeper", "members", "is_healthy"} <= state.keys() else None
     except (FileNotFoundError, ValueError, AttributeError):
         return None
 
 
-def clear(root: Path) -> None:
+def clear(project: Project) -> None:
     """End what a server has left behind that was killed together with the part of it that ends the rest."""
-    for member in (read_state(root) or {"members": []})["members"]:
+    for member in (read_state(project) or {"members": []})["members"]:
         if _is_its_number(member):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(member["pid"], signal.SIGKILL)
-    (root / FILE).unlink(missing_ok=True)
+    (project / FILE).unlink(missing_ok=True)
 
 
 def _is_its_number(member: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
 from piecewise import stopping
-from piecewise.training import generations
+from piecewise.training import checkpoint_files
 from piecewise.training.module import TrainingModule
 from piecewise.training.recorder import Recorder
 
@@ -29,7 +29,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises AlteredCheckpoint if its bytes are not those that were written.
     """
-    data = io.BytesIO(generations.read(path))
+    data = io.BytesIO(checkpoint_files.read(path))
     return torch.load(data, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
 
 
@@ -39,7 +39,7 @@ class SealedCheckpoints(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        generations.write(Path(path), buffer.getvalue())
+        checkpoint_files.write(Path(path), buffer.getvalue())
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         return load_checkpoint(Path(path))
@@ -129,6 +129,6 @@ class KeepCheckpoints(Checkpoint):
         self.recorder.flush()  # first: what is measured before a checkpoint is not measured again
         began = time.monotonic()
         self._saved_step = trainer.global_step
-        trainer.save_checkpoint(generations.path_of(self.folder, self._saved_step))
+        trainer.save_checkpoint(checkpoint_files.path_of(self.folder, self._saved_step))
         ended = time.monotonic()
         self._due = ended + max(SECONDS, SHARE * (ended - began))

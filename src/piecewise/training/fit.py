@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from piecewise import terminal
 from piecewise.journal.writer import Journal
-from piecewise.training import generations
+from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints
 from piecewise.training.datamodule import ResidentData
-from piecewise.training.lost import lost_ranks
-from piecewise.training.machine import MachineMetrics
+from piecewise.training.machine_metrics import MachineMetrics
 from piecewise.training.module import TrainingModule
-from piecewise.training.path import MAX_PARAMETERS, ParameterPath
+from piecewise.training.parameter_path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
 from piecewise.training.quiet import quiet_lightning
+from piecewise.training.rank_failures import lost_ranks
 from piecewise.training.recorder import Recorder
 
 
@@ -102,12 +102,12 @@ def _warn_of_batch_norm(model: nn.Module, trainer: pl.Trainer) -> None:
 def _begin(trainer: pl.Trainer, options: FitOptions) -> Path | None:
     """The checkpoint to go on from; none for a training that begins, and then none are left in its folder."""
     if options.is_resumed:
-        found = generations.newest(options.checkpoints)
+        found = checkpoint_files.newest(options.checkpoints)
         if found is None and trainer.is_global_zero and any(options.checkpoints.glob("*.ckpt")):
             terminal.warn(f"{options.checkpoints} has no whole checkpoint: the training begins again")
         return found
     if trainer.is_global_zero:
-        generations.forget(options.checkpoints)
+        checkpoint_files.forget(options.checkpoints)
     return None
 
 

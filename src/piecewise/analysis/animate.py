@@ -1,0 +1,44 @@
+"""The fit of a small model over the steps of its training, from the path its parameters took."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch.nn.utils import vector_to_parameters
+
+from piecewise.analysis.draw import function_shown
+from piecewise.analysis.evaluate import load_parts
+from piecewise.analysis.figure_arrays import ORDERLESS, function_of
+from piecewise.errors import BadInput
+from piecewise.figures.animation import Frame, animate
+from piecewise.jobs.job import read_job
+from piecewise.journal.run_folder import RunFolder
+from piecewise.training.parameter_path import MAX_PARAMETERS
+
+MAX_FRAMES = 80
+
+
+@torch.no_grad()
+def animate_run(folder: RunFolder, milliseconds: int) -> bytes:
+    """A GIF, `milliseconds` for each picture. Raises BadInput for a run whose model has no function to draw."""
+    job = read_job(folder.job)
+    parts = load_parts(job, folder)
+    if parts.spec.num_inputs != 1 or parts.loss.kind in ORDERLESS:
+        raise BadInput(f"{job.title} has {parts.spec.num_inputs} inputs; only a function of one can be animated")
+    if not folder.path.is_file():
+        raise BadInput(f"{job.title} kept no path; models of at most {MAX_PARAMETERS} parameters do")
+    path, train = load_file(folder.path), parts.source.train(parts.loss.kind)
+    frames = []
+    for index in _chosen(len(path["steps"])):
+        vector_to_parameters(path["parameters"][index], parts.model.parameters())
+        found = {key: value.numpy() for key, value in function_of(parts, train).items()}
+        label, y = function_shown(found)
+        frames.append(Frame(int(path["steps"][index]), found["function_x"], y, found.get("joints")))
+    targets = train.y.reshape(len(train), -1)[:, 0]
+    return animate((train.x.flatten().numpy(), targets.numpy()), frames, label, milliseconds)
+
+
+def _chosen(count: int) -> list[int]:
+    """The first and the last, and others at equal distances between them."""
+    return sorted({round(index) for index in np.linspace(0, count - 1, min(count, MAX_FRAMES))})

@@ -1,0 +1,118 @@
+"""What the jobs of a sweep say together: a table, and the metric over what was varied."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from piecewise.durable import write_atomic
+from piecewise.figures.style import to_svg
+from piecewise.figures.sweep import Point, heat_map, metric_over_axis
+from piecewise.jobs.job import Job
+from piecewise.journal.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEED = "seed"
+TABLE = "results.csv"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A job of a sweep and what it measured on its test set."""
+
+    job: Job
+    metrics: dict[str, float]
+
+
+def compare(folder: RunFolder, members: Sequence[Member], metric: str | None = None) -> list[str]:
+    """Write the table and the figures of a sweep to its folder; returns the names of the figures.
+
+    `metric` is what the figures show; else the one beside the negative log-likelihood.
+    """
+    measured = [member for member in members if member.metrics]
+    if len(measured) < 2:
+        return []
+    write_atomic(folder.figures / TABLE, table(measured).encode())
+    figures = draw(measured, metric or main_metric(measured[0].metrics))
+    for name, figure in figures.items():
+        write_atomic(folder.figures / f"{name}.svg", to_svg(figure))
+    return list(figures)
+
+
+def main_metric(metrics: dict[str, float]) -> str:
+    """The score that a person asks for first."""
+    return next((key for key in metrics if key.startswith("test/") and key != "test/nll"), next(iter(metrics)))
+
+
+def table(members: Sequence[Member]) -> str:
+    """CSV: what was varied, and every metric; a line for each job."""
+    varied = [key for key in _keys(members) if len({member.job.overrides.get(key) for member in members}) > 1]
+    metrics = list(dict.fromkeys(key for member in members for key in member.metrics))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*varied, *metrics])
+    for member in members:
+        values = [member.metrics.get(key, "") for key in metrics]
+        writer.writerow([*(member.job.overrides.get(key, "") for key in varied), *values])
+    return text.getvalue()
+
+
+def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
+    """The metric over one axis, or over two with a map; seeds are spread, not an axis."""
+    members = [member for member in members if metric in member.metrics]
+    axes = [key for key in _keys(members) if key != SEED and len(_values(members, key)) > 1]
+    if len(axes) not in (1, 2):
+        return {}
+    # The axis with the most numbers is drawn along; the other one becomes lines.
+    values = {key: _values(members, key) for key in axes}
+    along, *others = sorted(axes, key=lambda key: (not _are_numbers(values[key]), -len(values[key])))
+    lines: dict[str, list[Point]] = {}
+    for label in _values(members, others[0]) if others else [""]:
+        same = [member for member in members if not others or member.job.overrides[others[0]] == label]
+        points: list[Point] = [(_number(value), _metric(same, along, value, metric)) for value in _values(same, along)]
+        lines[f"{others[0]}={label}" if others else ""] = points
+    figures = {"metric_over_axis": metric_over_axis(along, metric, lines)}
+    if others:
+        means = {
+            (value, label): sum(found) / len(found)
+            for label in _values(members, others[0])
+            for value in _values(members, along)
+            for found in [[m.metrics[metric] for m in members if _has(m, {along: value, others[0]: label})]]
+            if found
+        }
+        figures["heat_map"] = heat_map((along, others[0]), metric, means)
+    return figures
+
+
+def _keys(members: Sequence[Member]) -> list[str]:
+    return list(dict.fromkeys(key for member in members for key in member.job.overrides))
+
+
+def _values(members: Sequence[Member], key: str) -> list[str]:
+    """In order: of numbers their own, of words the sweep's."""
+    values = list(dict.fromkeys(member.job.overrides[key] for member in members if key in member.job.overrides))
+    return sorted(values, key=float) if _are_numbers(values) else values
+
+
+def _metric(members: Sequence[Member], key: str, value: str, metric: str) -> list[float]:
+    return [member.metrics[metric] for member in members if _has(member, {key: value})]
+
+
+def _has(member: Member, wanted: dict[str, str]) -> bool:
+    return all(member.job.overrides.get(key) == value for key, value in wanted.items())
+
+
+def _are_numbers(values: Sequence[str]) -> bool:
+    return all(isinstance(_number(value), float) for value in values)
+
+
+def _number(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value

@@ -1,0 +1,61 @@
+"""What a trained model says about examples it has not seen."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from piecewise.analysis.evaluate import load_parts
+from piecewise.data.spec import Examples
+from piecewise.errors import BadInput
+from piecewise.jobs.job import read_job
+from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.training.evaluation import outputs_of
+
+INTERVAL = 0.95  # of the probability that lies between `low` and `high`
+
+
+def predict(folder: RunFolder, path: Path) -> str:
+    """CSV: for each example in `path` the mode of the predicted distribution, the interval around its median that
+    holds INTERVAL where targets have an order, and its parameters.
+
+    Raises BadInput if the file does not hold the model's inputs, or the data that prepare them are no longer the run's.
+    """
+    if not path.is_file():
+        raise BadInput(f"--input={path} {'is no file' if path.exists() else 'does not exist'}")
+    recorded = read_result(folder)["digests"]["data"]
+    parts = load_parts(read_job(folder.job), folder)
+    if parts.source.digest("train") != recorded:
+        raise BadInput(f"the training data of this run have changed, and with them how inputs are prepared: {path}")
+    inputs = parts.source.inputs(path)
+    outputs = outputs_of(parts.model, Examples(inputs, torch.zeros(len(inputs)))).double()
+    columns = described(parts.loss, outputs)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    return text.getvalue()
+
+
+def described(loss: NegativeLogLikelihood, outputs: Tensor) -> dict[str, Tensor]:
+    """The distributions that `outputs`, (N, D_o), stand for, as columns (N,) by name."""
+    columns = _named("prediction", loss.mode(outputs))
+    for name, share in (("low", (1 - INTERVAL) / 2), ("high", (1 + INTERVAL) / 2)):
+        quantile = loss.quantile(outputs, share)
+        columns |= {} if quantile is None else _named(name, quantile)
+    for name, parameter in loss.link(outputs).items():
+        columns |= _named(name, parameter)
+    return columns
+
+
+def _named(name: str, values: Tensor) -> dict[str, Tensor]:
+    """(N,) or (N, 1) as one column, (N, C) as C numbered ones, (N, C, D) as C·D with two numbers."""
+    if values.ndim == 1 or values[0].numel() == 1:
+        return {name: values.flatten()}
+    places = torch.cartesian_prod(*map(torch.arange, values.shape[1:])).reshape(values[0].numel(), -1).tolist()
+    return {"_".join([name, *map(str, place)]): values[(slice(None), *place)] for place in places}

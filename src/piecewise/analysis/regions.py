@@ -1,0 +1,134 @@
+"""The linear regions of a run's model: what they are, how many there could be, and their picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from piecewise.analysis.evaluate import load_parts
+from piecewise.analysis.figure_arrays import MAX_REGIONS
+from piecewise.data.stored import Generated
+from piecewise.errors import BadInput
+from piecewise.figures.fit import fitted_function
+from piecewise.figures.plane import polygon_map
+from piecewise.figures.style import conclude
+from piecewise.jobs.build import Parts
+from piecewise.jobs.job import read_job
+from piecewise.journal.run_folder import RunFolder
+from piecewise.losses.squared_error import SquaredError
+from piecewise.theory.bounds import max_regions
+from piecewise.theory.joints import piecewise_linear
+from piecewise.theory.networks import Affine, Step, relu_program
+from piecewise.theory.pieces import count_pieces
+from piecewise.theory.polygons import TooManyRegions, region_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Regions:
+    """`summary`: what was counted, a line each; `rows`: one per linear region of a line, or activation pattern of a
+    plane, below `header`."""
+
+    summary: list[str]
+    header: list[str]
+    rows: list[list[str]]
+    figure: Figure
+
+
+def regions_of_run(folder: RunFolder, bounds: Sequence[float] | None = None) -> Regions:
+    """On `bounds`, from and to for each input, or else where the training examples lie.
+
+    Raises BadInput for a model that is no ReLU network with one or two inputs, for bounds that do not fit it, and for a
+    plane with more than MAX_REGIONS activation patterns.
+    """
+    job = read_job(folder.job)
+    parts = load_parts(job, folder)
+    parts.model.eval()
+    count = parts.spec.num_inputs
+    if count > 2 or relu_program(parts.model) is None:
+        raise BadInput(
+            f"{job.title} has {count} inputs and is a {type(parts.model).__name__}; regions are those of networks of "
+            "linear layers and ReLU with one or two inputs"
+        )
+    train_x = parts.source.train(parts.loss.kind).x.flatten(1).double()
+    if bounds is None:
+        bounds = [value for column in train_x.T for value in (float(column.min()), float(column.max()))]
+    lows, highs = bounds[::2], bounds[1::2]
+    if len(bounds) != 2 * count or not all(low < high for low, high in zip(lows, highs, strict=True)):
+        given = " ".join(f"{value:g}" for value in bounds)
+        raise BadInput(f"--range {given} must be from and to for each of {count} inputs, each from below its to")
+    return _of_line(parts, *bounds) if count == 1 else _of_plane(parts, *bounds)
+
+
+def _of_line(parts: Parts, low: float, high: float) -> Regions:
+    found = piecewise_linear(parts.model, low, high)
+    assert found is not None
+    knots, values, slopes = found.knots.tolist(), found.values, found.slopes
+    summary = [
+        f"{len(slopes)} linear regions on [{low:g}, {high:g}]{_most(parts)}",
+        f"{found.num_patterns} activation patterns",
+        f"{found.num_merged} joints merged with a neighbour, {found.num_straightened} straight but for rounding",
+    ]
+    rows = [
+        [f"{knots[p]:.6g}", f"{knots[p + 1]:.6g}", _numbers(slopes[p]), _numbers(values[p] - slopes[p] * knots[p])]
+        for p in range(len(slopes))
+    ]
+    none = np.zeros(0)
+    data = none, none
+    if isinstance(parts.loss, SquaredError):  # else the output is no target, but a parameter of its distribution
+        train = parts.source.train(parts.loss.kind)
+        data = train.x.flatten().numpy(), train.y.reshape(len(train), -1)[:, 0].numpy()
+    joints = found.joints.numpy()
+    unit = parts.source.units[1] if isinstance(parts.source, Generated) else "1"
+    label = ("y" if unit == "1" else f"y ({unit})") if len(data[0]) else "output of the network"
+    figure = fitted_function(data, found.knots.numpy(), values[:, 0].numpy(), joints, y_label=label)
+    if values.shape[1] > 1:
+        finding = f"{len(slopes)} linear regions of {values.shape[1]} outputs, of which the first is drawn"
+        conclude(figure, finding, figure.axes[0])
+    return Regions(summary, ["from", "to", "slope", "intercept"], rows, figure)
+
+
+def _of_plane(parts: Parts, x1: float, to1: float, x2: float, to2: float) -> Regions:
+    place = f"[{x1:g}, {to1:g}] × [{x2:g}, {to2:g}]"
+    try:
+        found = region_map(parts.model, (x1, to1, x2, to2), MAX_REGIONS)
+    except TooManyRegions as error:
+        raise BadInput(f"there are {error} on {place}; --range can name a smaller part of the plane") from error
+    assert found is not None
+    regions = sorted(found.regions, key=lambda region: -region.area)
+    summary = [
+        f"{count_pieces(found)} linear regions on {place}",
+        f"{len(regions)} activation patterns{_most(parts)}",
+        f"{found.num_snapped} vertices through which a line was taken to pass",
+    ]
+    whole = (to1 - x1) * (to2 - x2)
+    rows = [
+        [
+            f"{region.area / whole:.3%}",
+            " ".join(f"({a:.4g}, {b:.4g})" for a, b in region.vertices),
+            "; ".join(_numbers(slope) for slope in region.slope),
+            _numbers(region.intercept),
+        ]
+        for region in regions
+    ]
+    figure = polygon_map([region.vertices for region in found.regions], found.box)
+    return Regions(summary, ["area", "vertices", "slope", "intercept"], rows, figure)
+
+
+def _most(parts: Parts) -> str:
+    """How many there could be, where a formula knows."""
+    program = relu_program(parts.model) or []
+    widths = [len(step.bias) for step in program if isinstance(step, Affine)][:-1]
+    if Step.SAVE in program or len(widths) != program.count(Step.RELU):  # residual paths, norms
+        return ""
+    return f" of at most {max_regions(parts.spec.num_inputs, widths):,}"
+
+
+def _numbers(values: Tensor) -> str:
+    return ", ".join(f"{value:.6g}" for value in values.tolist())

@@ -1,0 +1,111 @@
+"""Classes that wind around each other in the plane: each is a curve with normal noise around it."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from piecewise.data.randomness import generator
+from piecewise.data.spec import Examples, TargetKind
+from piecewise.data.synthetic import Synthetic
+from piecewise.errors import BadInput
+
+POINTS = 200  # along a curve, for integrals over it
+NODES = 12  # along each axis of the noise around a point of it, Gauss and Hermite's
+
+
+class Arcs(Synthetic):
+    """Two equally likely classes; x = curve(y, t) + noise, t uniform on [0, 1]."""
+
+    kind = TargetKind.BINARY
+    num_inputs = 2
+
+    def __init__(
+        self,
+        num_train: int = 400,
+        num_test: int = 4000,
+        seed: int = 0,
+        noise: float = 0.1,
+        folder: str | None = None,
+    ) -> None:
+        if not noise > 0:
+            raise BadInput(f"data.noise={noise} must be positive")
+        super().__init__(num_train, num_test, seed, folder, noise=noise)
+
+    @abstractmethod
+    def curve(self, label: int, t: Tensor) -> Tensor:
+        """Points of the class `label`.  t: (N,) in [0, 1] → (N, 2)."""
+
+    def generate(self, part: str) -> Examples:
+        chance = generator(self.parameters["seed"], self.name, part)
+        count = self.parameters[f"num_{part}"]
+        y = torch.rand(count, generator=chance, dtype=torch.float64) < 0.5
+        t = torch.rand(count, generator=chance, dtype=torch.float64)
+        points = torch.where(y[:, None], self.curve(1, t), self.curve(0, t))
+        x = points + self.parameters["noise"] * torch.randn(count, 2, generator=chance, dtype=torch.float64)
+        return Examples(x.float(), y.float()[:, None])
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Pr(y = 1 | x) by Bayes' rule, each class's density an integral along its curve.  (N, 2) → (N, 1)."""
+        t = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
+        log_density = [
+            (-torch.cdist(x.double(), self.curve(label, t)).square() / (2 * self.parameters["noise"] ** 2)).logsumexp(1)
+            for label in (0, 1)
+        ]
+        return torch.sigmoid(log_density[1] - log_density[0])[:, None]
+
+    def nll_floor(self) -> float:
+        """E[−log Pr(y | x)] over y, t and the noise, in nats."""
+        roots, weights = map(torch.from_numpy, _hermite())
+        steps = math.sqrt(2) * self.parameters["noise"] * torch.cartesian_prod(roots, roots)
+        weight = torch.cartesian_prod(weights, weights).prod(dim=1) / math.pi
+        t = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
+        floor = 0.0
+        for label in (0, 1):
+            x = (self.curve(label, t)[:, None] + steps).reshape(-1, 2)
+            p = self.mean(x)[:, 0]
+            nll = -(p if label else 1 - p).clamp_min(1e-300).log().reshape(POINTS, -1)
+            floor += 0.5 * float((nll * weight).sum(dim=1).mean())
+        return floor
+
+
+def _hermite() -> tuple[object, object]:
+    from numpy.polynomial.hermite import hermgauss
+
+    return hermgauss(NODES)
+
+
+class Moons(Arcs):
+    """Two half circles that reach into each other."""
+
+    name = "moons"
+    low, high = -1.5, 2.5
+
+    def curve(self, label: int, t: Tensor) -> Tensor:
+        angle = math.pi * t
+        x = torch.stack([angle.cos(), angle.sin()], dim=1)
+        return x if label == 0 else torch.tensor([1.0, 0.5], dtype=t.dtype) - x
+
+
+class Spirals(Arcs):
+    """Two arms of one and a half turns around the origin, each the other turned by half a turn."""
+
+    name = "spirals"
+    low, high = -1.3, 1.3
+
+    def __init__(
+        self,
+        num_train: int = 400,
+        num_test: int = 4000,
+        seed: int = 0,
+        noise: float = 0.04,
+        folder: str | None = None,
+    ) -> None:
+        super().__init__(num_train, num_test, seed, noise, folder)
+
+    def curve(self, label: int, t: Tensor) -> Tensor:
+        angle, radius = 3 * math.pi * t + math.pi * label, 0.1 + 0.9 * t
+        return radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)

@@ -1,0 +1,103 @@
+"""The project: where its files lie. Everything that joins a path to the project's root asks this object."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from piecewise.errors import BadInput
+
+STORE = "mlflow.db"  # the embedded MLflow store
+
+
+@dataclass(frozen=True)
+class Project(os.PathLike[str]):
+    """The folders and files of one project, below `root`.
+
+    The default is the working directory, which every command and stage makes the project's root: frozen jobs and DVC's
+    files name their paths relative to it.
+    """
+
+    root: Path = Path()
+
+    @classmethod
+    def find(cls) -> Project:
+        """The nearest folder with conf/config.yaml, upwards from the working directory or from this file.
+
+        Raises BadInput if there is none.
+        """
+        for start in (Path.cwd(), Path(__file__).resolve()):
+            for folder in (start, *start.parents):
+                if (folder / "conf" / "config.yaml").is_file():
+                    return cls(folder)
+        raise BadInput(f"no conf/config.yaml in {Path.cwd()} or above it: run piecewise inside its project")
+
+    @property
+    def conf(self) -> Path:
+        """Hydra's configurations."""
+        return self.root / "conf"
+
+    @property
+    def lock(self) -> Path:
+        """The pinned packages that the environment is installed from."""
+        return self.root / "requirements.lock"
+
+    @property
+    def build(self) -> Path:
+        """Frozen jobs and source digests, written by the stage `compose`."""
+        return self.root / "build"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def results(self) -> Path:
+        """What the pipeline trained and measured."""
+        return self.root / "results"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def runs(self) -> Path:
+        """The runs of `piecewise train`, and the checkpoints of a stage that trains."""
+        return self.root / "runs"
+
+    @property
+    def live_stages(self) -> Path:
+        """Journals and checkpoints of the pipeline's trainings: DVC deletes a stage's outs before it starts."""
+        return self.runs / "pipeline"
+
+    @property
+    def server(self) -> Path:
+        """Everything that `piecewise server` keeps."""
+        return self.runs / ".server"
+
+    @property
+    def store(self) -> Path:
+        return self.root / STORE
+
+    @property
+    def artifacts(self) -> Path:
+        """The files of the embedded store's runs and models."""
+        return self.root / "mlartifacts"
+
+    @property
+    def dvc_lock(self) -> Path:
+        return self.root / "dvc.lock"
+
+    def name(self, path: Path) -> str:
+        """`path` as a person in the project's root would type it."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def __truediv__(self, name: str | Path) -> Path:
+        return self.root / name
+
+    def __fspath__(self) -> str:
+        return str(self.root)
+
+    def __str__(self) -> str:
+        return str(self.root)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from piecewise.analysis.compare import Member, compare, draw, main_metric, table
+from piecewise.jobs.job import Job
+from piecewise.journal.run_folder import RunFolder
+
+METRIC = "test/accuracy"
+
+
+def member(label: str, value: float | None) -> Member:
+    return Member(Job("x", label, {}), {} if value is None else {"test/nll": 1 - value, METRIC: value})
+
+
+WIDTHS = [member(f"model.width={width},seed={seed}", width / 100 + seed / 1000) for width in (20, 3) for seed in (0, 1)]
+
+
+def test_a_number_is_an_axis_and_seeds_are_its_spread() -> None:
+    figures = draw(WIDTHS, METRIC)
+    (axes,) = figures["metric_over_axis"].axes
+    assert list(figures) == ["metric_over_axis"]
+    assert axes.lines[0].get_xydata().tolist() == [[3, pytest.approx(0.0305)], [20, pytest.approx(0.2005)]]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (pytest.approx(0.03), pytest.approx(0.201))
+    assert axes.get_title(loc="left") == "test/accuracy is 0.0305 at model.width 3, and 0.201 at 20"
+
+
+def test_two_axes_are_lines_and_a_map() -> None:
+    members = [member(f"optimizer={o},model.width={w}", w / 10) for o in ("adam", "sgd") for w in (1, 2, 3)]
+    figures = draw(members, METRIC)
+    assert [line.get_label() for line in figures["metric_over_axis"].axes[0].lines] == [
+        "optimizer=adam",
+        "optimizer=sgd",
+    ]
+    assert figures["heat_map"].axes[0].images[0].get_array().tolist() == [[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]
+    assert [tick.get_text() for tick in figures["heat_map"].axes[0].get_xticklabels()] == ["adam", "sgd"]
+
+
+def test_words_stand_in_the_order_of_the_sweep() -> None:
+    figures = draw([member(f"loss={name}", 0.5) for name in ("b", "a")], METRIC)
+    assert [tick.get_text() for tick in figures["metric_over_axis"].axes[0].get_xticklabels()] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "labels", [["seed=0", "seed=1"], ["a=1,b=1,c=1", "a=2,b=2,c=2"], ["a=1", "a=1"]], ids=["seeds", "three", "none"]
+)
+def test_what_no_figure_can_show_gets_none(labels: list[str]) -> None:
+    assert draw([member(label, 0.5) for label in labels], METRIC) == {}
+
+
+def test_the_table_has_a_line_for_each_job() -> None:
+    rows = list(csv.DictReader(table([*WIDTHS, member("model.width=9,seed=0", 0.7)]).splitlines()))
+    assert list(rows[0]) == ["model.width", "seed", "test/nll", METRIC]
+    assert rows[-1] == {"model.width": "9", "seed": "0", "test/nll": str(1 - 0.7), METRIC: "0.7"}
+    assert len(rows) == 5
+
+
+def test_a_job_without_numbers_is_left_out_and_one_alone_is_no_comparison(tmp_path: Path) -> None:
+    folder = RunFolder.at(tmp_path)
+    assert compare(folder, [WIDTHS[0], member("model.width=5,seed=0", None)]) == []
+    assert not folder.figures.exists()
+    assert compare(folder, [*WIDTHS, member("model.width=5,seed=0", None)]) == ["metric_over_axis"]
+    assert len((folder.figures / "results.csv").read_text().splitlines()) == 5
+
+
+def test_the_main_metric_is_the_score() -> None:
+    assert main_metric({"test/nll": 1.0, "test/accuracy": 0.5}) == METRIC
+    assert main_metric({"test/nll": 1.0}) == "test/nll"
+
+
+def test_overrides_keep_the_commas_of_lists() -> None:
+    job = Job("x", "model.width=[8,16],seed=0,optimizer=adam", {})
+    assert job.overrides == {"model.width": "[8,16]", "seed": "0", "optimizer": "adam"}

@@ -1,0 +1,71 @@
+"""The networks of a sweep, measured together."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from piecewise.analysis.ensemble import measure_ensemble
+from piecewise.analysis.evaluate import load_parts
+from piecewise.cli import main
+from piecewise.errors import BadInput, PiecewiseError
+from piecewise.jobs.job import Job, read_job
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
+from piecewise.training.evaluation import outputs_of
+from small_project import TINY
+
+Plan = Callable[..., list[Job]]
+
+
+def begun(project: Project, jobs: list[Job]) -> list[RunFolder]:
+    """Folders of jobs of which none has been trained."""
+    folders = [RunFolder.at(project / "runs" / str(number)) for number in range(len(jobs))]
+    for job, folder in zip(jobs, folders, strict=True):
+        job.write(folder.job)
+    return folders
+
+
+def test_a_sweep_is_measured_by_the_mean_of_its_outputs(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "-m", *TINY, "seed=0,1,2"]) == 0
+    (place,) = (project / "runs").glob("2*")
+    capsys.readouterr()
+    assert main(["evaluate", place.name]) == 0
+    shown = {key: float(value) for key, value in map(str.split, capsys.readouterr().out.splitlines())}
+    outputs, alone = [], []
+    for number in range(3):
+        folder = RunFolder.at(place / f"000{number}")
+        parts = load_parts(read_job(folder.job), folder)
+        test = parts.source.test(parts.loss.kind)
+        outputs.append(outputs_of(parts.model, test).double())
+        alone.append(json.loads(folder.metrics.read_text())["test/squared_error"])
+    together = float((torch.stack(outputs).mean(dim=0) - test.y.double()).square().mean())
+    nll = (together + math.log(2 * math.pi)) / 2  # Norm[y; μ, 1]
+    assert shown == pytest.approx({"test/nll": nll, "test/squared_error": together}, rel=1e-6)
+    assert shown["test/squared_error"] < sum(alone) / 3
+    assert not (place / "evaluation").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["data.seed=0,1"], "differ in data; allowed: members with the same one"),
+        (["trainer.precision=32-true,64-true"], "differ in trainer.precision"),
+        (["loss=squared_error,laplace"], "differ in loss"),
+        (["loss=mixture", "seed=0,1"], "its components have no order"),
+    ],
+)
+def test_outputs_that_have_no_mean_are_refused(plan: Plan, project: Project, words: list[str], why: str) -> None:
+    folders = begun(project, plan("-m", *TINY, *words))
+    with pytest.raises(BadInput, match=why):
+        measure_ensemble(folders)
+
+
+def test_members_that_were_never_trained_are_named(plan: Plan, project: Project) -> None:
+    folders = begun(project, plan("-m", *TINY, "seed=0,1"))
+    with pytest.raises(PiecewiseError, match="0/training holds no finished training"):
+        measure_ensemble(folders)

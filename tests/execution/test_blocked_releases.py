@@ -1,0 +1,93 @@
+"""Blocked releases: found by the metadata of what is installed, and never imported."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from piecewise.errors import BadInput
+from piecewise.execution.blocked_releases import BLOCKED, blocked, refuse_blocked, reinstall
+
+ROOT = Path(__file__).parents[2]
+REFUSED = [
+    ("pytorch-lightning", "2.6.2"),
+    ("pytorch-lightning", "2.6.3"),
+    ("lightning", "2.6.2"),
+    ("lightning", "2.6.3"),
+    ("mlflow", "3.12.9"),
+    ("torch", "2.9.1+cpu"),
+    ("hydra-core", "1.3.5"),
+]
+ALLOWED = [
+    ("pytorch-lightning", "2.6.1"),
+    ("pytorch-lightning", "2.6.6"),
+    ("lightning", "2.6.4"),
+    ("mlflow", "3.13.0"),
+    ("torch", "2.10.0+cpu"),
+    ("hydra-core", "1.3.6"),
+]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder that packages are installed in."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    return tmp_path
+
+
+def install(site: Path, package: str, version: str) -> None:
+    folder = site / f"{package.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+
+
+@pytest.mark.parametrize(("package", "version"), REFUSED)
+def test_blocked_release_is_named_and_refused(site: Path, package: str, version: str) -> None:
+    install(site, package, version)
+    (sentence,) = blocked()
+    assert sentence.startswith(f"{package} {version} is installed: ")
+    with pytest.raises(BadInput) as raised:
+        refuse_blocked()
+    assert sentence in str(raised.value)
+    assert str(raised.value).endswith(reinstall())
+
+
+@pytest.mark.parametrize(("package", "version"), ALLOWED)
+def test_release_that_is_not_blocked_passes(site: Path, package: str, version: str) -> None:
+    install(site, package, version)
+    assert blocked() == []
+    refuse_blocked()
+
+
+def test_several_are_named_in_one_message(site: Path) -> None:
+    install(site, "torch", "2.0")
+    install(site, "hydra-core", "1.1")
+    with pytest.raises(BadInput, match=r"^torch 2\.0 is installed: .*; hydra-core 1\.1 is installed: ") as raised:
+        refuse_blocked()
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_blocked_is_not_run_to_find_out(site: Path) -> None:
+    install(site, "lightning", "2.6.3")
+    (site / "lightning.py").write_text("raise SystemExit('it ran')")
+    assert len(blocked()) == 1
+    assert "lightning" not in sys.modules
+
+
+def test_project_itself_asks_for_nothing_blocked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {asked.name: asked.specifier for asked in map(Requirement, project["dependencies"])}
+    for package, version in REFUSED:
+        if package in wanted:
+            assert version not in wanted[package]
+    assert wanted.keys() >= BLOCKED.keys() - {"lightning"}
+
+
+def test_remedy_is_for_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/a place/bin/python")
+    expected = "'/a place/bin/python' -m pip install --require-hashes --requirement requirements.lock"
+    assert reinstall() == expected

@@ -1,0 +1,140 @@
+"""How ranks end, with a shell script in their place."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.execution.ranks import REQUEST, fate_of_others, is_first_rank, run_ranks, telling_why
+from piecewise.journal.run_folder import RunFolder
+from piecewise.stopping import Stopped
+
+Script = Callable[[str], Path]
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """`script(text)` is run instead of `python -m piecewise.worker JOB`; returns its folder, which is the run's."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "python"
+        path.write_text(f"#!/bin/sh\ncd {tmp_path}\n{text}\n")
+        path.chmod(0o700)
+        monkeypatch.setattr("sys.executable", str(path))
+        return tmp_path
+
+    return write
+
+
+def test_ranks_are_asked_through_file_and_environment(script: Script) -> None:
+    place = script(f'echo "$@" "${REQUEST}" > said')
+    run_ranks(RunFolder.at(place), "the request")
+    assert (place / "said").read_text() == f"-m piecewise.worker {place}/training/job.json the request\n"
+
+
+def test_ranks_are_a_group_of_our_session(script: Script) -> None:
+    """Ctrl-C reaches them through us alone; and between sessions no priority counts."""
+    place = script('cut -d" " -f6,5,1 /proc/$$/stat > said')
+    run_ranks(RunFolder.at(place), "")
+    number, group, session = (int(word) for word in (place / "said").read_text().split())
+    assert (session, group) == (os.getsid(0), number)
+
+
+@pytest.mark.parametrize("status", [1, 2, 3])
+def test_the_exit_code_of_the_ranks_is_the_jobs(script: Script, status: int) -> None:
+    place = script(f"exit {status}")
+    with pytest.raises(PiecewiseError, match=f"exit code {status}") as failed:
+        run_ranks(RunFolder.at(place), "")
+    assert failed.value.exit_code == status
+
+
+def test_a_lost_rank_can_be_tried_again_and_leaves_no_other(script: Script) -> None:
+    place = script("sleep 60 & echo $! > other; kill -9 $$")
+    with pytest.raises(TryAgain, match="rank 0 was ended by SIGKILL") as lost:
+        run_ranks(RunFolder.at(place), "")
+    assert lost.value.exit_code == 75
+    _wait_until_gone(int((place / "other").read_text()))
+
+
+def test_a_signal_is_handed_on_once_and_waited_for(script: Script) -> None:
+    place = script("trap 'echo told >> said; exit 143' TERM; echo ready > ready; while true; do sleep 0.05; done")
+    threading.Thread(target=_send_when, args=(place / "ready",)).start()
+    with pytest.raises(Stopped) as stopped:
+        run_ranks(RunFolder.at(place), "")
+    assert stopped.value.code == 143
+    assert (place / "said").read_text() == "told\n"
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_ranks_that_somebody_else_stopped_are_no_failure(script: Script, code: int) -> None:
+    place = script(f"exit {code}")
+    with pytest.raises(Stopped) as stopped:
+        run_ranks(RunFolder.at(place), "")
+    assert stopped.value.code == code
+
+
+def test_what_became_of_each_rank_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with an error, one killed, one frozen, one well; a rank that only lost another one is no cause."""
+    folder = RunFolder.at(tmp_path)
+
+    def fail(error: Exception) -> None:
+        with pytest.raises(type(error)), telling_why(folder):
+            raise error
+
+    for rank, error in (("1", MemoryError("no room")), ("2", TryAgain("another one was lost"))):
+        monkeypatch.setenv("RANK", rank)
+        fail(error)
+    sleepers = [subprocess.Popen(["sleep", "60"], process_group=0)]
+    sleepers += [subprocess.Popen(["sleep", "60"], process_group=sleepers[0].pid) for _ in range(2)]
+    try:
+        for rank, sleeper in zip((3, 4, 5), sleepers, strict=True):
+            (tmp_path / f".rank-{rank}.journal.json").write_text(json.dumps({"pid": sleeper.pid}))
+        sleepers[0].kill()
+        sleepers[1].send_signal(signal.SIGSTOP)
+        _wait_until_gone(sleepers[0].pid)
+        said = "rank 1: MemoryError: no room; rank 3 was ended by SIGKILL; rank 4 is frozen"
+        assert fate_of_others(folder, sleepers[0].pid) == said
+        assert fate_of_others(RunFolder.at(tmp_path / "other")) == "a rank was lost"
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+
+
+def test_a_rank_that_is_done_leaves_no_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with telling_why(RunFolder.at(tmp_path)):
+        (word,) = tmp_path.iterdir()
+        assert json.loads(word.read_text()) == {"pid": os.getpid()}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK"])
+def test_the_first_rank_of_the_first_node_records(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert is_first_rank()
+    monkeypatch.setenv(name, "0")
+    assert is_first_rank()
+    monkeypatch.setenv(name, "1")
+    assert not is_first_rank()
+
+
+def _send_when(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline, f"process {pid} is still there"
+        time.sleep(0.02)

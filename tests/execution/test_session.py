@@ -1,0 +1,106 @@
+"""Sweeps that are stopped, and go on; runs that leave nothing open."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from piecewise.errors import TryAgain
+from piecewise.execution.places import Places
+from piecewise.execution.session import is_done, run_jobs
+from piecewise.jobs.job import Job
+from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder
+from piecewise.journal.writer import Journal
+from piecewise.manifest import check_manifest
+from piecewise.project import Project
+from piecewise.stopping import Stopped, answered
+from small_project import TINY
+
+Plan = Callable[..., list[Job]]
+
+
+def keep(job: Job, folder: RunFolder) -> None:
+    """What follows a training, without the cost of evaluating it."""
+    folder.metrics.parent.mkdir(parents=True, exist_ok=True)
+    folder.metrics.write_text(json.dumps({"of": job.label}))
+
+
+@pytest.fixture
+def stopped(plan: Plan, project: Project) -> tuple[list[Job], Places]:
+    """A sweep of three that was told to stop when its second job had trained and was being measured."""
+    jobs = plan("-m", *TINY, "seed=0,1,2")
+    places = Places.new(jobs)
+
+    def stop(job: Job, folder: RunFolder) -> None:
+        if job is jobs[1]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        keep(job, folder)
+
+    with pytest.raises(Stopped), answered():
+        run_jobs(jobs, places, None, stop)
+    return jobs, places
+
+
+def status(folder: RunFolder) -> str:
+    record = read_journal(folder.journal)
+    assert record is not None
+    assert record.end is not None
+    return str(record.end["status"])
+
+
+def test_a_stopped_sweep_says_so_and_what_was_done_stays(stopped: tuple[list[Job], Places]) -> None:
+    _, places = stopped
+    assert status(places.parent) == "KILLED"
+    assert [is_done(folder) for folder in places.jobs] == [True, False, False]
+
+
+def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], Places]) -> None:
+    jobs, places = stopped
+    finished: list[str] = []
+    before = [folder.journal.read_bytes() for folder in places.jobs[:2]]
+
+    def note(job: Job, folder: RunFolder) -> None:
+        keep(job, folder)
+        finished.append(job.label)
+
+    run_jobs(jobs, Places.below(places.root, 3), None, note, is_resumed=True)
+    assert finished == [job.label for job in jobs[1:]]
+    assert [folder.journal.read_bytes() for folder in places.jobs[:2]] == before
+    assert [status(folder) for folder in (places.parent, *places.jobs)] == ["FINISHED"] * 4
+    ids = {read_journal(folder.journal).start.get("parent") for folder in places.jobs}  # type: ignore[union-attr]
+    assert ids == {read_journal(places.parent.journal).start["id"]}  # type: ignore[union-attr]
+
+
+def test_a_run_that_goes_on_elsewhere_is_left_alone(stopped: tuple[list[Job], Places]) -> None:
+    jobs, places = stopped
+    seen = {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
+    with Journal(places.jobs[2].journal), pytest.raises(TryAgain, match="its run goes on in another process"):
+        run_jobs(jobs, Places.below(places.root, 3), None, keep, is_resumed=True)
+    places.jobs[2].journal.unlink()
+    assert seen == {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
+
+
+def test_every_finished_run_is_sealed(plan: Plan, project: Project) -> None:
+    jobs = plan("-m", *TINY, "seed=0,1")
+    places = Places.new(jobs)
+    run_jobs(jobs, places, None, keep)
+    for folder in (places.parent, *places.jobs):
+        assert (folder.sealed / "manifest.json").is_file()
+        assert check_manifest(folder.sealed) == []
+
+
+def test_what_a_run_leaves_is_private(tiny_job: Job, project: Project) -> None:
+    before = os.umask(0o077)
+    try:
+        places = Places.new([tiny_job])
+        run_jobs([tiny_job], places, None, keep)
+    finally:
+        os.umask(before)
+    folders = [places.root, *(path for path in places.root.rglob("*") if path.is_dir())]
+    assert len(folders) > 3
+    assert [path for path in folders if path.stat().st_mode & 0o077] == []  # and so nothing in them can be reached

@@ -1,0 +1,116 @@
+"""A stage of `dvc repro` that was killed, and one that runs twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from piecewise.durable import alone
+from piecewise.errors import BadInput, TryAgain
+from piecewise.execution import stages
+from piecewise.execution.session import run_jobs
+from piecewise.execution.stages import live_stage, run_stage
+from piecewise.jobs.job import Job
+from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder, all_runs, read_result
+from piecewise.journal.writer import Journal
+from piecewise.project import Project
+from small_project import TINY
+
+Plan = Callable[..., list[Job]]
+
+
+def train_stage(jobs: list[Job], fail_at: int | None = None) -> bool:
+    """As the stage does; with `fail_at` the job of that number ends as by a crash. Whether it went on."""
+
+    def finish(job: Job, folder: RunFolder) -> None:
+        if fail_at is not None and job is jobs[fail_at]:
+            raise MemoryError
+
+    with live_stage(jobs) as (places, is_resumed):
+        run_jobs(jobs, places, None, finish, is_resumed)
+    return is_resumed
+
+
+@pytest.fixture
+def jobs(plan: Plan) -> list[Job]:
+    return plan("-m", *TINY, "seed=0,1")
+
+
+def test_a_stage_publishes_its_journals(jobs: list[Job], project: Project) -> None:
+    assert not train_stage(jobs)
+    published = [RunFolder.of_stage(jobs[0].name, label) for label in ("sweep", *(job.folder_name for job in jobs))]
+    assert {folder.journal for folder in all_runs(project)} == {folder.journal for folder in published}
+
+
+@pytest.mark.slow
+def test_a_finished_stage_is_trained_anew_only_if_dvc_has_recorded_it(jobs: list[Job], project: Project) -> None:
+    """DVC may be killed after the stage has ended, and then removes what it made before it asks for it again."""
+    train_stage(jobs)
+    places = [RunFolder.of_stage(jobs[0].name, job.folder_name) for job in jobs]
+    digests = [read_result(place)["weights_digest"] for place in places]
+    shutil.rmtree("results")
+    assert train_stage(jobs)
+    assert [read_result(place)["weights_digest"] for place in places] == digests
+    (project / "dvc.lock").write_text(f"stages: {{train@{jobs[0].name}: {{cmd: recorded}}}}")
+    assert not train_stage(jobs)
+
+
+def test_ranks_that_still_train_are_waited_for(
+    jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "PATIENCE", 0.2)
+    with Journal(RunFolder.of_live_stage(jobs[0].name, jobs[0].folder_name).journal) as journal:
+        journal.start(id="a")
+        with pytest.raises(TryAgain, match="runs in another process"):
+            train_stage(jobs)
+        assert journal.path.is_file()
+    assert not train_stage(jobs)
+
+
+def test_a_stage_that_failed_goes_on_if_it_is_the_same(jobs: list[Job], project: Project) -> None:
+    with pytest.raises(Exception, match="MemoryError"):
+        train_stage(jobs, fail_at=1)
+    live = RunFolder.of_live_stage(jobs[0].name, jobs[0].folder_name)
+    assert [run.journal.name for run in all_runs(project)] == ["journal.jsonl"] * 3
+    first = read_journal(live.journal)
+    assert first is not None
+    assert train_stage(jobs)
+    record = read_journal(RunFolder.of_stage(jobs[0].name, jobs[0].folder_name).journal)
+    assert record is not None
+    assert record.start["id"] == first.start["id"]
+    assert read_result(live)["status"] == "FINISHED"
+
+
+def test_another_job_begins_anew(jobs: list[Job], plan: Plan, project: Project) -> None:
+    with pytest.raises(Exception, match="MemoryError"):
+        train_stage(jobs, fail_at=0)
+    assert not train_stage(plan("-m", *TINY, "seed=0,1", "optimizer.lr=0.5"))
+
+
+def test_two_at_once_are_refused(jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "PATIENCE", 0.2)
+    with alone(Path(f"runs/pipeline/{jobs[0].name}.lock")), pytest.raises(TryAgain, match="runs in another process"):
+        train_stage(jobs)
+    assert not train_stage(jobs)
+
+
+def test_bad_input_of_a_stage_is_told(project: Project) -> None:
+    def stage(argument: str) -> int:
+        raise BadInput(argument)
+
+    with pytest.raises(BadInput, match="what it was"):
+        run_stage(stage, "what it was")
+
+
+def test_what_dvc_has_removed_is_there_again(jobs: list[Job], project: Project) -> None:
+    with pytest.raises(Exception, match="MemoryError"):
+        train_stage(jobs, fail_at=1)
+    shutil.rmtree("results")
+    assert train_stage(jobs)
+    for job in jobs:
+        folder = RunFolder.of_stage(job.name, job.folder_name)
+        assert all(path.is_file() for path in (folder.job, folder.result, folder.weights, folder.journal))

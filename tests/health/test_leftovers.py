@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from piecewise.cli import main
+from piecewise.execution.train import train
+from piecewise.health.leftovers import leftovers, remove
+from piecewise.jobs.job import Job
+from piecewise.journal.run_folder import RunFolder
+from piecewise.manifest import check_manifest, write_manifest
+from piecewise.project import Project
+
+
+def test_a_finished_run_can_do_without_its_checkpoints_and_an_unfinished_one_cannot(
+    tiny_job: Job, project: Project
+) -> None:
+    finished, unfinished = (RunFolder.at(project / "runs" / name) for name in ("finished", "unfinished"))
+    for folder in (finished, unfinished):
+        train(tiny_job, folder)
+    unfinished.result.unlink()
+    write_manifest(finished.sealed)
+    (item,) = leftovers(project)
+    assert (item.path, item.reason) == (finished.checkpoints, "checkpoints of a finished run")
+    assert item.num_bytes == sum(path.stat().st_size for path in finished.checkpoints.iterdir())
+    remove(item)
+    assert leftovers(project) == []
+    assert finished.weights.is_file()
+    assert list(unfinished.checkpoints.glob("*.ckpt"))
+    assert check_manifest(finished.sealed) == []
+
+
+def test_what_a_writer_left_behind_goes_and_what_one_writes_now_stays(project: Project) -> None:
+    old, new = project / "runs" / "one" / ".job.json.12.tmp", project / "runs" / "one" / ".job.json.13.tmp"
+    old.parent.mkdir(parents=True)
+    for path in (old, new):
+        path.write_bytes(b"half")
+    hours_ago = time.time() - 7200
+    os.utime(old, (hours_ago, hours_ago))
+    (item,) = leftovers(project)
+    assert (item.path, item.num_bytes) == (old, 4)
+    remove(item)
+    assert not old.exists()
+    assert new.exists()
+
+
+def made(root: Path, name: str, hours_ago: float, size: int) -> Path:
+    """A folder with a database in it, or the database, of some age."""
+    path = root / name
+    file = path / "mlflow.db" if name.startswith("runs/") else path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(bytes(size))
+    os.utime(path, (time.time() - 3600 * hours_ago,) * 2)
+    return path
+
+
+def test_the_newest_of_the_old_stores_stays(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    old = [made(project, f"runs/.aside-{name}", hours, 10) for name, hours in (("c", 9), ("a", 8))]
+    old += [made(project, f"mlflow.db.before-{name}", hours, 1000) for name, hours in (("y", 4), ("x", 3))]
+    kept = [made(project, "runs/.aside-b", 7, 10), made(project, "mlflow.db.before-z", 2, 1000)]
+    kept += [made(project, "mlflow.db", 50, 10)]
+    assert [item.path for item in leftovers(project)] == old
+    assert main(["clean"]) == 0
+    said = capsys.readouterr().out
+    assert "runs/.aside-c       a store that was set aside before the last one" in said
+    assert "mlflow.db.before-x  a backup of the store before the last one" in said
+    assert said.endswith("2.0 kB can go; piecewise clean --yes removes it\n")
+    assert main(["clean", "--yes"]) == 0
+    assert [path.exists() for path in (*old, *kept)] == [False] * 4 + [True] * 3
+    assert leftovers(project) == []
+
+
+def test_what_was_set_aside_just_now_stays_and_a_link_is_followed(project: Project, tmp_path: Path) -> None:
+    for name, hours in (("runs/.aside-a", 0.5), ("runs/.aside-b", 0.0)):
+        made(project, name, hours, 10)
+    elsewhere = tmp_path / "elsewhere"
+    backups = [made(elsewhere, f"mlflow.db.before-{name}", hours, 10) for name, hours in (("x", 3), ("y", 2))]
+    (project / "mlflow.db").symlink_to(made(elsewhere, "mlflow.db", 1, 10))
+    (item,) = leftovers(project)
+    assert (item.path, item.name(project)) == (backups[0], str(backups[0]))

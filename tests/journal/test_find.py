@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.journal.find import find_run, known_runs
+from piecewise.journal.run_folder import RunFolder
+from piecewise.journal.writer import Journal
+from piecewise.project import Project
+
+
+def begin(folder: RunFolder, run_id: str, title: str) -> None:
+    with Journal(folder.journal) as journal:
+        journal.start(id=run_id, name=title.split()[0], title=title)
+
+
+@pytest.fixture
+def runs(project: Project) -> Path:
+    begin(RunFolder.at(project / "runs" / "20260101-100000-aaa-line"), "20260101-100001-abc", "line seed=0")
+    begin(RunFolder.at(project / "runs" / "20260101-110000-bbb-mnist"), "20260101-110001-def", "mnist sweep of 2")
+    begin(RunFolder.at(project / "runs" / "20260101-110000-bbb-mnist" / "0000"), "20260101-110002-ghi", "mnist seed=0")
+    begin(RunFolder.of_stage("deep", "seed=0"), "20260102-100000-jkl", "deep seed=0")
+    return project
+
+
+def test_a_damaged_journal_hides_only_its_own_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = runs / "runs" / "20260101-100000-aaa-line" / "journal.jsonl"
+    damaged.write_bytes(damaged.read_bytes().replace(b"line", b"lime"))
+    assert len(known_runs(runs)) == 3
+    assert "the checksum does not fit the record; piecewise verify says more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "run_id"),
+    [
+        ("20260101-100001-abc", "20260101-100001-abc"),
+        ("20260102", "20260102-100000-jkl"),
+        ("line seed=0", "20260101-100001-abc"),
+        ("line", "20260101-100001-abc"),
+        ("20260101-100000-aaa-line", "20260101-100001-abc"),
+        ("runs/20260101-110000-bbb-mnist/0000/", "20260101-110002-ghi"),
+        ("20260101-110000-bbb-mnist", "20260101-110001-def"),
+        ("deep seed=0", "20260102-100000-jkl"),
+        ("last", "20260102-100000-jkl"),
+    ],
+)
+def test_a_run_is_found_by_any_of_its_names(runs: Path, text: str, run_id: str) -> None:
+    assert find_run(runs, text).start["id"] == run_id
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lin seed=0", r"run 'lin seed=0' is unknown; did you mean 'line seed=0'\?"),
+        ("20260101", r"run '20260101' may be any of 3: 20260101-100001-abc \(line seed=0\), .*; give more of the id"),
+        ("mnist s", "may be any of 2"),
+        ("", "RUN is empty"),
+    ],
+)
+def test_unknown_and_ambiguous_runs_are_refused(runs: Path, text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        find_run(runs, text)
+
+
+def test_without_runs_there_is_no_last(project: Project) -> None:
+    with pytest.raises(BadInput, match="there are no runs"):
+        find_run(project, "last")
+
+
+def test_a_journal_without_its_first_record_is_no_run(runs: Path) -> None:
+    (runs / "runs" / "torn").mkdir()
+    (runs / "runs" / "torn" / "journal.jsonl").write_bytes(b"0000")
+    assert len(known_runs(runs)) == 4

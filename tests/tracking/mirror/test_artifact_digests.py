@@ -1,0 +1,220 @@
+"""What the mirror leaves so that the embedded store's artifacts can be verified, and how they are made whole again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from piecewise.analysis.draw import draw_run
+from piecewise.analysis.evaluate import evaluate_run
+from piecewise.execution.train import train
+from piecewise.health.artifacts import check_artifacts
+from piecewise.journal.run_folder import RunFolder
+from piecewise.manifest import AlteredManifest
+from piecewise.planning.plan import plan_command_line
+from piecewise.project import Project
+from piecewise.tracking.mirror.artifact_digests import FOLDER
+from piecewise.tracking.mirror.mirror import Mirror
+from piecewise.tracking.mirror.uploads import Damaged
+from piecewise.tracking.store.addresses import local_path
+from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.sync.sync_runs import load_model
+from small_project import TINY, new_project
+
+# The warnings are MLflow's and torch.export's own.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a finished run and an empty store: creating one takes seconds."""
+    root = new_project(tmp_path_factory.mktemp("artifacts") / "a project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        (job,) = plan_command_line(root / "conf", TINY)
+        folder = RunFolder.at(root / "runs" / "one")
+        train(job, folder, {"id": "first"})
+        evaluate_run(folder)
+        draw_run(folder)
+        open_store(EMBEDDED, Project(root))
+    return root
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    copy = tmp_path / "a project"
+    shutil.copytree(trained, copy)
+    monkeypatch.chdir(copy)
+    return Project(copy)
+
+
+@pytest.fixture
+def run(project: Project) -> RunFolder:
+    return RunFolder.at(project / "runs" / "one")
+
+
+@pytest.fixture
+def push(run: RunFolder, project: Project) -> Callable[[], bool]:
+    """Push the run and its model, as a new process would."""
+    client = open_store(EMBEDDED, project)
+    return lambda: Mirror(client, project).push(run, load_model) is not None
+
+
+def artifacts(root: Path) -> dict[str, Path]:
+    """The files in mlartifacts by name."""
+    files = [path for path in (root / "mlartifacts").rglob("*") if path.is_file() and path.parent != root / FOLDER]
+    return {path.name: path for path in files}
+
+
+def recorded(root: Path) -> dict[str, str]:
+    (manifest,) = (root / FOLDER).glob("*.json")
+    files: dict[str, str] = json.loads(manifest.read_bytes())["files"]
+    return files
+
+
+def found(root: Path) -> dict[str, str]:
+    return {Path(fault.path).name: fault.what for fault in check_artifacts(Project(root)).faults.values()}
+
+
+def models(root: Path) -> list[Any]:
+    client = open_store(EMBEDDED, Project(root))
+    return list(client.search_logged_models([item.experiment_id for item in client.search_experiments()]))
+
+
+def test_every_artifact_is_recorded_and_twice_is_once(push: Callable[[], bool], project: Project) -> None:
+    assert push() is True
+    assert {project / name for name in recorded(project)} == set(artifacts(project).values())
+    assert {"model.yaml", "learning_curves.svg", "model.pt2", "MLmodel"} <= artifacts(project).keys()
+    assert (found(project), check_artifacts(project).notes) == ({}, [])
+    assert push() is False
+
+
+def test_lost_artifacts_are_brought_again(push: Callable[[], bool], project: Project) -> None:
+    push()
+    (before,) = models(project)
+    artifacts(project)["learning_curves.svg"].unlink()
+    assert found(project) == {"learning_curves.svg": "is missing"}
+    assert push() is True
+    assert [model.model_id for model in models(project)] == [before.model_id]
+    artifacts(project)["MLmodel"].unlink()
+    assert found(project) == {"MLmodel": "is missing"}
+    assert push() is True
+    (after,) = models(project)  # the one that lost a file is not offered any more
+    assert after.model_id != before.model_id
+    assert found(project) == {}
+    assert push() is False
+
+
+def test_damage_does_not_become_the_truth(push: Callable[[], bool], run: RunFolder, project: Project) -> None:
+    push()
+    artifacts(project)["model.pt2"].write_bytes(b"damaged")
+    artifacts(project)["learning_curves.svg"].write_bytes(b"damaged")
+    (run.figures / "fitted_function.svg").write_text("<svg>drawn anew</svg>")
+    assert found(project) == {"model.pt2": "was altered", "learning_curves.svg": "was altered"}
+    assert push() is True
+    assert found(project) == {"model.pt2": "was altered"}  # figures are always brought anew
+    assert artifacts(project)["fitted_function.svg"].read_text() == "<svg>drawn anew</svg>"
+
+
+def test_copy_that_is_not_like_the_original_is_sent_again(
+    push: Callable[[], bool], run: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    copy = MlflowClient.log_artifact
+
+    def copy_wrong(client: MlflowClient, run_id: str, path: str, place: str) -> None:
+        copy(client, run_id, path, place)
+        if Path(path).name == "results.json":  # which is made anew each time
+            return
+        sent.append(Path(path).name)
+        if len(sent) in spoilt:
+            artifacts(project)[sent[-1]].write_text("half")
+
+    sent: list[str] = []
+    spoilt = {1}
+    monkeypatch.setattr(MlflowClient, "log_artifact", copy_wrong)
+    assert push()
+    assert sent[0] == sent[1]  # once more, and then it was right
+    assert found(project) == {}
+    (run.figures / "fitted_function.svg").write_text("<svg>drawn anew</svg>")
+    sent.clear()
+    spoilt = {1, 2}
+    with pytest.raises(Damaged, match=r"fitted_function\.svg arrives as another file each time it is sent"):
+        push()
+    assert sent == ["fitted_function.svg"] * 2  # and nothing that was there already
+    assert found(project) == {"fitted_function.svg": "was altered"}
+
+
+def test_altered_record_is_not_written_over(push: Callable[[], bool], project: Project) -> None:
+    push()
+    (manifest,) = (project / FOLDER).glob("*.json")
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    assert found(project) == {manifest.name: "was altered"}
+    with pytest.raises(AlteredManifest, match="was altered"):
+        push()
+    manifest.unlink()
+    assert push() is True
+    assert (found(project), len(models(project))) == ({}, 1)
+
+
+def test_run_that_was_mirrored_live_gets_its_model(push: Callable[[], bool], run: RunFolder, project: Project) -> None:
+    mirror = Mirror(open_store(EMBEDDED, project), project)
+    assert mirror.push_live(run) is True
+    assert models(project) == []
+    assert push() is True
+    assert len(models(project)) == 1
+    assert "model.pt2" in {Path(name).name for name in recorded(project)}
+    assert push() is False
+
+
+@pytest.mark.parametrize("step", ["log_outputs", "create_model_version", "set_registered_model_alias"])
+def test_model_is_registered_whatever_its_first_try_was_cut_off_from(
+    push: Callable[[], bool], project: Project, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    from mlflow import MlflowClient
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError(step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, step, fail)
+        with pytest.raises(ConnectionError):
+            push()
+    assert push() is True
+    (model,) = models(project)
+    client = open_store(EMBEDDED, project)
+    best = client.get_model_version_by_alias("curve_1d-shallow", "best")
+    assert (best.source, best.run_id) == (f"models:/{model.model_id}", model.source_run_id)
+    outputs = client.get_run(model.source_run_id).outputs.model_outputs
+    assert [output.model_id for output in outputs] == [model.model_id]
+    assert len(client.search_model_versions("name = 'curve_1d-shallow'")) == 1
+
+
+def test_model_that_cannot_be_exported_keeps_nothing_else_back(run: RunFolder, project: Project) -> None:
+    def fail(folder: RunFolder) -> Any:
+        raise RuntimeError("no export")
+
+    mirror = Mirror(open_store(EMBEDDED, project), project)
+    with pytest.raises(RuntimeError, match="no export"):
+        mirror.push(run, fail)
+    assert {Path(name).name for name in recorded(project)} == artifacts(project).keys()
+    assert found(project) == {}
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("file:///a%20b/%C3%A9", Path("/a b/é")),
+        ("/a/b", Path("/a/b")),
+        ("mlflow-artifacts:/1/2/artifacts", None),
+        ("s3://bucket/x", None),
+    ],
+)
+def test_only_addresses_on_this_machine_are_folders(uri: str, path: Path | None) -> None:
+    assert local_path(uri) == path

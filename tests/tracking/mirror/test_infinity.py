@@ -1,0 +1,55 @@
+"""Infinities, which MLflow's databases have none of, are NaN there, and tags say which."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder
+from piecewise.journal.writer import Journal
+from piecewise.project import Project
+from piecewise.tracking.mirror.mirror import Mirror
+from recorded import runs_at
+
+# The warnings are MLflow's own.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+
+
+def test_infinity_and_nan_arrive_as_nan_and_the_tag_says_which(mirror: Mirror, project: Project) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x")
+        for step, value in enumerate([1.0, math.nan, math.inf, -math.inf]):
+            journal.metrics(step, {"train/nll": value})
+        journal.end("FAILED")
+    mirror.push(folder)
+    Mirror(mirror.client, project).push(folder)
+    (seen,) = runs_at(mirror.client)
+    points = mirror.client.get_metric_history(seen.info.run_id, "train/nll")
+    assert [(point.step, math.isnan(point.value)) for point in points] == [(0, False), (1, True), (2, True), (3, True)]
+    assert seen.data.tags["infinite.train/nll"] == "-inf at step 3"
+    record = read_journal(folder.journal)
+    assert record is not None
+    assert [value for _, value in record.history()["train/nll"]][2:] == [math.inf, -math.inf]
+
+
+def test_a_full_batch_of_infinities_is_taken(mirror: Mirror, project: Project) -> None:
+    """MLflow takes a thousand points, tags included, and a hundred tags."""
+    folder = RunFolder.at(project / "runs" / "one")
+    with Journal(folder.journal) as journal:
+        journal.start(id="a", name="x", title="x")
+        journal.metrics(1, {f"m{number}": math.inf for number in range(1000)})
+        journal.end("FAILED")
+    assert str(mirror.push(folder)) == "x: 1000 points, 0 files"
+    (seen,) = runs_at(mirror.client)
+    assert len([key for key in seen.data.tags if key.startswith("infinite.")]) == 1000
+
+
+def test_an_infinite_measurement_is_a_nan_too(mirror: Mirror, run: RunFolder) -> None:
+    run.metrics.write_text('{"test/nll": Infinity}')
+    mirror.push(run)
+    (seen,) = runs_at(mirror.client)
+    assert math.isnan(seen.data.metrics["test/nll"])
+    assert seen.data.tags["infinite.test/nll"].startswith("inf at step ")

@@ -1,0 +1,184 @@
+"""Tests from MLflow's side: what its client sees of a run."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from piecewise.analysis.evaluate import evaluate_run
+from piecewise.data.stored import digest_tensors
+from piecewise.execution.train import train
+from piecewise.jobs.job import Job
+from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder
+from piecewise.journal.writer import Journal
+from piecewise.project import Project
+from piecewise.tracking.mirror.formatting import flatten
+from piecewise.tracking.mirror.mirror import Mirror
+from piecewise.tracking.sync.sync_runs import load_model
+from piecewise.tracking.tags import RUN_ID
+from recorded import runs_at
+from small_project import TINY
+
+PIECEWISE_SYNC = [sys.executable, "-m", "piecewise", "sync"]
+# The warnings are MLflow's and torch.export's own.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+
+
+def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, tiny_job: Job, project: Project) -> None:
+    points = 8 + 3 * torch.cuda.is_available()  # a GPU is measured too
+    assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: {points} points, 5 files, its model"
+    assert Mirror(mirror.client, project).push(run, load_model) is None
+    (seen,) = runs_at(mirror.client)
+    assert (seen.info.status, seen.info.run_name) == ("FINISHED", tiny_job.title)
+    assert (seen.data.params["model.width"], seen.data.params["optimizer.lr"]) == ("3", "0.001")
+    assert (seen.data.tags["git.commit"], seen.data.tags["job_digest"]) == ("abc", tiny_job.digest)
+    assert seen.data.tags["weights_digest"] == digest_tensors(load_file(run.weights))
+    assert set(seen.data.metrics) >= {"train/nll", "val/nll", "test/nll", "test/squared_error"}
+    assert [entry.dataset.name for entry in seen.inputs.dataset_inputs] == ["curve_1d", "curve_1d"]
+    assert len(seen.outputs.model_outputs) == 1
+    names = {item.path for item in mirror.client.list_artifacts(seen.info.run_id, "figures")}
+    assert names == {f"figures/{name}.svg" for name in ("fitted_function", "learning_curves", "unit_by_unit")}
+    assert [item.path for item in mirror.client.list_artifacts(seen.info.run_id, "config")] == ["config/model.yaml"]
+
+
+def test_evaluation_of_an_earlier_training_is_not_taken_for_this_ones(
+    mirror: Mirror, run: RunFolder, plan: Callable[..., list[Job]]
+) -> None:
+    run.journal.unlink()
+    train(plan(*TINY, "seed=1")[0], run, {"id": "second"})  # into the same place, as a stage that runs again does
+    mirror.push_live(run)
+    mirror.push(run)
+    (seen,) = runs_at(mirror.client)
+    assert (seen.data.tags["piecewise.run_id"], seen.info.status) == ("second", "FINISHED")
+    assert not [key for key in seen.data.metrics if key.startswith("test/")]
+    assert mirror.client.list_artifacts(seen.info.run_id, "figures") == []
+    fresh = evaluate_run(run)
+    mirror.push(run)
+    assert runs_at(mirror.client)[0].data.metrics["test/nll"] == fresh["test/nll"]
+
+
+def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFolder, project: Project) -> None:
+    mirror.push_live(run)
+    mirror.push_live(run)
+    Mirror(mirror.client, project).push(run)  # another process that sends everything again
+    (seen,) = runs_at(mirror.client)
+    record = read_journal(run.journal)
+    assert record is not None
+    for key, points in record.history().items():
+        found = [(point.step, point.value) for point in mirror.client.get_metric_history(seen.info.run_id, key)]
+        assert sorted(found) == sorted(points)
+
+
+def test_a_second_end_makes_no_second_point(mirror: Mirror, run: RunFolder) -> None:
+    """A stage whose pipeline was killed before it was recorded ends once more, with the evaluation it had."""
+    mirror.push(run)
+    record = read_journal(run.journal)
+    assert record is not None
+    assert record.end is not None
+    with Journal(run.journal) as journal:
+        journal.resume()
+        journal.end(**{key: value for key, value in record.end.items() if key not in ("kind", "time")})
+    assert mirror.push(run) is not None
+    (seen,) = runs_at(mirror.client)
+    assert len(mirror.client.get_metric_history(seen.info.run_id, "test/nll")) == 1
+
+
+@pytest.mark.slow
+def test_what_somebody_else_creates_meanwhile_is_taken(
+    mirror: Mirror, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("create_experiment", "create_registered_model"):
+        create = getattr(mirror.client, name)
+        monkeypatch.setattr(mirror.client, name, lambda *words, create=create: (create(*words), create(*words)))
+    mirror.push(run, load_model)
+    (seen,) = runs_at(mirror.client)
+    assert seen.info.status == "FINISHED"
+    assert len(mirror.client.search_model_versions(f"run_id = '{seen.info.run_id}'")) == 1
+
+
+@pytest.mark.slow
+def test_lost_store_is_made_again_from_the_journals(mirror: Mirror, run: RunFolder, project: Project) -> None:
+    mirror.push(run)
+    (project / "mlflow.db").unlink()
+    # In a process of its own: this one still holds the deleted file open.
+    done = subprocess.run(PIECEWISE_SYNC, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.splitlines()[-1] == "1 runs, 1 brought up to date", done.stderr
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        found = store.execute("SELECT value FROM tags WHERE key = 'piecewise.run_id'").fetchall()
+    assert found == [("first",)]
+    assert not (project / "mlruns").exists()
+
+
+def test_what_is_deleted_stays_deleted_until_it_is_wanted_back(
+    mirror: Mirror, run: RunFolder, project: Project
+) -> None:
+    mirror.push(run)
+    (seen,) = runs_at(mirror.client)
+    mirror.client.delete_run(seen.info.run_id)
+    with Journal(run.journal) as journal:
+        journal.metrics(99, {"late": 1.0})
+    for again in (mirror, Mirror(mirror.client, project)):
+        assert again.push(run) is None
+        assert again.push_live(run) is True  # nothing more is to be done
+    assert runs_at(mirror.client) == []
+    other = RunFolder.at(project / "runs" / "other")
+    mirror.client.delete_experiment(seen.info.experiment_id)
+    with Journal(other.journal) as journal:
+        journal.start(id="other", name="curve_1d-shallow", title="other")
+    Mirror(mirror.client, project).push(other)  # brings its experiment back, and nobody else
+    assert [found.info.run_name for found in runs_at(mirror.client)] == ["other"]
+    assert Mirror(mirror.client, project, restores=True).push(run) is not None
+    assert {found.info.run_id for found in runs_at(mirror.client)} > {seen.info.run_id}
+    assert mirror.client.get_run(seen.info.run_id).data.metrics["late"] == 1.0
+
+
+def test_one_run_stays_of_several_that_lost_replies_have_made(mirror: Mirror, run: RunFolder, project: Project) -> None:
+    mirror.push(run)
+    (seen,) = runs_at(mirror.client)
+    for _ in range(2):
+        mirror.client.create_run(seen.info.experiment_id, tags={RUN_ID: "first"})
+    Mirror(mirror.client, project).push(run)
+    (left,) = runs_at(mirror.client)
+    points = mirror.client.get_metric_history(left.info.run_id, "train/nll")
+    record = read_journal(run.journal)
+    assert record is not None
+    assert [(point.step, point.value) for point in points] == record.history()["train/nll"]
+
+
+def test_experiment_list_has_no_clutter(mirror: Mirror, run: RunFolder) -> None:
+    mirror.push(run)
+    assert [experiment.name for experiment in mirror.client.search_experiments()] == ["curve_1d-shallow"]
+
+
+LOAD = """
+import sys; sys.modules["piecewise"] = None  # importing it now fails
+import mlflow, numpy as np
+mlflow.set_tracking_uri(sys.argv[1])
+print(mlflow.pyfunc.load_model(sys.argv[2]).predict(np.zeros((5, 1), np.float32)).shape)
+"""
+
+
+@pytest.mark.slow
+def test_model_loads_without_piecewise_and_without_pickle(mirror: Mirror, run: RunFolder, project: Project) -> None:
+    mirror.push(run, load_model)
+    (seen,) = runs_at(mirror.client)
+    uri = f"models:/{seen.outputs.model_outputs[0].model_id}"
+    environment = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    command = [sys.executable, "-c", LOAD, f"sqlite:///{project / 'mlflow.db'}", uri]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+    assert done.stdout.strip() == "(5, 1)", done.stderr[-2000:]
+
+
+def test_flatten_names_options_and_leaves_out_what_is_no_parameter() -> None:
+    config = {"model": {"width": [3, 4], "activation": "relu"}, "tracking": {"uri": "x"}, "scheduler": None}
+    expected = {"model.width": "[3, 4]", "model.activation": "relu", "scheduler": "null"}
+    assert dict(flatten(config)) == expected

@@ -1,0 +1,196 @@
+"""The embedded store as it is made, looked at and set aside."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from piecewise.errors import BadInput, PiecewiseError, TryAgain
+from piecewise.project import Project
+from piecewise.tracking.store import embedded
+from piecewise.tracking.store.embedded import CorruptStore, prepare, revision_of, set_aside
+from piecewise.tracking.store.schema import schema_head
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("embedded") / "a project"
+    prepare(Project(root))
+    return root
+
+
+@pytest.fixture
+def root(built: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "a project"
+    shutil.copytree(built, copy)
+    return copy
+
+
+@contextmanager
+def store_of(root: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(root / "mlflow.db", isolation_level=None)) as store:
+        yield store
+
+
+def names(root: Path) -> set[str]:
+    return {path.name for path in root.iterdir()}
+
+
+def test_new_store_is_one_whole_file_with_a_log_to_come(built: Path) -> None:
+    assert names(built) == {"mlflow.db", "runs"}
+    with store_of(built) as store:
+        assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert revision_of(store) == schema_head()
+        rows = store.execute("SELECT name, artifact_location, lifecycle_stage FROM experiments").fetchall()
+    assert rows == [("Default", (built / "mlartifacts" / "0").as_uri(), "deleted")]
+
+
+def test_what_a_killed_builder_left_is_removed_and_not_used(root: Path) -> None:
+    (root / "mlflow.db").unlink()
+    for name in (".mlflow.db.new", ".mlflow.db.new-wal", ".mlflow.db.new-journal", "mlflow.db-wal", "mlflow.db-shm"):
+        (root / name).write_bytes(b"half")
+    prepare(Project(root))
+    assert names(root) == {"mlflow.db", "runs"}
+    with store_of(root) as store:
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_whole_store_is_left_as_it_is(root: Path) -> None:
+    prepare(Project(root))  # it was copied here
+    before = (root / "mlflow.db").read_bytes()
+    prepare(Project(root))
+    assert (root / "mlflow.db").read_bytes() == before
+
+
+def test_store_of_before_gets_its_log(root: Path) -> None:
+    with store_of(root) as store:
+        assert store.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    prepare(Project(root))
+    with store_of(root) as store:
+        assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_store_that_somebody_reads_gets_its_log_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOG_PATIENCE", 0.05)
+    prepare(Project(root))  # it was copied here
+    with store_of(root) as store:
+        store.execute("PRAGMA journal_mode = DELETE")
+        store.execute("BEGIN")
+        store.execute("SELECT * FROM experiments").fetchall()
+        prepare(Project(root))
+        assert store.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    prepare(Project(root))
+    with store_of(root) as store:
+        assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+
+
+def torn(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2 // 4096 * 4096])
+
+
+def flipped(path: Path) -> None:
+    """Every page but the first is another: the header and the list of tables can still be read."""
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+
+
+def half_built(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as store:
+        store.execute("DROP TABLE alembic_version")
+
+
+@pytest.mark.parametrize("damage", [empty, no_database, torn, flipped, half_built])
+def test_corrupt_store_names_the_command_that_makes_it_again(root: Path, damage: Callable[[Path], None]) -> None:
+    damage(root / "mlflow.db")
+    before = (root / "mlflow.db").read_bytes()
+    with pytest.raises(CorruptStore, match=r"mlflow\.db is corrupt \(.+\); piecewise sync --rebuild keeps it aside"):
+        prepare(Project(root))
+    assert (root / "mlflow.db").read_bytes() == before
+
+
+def test_store_of_a_newer_mlflow_is_refused(root: Path) -> None:
+    with store_of(root) as store:
+        store.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    with pytest.raises(PiecewiseError, match="has schema ffffffffffff, which the installed MLflow does not know"):
+        prepare(Project(root))
+
+
+def test_file_that_may_not_be_written_is_said_before_anything_is_tried(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write to anything
+    with pytest.raises(PiecewiseError, match=r"mlflow\.db may not be written; chmod u\+w mlflow\.db\*, then"):
+        prepare(Project(root))
+    assert names(root) == {"mlflow.db", "runs"}
+
+
+def test_name_that_sqlalchemy_would_cut_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="allowed: a path without a question mark"):
+        prepare(Project(tmp_path / "why?"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_system_without_shared_memory_is_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from piecewise.tracking.store import new_store
+
+    monkeypatch.setattr(new_store, "LOG", "PRAGMA journal_mode = MEMORY")  # what SQLite answers where it cannot
+    with pytest.raises(BadInput, match=r"cannot have a write-ahead log on its file system \(memory\)"):
+        prepare(Project(tmp_path / "other"))
+    assert not (tmp_path / "other" / "mlflow.db").exists()
+
+
+def test_link_is_followed(root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.move(root / "mlflow.db", other / "store.db")
+    (root / "mlflow.db").symlink_to(other / "store.db")
+    prepare(Project(root))
+    assert (root / "mlflow.db").is_symlink()
+    (other / "store.db").unlink()
+    prepare(Project(root))
+    assert (root / "mlflow.db").is_symlink()
+    with store_of(root) as store:
+        assert revision_of(store) == schema_head()
+
+
+def test_lock_that_is_not_given_back_ends_the_patience(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from piecewise.durable import alone
+
+    monkeypatch.setattr(embedded, "PATIENCE", 0.0)
+    with (
+        alone(root / "runs" / ".store.lock"),
+        pytest.raises(TryAgain, match=r"somebody has been preparing mlflow\.db for 0 s"),
+    ):
+        prepare(Project(root))
+
+
+def test_everything_is_set_aside_and_nothing_twice(root: Path) -> None:
+    (root / "mlartifacts" / "x").mkdir(parents=True)
+    for name in ("mlflow.db-wal", "mlflow.db-shm", "mlflow.db.before-1", "mlartifacts/x/y"):
+        (root / name).write_bytes(b"x")
+    before = (root / "mlflow.db").read_bytes()
+    aside = set_aside(Project(root))
+    assert aside is not None
+    assert (aside.parent, aside.name[:7], aside.stat().st_mode & 0o777) == (root / "runs", ".aside-", 0o700)
+    assert names(aside) == {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "mlflow.db.before-1", "mlartifacts"}
+    assert (aside / "mlflow.db").read_bytes() == before
+    assert names(root) == {"runs"}
+    assert set_aside(Project(root)) is None

@@ -1,0 +1,154 @@
+"""A store that an older MLflow made: kept, and brought to the installed one's schema, or left as it was."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.project import Project
+from piecewise.tracking.store import migration
+from piecewise.tracking.store.embedded import prepare, revision_of
+from piecewise.tracking.store.migration import migrate
+from piecewise.tracking.store.schema import schema_head, schema_revisions
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
+OLDER = "cbc13b556ace"  # of MLflow 3.1
+MAKE = f"""
+import sys
+from alembic import command
+from mlflow.store.db import utils
+engine = utils.create_sqlalchemy_engine(f"sqlite:///{{sys.argv[1]}}")
+utils.InitialBase.metadata.create_all(engine)
+config = utils._get_alembic_config(str(engine.url))
+with engine.begin() as connection:
+    config.attributes["connection"] = connection
+    command.upgrade(config, "{OLDER}")
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of that schema with a point in it."""
+    path = tmp_path_factory.mktemp("older") / "mlflow.db"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", MAKE, str(path)], check=True, capture_output=True)
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("INSERT INTO experiments (experiment_id, name, lifecycle_stage) VALUES (1, 'x', 'active')")
+        store.execute("INSERT INTO runs (run_uuid, experiment_id, lifecycle_stage) VALUES ('r', 1, 'active')")
+        store.execute(
+            "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES ('loss', 2.5, 1, 'r', 3, 0)"
+        )
+    return path
+
+
+@pytest.fixture
+def older(made: Path, tmp_path: Path) -> Path:
+    shutil.copy(made, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """As much of such a store as is looked at without MLflow, which would need seconds to make one."""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:
+        store.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        store.execute("INSERT INTO alembic_version VALUES (?)", (OLDER,))
+        store.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, artifact_location TEXT)")
+        store.execute("CREATE TABLE metrics (value REAL, step INTEGER)")
+        store.execute("INSERT INTO metrics VALUES (2.5, 3)")
+    return tmp_path
+
+
+def state_of(path: Path) -> tuple[str | None, list[tuple[float, int]]]:
+    with closing(sqlite3.connect(path)) as store:
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return revision_of(store), store.execute("SELECT value, step FROM metrics").fetchall()
+
+
+@pytest.mark.slow
+def test_older_store_is_kept_and_migrated(older: Path) -> None:
+    from piecewise.tracking.store.open import EMBEDDED, open_store
+
+    root = older
+    client = open_store(EMBEDDED, Project(root))
+    assert [(point.value, point.step) for point in client.get_metric_history("r", "loss")] == [(2.5, 3)]
+    assert state_of(root / "mlflow.db") == (schema_head(), [(2.5, 3)])
+    assert state_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, [(2.5, 3)])
+    names = {path.name for path in root.iterdir()} - {"mlflow.db-wal", "mlflow.db-shm"}
+    assert names == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
+
+
+def upgrade(path: Path, name: str) -> None:
+    """What MLflow would do, without it."""
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("UPDATE alembic_version SET version_num = ?", (schema_head(),))
+
+
+def test_the_store_is_replaced_only_by_a_whole_migration(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OLDER in schema_revisions()
+    seen = []
+
+    def fail_halfway(path: Path, name: str) -> None:
+        upgrade(path, name)
+        seen.append(state_of(root / "mlflow.db"))
+        raise PiecewiseError("MLflow could not migrate it")
+
+    monkeypatch.setattr(migration, "_upgrade", fail_halfway)
+    with pytest.raises(PiecewiseError, match="could not migrate"):
+        prepare(Project(root))
+    assert seen == [(OLDER, [(2.5, 3)])]
+    assert state_of(root / "mlflow.db") == state_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, [(2.5, 3)])
+    monkeypatch.setattr(migration, "_upgrade", upgrade)
+    prepare(Project(root))
+    assert state_of(root / "mlflow.db") == (schema_head(), [(2.5, 3)])
+    assert {path.name for path in root.iterdir()} == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
+
+
+def test_what_is_written_meanwhile_is_not_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_meanwhile(path: Path, name: str) -> None:
+        upgrade(path, name)
+        with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
+            store.execute("UPDATE metrics SET step = 4")
+
+    monkeypatch.setattr(migration, "_upgrade", write_meanwhile)
+    with pytest.raises(TryAgain, match=r"somebody writes to mlflow\.db while it is migrated from schema"):
+        prepare(Project(root))
+    assert state_of(root / "mlflow.db") == (OLDER, [(2.5, 4)])
+    monkeypatch.setattr(migration, "_upgrade", upgrade)
+    prepare(Project(root))
+    assert state_of(root / "mlflow.db") == (schema_head(), [(2.5, 4)])
+
+
+def test_somebody_who_does_not_let_go_is_not_waited_for_without_end(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "PATIENCE", 0.1)
+    path = root / "mlflow.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder, closing(sqlite3.connect(path)) as store:
+        holder.execute("BEGIN EXCLUSIVE")
+        store.execute("PRAGMA busy_timeout = 0")
+        monkeypatch.setattr(migration, "_data_version", lambda store: 0)  # which would have to wait too
+        with pytest.raises(TryAgain, match="somebody is writing to it"):
+            migrate(path, store, OLDER)
+    assert state_of(path)[0] == OLDER
+
+
+@pytest.mark.slow
+def test_mlflows_own_reason_is_said(older: Path) -> None:
+    root = older
+    with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
+        store.execute("CREATE TABLE webhooks (x)")
+    before = (root / "mlflow.db").read_bytes()
+    with pytest.raises(
+        PiecewiseError,
+        match=r"MLflow could not migrate mlflow\.db: .+table webhooks already exists; the store is as it was",
+    ):
+        prepare(Project(root))
+    assert (root / "mlflow.db").read_bytes() == before
+    assert (root / f"mlflow.db.before-{OLDER}").exists()

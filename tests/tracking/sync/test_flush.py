@@ -1,0 +1,94 @@
+"""What the mirror does at the end, when somebody waits for it."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from piecewise.execution.train import train
+from piecewise.jobs.job import Job
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
+from piecewise.tracking.store import open as store_opening
+from piecewise.tracking.store.open import EMBEDDED
+from piecewise.tracking.sync import follower
+from piecewise.tracking.sync.background import TOLD
+from piecewise.tracking.sync.follower import Follower
+from piecewise.tracking.sync.sync_runs import Synced
+from piecewise.tracking.tags import RUN_ID
+from small_project import TINY
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def measured(plan: Callable[..., list[Job]], project: Project) -> RunFolder:
+    folder = RunFolder.at(project / "runs" / "one")
+    train(plan(*TINY, "log_model=none")[0], folder)
+    return folder
+
+
+def test_what_was_sent_while_it_was_measured_is_not_sent_again(
+    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But a store that is another one by then gets everything."""
+    from mlflow import MlflowClient
+
+    sent: list[int] = []
+    log_batch = MlflowClient.log_batch
+
+    def count(client: MlflowClient, run: str, metrics: Sequence[Any] = (), **rest: Any) -> Any:
+        sent.append(len(metrics))
+        return log_batch(client, run, metrics, **rest)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", count)
+    one = Follower(EMBEDDED, {measured: 0})
+    one._look()
+    points = sum(sent)
+    assert points > 3
+    monkeypatch.setattr(one, "_follow_live", lambda: None)
+    one.over.set()
+    assert (one.follow(), sum(sent)) == (0, points)
+    (run,) = one._mirror.client.search_runs(["1"])
+    one._mirror.client.set_tag(run.info.run_id, RUN_ID, "of another store")
+    assert (one.follow(), sum(sent)) == (0, 2 * points)
+
+
+def test_a_mirror_that_fails_does_not_take_the_training_for_over(
+    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[float] = []
+    monkeypatch.setattr(follower, "push_all", lambda *a, **k: pushed.append(time.monotonic()) or Synced())
+    one = Follower(EMBEDDED, {measured: 0})
+    monkeypatch.setattr(one, "_follow_live", lambda: None)  # its thread has ended
+    began = time.monotonic()
+    threading.Timer(0.3, one.over.set).start()
+    assert one.follow() == 0
+    assert pushed[0] - began >= 0.3
+
+
+def test_ten_seconds_of_the_end_count_the_opening_of_a_store(
+    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hangs, left = threading.Event(), threading.Event()
+    opened = SimpleNamespace(tracking_uri="http://example.org")
+    monkeypatch.setattr(store_opening, "open_store", lambda uri, root: opened if hangs.wait(30) else None)
+    monkeypatch.setattr(follower, "FLUSH_SECONDS", 1.0)
+    monkeypatch.setattr(os, "_exit", lambda status: left.set() if status == TOLD else None)
+    one = Follower(EMBEDDED, {measured: 0})
+    threads = [threading.Thread(target=one._open), threading.Thread(target=one.wait_for_end, args=(io.StringIO(),))]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
+    assert left.wait(60)
+    hangs.set()
+    for thread in threads:
+        thread.join()
+    assert f"{EMBEDDED}: it takes longer than 1 s; piecewise sync brings the rest" in capsys.readouterr().err

@@ -1,0 +1,56 @@
+"""A server that is away is told from one that answers, whatever it answers."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from piecewise.errors import TryAgain
+from piecewise.tracking.store.errors import AWAY, NAMELESS
+from piecewise.tracking.sync import reachability
+from piecewise.tracking.sync.reachability import check_answers
+from servers import BEHAVIOURS, Front, free_port
+
+SILENT = {"refuses", "resets", "stalls"}
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_only_silence_is_absence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reachability, "SECONDS", 0.3)
+    front = Front(free_port())
+    front.behaviour = BEHAVIOURS[name]
+    began = time.monotonic()
+    if name in SILENT:
+        with pytest.raises(TryAgain, match="cannot be reached"):
+            check_answers(front.address)
+    else:
+        check_answers(front.address)
+    front.shutdown()
+    front.server_close()
+    assert time.monotonic() - began < 3
+
+
+def test_nobody_listening_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TryAgain) as raised:
+        check_answers(f"http://127.0.0.1:{free_port()}")
+    assert str(raised.value) == AWAY
+
+    def unknown(*arguments: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(TryAgain) as raised:
+        check_answers("http://nobody.invalid:5000")
+    assert str(raised.value) == NAMELESS
+
+
+def test_who_may_be_behind_a_proxy_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
+    check_answers(f"http://127.0.0.1:{free_port()}")
+
+
+def test_what_is_no_server_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("asked"))
+    check_answers("sqlite:///mlflow.db")

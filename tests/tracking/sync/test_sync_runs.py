@@ -1,0 +1,135 @@
+"""The mirror in its own process, and `sync` when something is wrong with one of the runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from piecewise.analysis.evaluate import evaluate_run
+from piecewise.cli import main
+from piecewise.errors import BadInput, TryAgain
+from piecewise.execution.train import train
+from piecewise.jobs.job import Job
+from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.project import Project
+from piecewise.tracking.store import embedded
+from piecewise.tracking.store.embedded import prepare
+from piecewise.tracking.store.open import EMBEDDED
+from piecewise.tracking.sync import sync_runs
+from piecewise.tracking.sync.background import BackgroundMirror
+from piecewise.tracking.sync.sync_runs import meant_for, stores_of, sync
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.slow
+def test_mirror_brings_a_run_over_while_the_training_knows_nothing_of_it(tiny_job: Job, project: Project) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    mirror = BackgroundMirror(EMBEDDED, [folder])
+    train(tiny_job, folder)
+    assert mirror.close() is True
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        assert store.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
+        points = store.execute("SELECT count(*) FROM metrics WHERE key = 'train/nll'").fetchone()
+    assert points == (2,)  # one reading per epoch
+
+
+def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job: Job, project: Project) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    mirror = BackgroundMirror(f"sqlite:///{project}/requirements.lock/mlflow.db", [folder])
+    train(tiny_job, folder)
+    assert mirror.close() is False
+    assert folder.result.is_file()
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_store_that_somebody_writes_to_is_asked_again_later(
+    tiny_job: Job, project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny_job, RunFolder.at(project / "runs" / "one"))
+    prepare(project)
+    monkeypatch.setattr(embedded, "BUSY", 0.1)
+    with closing(sqlite3.connect(project / "mlflow.db", isolation_level=None)) as writer:
+        writer.execute("PRAGMA locking_mode = EXCLUSIVE")
+        writer.execute("BEGIN EXCLUSIVE")
+        assert main(["sync"]) == TryAgain.exit_code
+    assert capsys.readouterr().err == f"error: {EMBEDDED}: somebody is writing to it\n"
+    assert main(["sync"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("training/model.safetensors", ""),
+        ("training/job.json", "job.json is no JSON"),
+        ("evaluation/evaluated.json", "evaluated.json is no JSON"),
+        ("evaluation/metrics.json", "metrics.json is no JSON"),
+    ],
+)
+@pytest.mark.usefixtures("empty_store")
+def test_run_that_cannot_be_brought_over_keeps_no_other_back(
+    tiny_job: Job, project: Project, name: str, what: str
+) -> None:
+    for run in ("broken", "sound"):
+        folder = RunFolder.at(project / "runs" / run)
+        train(tiny_job, folder)
+        evaluate_run(folder)
+    (project / "runs" / "broken" / name).write_bytes(b"{")
+    done = sync(EMBEDDED, all_runs(project))
+    assert (done.seen, len(done.updated), len(done.problems)) == (2, 1, 1), done.problems
+    assert "runs/broken/journal.jsonl: " in done.problems[0]
+    assert what in done.problems[0]
+    assert done.exit_code == 1
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_run_that_was_cut_off_before_its_result_has_no_model_yet(tiny_job: Job, project: Project) -> None:
+    folder = RunFolder.at(project / "runs" / "one")
+    train(tiny_job, folder)
+    folder.result.unlink()
+    done = sync(EMBEDDED, all_runs(project))
+    assert (len(done.updated), done.problems) == (1, [])
+
+
+def test_stores_that_runs_name_are_known_as_far_as_they_can_be_read(
+    plan: Callable[..., list[Job]], project: Project
+) -> None:
+    sound, damaged = (RunFolder.at(project / "runs" / name) for name in ("sound", "damaged"))
+    for folder in (sound, damaged):
+        plan("tracking=server", "tracking.uri=http://127.0.0.1:5001")[0].write(folder.job)
+    damaged.job.write_text("{")
+    assert list(stores_of([damaged, sound, RunFolder.at(project / "runs" / "none")])) == ["http://127.0.0.1:5001"]
+
+
+def test_sweep_goes_where_its_first_job_goes(plan: Callable[..., list[Job]], project: Project) -> None:
+    sweep = RunFolder.at(project / "runs" / "sweep")
+    (job,) = plan("tracking=server", "tracking.uri=http://127.0.0.1:5001")
+    job.write(RunFolder.at(sweep.training.parent / "0000").job)
+    assert meant_for(sweep) == "http://127.0.0.1:5001"
+    assert meant_for(RunFolder.at(project / "runs" / "another")) is None
+    RunFolder.at(sweep.training.parent / "0000").job.write_text("{")
+    with pytest.raises(BadInput, match=r"0000/training/job\.json is no JSON"):
+        meant_for(sweep)
+
+
+def test_patience_ends_only_where_nothing_gets_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(sync_runs.time, "sleep", slept.append)
+    tried: list[int] = []
+
+    def ask(most: int) -> str:
+        tried.append(len(tried))
+        if len(tried) <= most:
+            raise TryAgain("busy")
+        return "done"
+
+    assert sync_runs.patiently("http://x", lambda: ask(50), lambda: len(tried)) == "done"
+    assert len(slept) == 50
+    assert max(slept) <= 0.2  # each time as if it were the first
+    tried.clear()
+    with pytest.raises(TryAgain):
+        sync_runs.patiently("http://x", lambda: ask(50))
+    assert len(tried) == sync_runs.TRIES
