@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.jobs.about import experiments, read_about
+from piecewise.project import Project
 from piecewise.report.results import collect
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +40,9 @@ def test_every_expectation_is_in_the_table_and_met_by_its_number() -> None:
 def test_the_table_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     """Within what other processors change: four standard deviations, or a hundredth."""
     monkeypatch.chdir(ROOT)
-    measured = {(row.experiment, row.label, row.metric): row for result in collect(ROOT) for row in result.rows}
+    measured = {
+        (row.experiment, row.label, row.metric): row for result in collect(Project(ROOT)) for row in result.rows
+    }
     if not measured:
         pytest.skip("make repro has not run here")
     for name, label, metric, _, bound, found, _ in ROW.findall(TEXT):

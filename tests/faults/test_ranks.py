@@ -21,7 +21,6 @@ from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, read_result
-from piecewise.project import Project
 from trials import Trials
 
 pytestmark = pytest.mark.slow
@@ -32,7 +31,7 @@ EPOCHS, STEPS = 40, 18  # of a run that is resumed, and of each of its epochs
 OPTIONS = ["trainer=ddp_cpu", f"trainer.timeout={TIMEOUT}", "tracking=none", "log_every_n_steps=1", "batch_size=20"]
 
 
-def ranks_of(project: Project) -> list[int]:
+def ranks_of(project: Path) -> list[int]:
     """The processes of the ranks, first to last."""
     found = {}
     for place in Path("/proc").glob("[0-9]*"):
@@ -48,7 +47,7 @@ def ranks_of(project: Project) -> list[int]:
 
 
 @contextmanager
-def started(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A training on two ranks, of which nothing is left afterwards."""
     command = [sys.executable, "-m", "piecewise", "train", *arguments]
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -61,12 +60,12 @@ def started(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]
         process.communicate()
 
 
-def measuring(project: Project, process: subprocess.Popen[str]) -> RunFolder:
+def measuring(project: Path, process: subprocess.Popen[str]) -> RunFolder:
     """The run's folder, once it has measured every step of an epoch."""
     deadline = time.monotonic() + 120
     assert process.stderr is not None
     while time.monotonic() < deadline:
-        for path in project.root.glob("runs/*/journal.jsonl"):
+        for path in project.glob("runs/*/journal.jsonl"):
             if path.read_bytes().count(b'"train/nll"') >= STEPS:
                 return RunFolder.at(path.parent)
         assert process.poll() is None, process.stderr.read()
@@ -99,21 +98,21 @@ def disturb(place: Path, number: int, chance: random.Random, limit: float, code:
     return record.end | {"rank": rank}
 
 
-def test_a_rank_that_dies_ends_the_run(project: Project, trials: Trials) -> None:
+def test_a_rank_that_dies_ends_the_run(project: Path, trials: Trials) -> None:
     for number, chance in enumerate(trials("ranks killed: 75 within 15 s, FAILED, none left", 50)):
         end = disturb(project / str(number), signal.SIGKILL, chance, 15)
         assert end["status"] == "FAILED"
         assert f"rank {end['rank']} was ended by SIGKILL" in end["reason"]
 
 
-def test_a_rank_that_freezes_ends_the_run(project: Project, trials: Trials) -> None:
+def test_a_rank_that_freezes_ends_the_run(project: Path, trials: Trials) -> None:
     for number, chance in enumerate(trials("ranks frozen: 75 within the timeout + 10 s, FAILED, none left", 20)):
         end = disturb(project / str(number), signal.SIGSTOP, chance, TIMEOUT + 10)
         assert end["status"] == "FAILED"
         assert f"rank {end['rank']} is frozen" in end["reason"]
 
 
-def test_a_rank_that_only_begins_late_is_waited_for(project: Project) -> None:
+def test_a_rank_that_only_begins_late_is_waited_for(project: Path) -> None:
     """A busy machine may take longer to import torch than a rank may be away while it trains."""
     make_project(project / "late")
     with started(project / "late", "trainer.max_epochs=100000", *OPTIONS, "trainer.timeout=3") as process:
@@ -126,13 +125,13 @@ def test_a_rank_that_only_begins_late_is_waited_for(project: Project) -> None:
         assert measuring(project / "late", process).journal.is_file()
 
 
-def test_a_rank_that_is_told_to_stop_stops_all(project: Project, trials: Trials) -> None:
+def test_a_rank_that_is_told_to_stop_stops_all(project: Path, trials: Trials) -> None:
     for number, chance in enumerate(trials("SIGTERM to one rank: 143, KILLED, none left", 20)):
         end = disturb(project / str(number), signal.SIGTERM, chance, 10, code=143)
         assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
 
 
-def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Project, plan: Plan, trials: Trials) -> None:
+def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Plan, trials: Trials) -> None:
     options = [f"trainer.max_epochs={EPOCHS}", "trainer.precision=64-true", *OPTIONS]
     undisturbed = RunFolder.at(project / "undisturbed")
     train(plan(*options, "trainer.devices=1")[0], undisturbed)

@@ -63,7 +63,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(
         if victim == "server":
             real.start()
         assert training.process.returncode == (0 if victim in ("mirror", "server") else -signal.SIGKILL), said
-        wait_until_left(project, 90)  # a mirror whose parent was killed brings the rest by itself, and then ends
+        wait_until_left(project.root, 90)  # a mirror whose parent was killed brings the rest by itself, and then ends
         words = [sys.executable, "-m", "piecewise", "sync"]
         assert subprocess.run(words, capture_output=True, check=False).returncode == 0
         assert_kept(victim, training.folders, real.address if has_server else f"sqlite:///{store}")

@@ -40,7 +40,7 @@ def wait_for_steps(project: Project, count: int) -> RunFolder:
     """The run that is going on, as soon as its journal has so many readings."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        for path in project.root.glob("runs/*/journal.jsonl"):
+        for path in Path(project).glob("runs/*/journal.jsonl"):
             if path.read_bytes().count(b'"train/nll"') >= count:
                 return RunFolder.at(path.parent)
         time.sleep(0.05)

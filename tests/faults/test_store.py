@@ -90,12 +90,13 @@ import os, shutil, sqlite3, sys
 from contextlib import closing
 from pathlib import Path
 from piecewise.tracking.store import new_store
+from piecewise.project import Project
 from piecewise.tracking.store import embedded
 from piecewise.tracking.store import migration
 migration._upgrade = lambda path, name: shutil.copyfile(sys.argv[2], path)
 new_store._made_by_mlflow = lambda root: closing(sqlite3.connect(sys.argv[2]))
 os.access("/begin", os.F_OK)
-embedded.prepare(Path(sys.argv[1]))
+embedded.prepare(Project(Path(sys.argv[1])))
 os.access("/end", os.F_OK)
 """
 CALLS = [
@@ -141,7 +142,7 @@ def points_of(log: Path) -> list[tuple[str, int]]:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_building_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
     made = tmp_path / "made.db"
-    build(made, tmp_path)
+    build(made, Project(tmp_path))
     for name in ("first", "whole"):  # the first one warms what Python caches
         assert prepare_under(tmp_path / "log", tmp_path / name, made) == 0
     points = points_of(tmp_path / "log")
@@ -182,7 +183,7 @@ def older(root: Path) -> Path:
 def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
     """The store is of the one schema or the other, and the one before it is kept."""
     made = tmp_path / "made.db"
-    build(made, tmp_path)
+    build(made, Project(tmp_path))
     assert prepare_under(tmp_path / "log", older(tmp_path / "whole"), made) == 0
     points = points_of(tmp_path / "log")
     assert len(points) > 100

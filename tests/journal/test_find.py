@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from piecewise.errors import BadInput
@@ -17,7 +15,7 @@ def begin(folder: RunFolder, run_id: str, title: str) -> None:
 
 
 @pytest.fixture
-def runs(project: Project) -> Path:
+def runs(project: Project) -> Project:
     begin(RunFolder.at(project / "runs" / "20260101-100000-aaa-line"), "20260101-100001-abc", "line seed=0")
     begin(RunFolder.at(project / "runs" / "20260101-110000-bbb-mnist"), "20260101-110001-def", "mnist sweep of 2")
     begin(RunFolder.at(project / "runs" / "20260101-110000-bbb-mnist" / "0000"), "20260101-110002-ghi", "mnist seed=0")
@@ -25,7 +23,7 @@ def runs(project: Project) -> Path:
     return project
 
 
-def test_a_damaged_journal_hides_only_its_own_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_journal_hides_only_its_own_run(runs: Project, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = runs / "runs" / "20260101-100000-aaa-line" / "journal.jsonl"
     damaged.write_bytes(damaged.read_bytes().replace(b"line", b"lime"))
     assert len(known_runs(runs)) == 3
@@ -46,7 +44,7 @@ def test_a_damaged_journal_hides_only_its_own_run(runs: Path, capsys: pytest.Cap
         ("last", "20260102-100000-jkl"),
     ],
 )
-def test_a_run_is_found_by_any_of_its_names(runs: Path, text: str, run_id: str) -> None:
+def test_a_run_is_found_by_any_of_its_names(runs: Project, text: str, run_id: str) -> None:
     assert find_run(runs, text).start["id"] == run_id
 
 
@@ -59,7 +57,7 @@ def test_a_run_is_found_by_any_of_its_names(runs: Path, text: str, run_id: str) 
         ("", "RUN is empty"),
     ],
 )
-def test_unknown_and_ambiguous_runs_are_refused(runs: Path, text: str, message: str) -> None:
+def test_unknown_and_ambiguous_runs_are_refused(runs: Project, text: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         find_run(runs, text)
 
@@ -69,7 +67,7 @@ def test_without_runs_there_is_no_last(project: Project) -> None:
         find_run(project, "last")
 
 
-def test_a_journal_without_its_first_record_is_no_run(runs: Path) -> None:
+def test_a_journal_without_its_first_record_is_no_run(runs: Project) -> None:
     (runs / "runs" / "torn").mkdir()
     (runs / "runs" / "torn" / "journal.jsonl").write_bytes(b"0000")
     assert len(known_runs(runs)) == 4

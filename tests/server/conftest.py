@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from browsing import browser
+from piecewise.project import Project
 from running_server import Server, make_server, remove
 
 __all__ = ["browser"]
@@ -21,7 +22,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in credentials.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     yield
-    credentials.lend("", Path("/nowhere"))
+    credentials.lend("", Project(Path("/nowhere")))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.errors import BadInput
+from piecewise.project import Project
 from piecewise.server import objects, pages, places, postgres
 from piecewise.server.credentials import NAMES
 
@@ -29,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pages_command(root: Path) -> dict[str, str]:
-    return dict(word.lstrip("-").split("=", 1) for word in pages.command(root, PORTS)[2:])
+    return dict(word.lstrip("-").split("=", 1) for word in pages.command(Project(root), PORTS)[2:])
 
 
 def test_mlflow_answers_to_its_own_addresses_only(pages_command: dict[str, str]) -> None:
@@ -61,12 +62,12 @@ def test_mlflow_unpickles_nothing_runs_no_jobs_and_reports_to_nobody(tmp_path: P
 
 
 def test_the_store_listens_on_loopback_under_a_port_for_each_part(root: Path) -> None:
-    command = objects.command(root, root, list(range(40_000, 40_000 + objects.NUM_PORTS)))
+    command = objects.command(Project(root), root, list(range(40_000, 40_000 + objects.NUM_PORTS)))
     assert {"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-disableHttp", "-s3.port=40000"} <= {*command}
     assert {"-admin.port=30008", "-admin.port.grpc=40008"} <= {*command}
     assert len({word.partition("=")[2] for word in command if ".port" in word and not word.endswith("=0")}) == 10
     with pytest.raises(ValueError, match="zip"):
-        objects.command(root, root, [6000] * (objects.NUM_PORTS - 1))
+        objects.command(Project(root), root, [6000] * (objects.NUM_PORTS - 1))
 
 
 def test_the_parts_of_the_store_ask_each_other_for_keys_that_differ(root: Path) -> None:
@@ -105,14 +106,18 @@ def test_postgres_has_no_socket_and_one_who_may_enter(tmp_path: Path, monkeypatc
 
 def test_no_command_line_holds_a_secret(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "postgres_program", lambda name, version: name)
-    words = [*pages.command(root, PORTS), *postgres.command(root, 1), *objects.command(root, root, [1] * 9)]
+    words = [
+        *pages.command(Project(root), PORTS),
+        *postgres.command(root, 1),
+        *objects.command(Project(root), root, [1] * 9),
+    ]
     assert not [word for word in words if "secret-" in word]
 
 
 @pytest.mark.parametrize("name", ["mlflow", "weed"])
 def test_a_program_that_is_missing_is_named_with_its_remedy(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match=rf"/{name} is missing; make server installs it"):
-        places.own_program(tmp_path, name)
+        places.own_program(Project(tmp_path), name)
 
 
 def test_the_newest_postgres_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     from piecewise.tracking.store.open import open_store
 
     monkeypatch.chdir(server.root)
-    return open_store(server.uri, server.root)
+    return open_store(server.uri, Project(server.root))
 
 
 def test_it_is_healthy_and_says_where(server: Server) -> None:
