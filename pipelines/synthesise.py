@@ -7,10 +7,11 @@ from piecewise.cli import guarded
 from piecewise.data.stored import Generated
 from piecewise.durable import read_json
 from piecewise.jobs.build import build_data
+from piecewise.jobs.config import DataConfig
 
 
 def main(name: str) -> int:
-    source = build_data(read_json(Path("build/data") / f"{name}.json"))
+    source = build_data(DataConfig.of("data", read_json(Path("build/data") / f"{name}.json")))
     assert isinstance(source, Generated)
     for part in ("train", "test"):
         source.write(part, Path("data") / name / f"{part}.safetensors")

@@ -102,7 +102,7 @@ def evaluate_experiment(project: Project, jobs: list[Any]) -> None:
 
     for found in jobs:
         chosen = {key: found.overrides[key] for key in ("model.width", "seed") if key in found.overrides}
-        job = Job("fit", ",".join(f"{key}={value}" for key, value in chosen.items()), found.config)
+        job = Job("fit", ",".join(f"{key}={value}" for key, value in chosen.items()), found.frozen)
         folder = RunFolder.of_stage("fit", job.folder_name)
         tags = {"git.commit": "abcdef0123456789", "git.dirty": "true"}
         train(job, folder, {"id": job.label or "only", "tags": tags})

@@ -41,7 +41,7 @@ def test_option_composes_and_is_used(plan: Callable[..., list[Job]], group: str,
     content = yaml.safe_load((CONF / group / f"{option}.yaml").read_text()) or {}
     for key, value in (content.get(group) or content).items():
         if key != "defaults" and "${" not in str(value):
-            assert job.config[group][key] == value
+            assert job.frozen[group][key] == value
 
 
 def test_every_option_says_what_it_is() -> None:

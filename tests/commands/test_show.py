@@ -33,8 +33,8 @@ def test_what_is_shown_is_the_job_that_trains(project: Project, plan: Plan, caps
     ]
     (job,) = plan(*typed)
     out = said(capsys, *typed)
-    assert yaml.safe_load(out) == json.loads(json.dumps(job.config))
-    assert list(yaml.safe_load(out)) == list(job.config)
+    assert yaml.safe_load(out) == json.loads(json.dumps(job.frozen))
+    assert list(yaml.safe_load(out)) == list(job.frozen)
     assert f"# digest     {job.digest}\n" in out
     assert "# -m sweeps  seed=0,1,2\n" in out
     words = shlex.split(re.findall(r"# runs with +(.*)", out)[0])

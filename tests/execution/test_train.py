@@ -35,7 +35,7 @@ def test_run_folder_holds_the_job_the_weights_and_a_result(tiny_job: Job, folder
     assert result["weights_digest"] == digest_tensors(load_file(folder.weights))
     assert (result["status"], result["steps"], result["steps_planned"], result["epochs"]) == ("FINISHED", 8, 8, 2)
     assert result["num_parameters"] == 3 * 3 + 1  # UDL: 3D + 1
-    assert yaml.safe_load(folder.weights.with_suffix(".yaml").read_text()) == tiny_job.config
+    assert yaml.safe_load(folder.weights.with_suffix(".yaml").read_text()) == tiny_job.frozen
     assert "time" not in json.dumps(result)
 
 
@@ -48,7 +48,7 @@ def test_same_job_in_two_folders_gives_the_same_result_file(tiny_job: Job, tmp_p
 
 
 def test_run_key_names_job_data_source_and_lock(tiny_job: Job) -> None:
-    other = replace(tiny_job, config=tiny_job.config | {"seed": 1})
+    other = replace(tiny_job, frozen=tiny_job.frozen | {"seed": 1})
     keys = [run_key(tiny_job, "d", "s", "l"), run_key(other, "d", "s", "l"), run_key(tiny_job, "e", "s", "l")]
     keys += [run_key(tiny_job, "d", "t", "l"), run_key(tiny_job, "d", "s", "m")]
     assert len(set(keys)) == 5

@@ -154,7 +154,7 @@ def test_experiment_file_calls_no_gadget(project: Project, watch: Watch, called:
 def test_job_file_calls_no_gadget(tiny_job: Job, project: Project, watch: Watch, called: list[str], group: str) -> None:
     """One whose digest fits: whoever wrote it knew how to make one."""
     for gadget in GADGETS[::9]:
-        config = tiny_job.config | {group: {**tiny_job.config[group], "_target_": gadget}}
+        config = tiny_job.frozen | {group: {**tiny_job.frozen[group], "_target_": gadget}}
         path = project / "job.json"
         path.write_text(json.dumps(Job("x", "", config).as_dict()))
         with pytest.raises(BadInput, match=rf"{group}\._target_"):

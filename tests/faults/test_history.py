@@ -29,7 +29,7 @@ def write_long_run(folder: RunFolder, piecewise_id: str, address: str, plan: Cal
     chance = random.Random(piecewise_id)
     measured = [{key: chance.gauss(0, 1) * 10.0 ** chance.randrange(-30, 30) for key in KEYS} for _ in range(2600)]
     with Journal(folder.journal) as journal:
-        journal.start(id=piecewise_id, name="long", title=piecewise_id, config=job.config)
+        journal.start(id=piecewise_id, name="long", title=piecewise_id, config=job.frozen)
         for step, values in enumerate(measured[:1500]):
             journal.metrics(step, values)
         journal.resume()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.jobs.batches import planned_ranks
+from piecewise.jobs.config import TrainerConfig
 from piecewise.jobs.job import Job
 
 Plan = Callable[..., list[Job]]
@@ -61,4 +61,4 @@ def test_batches_that_fit_are_not(plan: Plan, options: tuple[str, ...]) -> None:
     ("devices", "nodes", "count"), [(1, 1, 1), (2, 3, 6), (-1, 1, 1), ("auto", 2, 1), (None, 1, 1)]
 )
 def test_what_only_a_machine_can_tell_counts_as_one(devices: object, nodes: int, count: int) -> None:
-    assert planned_ranks({"trainer": {"devices": devices, "num_nodes": nodes}}) == count
+    assert TrainerConfig("trainer", None, {"devices": devices, "num_nodes": nodes}).planned_ranks == count

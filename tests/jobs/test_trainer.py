@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from pytorch_lightning import Trainer
 
 from piecewise.errors import BadInput
+from piecewise.jobs.config import TrainerConfig
 from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import OPTIONS, check_devices, make_trainer
 
 Plan = Callable[..., list[Job]]
+
+
+def changed(job: Job, options: dict[str, Any]) -> TrainerConfig:
+    """The job's trainer with some other options."""
+    return replace(job.config.trainer, options=job.config.trainer.options | options)
 
 
 def test_every_option_is_one_of_lightnings() -> None:
@@ -25,7 +33,7 @@ def test_every_option_is_one_of_lightnings() -> None:
 )
 def test_what_training_provides_or_ends_it_early_is_not_the_users(tiny_job: Job, option: str) -> None:
     with pytest.raises(BadInput, match=rf"trainer\.{option}='x' (is no option|must be)"):
-        make_trainer(tiny_job.config | {"trainer": tiny_job.config["trainer"] | {option: "x"}})
+        make_trainer(changed(tiny_job, {option: "x"}))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,7 @@ def test_what_training_provides_or_ends_it_early_is_not_the_users(tiny_job: Job,
 )
 def test_a_value_that_cannot_train_is_refused(tiny_job: Job, option: str, value: object, message: str) -> None:
     with pytest.raises(BadInput, match=rf"trainer\.{option}.*{message}"):
-        make_trainer(tiny_job.config | {"trainer": tiny_job.config["trainer"] | {option: value}})
+        make_trainer(changed(tiny_job, {option: value}))
 
 
 def test_a_limit_that_leaves_no_batch_is_refused(plan: Plan) -> None:
@@ -63,8 +71,8 @@ def test_a_limit_that_leaves_no_batch_is_refused(plan: Plan) -> None:
 
 
 def test_a_training_shorter_than_its_validation_is_validated_at_its_end(tiny_job: Job) -> None:
-    trainer = tiny_job.config["trainer"] | {"max_epochs": 2, "check_val_every_n_epoch": 5}
-    assert make_trainer(tiny_job.config | {"trainer": trainer})(logger=False).check_val_every_n_epoch == 2
+    trainer = changed(tiny_job, {"max_epochs": 2, "check_val_every_n_epoch": 5})
+    assert make_trainer(trainer)(logger=False).check_val_every_n_epoch == 2
 
 
 @pytest.mark.parametrize(
@@ -79,10 +87,10 @@ def test_a_training_shorter_than_its_validation_is_validated_at_its_end(tiny_job
 def test_a_device_that_is_not_there_is_refused_in_every_job_of_a_sweep(
     tiny_job: Job, options: dict[str, object]
 ) -> None:
-    check_devices([tiny_job.config])
-    other = tiny_job.config | {"trainer": tiny_job.config["trainer"] | options}
+    trainer = tiny_job.config.trainer
+    check_devices([trainer])
     with pytest.raises(BadInput, match=rf"trainer\.devices={options['devices']}.* not on this machine"):
-        check_devices([tiny_job.config, other])
+        check_devices([trainer, changed(tiny_job, options)])
 
 
 def test_a_model_larger_than_memory_is_refused(plan: Plan) -> None:

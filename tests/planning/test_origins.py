@@ -53,7 +53,7 @@ def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
     origins = find_origins(project / "conf", [f"experiment={experiment}"])
     own = project / "conf" / "experiment" / f"{experiment}.yaml"
     schema = asdict(Config())
-    for key, value in leaves(job.config):
+    for key, value in leaves(job.frozen):
         origin = origins.of(key)
         if origin.place == SCHEMA:
             found = look_up(schema, key)
@@ -64,7 +64,7 @@ def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
         if origin.expression:
             path = re.fullmatch(r"\$\{([\w.]+)\}", found)
             assert path is not None and found == origin.expression  # noqa: PT018
-            found = look_up(job.config, tuple(path[1].split(".")))
+            found = look_up(job.frozen, tuple(path[1].split(".")))
         assert found == value, (key, origin)
         groups = [project / "conf" / "optimizer" / "gd.yaml"] if experiment == "least_squares" else []
         if origin.place == SCHEMA:
@@ -78,7 +78,7 @@ def test_the_last_file_wins_and_the_next_one_takes_its_place(project: Project, p
     for line in ("optimizer: {lr: 0.25}", "optimizer: {nesterov: true}"):
         own.write_text(re.sub(r"optimizer: \{.*\}", line, own.read_text()))
         origins = find_origins(project / "conf", ["experiment=mnist_cnn"])
-        seen.append((plan("experiment=mnist_cnn")[0].config["optimizer"]["lr"], str(origins.of(lr))))
+        seen.append((plan("experiment=mnist_cnn")[0].frozen["optimizer"]["lr"], str(origins.of(lr))))
     assert seen == [(0.25, "conf/experiment/mnist_cnn.yaml"), (0.05, "conf/optimizer/nesterov.yaml")]
 
 

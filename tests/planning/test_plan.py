@@ -18,21 +18,21 @@ ROOT = Path(__file__).parents[2]
 def test_command_line_is_frozen_to_one_job(plan: Plan) -> None:
     (job,) = plan("experiment=mnist_cnn", "optimizer=adamw", "optimizer.lr=3e-3", "trainer.max_epochs=2")
     assert (job.name, job.label) == ("mnist_cnn", "optimizer=adamw,optimizer.lr=3e-3,trainer.max_epochs=2")
-    assert job.config["optimizer"]["_target_"] == "torch.optim.AdamW"
-    assert (job.config["optimizer"]["lr"], job.config["trainer"]["max_epochs"]) == (3e-3, 2)
-    assert job.config["scheduler"]["max_lr"] == 3e-3  # interpolations are resolved
+    assert job.frozen["optimizer"]["_target_"] == "torch.optim.AdamW"
+    assert (job.frozen["optimizer"]["lr"], job.frozen["trainer"]["max_epochs"]) == (3e-3, 2)
+    assert job.frozen["scheduler"]["max_lr"] == 3e-3  # interpolations are resolved
 
 
 def test_multirun_is_the_product_of_its_values(plan: Plan) -> None:
     jobs = plan("-m", "experiment=shallow_regression", "model.width=4,16,64", "seed=0,1")
-    found = [(job.config["model"]["width"], job.config["seed"]) for job in jobs]
+    found = [(job.frozen["model"]["width"], job.frozen["seed"]) for job in jobs]
     assert found == list(product([4, 16, 64], [0, 1]))
     assert len({job.digest for job in jobs}) == 6
 
 
 def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Plan) -> None:
-    assert plan("data=line", "optimizer=gd")[0].config["batch_size"] == "all"
-    assert plan("data=line", "optimizer=gd", "batch_size=10")[0].config["batch_size"] == 10
+    assert plan("data=line", "optimizer=gd")[0].frozen["batch_size"] == "all"
+    assert plan("data=line", "optimizer=gd", "batch_size=10")[0].frozen["batch_size"] == 10
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_secret_in_an_address_is_not_repeated(plan: Plan) -> None:
 
 @pytest.mark.parametrize("arguments", [["seed=0,1", "-m"], ["-m", "seed=0,1"], ["trainer=cpu", "-m", "seed=0,1"]])
 def test_flags_may_stand_anywhere(plan: Plan, arguments: list[str]) -> None:
-    assert [job.config["seed"] for job in plan(*arguments)] == [0, 1]
+    assert [job.frozen["seed"] for job in plan(*arguments)] == [0, 1]
 
 
 @pytest.mark.parametrize("arguments", [["seed=0", "--cfg", "job"], ["--cfg", "job", "seed=0"]])

@@ -18,6 +18,7 @@ from piecewise.data.resident import TrainLoader
 from piecewise.errors import NonFiniteLoss
 from piecewise.jobs import build
 from piecewise.jobs.batches import global_batch_size
+from piecewise.jobs.config import JobConfig
 from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.reader import read_journal
@@ -37,12 +38,12 @@ def train(job: Job, folder: Path, **options: Any) -> Outcome:
     parts = build.build_parts(config)
     train_set, val_set = build.build_examples(config, parts)
     size = global_batch_size(config, len(train_set))
-    data = ResidentData(train_set, val_set, size, config["seed"])
+    data = ResidentData(train_set, val_set, size, config.seed)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     with Journal(folder / "journal.jsonl") as journal:
         journal.start(id="x", name="x")
         chosen = {"select": "last", "log_every_n_steps": 1} | options
-        return fit(module, data, make_trainer(config), journal, FitOptions(folder, **chosen))
+        return fit(module, data, make_trainer(config.trainer), journal, FitOptions(folder, **chosen))
 
 
 @pytest.fixture
@@ -59,13 +60,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     return rows_seen
 
 
-def by_hand(config: dict[str, Any], epochs: int) -> dict[str, Tensor]:
+def by_hand(config: JobConfig, epochs: int) -> dict[str, Tensor]:
     """The same training without Lightning, loader, module or loss class."""
     parts = build.build_parts(config)
     data, _ = build.build_examples(config, parts)
-    optimizer = torch.optim.SGD(parts.model.parameters(), lr=config["optimizer"]["lr"], fused=True)
+    optimizer = torch.optim.SGD(parts.model.parameters(), lr=config.optimizer.options["lr"], fused=True)
     for epoch in range(epochs):
-        for rows in epoch_order(len(data), config["seed"], epoch).split(config["batch_size"]):
+        for rows in epoch_order(len(data), config.seed, epoch).split(config.batch_size):
             loss = (0.5 * (parts.model(data.x[rows]) - data.y[rows]) ** 2 + 0.9189385332046727).sum() / len(rows)
             optimizer.zero_grad()
             loss.backward()
@@ -88,7 +89,7 @@ def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
     assert outcome.steps == outcome.steps_planned == len(seen) == 4 * 5
     for epoch in range(4):
         order = torch.cat(seen[5 * epoch : 5 * epoch + 5])
-        assert torch.equal(order, epoch_order(42, job.config["seed"], epoch))
+        assert torch.equal(order, epoch_order(42, job.frozen["seed"], epoch))
         assert torch.equal(order.sort().values, torch.arange(42))
 
 
@@ -178,7 +179,7 @@ def rates_of(plan: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, *words: s
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0.1", *words)
-    make = make_trainer(job.config)
+    make = make_trainer(job.config.trainer)
     monkeypatch.setitem(globals(), "make_trainer", lambda config: partial(_with, make, Watch()))
     train(job, place)
     return rates

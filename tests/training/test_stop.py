@@ -69,10 +69,10 @@ def changed(job: Job, plan: Plan, key: str, value: Any) -> Job:
     """The job with one option changed; only a whole group is composed anew, which takes its time."""
     if "." not in key and isinstance(value, str):
         return plan(*OPTIONS, f"{key}={value}")[0]
-    config = copy.deepcopy(job.config)
+    config = copy.deepcopy(job.frozen)
     group, _, leaf = key.lstrip("+").rpartition(".")
     (config[group] if group else config)[leaf] = value
-    return replace(job, config=config)
+    return replace(job, frozen=config)
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:

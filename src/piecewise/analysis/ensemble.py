@@ -37,4 +37,4 @@ def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
 
 
 def _option(job: Job, key: str) -> Any:
-    return reduce(lambda config, name: config[name], key.split("."), job.config)
+    return reduce(lambda config, name: config[name], key.split("."), job.frozen)

@@ -40,7 +40,7 @@ def evaluate_run(folder: RunFolder) -> dict[str, float]:
     arrays = {name: array.clone(memory_format=torch.contiguous_format) for name, array in measured.arrays.items()}
     write_atomic(folder.arrays, save(arrays))
     weights_digest = read_result(folder)["weights_digest"]
-    inputs = {"testing": describe_input(read_job(folder.job).config["data"], "test")}
+    inputs = {"testing": describe_input(read_job(folder.job).config.data, "test")}
     write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
     write_json(folder.metrics, measured.metrics)
     return measured.metrics

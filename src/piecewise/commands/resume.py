@@ -48,7 +48,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
         return 0
     if asked.strict:
         refuse_changed_surroundings([folder for folder in places.jobs if not is_done(folder)])
-    uri: str | None = (jobs[0].config["tracking"] or {}).get("uri")
+    uri = jobs[0].config.tracking.uri
     uri = moves(project).get(uri or "", uri)
     run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
     conclude(places.root, len(jobs), uri)

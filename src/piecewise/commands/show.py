@@ -63,7 +63,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if len(jobs) != 1:
         raise BadInput(ONE_JOB)
     origins = find_origins(project.conf, asked.overrides)
-    lines = list(_lines(jobs[0].config, (), origins))
+    lines = list(_lines(jobs[0].frozen, (), origins))
     width = max((len(line) for line in lines if len(line) <= WIDEST), default=0)
     print(*(line.painted(width) for line in lines), sep="\n")
     print(*_conclusion(jobs[0].digest, asked.overrides, origins.sweep()), sep="\n")

@@ -33,14 +33,14 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
         return 0
     from piecewise.jobs.trainer import check_devices
 
-    check_devices([job.config for job in jobs])
+    check_devices(job.config.trainer for job in jobs)
     if DRY_RUN in arguments:
         return _announce(jobs)
     from piecewise.execution.places import Places
     from piecewise.execution.session import run_jobs
 
     places = Places.new(jobs)
-    uri = (jobs[0].config["tracking"] or {}).get("uri")
+    uri = jobs[0].config.tracking.uri
     run_jobs(jobs, places, uri, evaluate_and_draw)
     conclude(places.root, len(jobs), uri)
     return 0
@@ -61,7 +61,7 @@ def _announce(jobs: list[Job]) -> int:
 def evaluate_and_draw(job: Job, folder: RunFolder) -> None:
     """What follows every training: the test set, unless told not to, the figures, and a line about it."""
     metrics = {}
-    if job.config["evaluate"]:
+    if job.config.evaluate:
         from piecewise.analysis.draw import draw_run
         from piecewise.analysis.evaluate import evaluate_run
 

@@ -26,7 +26,7 @@ def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[
     Raises BadInput if the job or its data have changed: the rest of the training would be of another experiment.
     """
     if start["job_digest"] != job.digest:
-        found = _differences(without_volatile(start["config"]), without_volatile(job.config))
+        found = _differences(without_volatile(start["config"]), without_volatile(job.frozen))
         raise BadInput(f"{'; '.join(found)}: a run goes on as it began, piecewise train begins another one")
     if start["digests"]["data"] != digests["data"]:
         began = start["inputs"]["training"]
@@ -37,7 +37,7 @@ def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[
     changed = changed_surroundings(start, digests)
     for part in changed:
         terminal.warn(f"{WORDS[part]} has changed since the run began: its weights may be other ones")
-    before, after = ({key: config["trainer"].get(key) for key in NUMERICS} for config in (start["config"], job.config))
+    before, after = ({key: config["trainer"].get(key) for key in NUMERICS} for config in (start["config"], job.frozen))
     for difference in _differences(before, after, "trainer"):
         terminal.warn(f"{difference}: its weights may differ in the last places, and more after many steps")
     return changed + [f"trainer.{key}" for key in NUMERICS if before[key] != after[key]]
@@ -45,7 +45,7 @@ def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[
 
 def elsewhere(job: Job, words: list[str]) -> Job:
     """The same experiment under other options of where it trains, such as `trainer.devices=1`. Raises BadInput."""
-    config = copy.deepcopy(job.config)
+    config = copy.deepcopy(job.frozen)
     for word in words:
         key, sign, text = word.partition("=")
         if not sign or key not in VOLATILE or key == "tracking":
@@ -54,7 +54,7 @@ def elsewhere(job: Job, words: list[str]) -> Job:
             )
         group, _, leaf = key.rpartition(".")
         (config[group] if group else config)[leaf] = yaml.safe_load(text)
-    return replace(job, config=config)
+    return replace(job, frozen=config)
 
 
 def changed_surroundings(start: dict[str, Any], digests: dict[str, str]) -> list[str]:

@@ -35,7 +35,7 @@ def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, i
     for folder in (places.parent, *places.jobs):
         if has_writer(folder.journal):
             raise busy(folder.journal)
-    check_devices([job.config for job in jobs])
+    check_devices(job.config.trainer for job in jobs)
     remove_manifest(places.root)
     mirror = BackgroundMirror(uri, places.jobs if len(jobs) == 1 else [places.parent, *places.jobs])
     errors: list[Exception] = []

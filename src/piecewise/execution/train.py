@@ -23,7 +23,7 @@ from piecewise.jobs import build
 from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.job import Job, canonical
 from piecewise.jobs.run_key import prepare
-from piecewise.jobs.trainer import make_trainer, needs_ranks
+from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, new_id
 from piecewise.journal.writer import Journal, Unwritable
@@ -62,7 +62,7 @@ def train(
     find, and nobody's sweep must be in it. Raises NonFiniteLoss, and Stopped after a signal.
     """
     request = Request(folder, {"id": new_id(), **(facts or {})}, None, has_progress, is_resumed)
-    if needs_ranks(job.config):
+    if job.config.trainer.needs_ranks:
         job.write(folder.job)
         try:
             run_ranks(folder, replace(request, parent=this_process()).as_text())
@@ -119,7 +119,7 @@ def _open(journal: Journal, job: Job, request: Request, prepared: dict[str, Any]
     if record is None or not request.folder.job.is_file():  # DVC has removed it with the rest of a stage's outs
         job.write(request.folder.job)
     if record is None:
-        about = {"name": job.name, "label": job.label, "title": job.title, "config": job.config}
+        about = {"name": job.name, "label": job.label, "title": job.title, "config": job.frozen}
         journal.start(**about, **prepared, process=this_process(), **request.facts)
         journal.artifact("model.yaml", "config")
     else:
@@ -136,20 +136,19 @@ def _fit(job: Job, request: Request, journal: Journal | None) -> dict[str, Any]:
     parts = build.build_parts(config)
     train_set, val_set = build.build_examples(config, parts)
     batch_size = global_batch_size(config, len(train_set))
-    max_shift = build.loading_options(config)["max_shift"]
-    data = ResidentData(train_set, val_set, batch_size, config["seed"], max_shift)
+    data = ResidentData(train_set, val_set, batch_size, config.seed, config.data.max_shift)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     options = FitOptions(
         request.folder.checkpoints,
-        config["select"],
-        config["early_stopping"] if config["early_stopping"]["patience"] else None,
-        config["log_every_n_steps"],
+        config.select,
+        vars(config.early_stopping) if config.early_stopping.patience else None,
+        config.log_every_n_steps,
         job.title if request.has_progress and journal is not None else None,
         request.is_resumed,
     )
-    outcome = fit(module, data, make_trainer(config), journal, options)
+    outcome = fit(module, data, make_trainer(config.trainer), journal, options)
     if journal is not None:
-        publish(request.folder.weights, outcome.weights, config)
+        publish(request.folder.weights, outcome.weights, job.frozen)
         if outcome.path is not None:
             outcome.path.write(request.folder.path)
     return {

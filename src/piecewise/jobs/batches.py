@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from piecewise.data.resident import check_shares
 from piecewise.errors import BadInput
+from piecewise.jobs.config import JobConfig
 
 
-def global_batch_size(config: dict[str, Any], num_examples: int) -> int:
+def global_batch_size(config: JobConfig, num_examples: int) -> int:
     """The configured number of examples per step; `all` is every training example. Raises BadInput if out of range."""
-    size = config["batch_size"]
+    size = config.batch_size
     if size == "all":
         return num_examples
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= num_examples:
@@ -22,20 +21,13 @@ def global_batch_size(config: dict[str, Any], num_examples: int) -> int:
     return size
 
 
-def planned_ranks(config: dict[str, Any]) -> int:
-    """How many processes the job asks for; 1 where only a machine can tell, as for all of its GPUs."""
-    devices, nodes = config["trainer"].get("devices"), config["trainer"].get("num_nodes", 1)
-    is_number = isinstance(devices, int) and devices > 0
-    return int(devices * nodes) if is_number else 1
-
-
-def check_batches(config: dict[str, Any], model: nn.Module, num_examples: int, num_ranks: int) -> None:
+def check_batches(config: JobConfig, model: nn.Module, num_examples: int, num_ranks: int) -> None:
     """Raise BadInput for batches that ranks cannot share equally, or that are too small for batch norm."""
     size = global_batch_size(config, num_examples)
     check_shares(size, num_examples, num_ranks)
     last = num_examples % size or size
     if last // num_ranks < 2 and any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()):
         raise BadInput(
-            f"batch_size={config['batch_size']} cuts {num_examples} training examples so that the last batch has "
+            f"batch_size={config.batch_size} cuts {num_examples} training examples so that the last batch has "
             f"{last} for {num_ranks} process{'es' * (num_ranks > 1)}; batch norm needs at least 2 in each"
         )

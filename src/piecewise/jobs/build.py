@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,15 +12,13 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from piecewise.data.spec import DataSource, DataSpec, TargetKind
+from piecewise.data.spec import DataSource, DataSpec, Examples, TargetKind
 from piecewise.data.split import split
 from piecewise.errors import BadInput
-from piecewise.jobs.targets import checked_target, fits, resolve
+from piecewise.jobs.config import Component, DataConfig, JobConfig
+from piecewise.jobs.targets import checked_target, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.schedule import Schedule
-
-# Options every data set has: how training uses it, whatever it is.
-LOADING: dict[str, type] = {"val_fraction": float, "split_seed": int, "max_shift": int}
 
 # The options of `loss`, by the kind of targets they fit.
 LOSSES: dict[TargetKind, tuple[str, ...]] = {
@@ -45,11 +43,11 @@ class Parts:
     model: nn.Module
 
 
-def build_parts(config: dict[str, Any], device: str = "cpu") -> Parts:
+def build_parts(config: JobConfig, device: str = "cpu") -> Parts:
     """Data source, loss and model of a job. Raises BadInput, naming the key, if they do not fit together."""
-    source = build_data(config["data"])
+    source = build_data(config.data)
     spec = source.spec()
-    loss = _construct(config["loss"], "loss", NegativeLogLikelihood)
+    loss = _construct(config.loss, NegativeLogLikelihood)
     if loss.kind not in spec.kinds:
         kinds = " or ".join(sorted(spec.kinds))
         raise BadInput(
@@ -59,14 +57,13 @@ def build_parts(config: dict[str, Any], device: str = "cpu") -> Parts:
     return Parts(source, spec, loss, build_model(config, spec, loss, device))
 
 
-def build_data(config: dict[str, Any]) -> DataSource:
-    """The data source alone, without the options of its loading."""
-    options = {key: value for key, value in config.items() if key not in LOADING}
-    source: DataSource = _construct(options, "data", DataSource)
+def build_data(config: DataConfig) -> DataSource:
+    """The data source alone."""
+    source: DataSource = _construct(config, DataSource)
     return source
 
 
-def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelihood, device: str = "cpu") -> nn.Module:
+def build_model(config: JobConfig, spec: DataSpec, loss: NegativeLogLikelihood, device: str = "cpu") -> nn.Module:
     """The model, told by the data and the loss how many numbers come in and go out."""
     facts: dict[str, Any] = {
         "num_inputs": spec.num_inputs,
@@ -74,13 +71,12 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
         "num_outputs": loss.num_outputs(spec),
         "num_classes": loss.num_outputs(spec),
     }
-    named = config["model"].get("_target_") if isinstance(config["model"], dict) else None
-    if str(named).startswith("piecewise.losses."):  # modules too, but no models
-        raise BadInput(f"model._target_={named!r} is a loss; allowed: a model")
-    torch.manual_seed(config["seed"])
+    if str(config.model.target).startswith("piecewise.losses."):  # modules too, but no models
+        raise BadInput(f"model._target_={config.model.target!r} is a loss; allowed: a model")
+    torch.manual_seed(config.seed)
     try:
         with torch.device(device):
-            model: nn.Module = _construct(config["model"], "model", nn.Module, facts)
+            model: nn.Module = _construct(config.model, nn.Module, facts)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, BadInput):
             raise
@@ -88,48 +84,37 @@ def build_model(config: dict[str, Any], spec: DataSpec, loss: NegativeLogLikelih
     return model
 
 
-def make_optimizer(config: dict[str, Any]) -> Callable[[Any], Optimizer]:
+def make_optimizer(config: JobConfig) -> Callable[[Any], Optimizer]:
     """What turns parameters into the job's optimizer."""
-    target, arguments = checked_target(config["optimizer"], "optimizer", Optimizer, given=("params",))
+    target, arguments = checked_target(config.optimizer, Optimizer, given=("params",))
     return partial(target, **arguments)
 
 
-def make_schedule(config: dict[str, Any]) -> Schedule | None:
+def make_schedule(config: JobConfig) -> Schedule | None:
     """The job's learning-rate schedule, or None."""
-    if not config["scheduler"]:
+    if config.scheduler is None:
         return None
-    options = dict(config["scheduler"])
+    options = dict(config.scheduler.options)
     interval = options.pop("interval", "step")
     if interval not in ("step", "epoch"):
         raise BadInput(f"scheduler.interval={interval!r} must be step or epoch")
     base = torch.optim.lr_scheduler.LRScheduler
-    named = inspect.signature(resolve(options.get("_target_"), "scheduler._target_", base)).parameters
+    named = inspect.signature(resolve(config.scheduler.target, "scheduler._target_", base)).parameters
     given = [key for key in ("optimizer", "total_steps", "T_max") if key in named and key not in options]
-    target, arguments = checked_target(options, "scheduler", base, given)
+    target, arguments = checked_target(replace(config.scheduler, options=options), base, given)
     return Schedule(target, arguments, interval)
 
 
-def loading_options(config: dict[str, Any]) -> dict[str, Any]:
-    """`val_fraction`, `split_seed` and `max_shift` of a data configuration, with their types checked."""
-    options = {}
-    for key, wanted in LOADING.items():
-        value: Any = config["data"].get(key, 0)
-        if not fits(value, wanted) or value < 0:
-            raise BadInput(f"data.{key}={value!r} must be a {wanted.__name__} of at least 0")
-        options[key] = value
-    return options
-
-
-def build_examples(config: dict[str, Any], parts: Parts) -> Any:
+def build_examples(config: JobConfig, parts: Parts) -> tuple[Examples, Examples]:
     """(train, val) of a job."""
-    loading = loading_options(config)
-    return split(parts.source.train(parts.loss.kind), loading["val_fraction"], loading["split_seed"])
+    train = parts.source.train(parts.loss.kind)
+    return split(train, config.data.val_fraction, config.data.split_seed)
 
 
-def _construct(options: dict[str, Any], group: str, kind: type, facts: dict[str, Any] | None = None) -> Any:
-    """An object of the class that `options` names. `facts` are passed where the class asks for them."""
+def _construct(component: Component, kind: type, facts: dict[str, Any] | None = None) -> Any:
+    """An object of the class that `component` names. `facts` are passed where the class asks for them."""
     facts = facts or {}
-    target, arguments = checked_target(options, group, kind, tuple(facts))
+    target, arguments = checked_target(component, kind, tuple(facts))
     accepted = inspect.signature(target).parameters
     return target(**{key: value for key, value in facts.items() if key in accepted}, **arguments)
 

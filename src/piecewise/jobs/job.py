@@ -7,11 +7,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from piecewise.durable import read_json, write_json
 from piecewise.errors import BadInput
+from piecewise.jobs.config import JobConfig
 
 VERSION = 1
 
@@ -51,11 +53,16 @@ class Job:
 
     name: str
     label: str
-    config: dict[str, Any]
+    frozen: dict[str, Any]  # the resolved configuration, as it is digested and written
+
+    @cached_property
+    def config(self) -> JobConfig:
+        """The same with its types. Raises BadInput naming the key that cannot be used."""
+        return JobConfig.parse(self.frozen)
 
     @property
     def digest(self) -> str:
-        return digest_of(self.config)
+        return digest_of(self.frozen)
 
     @property
     def title(self) -> str:
@@ -74,11 +81,14 @@ class Job:
         return re.sub(r"[^\w=.,+-]", "_", self.label) or "run"
 
     def as_dict(self) -> dict[str, Any]:
-        return {"version": VERSION, "digest": self.digest, "seal": self._seal(), **vars(self)}
+        return {"version": VERSION, "digest": self.digest, "seal": self._seal(), **self._content()}
+
+    def _content(self) -> dict[str, Any]:
+        return {"name": self.name, "label": self.label, "config": self.frozen}
 
     def _seal(self) -> str:
         """Over everything, also what the digest leaves out."""
-        return hashlib.sha256(canonical(vars(self)).encode()).hexdigest()
+        return hashlib.sha256(canonical(self._content()).encode()).hexdigest()
 
     def write(self, path: Path) -> None:
         write_json(path, self.as_dict())

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from piecewise.jobs import build
+from piecewise.jobs.config import DataConfig
 from piecewise.jobs.job import Job, canonical
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
@@ -18,17 +19,16 @@ def run_key(job: Job, data_digest: str, source: str, lock: str) -> str:
 
 def prepare(job: Job) -> dict[str, Any]:
     """The digests that name the result, before anything is trained."""
-    inputs = {"training": describe_input(job.config["data"], "train")}
+    inputs = {"training": describe_input(job.config.data, "train")}
     digests = {"data": inputs["training"]["digest"], "source": source_digest("train"), "lock": lock_digest()}
     key = run_key(job, digests["data"], digests["source"], digests["lock"])
     return {"job_digest": job.digest, "run_key": key, "digests": digests, "inputs": inputs}
 
 
-def describe_input(config: dict[str, Any], part: str) -> dict[str, Any]:
+def describe_input(config: DataConfig, part: str) -> dict[str, Any]:
     """Name, digest, place and size of the part "train" or "test" of a data set, for whoever tracks the run."""
     source = build.build_data(config)
     spec = source.spec()
     count = spec.num_train if part == "train" else spec.num_test
-    place = config.get("path") or config.get("folder") or "generated"
     profile = {"num_examples": count, "input_shape": list(spec.input_shape)}
-    return {"name": spec.name, "digest": source.digest(part), "source": place, "profile": profile}
+    return {"name": spec.name, "digest": source.digest(part), "source": config.place, "profile": profile}

@@ -20,6 +20,7 @@ _MODELS = (
     "losses/*.py",
     "training/*.py",
     "jobs/build.py",
+    "jobs/config.py",
 )
 
 # What each stage's result can depend on, as patterns below src/piecewise.

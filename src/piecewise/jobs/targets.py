@@ -6,9 +6,12 @@ import importlib
 import inspect
 import types
 from collections.abc import Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from piecewise.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    from piecewise.jobs.config import Component
 
 ALLOWED = (
     "piecewise.",
@@ -39,17 +42,14 @@ def resolve(target: object, key: str, kind: type) -> type:
     return found  # type: ignore[no-any-return]
 
 
-def checked_target(options: Any, group: str, kind: type, given: Sequence[str] = ()) -> tuple[type, dict[str, Any]]:
-    """The class that a group's options name, and their other values as its arguments, all checked.
+def checked_target(component: Component, kind: type, given: Sequence[str] = ()) -> tuple[type, dict[str, Any]]:
+    """The class that a component names, and its options as arguments of that class, all checked.
 
     `given` names the arguments that piecewise itself provides. Raises BadInput naming the key.
     """
-    if not isinstance(options, dict):
-        raise BadInput(f"{group}={options!r} must be one of the group's files")
-    arguments = {key: value for key, value in options.items() if key not in ("_target_", "_partial_")}
-    refuse_targets(arguments, group)
-    target = resolve(options.get("_target_"), f"{group}._target_", kind)
-    return target, check_arguments(target, arguments, group, given)
+    refuse_targets(component.options, component.group)
+    target = resolve(component.target, f"{component.group}._target_", kind)
+    return target, check_arguments(target, component.options, component.group, given)
 
 
 def _is_kind(found: type, kind: type) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from piecewise.errors import BadInput, nearest
+from piecewise.jobs.config import Component, TrainerConfig
 from piecewise.jobs.targets import checked_target, fits
 
 # The Trainer's other arguments are provided by training itself, end a run before its plan says, or write files.
@@ -28,15 +29,15 @@ TIMEOUT = 120  # seconds that a rank waits for another that had begun
 LARGEST = 10**9  # of COUNTS: beyond it lies a mistake
 
 
-def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
+def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
     """Lightning's Trainer with the job's options. Raises BadInput, naming the key."""
     from pytorch_lightning import Trainer
 
-    options = dict(config["trainer"])
+    options = dict(trainer.options)
     timeout = options.pop("timeout", TIMEOUT)  # which Lightning wants as a part of its strategy
     if not fits(timeout, float) or not 0 < timeout <= LARGEST:
         raise BadInput(f"trainer.timeout={timeout!r} must be seconds, above 0")
-    target, arguments = checked_target(options, "trainer", Trainer)
+    target, arguments = checked_target(Component(trainer.group, trainer.target, options), Trainer)
     for key, value in arguments.items():
         _check(key, value)
     epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
@@ -46,18 +47,11 @@ def make_trainer(config: dict[str, Any]) -> Callable[..., Any]:
         arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if every is not None and epochs < every:
         arguments["check_val_every_n_epoch"] = epochs  # a short training is validated too, once, at its end
-    if not needs_ranks(config):
+    if not trainer.needs_ranks:
         return partial(target, **arguments)
     if arguments.get("sync_batchnorm") is None:  # impossible on CPUs
         arguments["sync_batchnorm"] = arguments.get("accelerator") in ("gpu", "cuda")
     return partial(_make_ddp, target, arguments, timeout)
-
-
-def needs_ranks(config: dict[str, Any]) -> bool:
-    """Whether the job may train in several processes: Lightning chooses DDP itself when it is given several devices."""
-    trainer = config["trainer"]
-    is_alone = trainer.get("devices") in (1, "1") and trainer.get("num_nodes", 1) == 1
-    return not (is_alone and trainer.get("strategy", "auto") == "auto")
 
 
 def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: float, **provided: Any) -> Any:
@@ -67,21 +61,21 @@ def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: fl
     return target(**arguments | {"strategy": PatientDDP(timedelta(seconds=timeout))}, **provided)
 
 
-def check_devices(configs: list[dict[str, Any]]) -> None:
+def check_devices(trainers: Iterable[TrainerConfig]) -> None:
     """Refuse trainers that this machine has no device for. Raises BadInput."""
     from piecewise.training.quiet import quiet_lightning
 
-    seen: list[Any] = []
-    for config in configs:
-        if config["trainer"] in seen:
+    seen: list[TrainerConfig] = []
+    for trainer in trainers:
+        if trainer in seen:
             continue
-        seen.append(config["trainer"])
-        make = make_trainer(config)
+        seen.append(trainer)
+        make = make_trainer(trainer)
         try:
             with quiet_lightning():
                 make(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
         except Exception as error:  # Lightning has many ways to say that there is no such device
-            shown = {key: config["trainer"].get(key) for key in ("accelerator", "devices", "strategy", "precision")}
+            shown = {key: trainer.options.get(key) for key in ("accelerator", "devices", "strategy", "precision")}
             options = ", ".join(f"trainer.{key}={value}" for key, value in shown.items() if value is not None)
             raise BadInput(f"{options}: not on this machine: {' '.join(str(error).split())}") from error
 

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -15,13 +14,13 @@ from torch.optim import Optimizer
 
 from piecewise import terminal
 from piecewise.data.split import num_validation
-from piecewise.errors import BadInput, nearest
+from piecewise.errors import BadInput
 from piecewise.jobs import build
-from piecewise.jobs.batches import check_batches, global_batch_size, planned_ranks
+from piecewise.jobs.batches import check_batches, global_batch_size
 from piecewise.jobs.build import Parts
+from piecewise.jobs.config import Component, JobConfig
 from piecewise.jobs.targets import annotated, resolve
 from piecewise.jobs.trainer import make_trainer
-from piecewise.planning.schema import About, Config, EarlyStopping, Tracking
 from piecewise.tracking.store.addresses import check_address
 
 # Options of schedulers that say, in intervals, how long something lasts.
@@ -29,73 +28,49 @@ LENGTHS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestone
 COPIES = 3  # of the weights in memory: themselves, their gradients, and what most optimizers remember
 
 
-def check(config: dict[str, Any]) -> None:
+def check(config: JobConfig) -> None:
     """Build everything that can be built, and so find what cannot. Raises BadInput naming the key."""
-    _check_root(config)
+    if config.tracking.uri is not None:
+        check_address(config.tracking.uri)
     parts = build.build_parts(config, device="meta")
     num_train = num_examples(config, parts)
-    check_batches(config, parts.model, num_train, planned_ranks(config))
-    max_shift = build.loading_options(config)["max_shift"]
+    check_batches(config, parts.model, num_train, config.trainer.planned_ranks)
+    max_shift = config.data.max_shift
     if max_shift and len(parts.spec.input_shape) != 3:
         raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
     if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
         raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
-    make_trainer(config)
-    with _refusals(config, "optimizer"):
+    make_trainer(config.trainer)
+    with _refusals(config.optimizer):
         optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
-    with _refusals(config, "scheduler"):
+    with _refusals(config.scheduler):
         _check_schedule(config, optimizer, num_train)
-    with _refusals(config, "model"):
+    with _refusals(config.model):
         _check_outputs(parts)
     _check_memory(parts)
 
 
 @contextmanager
-def _refusals(config: dict[str, Any], group: str) -> Iterator[None]:
+def _refusals(component: Component | None) -> Iterator[None]:
     """Other people's classes have many ways to refuse a value; ours is to name the values they were given."""
     try:
         yield
     except BadInput:
         raise
     except Exception as error:
-        given = ", ".join(f"{group}.{key}={value!r}" for key, value in (config[group] or {}).items() if key[0] != "_")
         reason = " ".join(str(error).split())
-        raise BadInput(f"{given or group}: {type(error).__name__}: {reason}") from error
+        raise BadInput(f"{component}: {type(error).__name__}: {reason}") from error
 
 
-def _check_root(config: dict[str, Any]) -> None:
-    for key, node in {"": Config, "about": About, "early_stopping": EarlyStopping, "tracking": Tracking}.items():
-        allowed = {option.name for option in fields(node)}
-        for name, value in ((config[key] if key else config) or {}).items():
-            if name not in allowed:  # `+` adds to typed nodes what they do not have
-                raise BadInput(f"{f'{key}.' if key else ''}{name}={value!r} is no option; {nearest(name, allowed)}")
-    if not 0 <= config["seed"] < 2**63:
-        raise BadInput(f"seed={config['seed']} must be at least 0 and less than 2**63")
-    patience, min_delta = config["early_stopping"]["patience"], config["early_stopping"]["min_delta"]
-    if patience is not None and patience < 1:
-        raise BadInput(f"early_stopping.patience={patience} must be at least 1, or null")
-    if min_delta < 0:
-        raise BadInput(f"early_stopping.min_delta={min_delta} must be at least 0")
-    if config["select"] not in ("best", "last"):
-        raise BadInput(f"select={config['select']!r} must be best or last")
-    if config["log_model"] not in ("best", "all", "none"):
-        raise BadInput(f"log_model={config['log_model']!r} must be best, all or none")
-    if config["log_every_n_steps"] < 1:
-        raise BadInput(f"log_every_n_steps={config['log_every_n_steps']} must be at least 1")
-    uri = (config["tracking"] or {}).get("uri")
-    if uri is not None:
-        check_address(uri)
-
-
-def num_examples(config: dict[str, Any], parts: Parts) -> int:
+def num_examples(config: JobConfig, parts: Parts) -> int:
     """How many examples are trained on, after the validation split."""
-    fraction = build.loading_options(config)["val_fraction"]
+    fraction = config.data.val_fraction
     return parts.spec.num_train - num_validation(parts.spec.num_train, fraction)
 
 
-def length(config: dict[str, Any], num_train: int) -> tuple[int, int]:
+def length(config: JobConfig, num_train: int) -> tuple[int, int]:
     """(steps, epochs) that the configuration asks for, early stopping aside."""
-    trainer = config["trainer"]
+    trainer = config.trainer.options
     batches = math.ceil(num_train / global_batch_size(config, num_train))
     for key in ("overfit_batches", "limit_train_batches"):
         limit = trainer.get(key)
@@ -109,7 +84,7 @@ def length(config: dict[str, Any], num_train: int) -> tuple[int, int]:
     return steps if longest < 0 else min(steps, longest), int(trainer["max_epochs"])
 
 
-def _check_schedule(config: dict[str, Any], optimizer: Optimizer, num_train: int) -> None:
+def _check_schedule(config: JobConfig, optimizer: Optimizer, num_train: int) -> None:
     schedule = build.make_schedule(config)
     steps, epochs = length(config, num_train)
     if schedule is None:

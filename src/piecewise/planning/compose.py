@@ -25,20 +25,20 @@ def compose(conf: Path, build: Path) -> list[str]:
     """
     problems = []
     abouts = {}
-    tracking: Any = None
+    tracking: str | None = None
     for name in experiments(conf):
         jobs: list[Job] = []
         problem = None
         try:
             abouts[name] = read_about(conf, name)
             jobs = plan_experiment(conf, name)
-            tracking = jobs[0].config["tracking"]
+            tracking = jobs[0].config.tracking.uri
         except BadInput as error:
             problem = str(error)
             problems.append(f"conf/experiment/{name}.yaml: {error}")
         write_jobs(build / "jobs" / f"{name}.json", name, [for_stage(job) for job in jobs], problem)
     write_json(build / "about.json", abouts)
-    write_json(build / "tracking.json", tracking or {})
+    write_json(build / "tracking.json", {"uri": tracking})
     write_json(build / "fetch.json", read_fetch(conf))
     for name in GENERATED:
         write_json(build / "data" / f"{name}.json", read_group(conf, "data", name))
@@ -49,7 +49,7 @@ def compose(conf: Path, build: Path) -> list[str]:
 
 def for_stage(job: Job) -> Job:
     """The job without what must not make a stage run again: its description, and where it is tracked."""
-    return Job(job.name, job.label, job.config | {"about": {}, "tracking": None})
+    return Job(job.name, job.label, job.frozen | {"about": {}, "tracking": None})
 
 
 def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:

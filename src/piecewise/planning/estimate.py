@@ -59,7 +59,7 @@ def _time_step(job: Job, parts: Parts, batch_size: int) -> float:
     optimizer = build.make_optimizer(job.config)(parts.model.parameters())
     x = torch.rand(batch_size, *parts.spec.input_shape)
     y = _targets(parts.spec, parts.loss.kind, batch_size)
-    is_mixed = "bf16" in str(job.config["trainer"].get("precision"))
+    is_mixed = "bf16" in str(job.config.trainer.options.get("precision"))
     taken = []
     for _ in range(1 + STEPS):
         start = time.perf_counter()

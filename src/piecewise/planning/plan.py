@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from piecewise.errors import BadInput, nearest
+from piecewise.jobs.config import JobConfig
 from piecewise.jobs.job import Job, canonical
 from piecewise.planning.explain import hydra_message
 from piecewise.planning.fence import NOT_PLAIN, refuse_hydra
@@ -57,7 +58,7 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
         raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
     from piecewise.planning import check  # and with it torch, which neither --help nor completion can wait for
 
-    check.check(resolved)
+    check.check(JobConfig.parse(resolved))
     return Job(name, label, check.coerced(resolved))
 
 

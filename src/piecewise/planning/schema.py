@@ -7,31 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-
-@dataclass
-class About:
-    """What an experiment asks and expects; read by people, the report and nothing that trains."""
-
-    question: str = ""
-    source: str = ""
-    command: str = ""
-    expected: list[Any] = field(default_factory=list)  # each: metric, at_least or at_most, optionally when
-    seconds: float | None = None  # on 2 CPU cores
-
-
-@dataclass
-class EarlyStopping:
-    """Stop when `val/nll` has not fallen by more than `min_delta` in `patience` validations; null never stops."""
-
-    patience: int | None = None
-    min_delta: float = 0.0
-
-
-@dataclass
-class Tracking:
-    """Where runs are recorded besides their journals: an MLflow store, or nowhere."""
-
-    uri: str | None = None
+from piecewise.jobs.config import About, EarlyStopping
 
 
 @dataclass

@@ -73,7 +73,7 @@ def _group(experiment: str, group: Group) -> Shown:
         first.job.label or "one run",
         figures[:SHOWN],
         figures[SHOWN:],
-        yaml.safe_dump(first.job.config, sort_keys=True, allow_unicode=True),
+        yaml.safe_dump(first.job.frozen, sort_keys=True, allow_unicode=True),
         [(run.job.label or run.job.name, provenance(run)) for run in group.runs],
     )
 

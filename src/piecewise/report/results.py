@@ -133,7 +133,7 @@ def _rows(name: str, about: dict[str, Any], groups: list[Group]) -> list[Row]:
     rows = []
     for expectation in about.get("expected", []):
         for group in groups:
-            if _applies(expectation.get("when", {}), group.runs[0].job.config):
+            if _applies(expectation.get("when", {}), group.runs[0].job.frozen):
                 rows.append(_row(name, expectation, group))
     return rows
 

@@ -164,8 +164,7 @@ def meant_for(folder: RunFolder) -> str | None:
     # The parent of a sweep has no job: it goes where its first child goes.
     places = [folder.job, *sorted(folder.training.parent.glob("*/training/job.json"))]
     job = next((read_job(path) for path in places if path.is_file()), None)
-    uri = None if job is None else (job.config.get("tracking") or {}).get("uri")
-    return None if uri is None else str(uri)
+    return None if job is None else job.config.tracking.uri
 
 
 def stores_of(folders: Iterable[RunFolder]) -> Iterator[str]:

@@ -1,0 +1,168 @@
+"""A job's configuration with its types: what the code reads of a frozen job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.targets import fits
+
+SELECT = ("best", "last")
+LOG_MODEL = ("best", "all", "none")
+
+
+@dataclass
+class About:
+    """What an experiment asks and expects; read by people, the report and nothing that trains."""
+
+    question: str = ""
+    source: str = ""
+    command: str = ""
+    expected: list[Any] = field(default_factory=list)  # each: metric, at_least or at_most, optionally when
+    seconds: float | None = None  # on 2 CPU cores
+
+
+@dataclass
+class EarlyStopping:
+    """Stop when `val/nll` has not fallen by more than `min_delta` in `patience` validations; null never stops."""
+
+    patience: int | None = None
+    min_delta: float = 0.0
+
+
+@dataclass
+class Tracking:
+    """The MLflow store that gets the runs; null keeps them in their journals only."""
+
+    uri: str | None = None
+
+
+@dataclass(frozen=True)
+class Component:
+    """What one group of the configuration chose: the class to build, and its options by name."""
+
+    group: str
+    target: Any  # its dotted name, not yet judged
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, group: str, content: Any) -> Component:
+        """Raises BadInput unless `content` is what a file of the group holds."""
+        target, options = _target_and_options(group, content)
+        return cls(group, target, options)
+
+    def __str__(self) -> str:
+        """The options as a person types them."""
+        return ", ".join(f"{self.group}.{key}={value!r}" for key, value in self.options.items()) or self.group
+
+
+@dataclass(frozen=True)
+class DataConfig(Component):
+    """A data set, and how training uses it: every data set has these three options."""
+
+    val_fraction: float
+    split_seed: int
+    max_shift: int  # pixels by which training images move at random
+
+    @classmethod
+    def of(cls, group: str, content: Any) -> DataConfig:
+        target, options = _target_and_options(group, content)
+        loading = {name: options.pop(name, 0) for name in ("val_fraction", "split_seed", "max_shift")}
+        for name, value in loading.items():
+            wanted = float if name == "val_fraction" else int
+            if not fits(value, wanted) or value < 0:
+                raise BadInput(f"{group}.{name}={value!r} must be a {wanted.__name__} of at least 0")
+        return cls(group, target, options, **loading)
+
+    @property
+    def place(self) -> str:
+        """Where the examples lie; `generated` for those that are made when they are needed."""
+        return str(self.options.get("path") or self.options.get("folder") or "generated")
+
+
+@dataclass(frozen=True)
+class TrainerConfig(Component):
+    """Options of Lightning's Trainer, and how long a rank waits for the others."""
+
+    @property
+    def needs_ranks(self) -> bool:
+        """Whether the job may train in several processes: given several devices, Lightning chooses DDP itself."""
+        is_alone = self.options.get("devices") in (1, "1") and self.options.get("num_nodes", 1) == 1
+        return not (is_alone and self.options.get("strategy", "auto") == "auto")
+
+    @property
+    def planned_ranks(self) -> int:
+        """How many processes the job asks for; 1 where only a machine can tell, as for all of its GPUs."""
+        devices, nodes = self.options.get("devices"), self.options.get("num_nodes", 1)
+        is_number = isinstance(devices, int) and devices > 0
+        return int(devices * nodes) if is_number else 1
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """Everything a frozen job says, but what it is about."""
+
+    seed: int
+    batch_size: int | str  # examples per step, or "all"
+    select: str  # which weights are kept: "best" by val/nll, or "last"
+    early_stopping: EarlyStopping
+    log_every_n_steps: int
+    evaluate: bool
+    log_model: str
+    data: DataConfig
+    model: Component
+    loss: Component
+    optimizer: Component
+    scheduler: Component | None
+    trainer: TrainerConfig
+    tracking: Tracking
+
+    @classmethod
+    def parse(cls, frozen: Mapping[str, Any]) -> JobConfig:
+        """The configuration in a frozen job. Raises BadInput naming the key."""
+        content = dict(frozen)
+        About(**_known("about", content.pop("about", None) or {}, About))
+        _known("", content, cls)
+        return cls(
+            data=DataConfig.of("data", content.pop("data")),
+            scheduler=Component.of("scheduler", scheduler) if (scheduler := content.pop("scheduler")) else None,
+            trainer=TrainerConfig(*vars(Component.of("trainer", content.pop("trainer"))).values()),
+            tracking=Tracking(**_known("tracking", content.pop("tracking") or {}, Tracking)),
+            early_stopping=EarlyStopping(**_known("early_stopping", content.pop("early_stopping"), EarlyStopping)),
+            model=Component.of("model", content.pop("model")),
+            loss=Component.of("loss", content.pop("loss")),
+            optimizer=Component.of("optimizer", content.pop("optimizer")),
+            **content,
+        )
+
+    def __post_init__(self) -> None:
+        patience, min_delta = self.early_stopping.patience, self.early_stopping.min_delta
+        for is_right, key, value, allowed in (
+            (0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and less than 2**63"),
+            (patience is None or patience >= 1, "early_stopping.patience", patience, "at least 1, or null"),
+            (min_delta >= 0, "early_stopping.min_delta", min_delta, "at least 0"),
+            (self.log_every_n_steps >= 1, "log_every_n_steps", self.log_every_n_steps, "at least 1"),
+            (self.select in SELECT, "select", repr(self.select), "best or last"),
+            (self.log_model in LOG_MODEL, "log_model", repr(self.log_model), "best, all or none"),
+        ):
+            if not is_right:
+                raise BadInput(f"{key}={value} must be {allowed}")
+
+
+def _target_and_options(group: str, content: Any) -> tuple[Any, dict[str, Any]]:
+    if not isinstance(content, dict):
+        raise BadInput(f"{group}={content!r} must be one of the group's files")
+    return content.get("_target_"), {
+        key: value for key, value in content.items() if key not in ("_target_", "_partial_")
+    }
+
+
+def _known(group: str, content: dict[str, Any], node: type) -> dict[str, Any]:
+    """`content`, if it has no other keys than `node`: Hydra's `+` can add them to a typed node."""
+    allowed = {option.name for option in fields(node)}
+    for name, value in content.items():
+        if name not in allowed:
+            raise BadInput(f"{f'{group}.' if group else ''}{name}={value!r} is no option; {nearest(name, allowed)}")
+    return content
