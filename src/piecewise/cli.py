@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from piecewise import terminal
+from piecewise import process_settings, terminal
 from piecewise.errors import BadInput, nearest
 from piecewise.project import Project
 from piecewise.stopping import Stopped, answered
@@ -38,6 +38,7 @@ EXAMPLES = """\
   piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
 """
 LOOKING = ("doctor",)  # it names runs that nobody ended, and changes nothing
+QUIET_FLAGS = ("-q", "--quiet")
 HELP = ("-h", "--help", "help")
 COMPLETION = ("-sc", "--shell-completion")
 
@@ -45,9 +46,9 @@ COMPLETION = ("-sc", "--shell-completion")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if any(word in ("-q", "--quiet") for word in words):
-        os.environ[terminal.QUIET] = "1"
-        words = [word for word in words if word not in ("-q", "--quiet")]
+    if any(word in QUIET_FLAGS for word in words):
+        process_settings.be_quiet()
+    words = [word for word in words if word not in QUIET_FLAGS]
     return guarded(_run, *(words or HELP[:1]))
 
 
@@ -72,7 +73,7 @@ def guarded(function: Callable[..., int], *arguments: object) -> int:
 
     What it writes is for the eyes of whoever started it. Set PIECEWISE_DEBUG for the traceback of an error.
     """
-    os.umask(0o077)
+    process_settings.enter()
     try:
         with answered():
             code = function(*arguments)

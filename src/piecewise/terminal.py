@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from piecewise.errors import PiecewiseError
+from piecewise.process_settings import QUIET
 
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-# In the environment, so that the processes a command starts do the same.
-QUIET = "PIECEWISE_QUIET"
 DEBUG = "PIECEWISE_DEBUG"
 
 

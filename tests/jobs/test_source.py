@@ -70,6 +70,7 @@ NO_RESULT = {
     "jobs/about.py",
     "processes.py",
     "project.py",
+    "process_settings.py",
     "execution/parent.py",
     "execution/ranks.py",
     "execution/resume.py",

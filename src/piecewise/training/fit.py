@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 
-from piecewise import terminal
+from piecewise import process_settings, terminal
 from piecewise.journal.writer import Journal
 from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints
@@ -74,12 +73,7 @@ def fit(
         callbacks.append(EarlyStopping("val/nll", check_on_train_epoch_end=False, **options.early_stopping))
     if options.progress is not None:
         callbacks.append(Progress(options.progress))
-    # Filling fresh memory would only help to find reads of memory never written, and costs a tenth of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    if not torch.cuda.is_available():
-        # torch.optim looks for a GPU at every step, and without this opens the driver's library anew each time.
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    with quiet_lightning():
+    with process_settings.training(), quiet_lightning():
         trainer = _make(make_trainer, callbacks, options)
         if trainer.is_global_zero and trainer.world_size > 1:
             _warn_of_batch_norm(module.model, trainer)

@@ -1,0 +1,47 @@
+"""What is set for one library call is restored after it, whatever the call does."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+import torch
+
+from piecewise import process_settings
+from piecewise.process_settings import command_line, environment
+
+
+def test_entry_makes_new_files_private_and_turns_telemetry_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DO_NOT_TRACK", raising=False)
+    process_settings.enter()
+    assert os.environ["DO_NOT_TRACK"] == "1"
+    assert os.umask(0o077) == 0o077
+
+
+def test_argv_is_restored_after_an_error() -> None:
+    before = sys.argv
+    with pytest.raises(ZeroDivisionError), command_line("a b", "c=1"):
+        assert sys.argv == ["a b", "c=1"]
+        raise ZeroDivisionError
+    assert sys.argv is before
+
+
+def test_environment_is_restored_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIECEWISE_SET", "before")
+    monkeypatch.delenv("PIECEWISE_UNSET", raising=False)
+    with pytest.raises(ZeroDivisionError), environment(PIECEWISE_SET="1", PIECEWISE_UNSET="2"):
+        assert (os.environ["PIECEWISE_SET"], os.environ["PIECEWISE_UNSET"]) == ("1", "2")
+        raise ZeroDivisionError
+    assert os.environ["PIECEWISE_SET"] == "before"
+    assert "PIECEWISE_UNSET" not in os.environ
+
+
+def test_a_training_restores_pytorchs_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    flags = torch.utils.deterministic
+    with process_settings.training():
+        assert flags.fill_uninitialized_memory is False
+        assert ("CUDA_VISIBLE_DEVICES" in os.environ) is not torch.cuda.is_available()
+    assert flags.fill_uninitialized_memory is True
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
