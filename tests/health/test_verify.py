@@ -19,7 +19,7 @@ from piecewise.data.idx import Mnist
 from piecewise.durable import append_record
 from piecewise.health.dvc_cache import remembered_names
 from piecewise.health.dvc_outs import folder_digest
-from piecewise.health.rehashed import Fault
+from piecewise.health.hash_report import Fault
 from piecewise.health.verify import verify
 from piecewise.journal.writer import Journal
 from piecewise.manifest import NAME
@@ -45,11 +45,11 @@ def root(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def faults(root: Path) -> list[Fault]:
-    return [fault for rehashed in verify(Project(root)) for fault in rehashed.faults.values()]
+    return [fault for report in verify(Project(root)) for fault in report.faults.values()]
 
 
 def notes(root: Path) -> list[str]:
-    return [note for rehashed in verify(Project(root)) for note in rehashed.notes]
+    return [note for report in verify(Project(root)) for note in report.notes]
 
 
 def found(root: Path) -> dict[str, str]:
@@ -62,10 +62,10 @@ def only(root: Path, pattern: str) -> Path:
 
 
 def test_whole_project_has_nothing_to_report(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kinds = {rehashed.kind: rehashed for rehashed in verify(Project(whole))}
-    hashed = {path for rehashed in kinds.values() for path in rehashed.files}
+    kinds = {report.kind: report for report in verify(Project(whole))}
+    hashed = {path for report in kinds.values() for path in report.files}
     assert hashed == set(covered_files(whole))  # each of them, found without asking verify
-    assert [kind for kind, rehashed in kinds.items() if not rehashed.files] == ["MLflow store"]
+    assert [kind for kind, report in kinds.items() if not report.files] == ["MLflow store"]
     assert kinds["runs"].num_bytes == sum(path.stat().st_size for path in kinds["runs"].files)
     assert (faults(whole), notes(whole)) == ([], [])
     assert main(Project(whole), whole, []) == 0
@@ -330,7 +330,7 @@ def test_artifact_that_no_record_knows_is_a_note(root: Path) -> None:
 
 
 def test_file_that_the_disk_does_not_give_back_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import piecewise.health.rehashed as module
+    import piecewise.health.hash_report as module
 
     path = root / "runs" / "solo" / "training" / "model.safetensors"
     whole = module.digest_file
@@ -358,8 +358,8 @@ def test_database_that_somebody_writes_is_a_note(root: Path) -> None:
     with closing(sqlite3.connect(root / "mlflow.db", isolation_level=None)) as store:
         store.execute("PRAGMA locking_mode = EXCLUSIVE")
         store.execute("BEGIN EXCLUSIVE")
-        (rehashed,) = (rehashed for rehashed in verify(Project(root)) if rehashed.kind == "MLflow store")
-        assert (rehashed.faults, rehashed.notes) == ({}, ["mlflow.db: database is locked, not verified"])
+        (report,) = (report for report in verify(Project(root)) if report.kind == "MLflow store")
+        assert (report.faults, report.notes) == ({}, ["mlflow.db: database is locked, not verified"])
 
 
 def test_faults_are_printed_with_their_remedies(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

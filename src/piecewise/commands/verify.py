@@ -20,7 +20,7 @@ from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 if TYPE_CHECKING:
-    from piecewise.health.rehashed import Rehashed
+    from piecewise.health.hash_report import HashReport
 
 
 def main(project: Project, started_in: Path, arguments: list[str]) -> int:
@@ -29,20 +29,20 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.health.verify import verify
 
     num_faults = 0
-    for rehashed in verify(project):
-        print(_summary(rehashed))
-        for fault in rehashed.faults.values():
+    for report in verify(project):
+        print(_summary(report))
+        for fault in report.faults.values():
             print(f"  {fault.path} {fault.what}\n    {terminal.paint(fault.remedy, 'cyan')}")
-        for note in rehashed.notes:
+        for note in report.notes:
             print(f"  {terminal.paint('note:', 'dim')} {note}")
-        num_faults += len(rehashed.faults)
+        num_faults += len(report.faults)
     return 1 if num_faults else 0
 
 
-def _summary(rehashed: Rehashed) -> str:
-    num_faults = len(rehashed.faults)
+def _summary(report: HashReport) -> str:
+    num_faults = len(report.faults)
     verdict = terminal.paint("ok", "green")
     if num_faults:
         verdict = terminal.paint(f"{num_faults} fault{'s' if num_faults > 1 else ''}", "red")
-    hashed = f"{len(rehashed.files):6} files  {terminal.size(rehashed.num_bytes):>8}"
-    return f"{rehashed.kind:12}  {hashed if rehashed.files else 'nothing hashed':>22}  {verdict}"
+    hashed = f"{len(report.files):6} files  {terminal.size(report.num_bytes):>8}"
+    return f"{report.kind:12}  {hashed if report.files else 'nothing hashed':>22}  {verdict}"

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from piecewise.errors import BadInput
-from piecewise.health.rehashed import Rehashed, removal
+from piecewise.health.hash_report import HashReport, removal
 from piecewise.project import Project
 
 DIR = ".dir"  # how DVC marks the digest of a folder: that of the JSON list of its files
@@ -49,32 +49,32 @@ class Cache:
         return {entry["relpath"]: entry["md5"] for entry in entries}
 
 
-def check_cache(project: Project) -> tuple[Rehashed, Cache]:
+def check_cache(project: Project) -> tuple[HashReport, Cache]:
     """Hash every object against its own name."""
-    rehashed, cache = Rehashed("DVC cache", project), Cache.of(project)
+    report, cache = HashReport("DVC cache", project), Cache.of(project)
     for path in sorted(cache.objects.glob("*/*")):
         name = path.parent.name + path.name
         if not re.fullmatch(r"[0-9a-f]{32}(\.dir)?", name):
-            rehashed.notes.append(f"{rehashed.name(path)}: no object of the cache, not verified")
-        elif rehashed.digest(path, "md5") == name.removesuffix(DIR):
+            report.notes.append(f"{report.name(path)}: no object of the cache, not verified")
+        elif report.digest(path, "md5") == name.removesuffix(DIR):
             cache.intact.add(name)
         else:
-            remedy = f"{removal(rehashed.name(path))}; dvc repro, or dvc pull, brings it back if it is needed"
-            rehashed.fault(path, "is not what its name says", remedy)
-    _check_remembered_runs(rehashed, cache)
-    return rehashed, cache
+            remedy = f"{removal(report.name(path))}; dvc repro, or dvc pull, brings it back if it is needed"
+            report.fault(path, "is not what its name says", remedy)
+    _check_remembered_runs(report, cache)
+    return report, cache
 
 
-def _check_remembered_runs(rehashed: Rehashed, cache: Cache) -> None:
+def _check_remembered_runs(report: HashReport, cache: Cache) -> None:
     """What DVC remembers of earlier runs of a stage is kept under two digests of it."""
     for path in sorted((cache.folder / "runs").glob("*/*/*")):
-        rehashed.digest(path)
+        report.digest(path)
         try:
             names = remembered_names(yaml.safe_load(path.read_bytes()))
         except (OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError):
             names = ("", "")
         if names != (path.parent.name, path.name):
-            rehashed.fault(path, "is not what its name says", removal(rehashed.name(path)))
+            report.fault(path, "is not what its name says", removal(report.name(path)))
 
 
 def remembered_names(run: dict[str, Any]) -> tuple[str, str]:

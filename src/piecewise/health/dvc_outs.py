@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from piecewise.health.dvc_cache import DIR, Cache
-from piecewise.health.rehashed import Rehashed, removal
+from piecewise.health.hash_report import HashReport, removal
 from piecewise.manifest import differences
 from piecewise.project import Project
 
@@ -26,43 +26,43 @@ class Out:
     digest: str
 
 
-def check_outs(project: Project, cache: Cache) -> tuple[Rehashed, Rehashed]:
+def check_outs(project: Project, cache: Cache) -> tuple[HashReport, HashReport]:
     """Hash the outs in the workspace against dvc.lock: those in data/, and the others."""
-    data, others = Rehashed("data", project), Rehashed("DVC outs", project)
+    data, others = HashReport("data", project), HashReport("DVC outs", project)
     try:
         outs = list(_read_lock(project.dvc_lock))
     except (OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError):
         others.fault(project.dvc_lock, "cannot be read", "git checkout dvc.lock")
         outs = []
     for out in outs:
-        rehashed = data if out.path.startswith("data/") else others
+        report = data if out.path.startswith("data/") else others
         place = project / out.path
         if not place.exists():
-            rehashed.notes.append(f"{out.path}: not here; dvc checkout or dvc repro brings it")
+            report.notes.append(f"{out.path}: not here; dvc checkout or dvc repro brings it")
         elif out.digest.endswith(DIR):
-            _check_folder(rehashed, out, cache)
-        elif rehashed.digest(place, "md5") != out.digest:
-            rehashed.fault(place, "differs from dvc.lock", _restoring(out, out.path, out.digest in cache.intact))
+            _check_folder(report, out, cache)
+        elif report.digest(place, "md5") != out.digest:
+            report.fault(place, "differs from dvc.lock", _restoring(out, out.path, out.digest in cache.intact))
     return data, others
 
 
-def _check_folder(rehashed: Rehashed, out: Out, cache: Cache) -> None:
-    place = rehashed.project / out.path
-    found = {name: rehashed.digest(path, "md5") for name, path in _tracked(rehashed.project, place)}
+def _check_folder(report: HashReport, out: Out, cache: Cache) -> None:
+    place = report.project / out.path
+    found = {name: report.digest(path, "md5") for name, path in _tracked(report.project, place)}
     if folder_digest(found) == out.digest:
         return
     members = cache.members(out.digest)
     if members is None:
         what = "differs from dvc.lock; the cache cannot say in which file"
-        rehashed.fault(place, what, _restoring(out, out.path, False))
+        report.fault(place, what, _restoring(out, out.path, False))
         return
     for name, what in differences(members, found).items():
         path = f"{out.path}/{name}"
         if name in members:
             remedy = _restoring(out, path, members[name] in cache.intact)
-            rehashed.fault(place / name, what.replace("was altered", "differs from dvc.lock"), remedy)
+            report.fault(place / name, what.replace("was altered", "differs from dvc.lock"), remedy)
         else:
-            rehashed.fault(place / name, what, removal(path))
+            report.fault(place / name, what, removal(path))
 
 
 def folder_digest(found: dict[str, str]) -> str:

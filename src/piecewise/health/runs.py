@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.durable import is_torn
-from piecewise.health.rehashed import Rehashed, removal
+from piecewise.health.hash_report import HashReport, removal
 from piecewise.journal.reader import read_journal
 from piecewise.manifest import NAME, manifest_faults
 from piecewise.project import Project
@@ -15,31 +15,31 @@ from piecewise.project import Project
 PIPELINE = "pipeline"  # below runs/, the live checkpoints of `dvc repro`
 
 
-def check_runs(project: Project) -> Rehashed:
+def check_runs(project: Project) -> HashReport:
     """The runs of `piecewise train`."""
-    rehashed = Rehashed("runs", project)
+    report = HashReport("runs", project)
     for folder in _run_folders(project.runs):
-        for name, what in _check(rehashed, folder):
-            rehashed.fault(folder / name, what, _remedy(rehashed.name(folder), name, what))
-    return rehashed
+        for name, what in _check(report, folder):
+            report.fault(folder / name, what, _remedy(report.name(folder), name, what))
+    return report
 
 
-def check_checkpoints(project: Project) -> Rehashed:
+def check_checkpoints(project: Project) -> HashReport:
     """The live checkpoints of the pipeline's runs, which are no outs of DVC."""
-    rehashed = Rehashed("checkpoints", project)
+    report = HashReport("checkpoints", project)
     for folder in sorted(project.live_stages.glob("*/*/")):
-        for name, what in _check(rehashed, folder):
-            remedy = f"{removal(rehashed.name(folder))}: a finished run does without"
-            rehashed.fault(folder / name, what, remedy)
-    return rehashed
+        for name, what in _check(report, folder):
+            remedy = f"{removal(report.name(folder))}: a finished run does without"
+            report.fault(folder / name, what, remedy)
+    return report
 
 
-def _check(rehashed: Rehashed, folder: Path) -> Iterator[tuple[str, str]]:
+def _check(report: HashReport, folder: Path) -> Iterator[tuple[str, str]]:
     if not (folder / NAME).is_file():
-        rehashed.notes.append(f"{rehashed.name(folder)}: unfinished (no manifest), not verified")
+        report.notes.append(f"{report.name(folder)}: unfinished (no manifest), not verified")
         return
-    rehashed.digest(folder / NAME)
-    yield from manifest_faults(folder, rehashed.digest).items()
+    report.digest(folder / NAME)
+    yield from manifest_faults(folder, report.digest).items()
 
 
 def _run_folders(runs: Path) -> Iterator[Path]:
@@ -61,22 +61,22 @@ def _remedy(folder: str, name: str, what: str) -> str:
     return "restore it from a copy, or train the run again"
 
 
-def check_journals(project: Project) -> Rehashed:
+def check_journals(project: Project) -> HashReport:
     """Every line of every journal carries its own checksum: the run need not be finished."""
-    rehashed = Rehashed("journals", project)
+    report = HashReport("journals", project)
     for path in sorted([*project.root.glob("results/journal/*/*.jsonl"), *project.root.glob("runs/**/journal.jsonl")]):
-        rehashed.digest(path)
+        report.digest(path)
         try:
             record = read_journal(path)
         except (OSError, ValueError) as error:
             what = str(error).removeprefix(str(path)).strip(", ")
-            rehashed.fault(path, what, _journal_remedy(rehashed.name(path)))
+            report.fault(path, what, _journal_remedy(report.name(path)))
             continue
         if is_torn(path) and record is not None and record.end is not None:
-            rehashed.fault(path, "goes on after its end", _journal_remedy(rehashed.name(path)))
+            report.fault(path, "goes on after its end", _journal_remedy(report.name(path)))
         elif is_torn(path):
-            rehashed.notes.append(f"{rehashed.name(path)}: the last line is torn; the run did not end")
-    return rehashed
+            report.notes.append(f"{report.name(path)}: the last line is torn; the run did not end")
+    return report
 
 
 def _journal_remedy(name: str) -> str:

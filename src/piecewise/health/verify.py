@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from piecewise.health.artifacts import check_artifacts, check_store
 from piecewise.health.dvc_cache import check_cache
 from piecewise.health.dvc_outs import check_outs
-from piecewise.health.rehashed import Rehashed
+from piecewise.health.hash_report import HashReport
 from piecewise.health.runs import check_checkpoints, check_journals, check_runs
 from piecewise.manifest import differences
 from piecewise.project import Project
@@ -15,7 +15,7 @@ from piecewise.project import Project
 UNKNOWN = "in no out of dvc.lock"
 
 
-def verify(project: Project) -> Iterator[Rehashed]:
+def verify(project: Project) -> Iterator[HashReport]:
     """Hash everything below the project's root, kind by kind."""
     of_cache, cache = check_cache(project)
     yield of_cache  # first: DVC would restore an out from a damaged object without a word
@@ -33,7 +33,7 @@ def verify(project: Project) -> Iterator[Rehashed]:
     yield check_store(project)
 
 
-def _check_mnist(data: Rehashed) -> None:
+def _check_mnist(data: HashReport) -> None:
     """The four files against the digests of the canonical ones, whatever dvc.lock says."""
     folder = data.project.data / "mnist"
     if not folder.is_dir():

@@ -21,7 +21,7 @@ class Fault:
 
 
 @dataclass
-class Rehashed:
+class HashReport:
     """One kind of files: how much of it was hashed, what is not as it was written, what nobody can say."""
 
     kind: str
