@@ -10,6 +10,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
+from piecewise.tracking.mirror.creation import RunCreator
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.run_contents import wants_model
 from piecewise.tracking.tags import HEARTBEAT
@@ -64,7 +65,9 @@ def test_a_run_that_goes_on_is_said_to_whoever_brings_it(mirror: Mirror, project
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x", process={"host": "elsewhere"})
         before = int(time.time())
-        run_id = mirror._describe.create({"id": "a", "name": "x", "title": "x", "time": 1.0})
+        run_id = RunCreator(mirror.client, project.artifacts).create(
+            {"id": "a", "name": "x", "title": "x", "time": 1.0}
+        )
         assert int(mirror.client.get_run(run_id).data.tags[HEARTBEAT]) >= before
         mirror.client.set_tag(run_id, HEARTBEAT, "1")
         mirror.client.set_terminated(run_id, "KILLED")

@@ -1,4 +1,4 @@
-"""What lies in the embedded store's artifact folders, by SHA-256: MLflow keeps no digest of a file."""
+"""SHA-256 digests of the files in the embedded store's artifact folders: MLflow keeps no digests."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from piecewise.tracking.store.addresses import local_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FOLDER = Path("mlartifacts", ".manifests")  # one for each run, by MLflow's id of it
+FOLDER = Path("mlartifacts", ".manifests")  # one manifest per run, named by MLflow's id of the run
 
 
 class ArtifactRecord:
-    """The manifests of one embedded store. Paths in them are relative to the project's root: it may be moved."""
+    """The manifests of one embedded store. Their paths are relative to the project's root, so that it can be moved."""
 
     def __init__(self, client: MlflowClient, project: Project) -> None:
         self.client = client
         self.project = project
 
     def write(self, run_id: str, pushed: Mapping[str, Path]) -> None:
-        """Record the run's artifacts. `pushed` names those just brought over, and the files they are copies of.
+        """Record the digests of the run's artifacts. `pushed` maps the names just uploaded to their source files.
 
-        All others keep what was recorded of them: damage must not become the truth. Raises AlteredManifest.
+        Digests of all other files are kept as recorded: hashing them again would record damage as correct.
+        Raises AlteredManifest.
         """
         run = self.client.get_run(run_id)
-        place = local_path(run.info.artifact_uri)
-        places = [place, *(local_path(model.artifact_location) for model in ready_models(self.client, run))]
+        run_folder = local_path(run.info.artifact_uri)
+        models = ready_models(self.client, run)
+        folders = [run_folder, *(local_path(model.artifact_location) for model in models)]
         recorded = self._read(run_id) or {}
-        copied = {self._name(place / name): source for name, source in pushed.items() if place is not None}
+        sources = {
+            self.project.name(run_folder / name): path for name, path in pushed.items() if run_folder is not None
+        }
         files = {}
-        for path in sorted(path for folder in places if folder is not None for path in folder.rglob("*")):
+        for path in sorted(path for folder in folders if folder is not None for path in folder.rglob("*")):
             if path.is_file():
-                name = self._name(path)
-                known = None if name in copied else recorded.get(name)
-                files[name] = known or digest_file(copied.get(name, path))
+                name = self.project.name(path)
+                known = None if name in sources else recorded.get(name)
+                files[name] = known or digest_file(sources.get(name, path))
         write_sealed(self._path(run_id), {"files": files})
 
     def missing(self, run_id: str) -> list[Path] | None:
-        """The recorded files that are gone; None if nothing was recorded. Raises AlteredManifest."""
+        """The recorded files that no longer exist; None if nothing was recorded. Raises AlteredManifest."""
         recorded = self._read(run_id)
         if recorded is None:
             return None
@@ -55,9 +59,6 @@ class ArtifactRecord:
     def _path(self, run_id: str) -> Path:
         return self.project / FOLDER / f"{run_id}.json"
 
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.project).as_posix() if path.is_relative_to(self.project) else str(path)
-
 
 def read_artifacts(path: Path) -> dict[str, str]:
     """The SHA-256 of each of a run's artifacts, by its path from the project's root. Raises AlteredManifest."""
@@ -66,7 +67,11 @@ def read_artifacts(path: Path) -> dict[str, str]:
 
 
 def ready_models(client: MlflowClient, run: Any) -> list[Any]:
-    """The models logged by a run; others were cut off while they were written, or deleted."""
+    """The run's complete models. A model that is not READY was cut off while it was written."""
+    return [model for model in models_of(client, run) if str(model.status) == "READY"]
+
+
+def models_of(client: MlflowClient, run: Any) -> list[Any]:
+    """All models of a run that are not deleted."""
     query = f"source_run_id = '{run.info.run_id}'"
-    models = client.search_logged_models([run.info.experiment_id], filter_string=query)
-    return [model for model in models if str(model.status) == "READY"]
+    return list(client.search_logged_models([run.info.experiment_id], filter_string=query))

@@ -1,4 +1,4 @@
-"""MLflow's run for one of ours: there is one, whatever replies were lost while it was created."""
+"""Finding and creating in MLflow exactly once, even if replies are lost or others create at the same time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from piecewise.tracking.tags import RUN_ID
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PAGE = 1000
+PAGE_SIZE = 1000
 
 
 def find_run(client: MlflowClient, piecewise_id: str) -> Any:
-    """The run, also one that somebody has deleted, or None.
+    """MLflow's run with our id, possibly a deleted one; None if there is none.
 
-    Of several, which a lost reply can make, one stays: whoever looks chooses the same.
+    A lost reply can leave several. The one with the lowest MLflow id is kept, so that every process keeps the same.
     """
     found = list(all_runs_of(client, f"tags.`{RUN_ID}` = '{piecewise_id}'"))
     active = sorted((run for run in found if not is_deleted(run)), key=lambda run: str(run.info.run_id))
-    for double in active[1:]:
-        client.delete_run(double.info.run_id)
+    for duplicate in active[1:]:
+        client.delete_run(duplicate.info.run_id)
     return (active or found or [None])[0]
 
 
@@ -30,28 +30,30 @@ def is_deleted(run: Any) -> bool:
 
 
 def find_page(client: MlflowClient, piecewise_id: str) -> str | None:
-    """The run's page, as the end of an address of MLflow's server."""
+    """The path of the run's page on MLflow's server; None if there is no such run."""
     run = find_run(client, piecewise_id)
     return None if run is None else f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
 
 
 def all_runs_of(client: MlflowClient, query: str) -> Iterator[Any]:
-    """Every run that fits, in every experiment, deleted ones too."""
+    """Every run that matches the query, in every experiment, deleted ones included."""
     from mlflow.entities import ViewType
 
     experiments = [
         experiment.experiment_id
-        for experiment in _pages(lambda token: client.search_experiments(ViewType.ALL, PAGE, page_token=token))
+        for experiment in _pages(lambda token: client.search_experiments(ViewType.ALL, PAGE_SIZE, page_token=token))
     ]
-    yield from _pages(lambda token: client.search_runs(experiments, query, ViewType.ALL, PAGE, page_token=token))
+    yield from _pages(lambda token: client.search_runs(experiments, query, ViewType.ALL, PAGE_SIZE, page_token=token))
 
 
-def bring_back(client: MlflowClient, experiment_id: str) -> None:
-    """Restore an experiment that somebody has deleted, and no run that was deleted in it."""
+def restore_experiment(client: MlflowClient, experiment_id: str) -> None:
+    """Restore a deleted experiment. MLflow restores its runs too; those deleted before are deleted again."""
     from mlflow.entities import ViewType
 
     deleted = list(
-        _pages(lambda token: client.search_runs([experiment_id], "", ViewType.DELETED_ONLY, PAGE, page_token=token))
+        _pages(
+            lambda token: client.search_runs([experiment_id], "", ViewType.DELETED_ONLY, PAGE_SIZE, page_token=token)
+        )
     )
     client.restore_experiment(experiment_id)
     for run in deleted:
@@ -60,7 +62,7 @@ def bring_back(client: MlflowClient, experiment_id: str) -> None:
 
 
 def create_once(create: Callable[[], object]) -> None:
-    """What has a name, and may have been created by somebody else meanwhile, or by a request whose reply was lost."""
+    """Create something that has a name. If it exists already, another process or a lost reply created it."""
     from mlflow.exceptions import MlflowException
 
     try:

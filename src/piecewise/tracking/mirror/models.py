@@ -1,4 +1,4 @@
-"""A run's model in MLflow: an exported program, no pickle; registered under its experiment, the best with an alias."""
+"""A run's model in MLflow: an exported program, not a pickle, and a version of its experiment's registered model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piecewise.manifest import digest_file
-from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, ready_models
+from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, models_of, ready_models
 from piecewise.tracking.mirror.lookup import create_once
 from piecewise.tracking.mirror.uploads import Damaged
 from piecewise.tracking.store.addresses import local_path
@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from torch import nn
 
-NLL = "val/nll"  # a version's tag: lower is better
-BEST = "best"  # the alias of the version with the lowest
-
+NLL = "val/nll"  # tag of a version; lower is better
+BEST = "best"  # alias of the version with the lowest `val/nll`
 
 LoadModel = Callable[[], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
 
 
 @dataclass(frozen=True)
 class ModelOf:
-    """Which run a model is of, the name it is registered under, and at which step and `val/nll` it was chosen."""
+    """Where a model comes from: its run, its registered name, and the step and `val/nll` it was selected at."""
 
     run_id: str  # MLflow's
     name: str
@@ -35,10 +34,10 @@ class ModelOf:
     nll: float
 
 
-def bring_model(client: MlflowClient, about: ModelOf, load: LoadModel, record: ArtifactRecord | None) -> bool:
-    """See that the run's model is there, is the run's output and is registered; whether it had to be logged.
+def push_model(client: MlflowClient, about: ModelOf, load: LoadModel, record: ArtifactRecord | None) -> bool:
+    """Make sure the model is logged, is an output of its run and is registered. True if it had to be logged.
 
-    Whatever of this an earlier try was cut off from is done now.
+    Each step is checked by itself, so that a push that was cut off is completed.
     """
     model_id = find_model(client, about.run_id, record)
     is_new = model_id is None
@@ -50,19 +49,19 @@ def bring_model(client: MlflowClient, about: ModelOf, load: LoadModel, record: A
 
 
 def log_model(client: MlflowClient, run: Any, model: nn.Module, example: Any) -> str:
-    """Log `model` as an exported program: it loads where piecewise is not installed, and without unpickling.
+    """Log `model` as an exported program: it loads without piecewise and without unpickling.
 
-    Returns MLflow's id of it. Raises Damaged if it does not arrive as it was sent; then there is none.
+    Returns MLflow's id of it. Raises Damaged if it arrives altered; it is then deleted.
     """
     import mlflow.pytorch
     import torch
     from mlflow.models import Model
 
-    _remove_unfinished(client, run)
+    _delete_unfinished(client, run)
     logged = client.create_logged_model(run.info.experiment_id, "model", source_run_id=run.info.run_id)
     try:
-        with tempfile.TemporaryDirectory() as place:
-            path = Path(place, "model")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model")
             mlflow.pytorch.save_model(
                 model.eval(),
                 path,
@@ -89,7 +88,7 @@ def _make_output(client: MlflowClient, about: ModelOf, model_id: str) -> None:
 
 
 def register(client: MlflowClient, about: ModelOf, model_id: str) -> None:
-    """Make the model a version of its registered model; the alias `best` goes to the one with the lowest `val/nll`."""
+    """Make the model a version of its registered model, and move the alias `best` to the lowest `val/nll`."""
     name = about.name
     if not client.search_registered_models(f"name = '{name}'"):
         create_once(lambda: client.create_registered_model(name))
@@ -104,21 +103,20 @@ def register(client: MlflowClient, about: ModelOf, model_id: str) -> None:
 
 
 def find_model(client: MlflowClient, run_id: str, record: ArtifactRecord | None) -> str | None:
-    """MLflow's id of the run's whole model, if there is one. One that lost files is deleted: nobody shall load it."""
+    """MLflow's id of the run's complete model, if it has one. A model that has lost files is deleted."""
     models = ready_models(client, client.get_run(run_id))
-    lost = (record.missing(run_id) or []) if record is not None else []
+    missing = (record.missing(run_id) or []) if record is not None else []
     for model in models:
-        place = local_path(model.artifact_location)
-        if place is not None and any(path.is_relative_to(place) for path in lost):
+        folder = local_path(model.artifact_location)
+        if folder is not None and any(path.is_relative_to(folder) for path in missing):
             client.delete_logged_model(model.model_id)
             models = [other for other in models if other is not model]
     return str(models[0].model_id) if models else None
 
 
-def _remove_unfinished(client: MlflowClient, run: Any) -> None:
-    """What an earlier try was cut off from."""
-    query = f"source_run_id = '{run.info.run_id}'"
-    for model in client.search_logged_models([run.info.experiment_id], filter_string=query):
+def _delete_unfinished(client: MlflowClient, run: Any) -> None:
+    """Delete models that an earlier push left incomplete."""
+    for model in models_of(client, run):
         if str(model.status) != "READY":
             client.delete_logged_model(model.model_id)
 
@@ -126,8 +124,8 @@ def _remove_unfinished(client: MlflowClient, run: Any) -> None:
 def _verify(model_id: str, path: Path) -> None:
     from mlflow.artifacts import download_artifacts
 
-    with tempfile.TemporaryDirectory() as place:
-        arrived = Path(download_artifacts(f"models:/{model_id}", dst_path=place))
+    with tempfile.TemporaryDirectory() as folder:
+        arrived = Path(download_artifacts(f"models:/{model_id}", dst_path=folder))
         for file in (file for file in path.rglob("*") if file.is_file()):
             copy = arrived / file.relative_to(path)
             if not copy.is_file() or digest_file(copy) != digest_file(file):

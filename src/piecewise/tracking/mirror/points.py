@@ -1,4 +1,4 @@
-"""What a journal has measured, as MLflow takes it: each point once, a batch at a time, however long the run is."""
+"""Sending a journal's metrics to MLflow: each point once, in batches, with memory independent of the run's length."""
 
 from __future__ import annotations
 
@@ -13,102 +13,103 @@ from piecewise.durable import records_from
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-MAX_METRICS = 1000  # that MLflow takes in one batch
-KINDS = ("metrics", "system")
-INFINITE = "infinite."  # begins the tag that says which infinity a point was: MLflow's databases have none
-Take = Callable[["list[Metric]", dict[str, str]], None]  # a batch, and tags about it
-Taken = frozenset[tuple[str, int]]  # metrics and steps
+MAX_METRICS = 1000  # that MLflow accepts in one batch
+KINDS = ("metrics", "system")  # kinds of records that hold points
+INFINITE = "infinite."  # prefix of a tag that keeps the sign of an infinite point: MLflow's databases cannot store it
+Take = Callable[["list[Metric]", dict[str, str]], None]  # receives a batch of points and tags about them
+Repeated = frozenset[tuple[str, int]]  # (metric, step) pairs
 
 
 @dataclass(frozen=True)
-class State:
-    """How far a journal is sent."""
+class Progress:
+    """How far a journal has been sent."""
 
-    position: int = 0  # the byte
-    last: dict[str, int] = field(default_factory=dict)  # the step of each metric, since the run was last begun
-    # What records of a kind had of the steps that are taken again: known by the first of them, which is the lowest.
-    repeated: dict[str, Taken] = field(default_factory=lambda: dict.fromkeys(KINDS, frozenset()))
+    position: int = 0  # the byte after the last record sent
+    last_steps: dict[str, int] = field(default_factory=dict)  # of each metric, since the last start or resume
+    # The points, by kind, that were recorded before a resume and are recorded again after it. They are looked up at
+    # the first record after the resume: its step is the lowest.
+    repeated: dict[str, Repeated] = field(default_factory=lambda: dict.fromkeys(KINDS, frozenset()))
 
 
 class Points:
-    """Follows one journal. Of what was sent it keeps the last step of each metric, and the steps that are repeated.
+    """Follows one journal. It keeps the last step of each metric and the repeated points, not all points sent.
 
-    A run that went on after a crash repeats those after its checkpoint, to the same numbers: each counts once.
+    A resumed run repeats the steps after its checkpoint with the same values; each point is sent once.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.has_ended = False  # as far as it was followed
-        self._state = State()
+        self.has_ended = False  # whether the last record read belongs to an ended run
+        self._progress = Progress()
 
     @property
     def reached(self) -> int:
-        """The byte up to which everything was taken."""
-        return self._state.position
+        """The byte of the journal up to which everything is sent."""
+        return self._progress.position
 
     def send(self, take: Take) -> int:
-        """Hand what is new to `take`, and return how many points. A batch that it raises on comes again next time."""
+        """Hand new points to `take`; their number. If `take` raises, the next call hands over the same batch again."""
         count = 0
-        for entries, state in self._batches():
+        for entries, progress in self._batches():
             metrics, tags = as_mlflow(entries)
             take(metrics, tags)
-            self._state = state
+            self._progress = progress
             count += len(metrics)
         return count
 
-    def _batches(self) -> Iterator[tuple[list[dict[str, Any]], State]]:
-        state = self._state
+    def _batches(self) -> Iterator[tuple[list[dict[str, Any]], Progress]]:
+        progress = self._progress
         batch: list[dict[str, Any]] = []
         size = 0
-        for entry, after in records_from(self.path, state.position):
+        for entry, after in records_from(self.path, progress.position):
             kind = entry["kind"]
-            if kind == "start":  # another run, in the place of one before
-                batch, size, state = [], 0, State()
+            if kind == "start":  # a new run in the same file: forget the old one
+                batch, size, progress = [], 0, Progress()
             elif kind == "resume":
-                state = replace(state, last={}, repeated={})
+                progress = replace(progress, last_steps={}, repeated={})
             self.has_ended = kind == "end" or (self.has_ended and kind not in ("start", "resume"))
             values: dict[str, float] = {}
             if kind in KINDS:
-                if kind not in state.repeated:
-                    taken = self._measured(kind, entry["step"], state.position)
-                    state = replace(state, repeated=state.repeated | {kind: taken})
-                values = _new(entry, state)
+                if kind not in progress.repeated:
+                    earlier = self._recorded(kind, entry["step"], progress.position)
+                    progress = replace(progress, repeated=progress.repeated | {kind: earlier})
+                values = _new_values(entry, progress)
             if batch and size + len(values) > MAX_METRICS:
-                yield batch, state
+                yield batch, progress
                 batch, size = [], 0
             if values:
                 batch.append(entry | {"values": values})
                 size += len(values)
-            last = state.last | dict.fromkeys(values, entry["step"]) if values else state.last
-            state = State(after, last, state.repeated)
+            last_steps = progress.last_steps | dict.fromkeys(values, entry["step"]) if values else progress.last_steps
+            progress = Progress(after, last_steps, progress.repeated)
         if batch:
-            yield batch, state
-        self._state = state
+            yield batch, progress
+        self._progress = progress
 
-    def _measured(self, kind: str, first: int, before: int) -> Taken:
-        """What stands before a byte of the journal in records of a kind, from step `first` on."""
+    def _recorded(self, kind: str, first_step: int, before: int) -> Repeated:
+        """The points of a kind, from `first_step` on, in the journal's first `before` bytes."""
         found: set[tuple[str, int]] = set()
         for entry, after in records_from(self.path, 0):
             if after > before:
                 break
             if entry["kind"] == "start":
                 found.clear()
-            elif entry["kind"] == kind and entry["step"] >= first:
+            elif entry["kind"] == kind and entry["step"] >= first_step:
                 found.update((key, entry["step"]) for key in entry["values"])
         return frozenset(found)
 
 
-def _new(entry: dict[str, Any], state: State) -> dict[str, float]:
-    step, repeated = entry["step"], state.repeated[entry["kind"]]
+def _new_values(entry: dict[str, Any], progress: Progress) -> dict[str, float]:
+    step, repeated = entry["step"], progress.repeated[entry["kind"]]
     return {
         key: value
         for key, value in entry["values"].items()
-        if step > state.last.get(key, -1) and (key, step) not in repeated
+        if step > progress.last_steps.get(key, -1) and (key, step) not in repeated
     }
 
 
 def as_mlflow(entries: list[dict[str, Any]]) -> tuple[list[Metric], dict[str, str]]:
-    """MLflow's points, and what tags must say of them."""
+    """Records as MLflow's points, and tags for the infinite ones, which are sent as NaN."""
     from mlflow.entities import Metric
 
     metrics, tags = [], {}
@@ -122,5 +123,5 @@ def as_mlflow(entries: list[dict[str, Any]]) -> tuple[list[Metric], dict[str, st
 
 
 def milliseconds(record: dict[str, Any]) -> int:
-    """When a record was written, as MLflow counts time."""
+    """A record's time in MLflow's unit: milliseconds since 1970."""
     return int(record["time"] * 1000)

@@ -1,4 +1,4 @@
-"""What a run has for MLflow besides its points: files, a table of results, a model if it is wanted."""
+"""What a run has for MLflow besides its points: files, a table of results, and its model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from piecewise.manifest import digest_file
 
 
 def evaluation_of(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
-    """What was evaluated, if it was this run: a stage that trains anew finds the evaluation of the run before it."""
+    """What evaluated.json says, if this run was evaluated.
+
+    A stage that trains again still finds the evaluation of its earlier run; the weights' digest tells them apart.
+    """
     path = folder.evaluation / "evaluated.json"
     if record.end is None or not (path.is_file() and folder.metrics.is_file()):
         return None
@@ -22,7 +25,7 @@ def evaluation_of(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None
 
 
 def files_of(record: RunRecord, folder: RunFolder) -> dict[str, Path]:
-    """The run's files, by the path that MLflow shows."""
+    """The run's files, by their paths in MLflow."""
     files = {}
     for artifact in record.artifacts:
         path = folder.training / artifact["path"]
@@ -35,16 +38,16 @@ def files_of(record: RunRecord, folder: RunFolder) -> dict[str, Path]:
 
 
 def table_of(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
-    """The run's measurements as the table that MLflow's pages show; None before it is evaluated."""
+    """The run's results in MLflow's JSON form of a table; None until the run is evaluated."""
     if evaluation_of(record, folder) is None or record.end is None:
         return None
     measured = read_json(folder.metrics)
-    counted = {key: record.end[key] for key in ("steps", "epochs", "num_parameters") if key in record.end}
-    return {"columns": ["measure", "value"], "data": [[key, value] for key, value in (measured | counted).items()]}
+    counts = {key: record.end[key] for key in ("steps", "epochs", "num_parameters") if key in record.end}
+    return {"columns": ["measure", "value"], "data": [[key, value] for key, value in (measured | counts).items()]}
 
 
 def wants_model(record: RunRecord, folder: RunFolder) -> bool:
-    """Whether the run's model goes to MLflow: `log_model` says; of a sweep's jobs it is the best one's, unless all."""
+    """Whether the run's model goes to MLflow. With `log_model=best`, of a sweep's jobs only the best one's does."""
     choice = record.start.get("config", {}).get("log_model", "best")
     if not (folder.weights.is_file() and folder.result.is_file()) or choice == "none":
         return False
@@ -55,7 +58,7 @@ def wants_model(record: RunRecord, folder: RunFolder) -> bool:
 
 
 def fingerprint_of(folder: RunFolder, wants_model: bool) -> str:
-    """Another one as soon as anything of the run is another."""
+    """A digest of everything the mirror sends of a run; a sweep's includes the journals of its jobs."""
     hashed = hashlib.sha256(b"with a model" if wants_model else b"")
     figures = sorted(folder.figures.glob("*")) if folder.figures.is_dir() else []
     for path in (folder.journal, folder.metrics, *figures, *folder.children):

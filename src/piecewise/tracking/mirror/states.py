@@ -1,4 +1,4 @@
-"""Which runs are over although their store says that they run: their process is gone, or was not heard of for long."""
+"""The state of a run in the store: running, ended, or abandoned by its process."""
 
 from __future__ import annotations
 
@@ -8,27 +8,71 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.journal.run_folder import RunFolder
 from piecewise.processes import is_gone
+from piecewise.tracking.mirror.facts import log_tags
+from piecewise.tracking.mirror.live_runs import LiveRun
 from piecewise.tracking.mirror.lookup import all_runs_of, is_deleted
+from piecewise.tracking.mirror.points import milliseconds
 from piecewise.tracking.tags import HEARTBEAT, PROCESS, RUN_ID
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-BEAT_SECONDS = 30.0
-STALE_SECONDS = 600.0  # without a heartbeat, after which a run of another machine has no process any more
-COUNTED = ("finished", "failed", "killed")  # of a sweep's jobs
+HEARTBEAT_SECONDS = 30.0
+STALE_SECONDS = 600.0  # a run of another machine counts as abandoned after so long without a heartbeat
+COUNTED = ("finished", "failed", "killed")  # statuses of a sweep's jobs
+
+
+def log_heartbeat(client: MlflowClient, live: LiveRun, folder: RunFolder) -> None:
+    """Log, at most every HEARTBEAT_SECONDS, that the run goes on, and in which process."""
+    record = read_journal(folder.journal, with_metrics=False) if time.monotonic() >= live.next_heartbeat else None
+    if record is None:
+        return
+    process = (record.resumed or [record.start])[-1].get("process")
+    client.update_run(live.run_id, "RUNNING")  # the store may show it as stopped before, or as abandoned
+    log_tags(client, live.run_id, {PROCESS: json.dumps(process or {}), HEARTBEAT: str(int(time.time()))})
+    if "num_jobs" in record.start:
+        _log_counts(client, folder, live.run_id)
+    live.next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+
+
+def log_end(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: str) -> None:
+    """Set the final state of a run whose journal has ended; a sweep's state follows from its jobs."""
+    if record.end is None:
+        return
+    status = record.end["status"]
+    if "num_jobs" in record.start:
+        status = state_of_sweep(_log_counts(client, folder, run_id), int(record.start["num_jobs"]))
+    client.set_terminated(run_id, status, milliseconds(record.end))
+
+
+def _log_counts(client: MlflowClient, folder: RunFolder, run_id: str) -> list[str | None]:
+    """Tag a sweep with the number of its jobs of each status; the statuses, None for a job without an end."""
+    children = [read_journal(path, with_metrics=False) for path in folder.children]
+    statuses = [None if child is None or child.end is None else child.end["status"] for child in children]
+    log_tags(client, run_id, {f"sweep.{name}": str(statuses.count(name.upper())) for name in COUNTED})
+    return statuses
+
+
+def state_of_sweep(statuses: list[str | None], planned: int) -> str:
+    """The state of a sweep that is over, from the statuses of its jobs; None stands for a job without an end."""
+    if "FAILED" in statuses:
+        return "FAILED"
+    is_whole = len(statuses) >= planned and all(status == "FINISHED" for status in statuses)
+    return "FINISHED" if is_whole else "KILLED"
 
 
 def running(client: MlflowClient) -> Iterator[Any]:
-    """Our runs that the store calls running."""
+    """Our runs that the store shows as running."""
     for run in all_runs_of(client, "attributes.status = 'RUNNING'"):
         if RUN_ID in run.data.tags and not is_deleted(run):
             yield run
 
 
 def is_abandoned(tags: dict[str, str]) -> bool:
-    """Whether nobody trains a run with these tags: on this machine by its process, on others by its heartbeat."""
+    """Whether no process trains a run with these tags: by its process on this machine, by its heartbeat elsewhere."""
     process = json.loads(tags.get(PROCESS, "{}"))
     if process.get("host") == os.uname().nodename:
         return is_gone(process)
@@ -36,19 +80,6 @@ def is_abandoned(tags: dict[str, str]) -> bool:
 
 
 def end_abandoned(client: MlflowClient, run: Any) -> None:
-    """KILLED, when it was last heard of."""
+    """Set the state KILLED, at the time of the last heartbeat."""
     heard = run.data.tags.get(HEARTBEAT)
     client.set_terminated(run.info.run_id, "KILLED", int(float(heard) * 1000) if heard else None)
-
-
-def state_of_sweep(statuses: list[str | None], planned: int) -> str:
-    """What a sweep that is over has come to, by the ends of its jobs; None is the end of one that has none."""
-    if "FAILED" in statuses:
-        return "FAILED"
-    is_whole = len(statuses) >= planned and all(status == "FINISHED" for status in statuses)
-    return "FINISHED" if is_whole else "KILLED"
-
-
-def counts(statuses: list[str | None]) -> dict[str, str]:
-    """A sweep's tags: how many of its jobs came to which end."""
-    return {f"sweep.{name}": str(statuses.count(name.upper())) for name in COUNTED}

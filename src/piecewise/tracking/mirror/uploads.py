@@ -1,4 +1,4 @@
-"""Bringing files to a run or a model, so that what has arrived is known to be what was sent."""
+"""Uploading files to a run, and checking by digest that each arrived unaltered."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from piecewise.tracking.store.addresses import local_path
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-MANIFEST = "manifest.json"  # of a server's run, beside its files and after them: their digests
+MANIFEST = "manifest.json"  # on a server, stored beside a run's files: their digests
 
 
 class Damaged(PiecewiseError):
-    """A file that was sent twice and arrived as another one."""
+    """A file arrived altered, twice."""
 
 
 class Uploads:
-    """The files of one run. One that is there already, whole, is not sent again: who was cut off goes on."""
+    """The files of one run. A file that has arrived unaltered is not sent again, so a cut-off upload continues."""
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self.client = client
         self.run_id = run_id
-        self._sizes: dict[str, dict[str, int]] = {}  # by folder
-        self._verified: dict[str, str] = {}  # the digests of what is known to be there
+        self._sizes: dict[str, dict[str, int]] = {}  # of the store's files, by folder
+        self._verified: dict[str, str] = {}  # digests of files known to be in the store
 
     def send(self, files: Mapping[str, Path]) -> int:
-        """Send what is not there, by the path that MLflow shows; the number of files sent. Raises Damaged."""
-        wanted = {name: digest_file(path) for name, path in files.items()}
+        """Send the files that the store lacks, by their paths there; the number of files sent. Raises Damaged."""
+        digests = {name: digest_file(path) for name, path in files.items()}
         count = 0
         for name, path in files.items():
-            if not self._is_there(name, path, wanted[name]):
-                self._send(name, path, wanted[name])
+            if not self._is_there(name, path, digests[name]):
+                self._send(name, path, digests[name])
                 count += 1
-            self._verified[name] = wanted[name]
+            self._verified[name] = digests[name]
         return count
 
     @functools.cached_property
-    def _known(self) -> dict[str, str]:
-        """The digests that were recorded at the server; none of a run that has no manifest yet, or a damaged one."""
+    def _recorded(self) -> dict[str, str]:
+        """The digests in the server's manifest; empty if it is missing or damaged."""
         if MANIFEST not in self._in_folder(""):
             return {}
         with self._copy_of(MANIFEST) as path, contextlib.suppress(BadInput):
@@ -56,15 +56,15 @@ class Uploads:
         return {}
 
     def record(self) -> None:
-        """Write the digests of what has arrived, last of all."""
-        now = self._known | self._verified
-        if now != self._known:
-            self.client.log_text(self.run_id, json.dumps({"files": now}, indent=1, sort_keys=True), MANIFEST)
+        """Write the digests of what has arrived to the server's manifest; call this last."""
+        digests = self._recorded | self._verified
+        if digests != self._recorded:
+            self.client.log_text(self.run_id, json.dumps({"files": digests}, indent=1, sort_keys=True), MANIFEST)
 
     def _is_there(self, name: str, path: Path, digest: str) -> bool:
         if self._in_folder(name.rpartition("/")[0]).get(name) != path.stat().st_size:
             return False
-        return self._known.get(name) == digest or self._digest(name) == digest
+        return self._recorded.get(name) == digest or self._digest(name) == digest
 
     def _send(self, name: str, path: Path, digest: str) -> None:
         for _ in range(2):
@@ -84,16 +84,19 @@ class Uploads:
 
     @contextmanager
     def _copy_of(self, name: str) -> Iterator[Path]:
-        """By its own address: by the run's, MLflow's client would say only that it failed, and not why."""
+        """The file itself in a local store, else a download.
+
+        The download uses the file's own address: with a run id instead, MLflow's client hides the cause of a failure.
+        """
         from mlflow.artifacts import download_artifacts
 
-        here = local_path(self._address)
-        if here is not None:
-            yield here / name
+        store_folder = local_path(self._address)
+        if store_folder is not None:
+            yield store_folder / name
             return
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory() as folder:
             uri = f"{self._address}/{name}"
-            yield Path(download_artifacts(uri, dst_path=place, tracking_uri=self.client.tracking_uri))
+            yield Path(download_artifacts(uri, dst_path=folder, tracking_uri=self.client.tracking_uri))
 
     @functools.cached_property
     def _address(self) -> str:
@@ -101,5 +104,5 @@ class Uploads:
 
 
 def sizes(listed: Iterable[Any]) -> dict[str, int]:
-    """The size of each file, by its path, of what a store lists."""
+    """The size in bytes of each listed file, by its path; folders are left out."""
     return {item.path: item.file_size for item in listed if not item.is_dir}
