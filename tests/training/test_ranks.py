@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from piecewise.data.resident import CHUNK
 from piecewise.data.spec import Examples
 from piecewise.training.datamodule import _limited
-from piecewise.training.fit import _warn_of_batch_norm
+from piecewise.training.strategy import START_TIMEOUT, DDPWithTimeouts, warn_of_local_batch_norm
 
 NORMED = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2)))
 
 
 @pytest.mark.parametrize(
-    ("model", "layer_sync", "is_told"),
-    [(NORMED, None, True), (NORMED, object(), False), (nn.Sequential(nn.LayerNorm(2)), None, False)],
+    ("model", "num_warnings"),
+    [(NORMED, 1), (nn.SyncBatchNorm.convert_sync_batchnorm(deepcopy(NORMED)), 0), (nn.LayerNorm(2), 0)],
 )
-def test_batch_norm_of_each_rank_alone_is_told_once_by_name(
-    model: nn.Module, layer_sync: object, is_told: bool, capsys: pytest.CaptureFixture[str]
+def test_batch_norm_that_is_not_synchronised_is_warned_of_once(
+    model: nn.Module, num_warnings: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer = SimpleNamespace(strategy=SimpleNamespace(_layer_sync=layer_sync))
-    _warn_of_batch_norm(model, trainer)  # type: ignore[arg-type]
-    said = capsys.readouterr().err
-    assert said.count("1.0 and all batch norm: each process takes mean and variance") == is_told
-    assert said.count("\n") == is_told
+    warn_of_local_batch_norm(model)
+    printed = capsys.readouterr().err
+    assert printed.count("batch norm is not synchronised (1.0 is the first)") == num_warnings
+    assert printed.count("\n") == num_warnings
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,23 @@ def test_a_limit_of_validation_batches_is_of_all_ranks_together(limit: float, ke
     found = _limited(val, trainer)  # type: ignore[arg-type]
     assert torch.equal(found.y, val.y[:kept])
     assert trainer.limit_val_batches == 1.0  # nothing is left for Lightning to cut
+
+
+def test_ranks_begin_within_the_start_timeout_and_are_then_held_to_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meet(strategy: DDPWithTimeouts) -> None:
+        store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+        torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1, timeout=START_TIMEOUT)
+
+    def timeout() -> timedelta:
+        return torch.distributed.group.WORLD._get_backend(torch.device("cpu")).options._timeout  # type: ignore
+
+    strategy = DDPWithTimeouts(timedelta(seconds=7))
+    assert strategy._timeout == START_TIMEOUT
+    monkeypatch.setattr(DDPStrategy, "setup_distributed", meet)
+    try:
+        strategy.setup_distributed()
+        assert timeout() == timedelta(seconds=7)
+    finally:
+        torch.distributed.destroy_process_group()

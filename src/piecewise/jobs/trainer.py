@@ -56,9 +56,9 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
 
 def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: float, **provided: Any) -> Any:
     """With ranks that wait for one another no longer than `timeout` seconds; PyTorch's would for half an hour."""
-    from piecewise.training.strategy import PatientDDP
+    from piecewise.training.strategy import DDPWithTimeouts
 
-    return target(**arguments | {"strategy": PatientDDP(timedelta(seconds=timeout))}, **provided)
+    return target(**arguments | {"strategy": DDPWithTimeouts(timedelta(seconds=timeout))}, **provided)
 
 
 def check_devices(trainers: Iterable[TrainerConfig]) -> None:

@@ -75,22 +75,11 @@ def fit(
         callbacks.append(Progress(options.progress))
     with process_settings.training(), quiet_lightning():
         trainer = _make(make_trainer, callbacks, options)
-        if trainer.is_global_zero and trainer.world_size > 1:
-            _warn_of_batch_norm(module.model, trainer)
         # Lightning does so after it has loaded a checkpoint, and would cut its float64 to the model's float32.
         trainer.strategy.precision_plugin.convert_module(module)
         with lost_ranks(trainer):
             trainer.fit(module, datamodule=data, ckpt_path=_begin(trainer, options))
     return _outcome(trainer, module.model, checkpoints, options.select, path, data.num_epochs)
-
-
-def _warn_of_batch_norm(model: nn.Module, trainer: pl.Trainer) -> None:
-    names = [name for name, layer in model.named_modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-    if names and getattr(trainer.strategy, "_layer_sync", None) is None:  # else they ask all ranks
-        terminal.warn(
-            f"{names[0]} and all batch norm: each process takes mean and variance of its own share of a batch, so that "
-            "the weights depend on the number of processes"
-        )
 
 
 def _begin(trainer: pl.Trainer, options: FitOptions) -> Path | None:

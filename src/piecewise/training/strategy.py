@@ -1,26 +1,44 @@
-"""How several ranks train one model, and how long they wait for one another."""
+"""DDP: how several ranks train one model, and how long they wait for one another."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy
+from torch import nn
 
-START = timedelta(seconds=120)  # that ranks have to begin, at least: importing torch takes a busy machine its time
+from piecewise import terminal
+
+START_TIMEOUT = timedelta(seconds=120)  # for ranks to begin, at least: a busy machine takes long to import torch
 
 
-class PatientDDP(DDPStrategy):
-    """DDP that gives up a rank that is away for `timeout`, but one that has not begun yet not before START."""
+class DDPWithTimeouts(DDPStrategy):
+    """DDP that gives up a silent rank after `timeout`, but waits at least START_TIMEOUT for ranks to begin."""
 
     def __init__(self, timeout: timedelta) -> None:
-        super().__init__(timeout=max(timeout, START))
-        self.patience = timeout
+        super().__init__(timeout=max(timeout, START_TIMEOUT))
+        self.rank_timeout = timeout
 
     def setup_distributed(self) -> None:
-        """Meet, and be strict from then on."""
         super().setup_distributed()
-        if hasattr(torch.distributed, "set_timeout"):
-            torch.distributed.set_timeout(self.patience)
-        else:  # as older releases call it
-            torch.distributed.distributed_c10d._set_pg_timeout(self.patience)
+        # torch.distributed.set_timeout does the same, and is missing in torch 2.11.
+        torch.distributed.group.WORLD.set_timeout(self.rank_timeout)  # type: ignore[union-attr]
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        super().setup(trainer)
+        if self.is_global_zero and self.world_size > 1:
+            assert self.lightning_module is not None
+            warn_of_local_batch_norm(self.lightning_module)
+
+
+def warn_of_local_batch_norm(module: nn.Module) -> None:
+    """Warn if batch norm is not synchronised. Lightning replaces synchronised layers by nn.SyncBatchNorm in `setup`."""
+    local = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    names = [name for name, layer in module.named_modules() if isinstance(layer, local)]
+    if names:
+        terminal.warn(
+            f"batch norm is not synchronised ({names[0]} is the first): each process uses mean and variance of its own "
+            "share of a batch, so the weights depend on the number of processes"
+        )
