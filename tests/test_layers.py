@@ -14,7 +14,18 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 
 # Each may import from its own row and the rows before it.
 ROWS: list[set[str]] = [
-    {"errors", "shapes", "durable", "manifest", "stopping", "terminal", "processes", "project", "process_settings"},
+    {
+        "errors",
+        "shapes",
+        "durable",
+        "manifest",
+        "stopping",
+        "terminal",
+        "processes",
+        "project",
+        "dvc_files",
+        "process_settings",
+    },
     {"journal"},
     {"data"},
     {"models", "losses"},

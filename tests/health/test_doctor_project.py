@@ -61,7 +61,7 @@ def test_lock_of_a_running_pipeline_is_its_own_business(tmp_path: Path, gone: di
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"write": {"a": {}}}', '{"read": {"a": [1]}}', '{"write": []}'])
 def test_lock_file_that_dvc_refuses_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(checks, "SETTLE", 0.0)
+    monkeypatch.setattr(checks, "RWLOCK_WRITE_SECONDS", 0.0)
     write_rwlock(tmp_path, text)
     (finding,) = pipeline_lock(Project(tmp_path))
     assert (finding.level, finding.remedy) == (Level.FAULT, "rm .dvc/tmp/rwlock, while no dvc command runs")
@@ -69,7 +69,7 @@ def test_lock_file_that_dvc_refuses_is_a_fault(tmp_path: Path, monkeypatch: pyte
 
 def test_lock_file_that_is_being_written_is_looked_at_twice(tmp_path: Path) -> None:
     path = write_rwlock(tmp_path, '{"write": {')
-    timer = threading.Timer(checks.SETTLE / 4, path.write_text, [held(os.getpid())])
+    timer = threading.Timer(checks.RWLOCK_WRITE_SECONDS / 4, path.write_text, [held(os.getpid())])
     timer.start()
     assert list(pipeline_lock(Project(tmp_path))) == []
     timer.join()

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
 from piecewise.data.idx import AlteredFile
 from piecewise.durable import alone, has_writer, write_atomic
+from piecewise.dvc_files import recorded_stage
 from piecewise.errors import BadInput, TryAgain
 from piecewise.execution.places import Places
 from piecewise.jobs.job import Job, canonical
 from piecewise.jobs.run_key import prepare
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import JOURNAL
+from piecewise.project import Project
 
 PATIENCE = 15.0  # seconds that a stage waits for the same one of a `dvc repro` that has just died
 KEY = "key"  # in the live folder of a stage: what it trains, and once it has, what dvc.lock said of it
@@ -79,6 +79,4 @@ def _key_of(folder: Path) -> str | None:
 
 def _recorded(name: str) -> str:
     """A digest of what dvc.lock says of the stage: it changes when DVC records it."""
-    path = Path("dvc.lock")
-    stages = (yaml.safe_load(path.read_text()) or {}).get("stages", {}) if path.is_file() else {}
-    return hashlib.sha256(canonical(stages.get(f"train@{name}")).encode()).hexdigest()
+    return hashlib.sha256(canonical(recorded_stage(Project(), f"train@{name}")).encode()).hexdigest()

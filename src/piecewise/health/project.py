@@ -1,48 +1,34 @@
-"""Looking at what crashes leave in a project: DVC's lock file and runs without an end."""
+"""Checks for what crashes leave in a project: DVC's rwlock, and runs without an end."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from piecewise.dvc_files import RWLOCK, rwlock_holders
 from piecewise.health.findings import Finding, fault, note
 from piecewise.journal.orphans import is_orphan
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import Project
 
-RWLOCK = Path(".dvc/tmp/rwlock")
-SETTLE = 0.2  # seconds that DVC needs at most to write it, which it does in place
+RWLOCK_WRITE_SECONDS = 0.2  # DVC writes its rwlock in place, and needs at most this long
 
 
 def pipeline_lock(project: Project) -> Iterator[Finding]:
-    """A torn rwlock stops every `dvc repro`; one whose processes are gone stops none."""
-    holders = _holders(project / RWLOCK)
+    """A torn rwlock stops every `dvc repro`. An rwlock whose processes are gone stops none."""
+    holders = rwlock_holders(project)
     if holders is None:
-        time.sleep(SETTLE)
-        holders = _holders(project / RWLOCK)
+        time.sleep(RWLOCK_WRITE_SECONDS)
+        holders = rwlock_holders(project)
     if holders is None:
-        what = f"{RWLOCK} is torn: every dvc repro refuses to start until it is deleted"
+        what = f"{RWLOCK} is torn; dvc repro does not start until it is deleted"
         yield fault(what, f"rm {RWLOCK}, while no dvc command runs")
     elif holders and not any(map(_is_alive, holders)):
         gone = ", ".join(map(str, sorted(holders)))
-        yield note(f"{RWLOCK} names processes that are gone ({gone}); DVC drops them when it meets them")
-
-
-def _holders(path: Path) -> set[int] | None:
-    """The processes that hold a lock; None if DVC could not read the file."""
-    if not path.is_file():
-        return set()
-    try:
-        content = json.loads(path.read_text())
-        readers = [info for several in content.get("read", {}).values() for info in several]
-        return {int(info["pid"]) for info in (*content.get("write", {}).values(), *readers)}
-    except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, or JSON of another shape
-        return None
+        yield note(f"{RWLOCK} names processes that are gone ({gone}); DVC ignores them")
 
 
 def _is_alive(pid: int) -> bool:
@@ -50,13 +36,13 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's process
         return True
     return True
 
 
 def orphan_runs(project: Project) -> Iterator[Finding]:
-    """Runs that nobody ended and nobody trains any more."""
+    """Runs without an end whose process is gone."""
     for folder in all_runs(project):
         path = project / folder.journal
         try:

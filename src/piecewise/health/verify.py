@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from piecewise.health.artifacts import check_artifacts, check_store
-from piecewise.health.dvc_cache import check_cache
-from piecewise.health.dvc_outs import check_outs
+from piecewise.health.dvc import check_cache, check_outs
 from piecewise.health.hash_report import HashReport
 from piecewise.health.runs import check_checkpoints, check_journals, check_runs
 from piecewise.manifest import differences
@@ -17,9 +16,9 @@ UNKNOWN = "in no out of dvc.lock"
 
 def verify(project: Project) -> Iterator[HashReport]:
     """Hash everything below the project's root, kind by kind."""
-    of_cache, cache = check_cache(project)
+    of_cache, intact = check_cache(project)
     yield of_cache  # first: DVC would restore an out from a damaged object without a word
-    data, outs = check_outs(project, cache)
+    data, outs = check_outs(project, intact)
     _check_mnist(data)
     data.note_rest("data", UNKNOWN)
     yield data
