@@ -53,6 +53,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "torchvision": ("data/sources.py",),
     "dvc": (),
     "jinja2": ("report/",),
+    "pydantic": ("jobs/targets.py",),
+    "pydantic_core": ("jobs/targets.py",),
 }
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}

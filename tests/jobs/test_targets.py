@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from piecewise.data.regression import Line
 from piecewise.data.spec import DataSource
 from piecewise.errors import BadInput
-from piecewise.jobs.targets import check_arguments, fits, resolve
+from piecewise.jobs.targets import check_arguments, resolve
 from piecewise.models.shallow import Shallow
 
 GADGETS = [
@@ -87,11 +87,11 @@ def test_whole_numbers_become_real_where_real_ones_are_wanted() -> None:
     ("arguments", "message"),
     [
         ({"wdth": 3}, r"model\.wdth=3 is no option of _Target; did you mean 'width'"),
-        ({"width": "3"}, r"model\.width='3' must be int"),
-        ({"width": True}, r"model\.width=True must be int"),
-        ({"width": 3, "rate": "x"}, r"model\.rate='x' must be float"),
-        ({"width": 3, "sizes": [1, "2"]}, r"model\.sizes"),
-        ({"width": 3, "mode": "c"}, r"model\.mode='c'"),
+        ({"width": "3"}, r"model\.width='3' must be a valid integer"),
+        ({"width": True}, r"model\.width=True must be a valid integer"),
+        ({"width": 3, "rate": "x"}, r"model\.rate='x' must be a valid number"),
+        ({"width": 3, "sizes": [1, "2"]}, r"model\.sizes=\[1, '2'\] must be a valid integer at index 1"),
+        ({"width": 3, "mode": "c"}, r"model\.mode='c' must be 'a' or 'b'"),
         ({}, r"model\.width is missing"),
     ],
 )
@@ -105,14 +105,56 @@ def test_argument_that_piecewise_provides_cannot_be_set() -> None:
         check_arguments(_Target, {"width": 3}, "model", given=["width"])
 
 
+class _Annotated:
+    def __init__(
+        self,
+        maybe: int | None = None,
+        pair: tuple[float, float] = (0.0, 0.0),
+        rate: float | Tensor = 0.1,  # as torch.optim writes it
+        plugin: str | nn.Module = "none",  # as Lightning writes it
+        limit: int | float = 1,
+        rates: float | list[float] = 0.1,
+    ) -> None:
+        pass
+
+
+class _Unreadable:
+    def __init__(self, width: Missing = 3) -> None:  # type: ignore[name-defined]  # noqa: F821
+        pass
+
+
 @pytest.mark.parametrize(
-    ("value", "hint", "expected"),
+    ("name", "value", "expected"),
     [
-        (1, int | None, True),
-        (None, int | None, True),
-        ("x", int | None, False),
-        ([0.9, 0.99], tuple[float, float], True),
+        ("maybe", 1, 1),
+        ("maybe", None, None),
+        ("pair", [1, 0.99], [1.0, 0.99]),
+        ("rate", 1, 1.0),
+        ("plugin", "ddp", "ddp"),
+        ("limit", 1, 1),
+        ("limit", 1.0, 1.0),
+        ("rates", [1, 2], [1.0, 2.0]),
     ],
 )
-def test_fits(value: object, hint: object, expected: bool) -> None:
-    assert fits(value, hint) is expected
+def test_a_value_becomes_what_its_parameter_is_annotated_with(name: str, value: object, expected: object) -> None:
+    checked = check_arguments(_Annotated, {name: value}, "model")[name]
+    assert repr(checked) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("maybe", "x", "must be a valid integer"),
+        ("pair", [0.9], "must be a longer list"),
+        ("pair", [1, 2, 3], "at most 2 items"),
+        ("rate", True, "must be a valid number$"),
+        ("plugin", 3, "must be a valid string$"),
+    ],
+)
+def test_a_value_that_its_annotation_excludes_is_refused(name: str, value: object, message: str) -> None:
+    with pytest.raises(BadInput, match=rf"model\.{name}=.* {message}"):
+        check_arguments(_Annotated, {name: value}, "model")
+
+
+def test_an_annotation_that_cannot_be_evaluated_allows_every_value() -> None:
+    assert check_arguments(_Unreadable, {"width": "x"}, "model") == {"width": "x"}

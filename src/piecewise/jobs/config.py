@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from piecewise.errors import BadInput, nearest
-from piecewise.jobs.targets import fits
 
 SELECT = ("best", "last")
 LOG_MODEL = ("best", "all", "none")
@@ -71,9 +70,9 @@ class DataConfig(Component):
         target, options = _target_and_options(group, content)
         loading = {name: options.pop(name, 0) for name in ("val_fraction", "split_seed", "max_shift")}
         for name, value in loading.items():
-            wanted = float if name == "val_fraction" else int
-            if not fits(value, wanted) or value < 0:
-                raise BadInput(f"{group}.{name}={value!r} must be a {wanted.__name__} of at least 0")
+            kinds = (int, float) if name == "val_fraction" else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds) or value < 0:
+                raise BadInput(f"{group}.{name}={value!r} must be a {kinds[-1].__name__} of at least 0")
         return cls(group, target, options, **loading)
 
     @property

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import types
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from piecewise.errors import BadInput, nearest
 
@@ -75,89 +79,71 @@ def refuse_targets(value: Any, key: str) -> None:
 
 
 def check_arguments(target: type, arguments: dict[str, Any], group: str, given: Sequence[str] = ()) -> dict[str, Any]:
-    """`arguments`, as `annotated` makes them, if they are the target's own.
+    """`arguments` as `annotated` converts them, checked against the target's signature.
 
-    Refuses arguments that the target does not have, values of another type, and required arguments that are missing;
-    `given` names those that piecewise itself provides. Raises BadInput naming the key.
+    `given` names the arguments that piecewise itself provides. Raises BadInput, naming the key, for an argument that
+    the target does not have, for a value of another type, and for a required argument that is missing.
     """
-    parameters = inspect.signature(target).parameters
-    named = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = _hints(target)
-    checked = annotated(target, arguments)
-    for name, value in checked.items():
-        if name in given or (name not in named and not open_ended):
+    parameters = _parameters(target)
+    named = {name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name, value in arguments.items():
+        if name in given or (name not in named and not takes_any_name):
             raise BadInput(
-                f"{group}.{name}={value!r} is no option of {target.__name__}; {nearest(name, set(named) - set(given))}"
+                f"{group}.{name}={value!r} is no option of {target.__name__}; {nearest(name, named - set(given))}"
             )
-        if not fits(value, hints.get(name, Any)):
-            raise BadInput(f"{group}.{name}={value!r} must be {_in_words(hints[name])}")
-    for name in named:
-        if parameters[name].default is inspect.Parameter.empty and name not in {*arguments, *given}:
+    for name, parameter in parameters.items():
+        if name in named - {*arguments, *given} and parameter.default is parameter.empty:
             raise BadInput(f"{group}.{name} is missing: {target.__name__} needs it")
+    return annotated(target, arguments, group)
+
+
+def annotated(target: type, arguments: dict[str, Any], group: str) -> dict[str, Any]:
+    """`arguments` with each value of the type that `target` annotates: `lr=1` becomes `lr=1.0`, and lists stay lists.
+
+    Raises BadInput naming the key.
+    """
+    checked = {}
+    for name, value in arguments.items():
+        try:
+            checked[name] = converted(value, _adapter(target, name))
+        except ValidationError as error:
+            raise BadInput(f"{group}.{name}={value!r} must be {_allowed(error)}") from error
     return checked
 
 
-def annotated(target: type, arguments: dict[str, Any]) -> dict[str, Any]:
-    """`arguments` with whole numbers made real where the target wants only real ones: `lr=1` and `lr=1.0` are one."""
-    hints = _hints(target)
-    return {name: float(value) if _is_real(value, hints.get(name, Any)) else value for name, value in arguments.items()}
+def converted(value: Any, adapter: TypeAdapter[Any]) -> Any:
+    """A value from JSON as the adapter's type. Raises pydantic's ValidationError, a ValueError."""
+    return to_jsonable_python(adapter.validate_json(json.dumps(value)))
 
 
-def _is_real(value: Any, hint: Any) -> bool:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return is_whole and fits(float(value), hint) and not fits(value, hint, strict=True)
-
-
-def _hints(target: type) -> dict[str, Any]:
+@cache
+def _parameters(target: type) -> Mapping[str, inspect.Parameter]:
     try:
-        return get_type_hints(inspect.getattr_static(target, "__init__"))
-    except (NameError, TypeError):  # a foreign class whose annotations only its own type checker can read
-        return {}
+        return inspect.signature(target, eval_str=True).parameters
+    except (NameError, TypeError):  # annotations that name what is imported for type checkers only
+        return inspect.signature(target).parameters
 
 
-def fits(value: Any, hint: Any, strict: bool = False) -> bool:
-    """Whether a plain value may be passed where `hint` is annotated; `strict` keeps whole numbers out of float."""
-    if hint is Any or isinstance(hint, str):
-        return True
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return any(fits(value, choice, strict) for choice in inner)
-    if origin is Literal:
-        return value in inner
-    if hint is float:
-        return isinstance(value, float) or (not strict and isinstance(value, int) and not isinstance(value, bool))
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint in (bool, str, dict, type(None)):
-        return isinstance(value, hint)
-    if hint is None:
-        return value is None
-    if origin is tuple and Ellipsis not in inner:
-        pairs = zip(value, inner, strict=True) if isinstance(value, list) and len(value) == len(inner) else None
-        return pairs is not None and all(fits(item, choice, strict) for item, choice in pairs)
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        return isinstance(value, list) and all(fits(item, inner[0], strict) for item in value)
-    if isinstance(origin, type) and issubclass(origin, dict):
-        return isinstance(value, dict)
-    # Objects of other classes cannot be written in a configuration.
-    return not isinstance(value, (bool, int, float, str, type(None)))
+@cache
+def _adapter(target: type, name: str) -> TypeAdapter[Any]:
+    """pydantic's check of one parameter; it accepts everything if the annotation cannot be evaluated."""
+    hint = _parameters(target)[name].annotation if name in _parameters(target) else Any
+    if hint is inspect.Parameter.empty or isinstance(hint, str):
+        hint = Any
+    try:
+        return TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+    except PydanticUserError:
+        return TypeAdapter(Any)
 
 
-def _in_words(hint: Any) -> str:
-    """What may be written in a configuration for `hint`: objects of other classes are left out."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        written = [
-            choice for choice in inner if choice in (bool, int, float, str, None, type(None)) or get_origin(choice)
-        ]
-        return " or ".join(dict.fromkeys(_in_words(choice) for choice in written)) or str(hint)
-    if origin is Literal:
-        return " or ".join(map(str, inner))
-    if origin is tuple:
-        return f"a list of {len(inner)} values ({', '.join(_in_words(item) for item in inner)})"
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        return f"a list of {_in_words(inner[0])}"
-    if hint in (None, type(None)):
-        return "null"
-    return getattr(hint, "__name__", None) or str(hint).replace("typing.", "")
+def _allowed(error: ValidationError) -> str:
+    """The allowed values in pydantic's words, without the Python objects that no configuration can hold."""
+    allowed = []
+    for problem in error.errors():
+        index = "".join(f" at index {part}" for part in problem["loc"] if isinstance(part, int))
+        if problem["type"] == "missing":
+            allowed.append("a longer list")
+        elif problem["type"] != "needs_python_object":
+            allowed.append(problem["msg"].removeprefix("Input should be ").replace("array", "list") + index)
+    return " or ".join(dict.fromkeys(allowed)) or "left out: no configuration can hold an object for it"

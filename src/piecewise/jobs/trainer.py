@@ -11,7 +11,7 @@ import torch
 
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.config import Component, TrainerConfig
-from piecewise.jobs.targets import checked_target, fits
+from piecewise.jobs.targets import checked_target
 
 # The Trainer's other arguments are provided by training itself, end a run before its plan says, or write files.
 CHOICES = {
@@ -35,7 +35,7 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
 
     options = dict(trainer.options)
     timeout = options.pop("timeout", TIMEOUT)  # which Lightning wants as a part of its strategy
-    if not fits(timeout, float) or not 0 < timeout <= LARGEST:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LARGEST:
         raise BadInput(f"trainer.timeout={timeout!r} must be seconds, above 0")
     target, arguments = checked_target(Component(trainer.group, trainer.target, options), Trainer)
     for key, value in arguments.items():

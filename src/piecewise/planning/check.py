@@ -132,5 +132,5 @@ def coerced(config: dict[str, Any]) -> dict[str, Any]:
     for group, options in config.items():
         if isinstance(options, dict) and "_target_" in options:
             target = resolve(options["_target_"], f"{group}._target_", object)
-            groups[group] = annotated(target, options)
+            groups[group] = annotated(target, options, group)
     return config | groups
