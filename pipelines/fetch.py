@@ -1,17 +1,6 @@
-"""Fetch MNIST's four files and verify them."""
+"""Fetch MNIST's four files and verify them: python pipelines/fetch.py."""
 
-from pathlib import Path
-
-from piecewise.cli import guarded
-from piecewise.data.sources import fetch_mnist
-from piecewise.durable import read_json
-
-
-def main() -> int:
-    asked = read_json(Path("build/fetch.json"))
-    print("MNIST from", fetch_mnist(Path("data/mnist"), asked["sources"], asked["folder"]))
-    return 0
-
+from piecewise.stages.fetch import main
 
 if __name__ == "__main__":
-    raise SystemExit(guarded(main))
+    raise SystemExit(main())

@@ -68,6 +68,12 @@ def _as_found() -> Iterator[None]:
     os.environ.pop("PIECEWISE_QUIET", None)
 
 
+@pytest.fixture(autouse=True)
+def _no_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process cannot take its niceness back: all later tests would run behind everything else."""
+    monkeypatch.setattr("piecewise.tracking.sync.follower._put_behind", lambda nicer: None)
+
+
 @pytest.fixture
 def mlflow_as_it_was() -> Iterator[None]:
     """For commands that run in this process and open a store."""

@@ -38,7 +38,7 @@ ROWS: list[set[str]] = [
     {"planning"},
     {"report", "health", "server"},
     {"commands"},
-    {"cli", "worker", "__main__"},
+    {"cli", "worker", "stages", "__main__"},
 ]
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 

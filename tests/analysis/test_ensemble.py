@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from piecewise.analysis.ensemble import measure_ensemble
-from piecewise.analysis.evaluate import load_parts
+from piecewise.analysis.trained import load_trained
 from piecewise.cli import main
 from piecewise.errors import BadInput, PiecewiseError
-from piecewise.jobs.job import Job, read_job
+from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.training.evaluation import outputs_of
@@ -39,7 +39,7 @@ def test_a_sweep_is_measured_by_the_mean_of_its_outputs(project: Project, capsys
     outputs, alone = [], []
     for number in range(3):
         folder = RunFolder.at(place / f"000{number}")
-        parts = load_parts(read_job(folder.job), folder)
+        parts = load_trained(folder)
         test = parts.source.test(parts.loss.kind)
         outputs.append(outputs_of(parts.model, test).double())
         alone.append(json.loads(folder.metrics.read_text())["test/squared_error"])

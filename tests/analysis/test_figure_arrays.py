@@ -28,10 +28,10 @@ Plan = Callable[..., list[Job]]
 def arrays(job: Job, folder: RunFolder) -> tuple[build.Parts, dict[str, torch.Tensor]]:
     """Of a model with fresh weights."""
     parts = build.build_parts(job.config)
-    sets = parts.source.train(parts.loss.kind), parts.source.test(parts.loss.kind)
+    test = parts.source.test(parts.loss.kind)
     with torch.no_grad():
-        outputs = parts.model(sets[1].x)
-    return parts, arrays_of(parts, *sets, outputs, folder)
+        outputs = parts.model(test.x)
+    return parts, arrays_of(parts, test, outputs, folder)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_surface_is_lowest_where_the_closed_form_is(plan: Plan, project: Pro
     folder = RunFolder.at(project / "runs" / "one")
     train(job, folder)
     parts, found = arrays(job, folder)
-    examples, _ = build.build_examples(job.config, parts)
+    examples, _ = parts.examples
     intercept, slopes = least_squares(examples.x, examples.y)
     row, column = divmod(int(found["surface"].argmin()), found["surface"].shape[1])
     step = [float(found[key].diff()[0]) for key in ("surface_x", "surface_y")]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from piecewise.analysis.evaluate import load_parts
 from piecewise.analysis.predict import predict
+from piecewise.analysis.trained import load_trained
 from piecewise.errors import BadInput, PiecewiseError
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
@@ -36,7 +36,7 @@ def read(text: str) -> dict[str, list[float]]:
 def test_prediction_is_the_networks_function(tiny_job: Job, project: Project) -> None:
     folder = trained(tiny_job, project)
     (project / "x.csv").write_text("x\n0.25\n-1\n")
-    model = load_parts(tiny_job, folder).model
+    model = load_trained(folder).model
     wanted = model(torch.tensor([[0.25], [-1.0]])).double().flatten().tolist()
     found = read(predict(folder, project / "x.csv"))
     assert found["prediction"] == found["mu"] == wanted
@@ -52,7 +52,7 @@ def test_a_table_is_prepared_as_for_training_whatever_the_order_of_its_columns(p
     np.savetxt(project / "new.csv", table[:5, [1, 0]], delimiter=",", header="b,a", comments="")
     (job,) = plan("data=csv", "data.path=train.csv", "data.target=kind", "model=mlp", "loss=categorical", *SHORT)
     folder = trained(job, project)
-    parts = load_parts(job, folder)
+    parts = load_trained(folder)
     inputs = parts.source.inputs(project / "train.csv")[:5]
     wanted = parts.model(inputs).double().softmax(dim=1)
     found = read(predict(folder, project / "new.csv"))

@@ -40,7 +40,7 @@ def plain_loop() -> float:
 
     config = job().config
     parts = build.build_parts(config)
-    train, _ = build.build_examples(config, parts)
+    train, _ = parts.examples
     optimizer = build.make_optimizer(config)(parts.model.parameters())
     for _ in range(EPOCHS):
         start = time.perf_counter()

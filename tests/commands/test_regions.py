@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from piecewise.analysis.evaluate import load_parts
+from piecewise.analysis.trained import load_trained
 from piecewise.cli import main
 from piecewise.figures.plane import polygon_map
-from piecewise.jobs.job import read_job
 from piecewise.journal.find import find_run
 from piecewise.project import Project
 from piecewise.theory.joints import piecewise_linear
@@ -29,7 +28,7 @@ def test_joints_of_a_line_are_printed_and_drawn(project: Project, capsys: Captur
     assert main(["regions", "last", "--range", "-1", "1", "--output", "joints.svg"]) == 0
     said = capsys.readouterr().out
     folder = find_run(project, "last").folder
-    model = load_parts(read_job(folder.job), folder).model
+    model = load_trained(folder).model
     function = piecewise_linear(model, -1.0, 1.0)
     assert function is not None
     header, *lines = said.splitlines()
@@ -55,7 +54,7 @@ def test_regions_of_a_plane_are_printed_by_their_size_and_drawn(
     assert main(["regions", "last", "--range", "-2", "3", "-2", "2", "--all"]) == 0
     said = capsys.readouterr().out
     folder = find_run(project, "last").folder
-    exact = region_map(load_parts(read_job(folder.job), folder).model, (-2.0, 3.0, -2.0, 2.0))
+    exact = region_map(load_trained(folder).model, (-2.0, 3.0, -2.0, 2.0))
     assert exact is not None
     count = len(exact.regions)
     shares = [float(line.split("%")[0]) for line in said.splitlines()[1 : count + 1]]

@@ -24,7 +24,7 @@ from small_project import TINY
 Plan = Callable[..., list[Job]]
 
 
-def keep(job: Job, folder: RunFolder) -> None:
+def keep(job: Job, folder: RunFolder, parts: object) -> None:
     """What follows a training, without the cost of evaluating it."""
     folder.metrics.parent.mkdir(parents=True, exist_ok=True)
     folder.metrics.write_text(json.dumps({"of": job.label}))
@@ -36,10 +36,10 @@ def stopped(plan: Plan, project: Project) -> tuple[list[Job], Places]:
     jobs = plan("-m", *TINY, "seed=0,1,2")
     places = Places.new(jobs)
 
-    def stop(job: Job, folder: RunFolder) -> None:
+    def stop(job: Job, folder: RunFolder, parts: object) -> None:
         if job is jobs[1]:
             os.kill(os.getpid(), signal.SIGTERM)
-        keep(job, folder)
+        keep(job, folder, parts)
 
     with pytest.raises(Stopped), answered():
         run_jobs(jobs, places, None, stop)
@@ -64,8 +64,8 @@ def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], Places]) 
     finished: list[str] = []
     before = [folder.journal.read_bytes() for folder in places.jobs[:2]]
 
-    def note(job: Job, folder: RunFolder) -> None:
-        keep(job, folder)
+    def note(job: Job, folder: RunFolder, parts: object) -> None:
+        keep(job, folder, parts)
         finished.append(job.label)
 
     run_jobs(jobs, Places.below(places.root, 3), None, note, is_resumed=True)

@@ -36,7 +36,7 @@ SMALL = ["data.num_train=50", "data.num_test=20", "batch_size=10", "trainer.max_
 def train(job: Job, folder: Path, **options: Any) -> Outcome:
     config = job.config
     parts = build.build_parts(config)
-    train_set, val_set = build.build_examples(config, parts)
+    train_set, val_set = parts.examples
     size = global_batch_size(config, len(train_set))
     data = ResidentData(train_set, val_set, size, config.seed)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
@@ -63,7 +63,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 def by_hand(config: JobConfig, epochs: int) -> dict[str, Tensor]:
     """The same training without Lightning, loader, module or loss class."""
     parts = build.build_parts(config)
-    data, _ = build.build_examples(config, parts)
+    data, _ = parts.examples
     optimizer = torch.optim.SGD(parts.model.parameters(), lr=config.optimizer.options["lr"], fused=True)
     for epoch in range(epochs):
         for rows in epoch_order(len(data), config.seed, epoch).split(config.batch_size):

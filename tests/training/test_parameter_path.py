@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.utils import parameters_to_vector
 
-from piecewise.analysis.evaluate import load_parts
+from piecewise.analysis.trained import load_trained
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
@@ -31,7 +31,7 @@ def test_it_begins_before_the_first_step_and_ends_with_the_last_weights(plan: Pl
     assert steps[-1] == 360
     assert steps == sorted(set(steps))
     assert len(steps) == 1 + EARLY + (360 - EARLY) // 2
-    torch.testing.assert_close(parameters[-1], parameters_to_vector(load_parts(job, folder).model.parameters()))
+    torch.testing.assert_close(parameters[-1], parameters_to_vector(load_trained(folder).model.parameters()))
 
 
 def test_a_large_model_keeps_none(plan: Plan, project: Project) -> None:

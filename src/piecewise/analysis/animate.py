@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from torch.nn.utils import vector_to_parameters
 
 from piecewise.analysis.draw import function_shown
-from piecewise.analysis.evaluate import load_parts
 from piecewise.analysis.figure_arrays import ORDERLESS, function_of
+from piecewise.analysis.trained import load_trained
 from piecewise.errors import BadInput
 from piecewise.figures.animation import Frame, animate
 from piecewise.jobs.job import read_job
@@ -23,7 +23,7 @@ MAX_FRAMES = 80
 def animate_run(folder: RunFolder, milliseconds: int) -> bytes:
     """A GIF, `milliseconds` for each picture. Raises BadInput for a run whose model has no function to draw."""
     job = read_job(folder.job)
-    parts = load_parts(job, folder)
+    parts = load_trained(folder)
     if parts.spec.num_inputs != 1 or parts.loss.kind in ORDERLESS:
         raise BadInput(f"{job.title} has {parts.spec.num_inputs} inputs; only a function of one can be animated")
     if not folder.path.is_file():

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from piecewise.analysis.evaluate import load_parts
+from piecewise.analysis.trained import load_trained
 from piecewise.errors import BadInput
-from piecewise.jobs import build
+from piecewise.jobs.build import build_parts
 from piecewise.jobs.job import Job, read_job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.losses.mixture import Mixture
@@ -29,11 +29,12 @@ def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
         for key in SHARED:
             if _option(job, key) != _option(first, key):
                 raise BadInput(f"{first.title} and {job.title} differ in {key}; allowed: members with the same one")
-    shared = build.build_parts(first.config)
-    if isinstance(shared.loss, Mixture):
+    parts = build_parts(first.config)
+    if isinstance(parts.loss, Mixture):
         raise BadInput("loss=mixture: its components have no order, so outputs have no mean; allowed: any other loss")
-    members = [load_parts(job, folder).model for job, folder in zip(jobs, folders, strict=True)]
-    return evaluate(Ensemble(members), shared.loss, shared.source.test(shared.loss.kind)).metrics
+    members = [load_trained(folders[0], parts), *(load_trained(folder) for folder in folders[1:])]
+    test = parts.source.test(parts.loss.kind)
+    return evaluate(Ensemble([member.model for member in members]), parts.loss, test).metrics
 
 
 def _option(job: Job, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""Evaluate one trained job on its test set: the only place that opens one."""
+"""Evaluate one trained job on its test set: the only file that opens one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from piecewise.analysis.figure_arrays import arrays_of
-from piecewise.data.stored import digest_tensors
+from piecewise.analysis.trained import load_trained
 from piecewise.data.synthetic import Synthetic
 from piecewise.durable import write_atomic, write_json
-from piecewise.errors import BadInput
-from piecewise.jobs import build
 from piecewise.jobs.build import Parts
-from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.run_key import describe_input
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.losses.squared_error import SquaredError
 from piecewise.models.linear import Linear
 from piecewise.theory.closed_form import least_squares
 from piecewise.training.evaluation import evaluate
-from piecewise.training.weights_file import load_weights
 
 
 @dataclass(frozen=True)
@@ -34,13 +30,17 @@ class Measured:
     arrays: dict[str, Tensor]
 
 
-def evaluate_run(folder: RunFolder) -> dict[str, float]:
-    """Measure the run and keep what came of it: metrics, arrays, and which weights and data they are of."""
-    measured = measure(folder)
+def evaluate_run(folder: RunFolder, parts: Parts | None = None) -> dict[str, float]:
+    """Measure the run and write its metrics and arrays, and which weights and data they are of.
+
+    `parts` are those the run was trained with; without them the job is built again.
+    """
+    parts = load_trained(folder, parts)
+    measured = _measure(parts, folder)
     arrays = {name: array.clone(memory_format=torch.contiguous_format) for name, array in measured.arrays.items()}
     write_atomic(folder.arrays, save(arrays))
+    inputs = {"testing": describe_input(parts.source, parts.config.data, "test")}
     weights_digest = read_result(folder)["weights_digest"]
-    inputs = {"testing": describe_input(read_job(folder.job).config.data, "test")}
     write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
     write_json(folder.metrics, measured.metrics)
     return measured.metrics
@@ -48,39 +48,25 @@ def evaluate_run(folder: RunFolder) -> dict[str, float]:
 
 def measure(folder: RunFolder) -> Measured:
     """Evaluate the run's weights on its test set. Nothing is written."""
-    job = read_job(folder.job)
-    parts = load_parts(job, folder)
+    return _measure(load_trained(folder), folder)
+
+
+def _measure(parts: Parts, folder: RunFolder) -> Measured:
     test = parts.source.test(parts.loss.kind)
     evaluation = evaluate(parts.model, parts.loss, test)
     metrics = dict(evaluation.metrics)
     if isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError):
-        metrics["distance_to_closed_form"] = distance_to_closed_form(job, parts)
+        metrics["distance_to_closed_form"] = distance_to_closed_form(parts)
     if isinstance(parts.source, Synthetic) and math.isfinite(floor := parts.source.nll_floor()):
-        metrics["test/nll_floor"] = floor  # without noise there is none
-    train = parts.source.train(parts.loss.kind)
-    return Measured(metrics, arrays_of(parts, train, test, evaluation.outputs, folder))
-
-
-def load_parts(job: Job, folder: RunFolder) -> Parts:
-    """The job's parts with the trained weights in the model, in the precision they were trained in.
-
-    Raises BadInput if the weights are not the ones that the training recorded.
-    """
-    recorded = read_result(folder)["weights_digest"]
-    weights = load_weights(folder.weights)
-    if digest_tensors(weights) != recorded:
-        raise BadInput(f"{folder.weights} was altered: its digest is {digest_tensors(weights)}, recorded is {recorded}")
-    parts = build.build_parts(job.config)
-    parts.model.to(next(value.dtype for value in weights.values() if value.is_floating_point()))
-    parts.model.load_state_dict(weights)
-    return parts
+        metrics["test/nll_floor"] = floor  # data without noise has none
+    return Measured(metrics, arrays_of(parts, test, evaluation.outputs, folder))
 
 
 @torch.no_grad()
-def distance_to_closed_form(job: Job, parts: Parts) -> float:
+def distance_to_closed_form(parts: Parts) -> float:
     """‖φ − φ*‖ between the trained coefficients and the least-squares ones on the same training examples."""
     assert isinstance(parts.model, Linear)
-    train, _ = build.build_examples(job.config, parts)
+    train, _ = parts.examples
     intercept, slopes = least_squares(train.x.flatten(1), train.y)
     layer = parts.model.output
     found = torch.cat([layer.bias.double()[:, None], layer.weight.double()], dim=1)

@@ -35,16 +35,18 @@ MAX_FILTERS = 32
 
 
 @torch.no_grad()
-def arrays_of(parts: Parts, train: Examples, test: Examples, outputs: Tensor, folder: RunFolder) -> Arrays:
+def arrays_of(parts: Parts, test: Examples, outputs: Tensor, folder: RunFolder) -> Arrays:
     """Every array that a figure of this model on this data can be drawn from."""
     parts.model.eval()
     arrays: Arrays = {"outputs": outputs, "targets": test.y}
     num_inputs, is_class = parts.spec.num_inputs, parts.loss.kind is TargetKind.CLASS
     if num_inputs == 1 and parts.loss.kind not in ORDERLESS:
+        train = parts.source.train(parts.loss.kind)
         arrays |= {"train_x": train.x.flatten(), "train_y": train.y}
         arrays |= function_of(parts, test) | _truth(parts, test) | _units(parts.model, test)
         arrays |= _surface(parts, train, folder)
     elif num_inputs == 2:
+        train = parts.source.train(parts.loss.kind)
         arrays |= {"train_x": train.x, "train_y": train.y} | _plane(parts, train)
     elif len(parts.spec.input_shape) == 3 and is_class:
         hardest = most_confidently_wrong(outputs, test.y)

@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from piecewise.analysis.evaluate import load_parts
+from piecewise.analysis.trained import load_trained
 from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
-from piecewise.jobs.job import read_job
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.evaluation import outputs_of
@@ -29,7 +28,7 @@ def predict(folder: RunFolder, path: Path) -> str:
     if not path.is_file():
         raise BadInput(f"--input={path} {'is no file' if path.exists() else 'does not exist'}")
     recorded = read_result(folder)["digests"]["data"]
-    parts = load_parts(read_job(folder.job), folder)
+    parts = load_trained(folder)
     if parts.source.digest("train") != recorded:
         raise BadInput(f"the training data of this run have changed, and with them how inputs are prepared: {path}")
     inputs = parts.source.inputs(path)

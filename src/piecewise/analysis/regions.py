@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from piecewise.analysis.evaluate import load_parts
 from piecewise.analysis.figure_arrays import MAX_REGIONS
+from piecewise.analysis.trained import load_trained
 from piecewise.data.stored import Generated
 from piecewise.errors import BadInput
 from piecewise.figures.fit import fitted_function
@@ -48,7 +48,7 @@ def regions_of_run(folder: RunFolder, bounds: Sequence[float] | None = None) -> 
     plane with more than MAX_REGIONS activation patterns.
     """
     job = read_job(folder.job)
-    parts = load_parts(job, folder)
+    parts = load_trained(folder)
     parts.model.eval()
     count = parts.spec.num_inputs
     if count > 2 or relu_program(parts.model) is None:

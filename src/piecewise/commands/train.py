@@ -17,6 +17,7 @@ from piecewise.commands import completion
 from piecewise.project import Project
 
 if TYPE_CHECKING:
+    from piecewise.jobs.build import Parts
     from piecewise.jobs.job import Job
     from piecewise.journal.run_folder import RunFolder
 
@@ -58,14 +59,14 @@ def _announce(jobs: list[Job]) -> int:
     return 0
 
 
-def evaluate_and_draw(job: Job, folder: RunFolder) -> None:
+def evaluate_and_draw(job: Job, folder: RunFolder, parts: Parts | None) -> None:
     """What follows every training: the test set, unless told not to, the figures, and a line about it."""
     metrics = {}
     if job.config.evaluate:
         from piecewise.analysis.draw import draw_run
         from piecewise.analysis.evaluate import evaluate_run
 
-        metrics = evaluate_run(folder)
+        metrics = evaluate_run(folder, parts)
         draw_run(folder)
     numbers = "  ".join(f"{key} {value:.5g}" for key, value in metrics.items())
     terminal.show(f"{job.title}  {numbers}")

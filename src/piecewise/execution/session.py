@@ -13,6 +13,7 @@ from piecewise.execution.blocked_releases import refuse_blocked
 from piecewise.execution.places import Places, check_writable
 from piecewise.execution.sweep import Sweep
 from piecewise.execution.train import train
+from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.reader import read_journal
@@ -21,7 +22,7 @@ from piecewise.journal.writer import busy
 from piecewise.manifest import remove_manifest, write_manifest
 from piecewise.tracking.sync.background import BackgroundMirror
 
-Finish = Callable[[Job, RunFolder], None]  # what follows a training
+Finish = Callable[[Job, RunFolder, Parts | None], None]  # what follows a training; parts, if it was in this process
 
 
 def run_jobs(jobs: list[Job], places: Places, uri: str | None, finish: Finish, is_resumed: bool = False) -> None:
@@ -77,14 +78,15 @@ def is_done(folder: RunFolder) -> bool:
 def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_resumed: bool) -> None:
     try:
         remove_manifest(folder.sealed)
+        parts = None
         if not (is_resumed and folder.result.is_file()):
-            train(job, folder, facts, sys.stderr.isatty() and not terminal.is_quiet(), is_resumed)
+            parts = train(job, folder, facts, sys.stderr.isatty() and not terminal.is_quiet(), is_resumed)
     except stopping.Stopped:
         record = read_journal(folder.journal) if folder.journal.is_file() else None
         if record is not None:
             terminal.say(f"piecewise resume {facts.get('parent', record.start['id'])}  goes on from here")
         raise
-    finish(job, folder)
+    finish(job, folder, parts)
     write_manifest(folder.sealed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -35,12 +35,22 @@ LOSSES: dict[TargetKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Parts:
-    """What evaluation and training both need of a job; the model has fresh weights, drawn under the job's seed."""
+    """The objects of one job. They are built once; training hands them on to what follows it.
 
+    The model has new weights, drawn under the job's seed, until it is trained or given others.
+    """
+
+    config: JobConfig
     source: DataSource
     spec: DataSpec
     loss: NegativeLogLikelihood
     model: nn.Module
+
+    @cached_property
+    def examples(self) -> tuple[Examples, Examples]:
+        """(train, val), read and split when they are first asked for."""
+        train = self.source.train(self.loss.kind)
+        return split(train, self.config.data.val_fraction, self.config.data.split_seed)
 
 
 def build_parts(config: JobConfig, device: str = "cpu") -> Parts:
@@ -54,7 +64,7 @@ def build_parts(config: JobConfig, device: str = "cpu") -> Parts:
             f"loss={type(loss).__name__} fits {loss.kind} targets, but data={spec.name} has {kinds} targets; "
             f"allowed: {' '.join(_losses_for(spec))}"
         )
-    return Parts(source, spec, loss, build_model(config, spec, loss, device))
+    return Parts(config, source, spec, loss, build_model(config, spec, loss, device))
 
 
 def build_data(config: DataConfig) -> DataSource:
@@ -103,12 +113,6 @@ def make_schedule(config: JobConfig) -> Schedule | None:
     given = [key for key in ("optimizer", "total_steps", "T_max") if key in named and key not in options]
     target, arguments = checked_target(replace(config.scheduler, options=options), base, given)
     return Schedule(target, arguments, interval)
-
-
-def build_examples(config: JobConfig, parts: Parts) -> tuple[Examples, Examples]:
-    """(train, val) of a job."""
-    train = parts.source.train(parts.loss.kind)
-    return split(train, config.data.val_fraction, config.data.split_seed)
 
 
 def _construct(component: Component, kind: type, facts: dict[str, Any] | None = None) -> Any:

@@ -36,8 +36,10 @@ CLOSURES: dict[str, tuple[str, ...]] = {
         "jobs/trainer.py",
         "jobs/run_key.py",
         "execution/train.py",
+        "execution/fit.py",
+        "execution/request.py",
     ),
-    "evaluate": (*_MODELS, "theory/*.py", "analysis/figure_arrays.py", "analysis/evaluate.py"),
+    "evaluate": (*_MODELS, "theory/*.py", "analysis/figure_arrays.py", "analysis/evaluate.py", "analysis/trained.py"),
     "report": ("figures/*.py", "report/*", "tracking/**/*.py", "analysis/draw.py"),
 }
 ELSEWHERE = {"data/sources.py"}  # fetch's alone: how bytes arrive changes nothing once they are verified

@@ -185,9 +185,9 @@ def load_model(folder: RunFolder) -> tuple[Any, np.ndarray]:
     """The run's trained model and an example of two inputs to it."""
     import torch
 
-    from piecewise.analysis.evaluate import load_parts
+    from piecewise.analysis.trained import load_trained
 
-    parts = load_parts(read_job(folder.job), folder)
+    parts = load_trained(folder)
     dtype = next(parts.model.parameters()).dtype
     if dtype is torch.bfloat16:  # which NumPy, and so MLflow's schema, does not have
         dtype = torch.float32

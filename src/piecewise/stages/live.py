@@ -1,37 +1,27 @@
-"""What a stage of `dvc repro` does besides its work."""
+"""Where a train stage of `dvc repro` works, and how it goes on after it was killed."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from piecewise.data.idx import AlteredFile
 from piecewise.durable import alone, has_writer, write_atomic
 from piecewise.dvc_files import recorded_stage
-from piecewise.errors import BadInput, TryAgain
+from piecewise.errors import TryAgain
 from piecewise.execution.places import Places
+from piecewise.jobs.build import build_data
 from piecewise.jobs.job import Job, canonical
-from piecewise.jobs.run_key import prepare
+from piecewise.jobs.run_key import identify
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import JOURNAL
 from piecewise.project import Project
 
 PATIENCE = 15.0  # seconds that a stage waits for the same one of a `dvc repro` that has just died
 KEY = "key"  # in the live folder of a stage: what it trains, and once it has, what dvc.lock said of it
-
-
-def run_stage(stage: Callable[..., int], *arguments: str) -> int:
-    """A stage's exit code; when it meets a data file that was altered behind DVC's back, DVC is made to look again."""
-    try:
-        return stage(*arguments)
-    except AlteredFile as error:
-        # DVC trusts size and time. With a new time it hashes the file, and restores it from its cache.
-        error.path.touch()
-        raise BadInput(f"{error}; `dvc repro` once more restores it from DVC's cache") from error
 
 
 @contextmanager
@@ -48,7 +38,8 @@ def live_stage(jobs: list[Job]) -> Iterator[tuple[Places, bool]]:
     try:
         with alone(folder.with_suffix(".lock"), PATIENCE):
             _wait_for_ranks(folder, busy)
-            key = hashlib.sha256(canonical([prepare(job)["run_key"] for job in jobs]).encode()).hexdigest()
+            keys = [identify(job, build_data(job.config.data))["run_key"] for job in jobs]
+            key = hashlib.sha256(canonical(keys).encode()).hexdigest()
             is_resumed = _key_of(folder) in (key, key + _recorded(name))
             if not is_resumed:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -10,14 +10,15 @@ import pytest
 
 from piecewise.durable import alone
 from piecewise.errors import BadInput, TryAgain
-from piecewise.execution import stages
 from piecewise.execution.session import run_jobs
-from piecewise.execution.stages import live_stage, run_stage
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, all_runs, read_result
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
+from piecewise.stages import live
+from piecewise.stages.live import live_stage
+from piecewise.stages.run import run
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -26,7 +27,7 @@ Plan = Callable[..., list[Job]]
 def train_stage(jobs: list[Job], fail_at: int | None = None) -> bool:
     """As the stage does; with `fail_at` the job of that number ends as by a crash. Whether it went on."""
 
-    def finish(job: Job, folder: RunFolder) -> None:
+    def finish(job: Job, folder: RunFolder, parts: object) -> None:
         if fail_at is not None and job is jobs[fail_at]:
             raise MemoryError
 
@@ -62,7 +63,7 @@ def test_a_finished_stage_is_trained_anew_only_if_dvc_has_recorded_it(jobs: list
 def test_ranks_that_still_train_are_waited_for(
     jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "PATIENCE", 0.2)
+    monkeypatch.setattr(live, "PATIENCE", 0.2)
     with Journal(RunFolder.of_live_stage(jobs[0].name, jobs[0].folder_name).journal) as journal:
         journal.start(id="a")
         with pytest.raises(TryAgain, match="runs in another process"):
@@ -92,18 +93,18 @@ def test_another_job_begins_anew(jobs: list[Job], plan: Plan, project: Project) 
 
 
 def test_two_at_once_are_refused(jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "PATIENCE", 0.2)
+    monkeypatch.setattr(live, "PATIENCE", 0.2)
     with alone(Path(f"runs/pipeline/{jobs[0].name}.lock")), pytest.raises(TryAgain, match="runs in another process"):
         train_stage(jobs)
     assert not train_stage(jobs)
 
 
-def test_bad_input_of_a_stage_is_told(project: Project) -> None:
+def test_bad_input_of_a_stage_is_told(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     def stage(argument: str) -> int:
         raise BadInput(argument)
 
-    with pytest.raises(BadInput, match="what it was"):
-        run_stage(stage, "what it was")
+    assert run(stage, "what it was") == 2
+    assert capsys.readouterr().err == "error: what it was\n"
 
 
 def test_what_dvc_has_removed_is_there_again(jobs: list[Job], project: Project) -> None:

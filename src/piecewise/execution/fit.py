@@ -1,0 +1,62 @@
+"""From a job's parts to a fitted model, and the record of the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from piecewise.data.stored import digest_tensors
+from piecewise.execution.request import Request
+from piecewise.jobs import build
+from piecewise.jobs.batches import global_batch_size
+from piecewise.jobs.build import Parts
+from piecewise.jobs.job import Job
+from piecewise.jobs.trainer import make_trainer
+from piecewise.journal.writer import Journal
+from piecewise.training.datamodule import ResidentData
+from piecewise.training.fit import FitOptions, Outcome, fit
+from piecewise.training.module import TrainingModule
+from piecewise.training.weights_file import publish
+
+
+def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -> dict[str, Any]:
+    """Train to the end and write the weights; what is returned becomes the run's result.
+
+    A rank that does not record has no journal, and writes nothing.
+    """
+    config = job.config
+    train_set, val_set = parts.examples
+    batch_size = global_batch_size(config, len(train_set))
+    data = ResidentData(train_set, val_set, batch_size, config.seed, config.data.max_shift)
+    module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
+    options = FitOptions(
+        request.folder.checkpoints,
+        config.select,
+        vars(config.early_stopping) if config.early_stopping.patience else None,
+        config.log_every_n_steps,
+        job.title if request.has_progress and journal is not None else None,
+        request.is_resumed,
+    )
+    outcome = fit(module, data, make_trainer(config.trainer), journal, options)
+    if journal is not None:
+        publish(request.folder.weights, outcome.weights, job.frozen)
+        if outcome.path is not None:
+            outcome.path.write(request.folder.path)
+    return _result(parts, outcome)
+
+
+def _result(parts: Parts, outcome: Outcome) -> dict[str, Any]:
+    train_set, val_set = parts.examples
+    return {
+        "status": "FINISHED",
+        "steps": outcome.steps,
+        "steps_planned": outcome.steps_planned,
+        "epochs": outcome.epochs,
+        "selected": outcome.selected,
+        "selected_step": outcome.selected_step,
+        "val_nll": outcome.val_nll,
+        "num_parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
+        "num_train": len(train_set),
+        "num_val": len(val_set),
+        "numerics": outcome.numerics,
+        "weights_digest": digest_tensors(outcome.weights),
+    }
