@@ -35,12 +35,18 @@ def test_quiet_leaves_warnings_and_errors(monkeypatch: pytest.MonkeyPatch, capsy
     assert (said.out, said.err) == ("one 2\n", "warning: careful\nerror: broken\n")
 
 
-def test_columns_are_aligned_and_the_last_is_free() -> None:
-    assert terminal.columns([("a", "bb", "long text"), ("ccc", "d", "e")], indent=" ") == [
-        " a    bb  long text",
-        " ccc  d   e",
-    ]
-    assert terminal.columns([]) == []
+def test_columns_of_a_table_are_aligned_and_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    text = "long text " * 30
+    assert terminal.table([("a", "bb", text), ("ccc", "d", "")], indent=" ") == f" a    bb  {text.rstrip()}\n ccc  d"
+    assert terminal.table([]) == ""
+
+
+def test_colour_codes_have_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    painted = terminal.paint("ok", "green", Screen())
+    assert terminal.table([(painted, "x"), ("fault", "y")]) == f"{painted}     x\nfault  y"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def usage() -> str:
         "A run is one composed configuration, frozen to a job; every run is recorded in MLflow.",
         "`dvc repro` reproduces the record; `piecewise train` is for everything else.",
         "",
-        *terminal.columns([(terminal.paint(f"{verb:8}", "bold"), what) for verb, what in VERBS.items()], indent="  "),
+        terminal.table([(terminal.paint(verb, "bold"), what) for verb, what in VERBS.items()], indent="  "),
         "",
         EXAMPLES.rstrip(),
         "",

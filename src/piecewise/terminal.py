@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import TextIO
 from piecewise.errors import PiecewiseError
 from piecewise.process_settings import QUIET
 
+COLOUR = re.compile(r"\x1b\[\d*m")
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 DEBUG = "PIECEWISE_DEBUG"
 
@@ -67,13 +69,15 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     return f"\x1b[{CODES[colour]}m{text}\x1b[0m"
 
 
-def columns(rows: Sequence[Sequence[str]], indent: str = "", gap: str = "  ") -> list[str]:
-    """The rows as lines whose columns are aligned; the last one may be as long as it likes."""
-    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
-    return [
-        indent + gap.join([*(f"{cell:{width}}" for cell, width in zip(row[:-1], widths, strict=True)), row[-1]])
-        for row in rows
-    ]
+def table(rows: Sequence[Sequence[str]], indent: str = "") -> str:
+    """The rows as lines with aligned columns, never cut or wrapped; cells may be painted."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    lines = [[cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return "\n".join((indent + "  ".join(line)).rstrip() for line in lines)
+
+
+def _width(cell: str) -> int:
+    return len(COLOUR.sub("", cell))
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,8 @@ from piecewise.data.stored import digest_tensors
 from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
 from piecewise.report.page import write_report
-from piecewise.report.results import collect, text_table
+from piecewise.report.results import collect
+from piecewise.report.tables import text_table
 from small_project import TINY, evaluate_experiment, new_project
 
 INDEX = "report/index.html"

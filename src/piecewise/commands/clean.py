@@ -24,7 +24,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     found = leftovers(project)
     rows = [(terminal.size(item.num_bytes), item.name(project), item.reason) for item in found]
     if rows:
-        print(*terminal.columns(rows), sep="\n")
+        print(terminal.table(rows))
     for item in found if asked.yes else ():
         remove(item)
     total = terminal.size(sum(item.num_bytes for item in found))

@@ -25,7 +25,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.health.findings import Level, diagnose
 
     found = diagnose(project, CHECKS)
-    print(*terminal.columns([row for name, finding in found for row in _rows(name, finding)]), sep="\n")
+    print(terminal.table([row for name, finding in found for row in _rows(name, finding)]))
     num_faults = sum(finding.level is Level.FAULT for _, finding in found)
     if num_faults:
         terminal.say(f"\n{num_faults} fault{'s' if num_faults > 1 else ''}; the commands are meant for {project}")
@@ -34,8 +34,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
 
 def _rows(name: str, finding: Finding) -> list[tuple[str, str, str]]:
     """A line that names what is the case and, if there is a remedy, one below it."""
-    colour = COLOURS[finding.level]
-    rows = [(terminal.paint(f"{finding.level:5}", colour), name, finding.what)]
-    if finding.remedy:  # the empty cell is painted too: colour codes count as width
-        rows.append((terminal.paint(" " * 5, colour), "", f"remedy: {finding.remedy}"))
+    rows = [(terminal.paint(finding.level, COLOURS[finding.level]), name, finding.what)]
+    if finding.remedy:
+        rows.append(("", "", f"remedy: {finding.remedy}"))
     return rows

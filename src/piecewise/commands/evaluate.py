@@ -49,4 +49,4 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
 
 
 def _show(metrics: dict[str, float]) -> None:
-    print(*terminal.columns([(key, f"{value:.10g}") for key, value in metrics.items()]), sep="\n")
+    print(terminal.table([(key, f"{value:.10g}") for key, value in metrics.items()]))

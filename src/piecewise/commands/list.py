@@ -30,8 +30,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
         rows = [row for name in experiments(conf) for row in _experiment(conf, name)]
     else:
         rows = [(option, first_comment(conf, group, option)) for option in options(conf, group)]
-    for line in terminal.columns([(terminal.paint(name, "bold"), text) for name, text in rows]):
-        print(line.rstrip())
+    print(terminal.table([(terminal.paint(name, "bold"), text) for name, text in rows]))
     return 0
 
 

@@ -36,7 +36,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
         raise BadInput(f"--output={path} must be a file that ends in .svg")
     found = regions_of_run(run.folder, asked.range)
     rows = found.rows if asked.all else found.rows[:SHOWN]
-    print("\n".join(terminal.columns([found.header, *rows])))
+    print(terminal.table([found.header, *rows]))
     if len(rows) < len(found.rows):
         print(f"… and {len(found.rows) - len(rows)} more; --all prints them")
     write_atomic(path, to_svg(found.figure))

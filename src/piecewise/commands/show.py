@@ -93,4 +93,4 @@ def _conclusion(digest: str, overrides: list[str], sweep: dict[str, Any]) -> lis
     if sweep:
         values = " ".join(f"{key}={value}" for key, value in sweep.items())
         rows.append(("-m sweeps", values))
-    return ["", *(terminal.paint(line, "dim") for line in terminal.columns(rows, indent="# "))]
+    return ["", terminal.paint(terminal.table(rows, indent="# "), "dim")]

@@ -22,7 +22,8 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     asked = parser.read(arguments)
     if asked is None:
         return 0
-    from piecewise.report.results import collect, markdown_table, text_table
+    from piecewise.report.results import collect
+    from piecewise.report.tables import markdown_table, text_table
 
     if asked.markdown:
         print(markdown_table(collect(project)))
@@ -31,9 +32,8 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
         _write_readme(project / "README.md", markdown_table(collect(project)))
         return 0
     print(text_table(collect(project)))
-    terminal.say()
-    for line in terminal.columns([("report", str(project.report / "index.html")), ("MLflow", "piecewise ui")]):
-        terminal.say(line)
+    rows = [("report", str(project.report / "index.html")), ("MLflow", "piecewise ui")]
+    terminal.say(f"\n{terminal.table(rows)}")
     return 0
 
 

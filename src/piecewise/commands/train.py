@@ -53,7 +53,7 @@ def _announce(jobs: list[Job]) -> int:
     rows = [(job.title, guess) for job in jobs for guess in [estimate(job)]]
     shown = [(title, terminal.duration(guess.seconds), terminal.size(guess.num_bytes)) for title, guess in rows]
     total = sum(guess.seconds for _, guess in rows), sum(guess.num_bytes for _, guess in rows)
-    print(*terminal.columns(shown), sep="\n")
+    print(terminal.table(shown))
     count = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
     print(f"\n{count}, about {terminal.duration(total[0])} and {terminal.size(total[1])}; nothing was started")
     return 0
@@ -78,6 +78,4 @@ def conclude(place: Path, num_jobs: int, uri: str | None) -> None:
     lines = [("run folder", str(place)), ("figures", str(figures))]
     if uri is not None:
         lines.append(("compare", uri if uri.startswith("http") else "piecewise ui  (or mlflow ui)"))
-    terminal.say()
-    for line in terminal.columns(lines):
-        terminal.say(line)
+    terminal.say(f"\n{terminal.table(lines)}")

@@ -15,7 +15,8 @@ from piecewise.journal.run_folder import SWEEP, RunFolder
 from piecewise.project import Project
 from piecewise.report.inline import Inline, inline
 from piecewise.report.provenance import provenance
-from piecewise.report.results import Group, Result, collect
+from piecewise.report.results import Result, collect
+from piecewise.report.runs import Group
 
 SHOWN = 2  # figures of a group that are not folded away
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from piecewise import terminal
 from piecewise.journal.reader import read_journal
-from piecewise.report.results import Run
+from piecewise.report.runs import Run
 
 SHORT = 12  # characters of a digest that a person compares
 

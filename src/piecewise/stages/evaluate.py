@@ -14,7 +14,7 @@ def _evaluate(experiment: str) -> int:
     from piecewise.analysis.evaluate import evaluate_run
     from piecewise.durable import write_json
     from piecewise.journal.run_folder import RunFolder
-    from piecewise.report.results import stage_metrics
+    from piecewise.report.runs import stage_metrics
 
     results = Project().results
     for path in sorted((results / "train" / experiment).glob("*/result.json")):

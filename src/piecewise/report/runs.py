@@ -1,0 +1,71 @@
+"""The evaluated runs of the pipeline, grouped over their seeds."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from piecewise.durable import read_json
+from piecewise.jobs.job import Job, read_job
+from piecewise.journal.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluated job of the pipeline."""
+
+    job: Job
+    folder: RunFolder
+    metrics: dict[str, float]
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ by their seed alone."""
+
+    label: str
+    runs: list[Run]
+
+    def values(self, metric: str) -> list[float]:
+        return [run.metrics[metric] for run in self.runs if metric in run.metrics]
+
+    def mean(self, metric: str) -> float:
+        return statistics.fmean(self.values(metric))
+
+
+def read_runs(experiment: str) -> list[Run]:
+    """The evaluated runs of one experiment."""
+    runs = []
+    for path in sorted(Path("results/evaluate", experiment).glob("*/metrics.json"), key=_by_number):
+        folder = RunFolder.of_stage(experiment, path.parent.name)
+        runs.append(Run(read_job(folder.job), folder, read_json(folder.metrics), read_json(folder.result)))
+    return runs
+
+
+def _by_number(path: Path) -> list[tuple[float, str]]:
+    """A sort key that reads digits as numbers: 3 comes before 20."""
+    words = re.findall(r"\d+(?:\.\d+)?|\D+", path.parent.name)
+    return [(float(word), "") if word[0].isdigit() else (-1.0, word) for word in words]
+
+
+def group_runs(experiment: str, runs: list[Run]) -> list[Group]:
+    """The runs grouped by their label without its seed."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        label = ",".join(f"{key}={value}" for key, value in run.job.overrides.items() if key != "seed")
+        groups.setdefault(label, []).append(run)
+    return [Group(label, members) for label, members in groups.items()]
+
+
+def stage_metrics(experiment: str) -> dict[str, Any]:
+    """The means over seeds by metric, for `dvc metrics show`; several groups are told apart by their labels."""
+    groups = group_runs(experiment, read_runs(experiment))
+    means: dict[str, Any] = {
+        group.label or "all": {metric: group.mean(metric) for metric in sorted(group.runs[0].metrics)}
+        for group in groups
+    }
+    return means if len(means) > 1 else next(iter(means.values()))
