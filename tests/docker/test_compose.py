@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from piecewise.server import pages
-from piecewise.server.credentials import NAMES
+from piecewise.server import mlflow_service
+from piecewise.server.credentials import NAMES, Secrets
 from small_project import ROOT
 
 Compose = dict[str, Any]
@@ -111,21 +111,23 @@ def test_server_knows_its_names_and_lets_nobody_in_unasked(compose: Compose) -> 
     assert "default_permission = NO_PERMISSIONS" in (DOCKER / "auth.ini").read_text()
     image = (DOCKER / "Dockerfile").read_text()
     (place,) = re.findall(r"^ENV PYTHONPATH=(\S+)$", image, re.MULTILINE)
-    assert f"COPY --chmod=0444 src/piecewise/server/inside/piecewise_guard.py {place}/piecewise_guard.py\n" in image
+    assert (
+        f"COPY --chmod=0444 src/piecewise/server/mlflow_plugin/piecewise_guard.py {place}/piecewise_guard.py\n" in image
+    )
 
 
 def test_server_refuses_what_the_one_without_containers_does(compose: Compose, tmp_path: Path) -> None:
     ours = configparser.ConfigParser()
     ours.read(DOCKER / "auth.ini")
     theirs = configparser.ConfigParser()
-    theirs.read_string(pages.permissions("admin", 5432))
+    theirs.read_string(mlflow_service.auth_settings("admin", 5432))
     where = "database_uri"
     assert {**ours["mlflow"], where: ""} == {**theirs["mlflow"], where: ""}
     settings = compose["services"]["server"]["environment"]
     names = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "MLFLOW_ENABLE_AI_GATEWAY")
     names += ("MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",)
-    told = pages.environment(tmp_path, "", dict.fromkeys(NAMES, ""), 0)
-    assert [settings[name] for name in names] == [told[name] for name in names]
+    given = mlflow_service.environment(tmp_path, "", Secrets(**dict.fromkeys(NAMES, "")), 0)
+    assert [settings[name] for name in names] == [given[name] for name in names]
     assert yaml.safe_load((ROOT / "conf" / "tracking" / "docker.yaml").read_text()) == {"uri": "http://server:5000"}
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from piecewise.cli import main
 from piecewise.project import Project
-from piecewise.server import pages
+from piecewise.server.mlflow_service import PLUGIN
 from small_project import ROOT, TINY
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -141,7 +141,7 @@ def server(
     settings = {key: here(value) for key, value in service["environment"].items()}
     image = dict(re.findall(r"^ +(\w+)=(true|false|1)\b", (DOCKER / "Dockerfile").read_text(), re.MULTILINE))
     environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), **image, **settings}
-    environment |= {"MLFLOW_AUTH_CONFIG_PATH": str(auth), "PYTHONPATH": str(pages.INSIDE)}
+    environment |= {"MLFLOW_AUTH_CONFIG_PATH": str(auth), "PYTHONPATH": str(PLUGIN)}
     command = ["sh", DOCKER / "entrypoint.sh", *map(here, service["command"])]
     with running(command, folder / "server.log", cwd=folder, env=environment) as process:
         address = f"http://127.0.0.1:{ports['server']}/health"

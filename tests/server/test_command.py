@@ -15,7 +15,7 @@ from piecewise.cli import main
 from piecewise.durable import alone
 from piecewise.processes import another_process
 from piecewise.project import Project
-from piecewise.server.state import FILE, LOCK, clear, read_state, write_state
+from piecewise.server.state import kill_leftovers, lock_file, read_state, state_file, write_state
 from running_server import wait_for
 
 
@@ -41,7 +41,7 @@ def test_nothing_to_stop_is_no_error(project: Project, capsys: pytest.CaptureFix
 
 
 def test_a_second_one_says_where_the_first_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    with alone(project / LOCK):
+    with alone(lock_file(project)):
         assert main(["server"]) == 0
         assert "and is being started" in capsys.readouterr().out
         write_state(project, "http://127.0.0.1:7", [], is_healthy=True)
@@ -52,7 +52,7 @@ def test_a_second_one_says_where_the_first_is(project: Project, capsys: pytest.C
 def test_one_that_is_being_started_is_not_stopped_but_tried_again(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with alone(project / LOCK):
+    with alone(lock_file(project)):
         assert main(["server", "--stop"]) == 75
     assert "once more in a moment" in capsys.readouterr().err
 
@@ -60,13 +60,13 @@ def test_one_that_is_being_started_is_not_stopped_but_tried_again(
 def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Project) -> None:
     left, other = (subprocess.Popen(["/bin/sleep", "100"], start_new_session=True) for _ in range(2))
     write_state(project, "http://127.0.0.1:7", [left.pid], is_healthy=True)
-    state = json.loads((project / FILE).read_text())
+    state = json.loads(state_file(project).read_text())
     state["members"].append({**another_process(other.pid), "started": 1})  # an earlier one with that number
-    (project / FILE).write_text(json.dumps(state))
-    clear(project)
+    state_file(project).write_text(json.dumps(state))
+    kill_leftovers(project)
     assert left.wait(10) == -signal.SIGKILL
     assert other.poll() is None
-    assert not (project / FILE).exists()
+    assert not state_file(project).exists()
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
 
@@ -82,7 +82,7 @@ def test_what_outlived_the_leader_of_its_group_is_ended_too(project: Project) ->
     leader.kill()
     leader.wait()
     assert Path(f"/proc/{worker}/cmdline").read_bytes() != b""
-    clear(project)
+    kill_leftovers(project)
     wait_for(lambda: not Path(f"/proc/{worker}/cmdline").exists() or _is_zombie(worker), "the worker is gone", 10)
 
 
@@ -92,8 +92,8 @@ def _is_zombie(pid: int) -> bool:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"uri": 1}'])
 def test_a_damaged_state_is_no_state(project: Project, text: str) -> None:
-    (project / FILE).parent.mkdir(parents=True)
-    (project / FILE).write_text(text)
+    state_file(project).parent.mkdir(parents=True)
+    state_file(project).write_text(text)
     assert read_state(project) is None
-    clear(project)
-    assert not (project / FILE).exists()
+    kill_leftovers(project)
+    assert not state_file(project).exists()

@@ -12,88 +12,87 @@ import pytest
 
 from piecewise.errors import BadInput
 from piecewise.project import Project
-from piecewise.server import objects, pages, places, postgres
-from piecewise.server.credentials import NAMES
+from piecewise.server import mlflow_service, postgres, programs, seaweedfs
+from piecewise.server.credentials import NAMES, Secrets
 
-SECRETS = {name: f"secret-{name}" for name in NAMES}
-PORTS = {"pages": 5001, "database": 5002, "objects": 5003}
+SECRETS = Secrets(**{name: f"secret-{name}" for name in NAMES})
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    programs = tmp_path / ".venv" / "server" / "bin"
-    programs.mkdir(parents=True)
+    folder = tmp_path / ".venv" / "server" / "bin"
+    folder.mkdir(parents=True)
     for name in ("mlflow", "weed"):
-        (programs / name).touch()
+        (folder / name).touch()
     return tmp_path
 
 
 @pytest.fixture
-def pages_command(root: Path) -> dict[str, str]:
-    return dict(word.lstrip("-").split("=", 1) for word in pages.command(Project(root), PORTS)[2:])
+def mlflow_command(root: Path) -> dict[str, str]:
+    return dict(word.lstrip("-").split("=", 1) for word in mlflow_service.command(Project(root), 5001, 5002)[2:])
 
 
-def test_mlflow_answers_to_its_own_addresses_only(pages_command: dict[str, str]) -> None:
-    assert (pages_command["host"], pages_command["port"]) == ("127.0.0.1", "5001")
-    assert pages_command["allowed-hosts"] == "127.0.0.1:5001,localhost:5001"
-    assert pages_command["cors-allowed-origins"] == "http://127.0.0.1:5001,http://localhost:5001"
-    assert int(pages_command["workers"]) > 1
-    assert pages_command["app-name"] == "basic-auth"
-    assert pages_command["artifacts-destination"] == "s3://mlflow"
-    assert pages_command["backend-store-uri"] == "postgresql+psycopg://mlflow@127.0.0.1:5002/mlflow"
+def test_mlflow_answers_to_its_own_addresses_only(mlflow_command: dict[str, str]) -> None:
+    assert (mlflow_command["host"], mlflow_command["port"]) == ("127.0.0.1", "5001")
+    assert mlflow_command["allowed-hosts"] == "127.0.0.1:5001,localhost:5001"
+    assert mlflow_command["cors-allowed-origins"] == "http://127.0.0.1:5001,http://localhost:5001"
+    assert int(mlflow_command["workers"]) > 1
+    assert mlflow_command["app-name"] == "basic-auth"
+    assert mlflow_command["artifacts-destination"] == "s3://mlflow"
+    assert mlflow_command["backend-store-uri"] == "postgresql+psycopg://mlflow@127.0.0.1:5002/mlflow"
 
 
 def test_mlflow_lets_nobody_in_whom_nobody_gave_anything() -> None:
     read = configparser.ConfigParser()
-    read.read_string(pages.permissions("admin", 5002))
+    read.read_string(mlflow_service.auth_settings("admin", 5002))
     assert read["mlflow"]["default_permission"] == "NO_PERMISSIONS"
     assert read["mlflow"]["grant_default_workspace_access"] == "false"
     assert read["mlflow"]["authorization_function"] == "piecewise_guard:authenticate"
-    assert (pages.INSIDE / "piecewise_guard.py").is_file()
+    assert (mlflow_service.PLUGIN / "piecewise_guard.py").is_file()
 
 
 def test_mlflow_unpickles_nothing_runs_no_jobs_and_reports_to_nobody(tmp_path: Path) -> None:
-    told = pages.environment(tmp_path, "password", SECRETS, 5003)
-    assert told["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
-    assert told["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    assert told["MLFLOW_ENABLE_AI_GATEWAY"] == "false"
-    assert told["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert told["MLFLOW_S3_ENDPOINT_URL"] == "http://127.0.0.1:5003"
+    given = mlflow_service.environment(tmp_path, "password", SECRETS, 5003)
+    assert given["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+    assert given["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert given["MLFLOW_ENABLE_AI_GATEWAY"] == "false"
+    assert given["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert given["MLFLOW_S3_ENDPOINT_URL"] == "http://127.0.0.1:5003"
 
 
 def test_the_store_listens_on_loopback_under_a_port_for_each_part(root: Path) -> None:
-    command = objects.command(Project(root), root, list(range(40_000, 40_000 + objects.NUM_PORTS)))
+    command = seaweedfs.command(Project(root), root, list(range(40_000, 40_000 + seaweedfs.NUM_PORTS)))
     assert {"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-disableHttp", "-s3.port=40000"} <= {*command}
     assert {"-admin.port=30008", "-admin.port.grpc=40008"} <= {*command}
     assert len({word.partition("=")[2] for word in command if ".port" in word and not word.endswith("=0")}) == 10
     with pytest.raises(ValueError, match="zip"):
-        objects.command(Project(root), root, [6000] * (objects.NUM_PORTS - 1))
+        seaweedfs.command(Project(root), root, [6000] * (seaweedfs.NUM_PORTS - 1))
 
 
 def test_the_parts_of_the_store_ask_each_other_for_keys_that_differ(root: Path) -> None:
-    read = tomllib.loads(objects.security(root, SECRETS))
+    read = tomllib.loads(seaweedfs.security(root, SECRETS))
     jwt = read["jwt"]
     keys = [jwt["signing"], jwt["signing"]["read"], jwt["filer_signing"], jwt["filer_signing"]["read"]]
     assert len({key["key"] for key in keys}) == 4
     assert read["access"] == {"ui": False}
-    assert {"ca", *objects.PARTS, "client"} <= read["grpc"].keys()
-    (identity,) = json.loads(objects.identities(SECRETS))["identities"]
+    assert {"ca", *seaweedfs.PARTS, "client"} <= read["grpc"].keys()
+    (identity,) = json.loads(seaweedfs.identities(SECRETS))["identities"]
     assert all(action.endswith(":mlflow") for action in identity["actions"])
 
 
 def test_the_certificate_is_new_each_time_and_its_key_private(tmp_path: Path) -> None:
-    objects.make_certificate(tmp_path)
+    seaweedfs.make_certificate(tmp_path)
     key = (tmp_path / "key.pem").read_bytes()
     assert b"PRIVATE KEY" in key
     assert stat.S_IMODE((tmp_path / "key.pem").stat().st_mode) == 0o600
-    objects.make_certificate(tmp_path)
+    seaweedfs.make_certificate(tmp_path)
     assert (tmp_path / "key.pem").read_bytes() != key
 
 
 def test_a_certificate_needs_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match="openssl is not in PATH; apt-get install openssl"):
-        objects.make_certificate(tmp_path)
+        seaweedfs.make_certificate(tmp_path)
 
 
 def test_postgres_has_no_socket_and_one_who_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,15 +100,15 @@ def test_postgres_has_no_socket_and_one_who_may_enter(tmp_path: Path, monkeypatc
     command = postgres.command(tmp_path, 5002)
     assert command[:3] == ["/programs/postgres", "-D", str(tmp_path)]
     assert {"--listen_addresses=127.0.0.1", "--port=5002", "--unix_socket_directories="} <= {*command}
-    assert postgres.WHO_MAY_ENTER.split() == ["host", "mlflow", "mlflow", "127.0.0.1/32", "scram-sha-256"]
+    assert postgres.PG_HBA.split() == ["host", "mlflow", "mlflow", "127.0.0.1/32", "scram-sha-256"]
 
 
 def test_no_command_line_holds_a_secret(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "postgres_program", lambda name, version: name)
     words = [
-        *pages.command(Project(root), PORTS),
+        *mlflow_service.command(Project(root), 5001, 5002),
         *postgres.command(root, 1),
-        *objects.command(Project(root), root, [1] * 9),
+        *seaweedfs.command(Project(root), root, [1] * 9),
     ]
     assert not [word for word in words if "secret-" in word]
 
@@ -117,20 +116,20 @@ def test_no_command_line_holds_a_secret(root: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", ["mlflow", "weed"])
 def test_a_program_that_is_missing_is_named_with_its_remedy(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match=rf"/{name} is missing; make server installs it"):
-        places.own_program(Project(tmp_path), name)
+        programs.installed_program(Project(tmp_path), name)
 
 
 def test_the_newest_postgres_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "POSTGRES", tmp_path)
+    monkeypatch.setattr(programs, "POSTGRES", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match=r"PostgreSQL's postgres is neither below .+ nor in PATH; apt-get install"):
-        places.postgres_program("postgres")
+        programs.postgres_program("postgres")
     for version in ("9", "15", "17"):
         (tmp_path / version / "bin").mkdir(parents=True)
         (tmp_path / version / "bin" / "postgres").touch()
-    assert places.postgres_program("postgres") == str(tmp_path / "17" / "bin" / "postgres")
-    assert places.postgres_program("postgres", "15") == str(tmp_path / "15" / "bin" / "postgres")
+    assert programs.postgres_program("postgres") == str(tmp_path / "17" / "bin" / "postgres")
+    assert programs.postgres_program("postgres", "15") == str(tmp_path / "15" / "bin" / "postgres")
     with pytest.raises(BadInput, match=r"PostgreSQL's postgres, version 16, is neither below"):
-        places.postgres_program("postgres", "16")
+        programs.postgres_program("postgres", "16")
     (tmp_path / "PG_VERSION").write_text("15\n")
     assert postgres.command(tmp_path, 1)[0] == str(tmp_path / "15" / "bin" / "postgres")

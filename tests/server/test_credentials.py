@@ -11,7 +11,7 @@ import pytest
 
 from piecewise.errors import BadInput
 from piecewise.project import Project
-from piecewise.server.credentials import INNER, inner_secrets, user_and_password
+from piecewise.server.credentials import read_or_make_login, read_or_make_secrets, secrets_file
 from piecewise.tracking.store import credentials
 from piecewise.tracking.store.credentials import FILE, lend, read
 
@@ -25,33 +25,33 @@ def mode(path: Path) -> int:
 
 def test_secrets_are_random_made_once_and_private_whatever_the_mask_is(tmp_path: Path) -> None:
     os.umask(0)
-    first = inner_secrets(Project(tmp_path))
-    assert inner_secrets(Project(tmp_path)) == first
-    assert mode(tmp_path / INNER) == 0o600
-    assert mode((tmp_path / INNER).parent) == 0o700
-    assert len(set(first.values())) == len(first) == 8
-    assert {len(value) for value in first.values()} == {64}
-    assert not set(first.values()) & set(inner_secrets(Project(tmp_path / "other")).values())
+    first = read_or_make_secrets(Project(tmp_path))
+    assert read_or_make_secrets(Project(tmp_path)) == first
+    assert mode(secrets_file(Project(tmp_path))) == 0o600
+    assert mode(secrets_file(Project(tmp_path)).parent) == 0o700
+    assert len(set(vars(first).values())) == len(vars(first)) == 8
+    assert {len(value) for value in vars(first).values()} == {64}
+    assert not set(vars(first).values()) & set(vars(read_or_make_secrets(Project(tmp_path / "other"))).values())
 
 
 def test_damaged_secrets_are_told_not_made_anew(tmp_path: Path) -> None:
-    inner_secrets(Project(tmp_path))
-    (tmp_path / INNER).write_text('{"database": "x"}')
+    read_or_make_secrets(Project(tmp_path))
+    secrets_file(Project(tmp_path)).write_text('{"database": "x"}')
     with pytest.raises(BadInput, match=r"secrets\.json is damaged \(KeyError\)"):
-        inner_secrets(Project(tmp_path))
+        read_or_make_secrets(Project(tmp_path))
 
 
 def test_the_password_stays_when_the_address_changes(tmp_path: Path) -> None:
-    name, password = user_and_password(Project(tmp_path), URI)
+    name, password = read_or_make_login(Project(tmp_path), URI)
     assert (name, len(password)) == ("admin", 64)
-    assert user_and_password(Project(tmp_path), "http://127.0.0.1:7") == (name, password)
+    assert read_or_make_login(Project(tmp_path), "http://127.0.0.1:7") == (name, password)
     assert read(Project(tmp_path)) == {"uri": "http://127.0.0.1:7", "username": name, "password": password}
     assert mode(tmp_path / FILE) == 0o600
 
 
 @pytest.mark.parametrize("uri", [URI, "http://localhost:5001", f"{URI}/"])
 def test_they_are_lent_for_the_servers_own_address(tmp_path: Path, uri: str) -> None:
-    name, password = user_and_password(Project(tmp_path), URI)
+    name, password = read_or_make_login(Project(tmp_path), URI)
     lend(uri, Project(tmp_path))
     assert (os.environ[USER], os.environ[PASSWORD]) == (name, password)
     lend("http://other.example:5001", Project(tmp_path))
@@ -74,7 +74,7 @@ def test_they_are_lent_for_the_servers_own_address(tmp_path: Path, uri: str) -> 
     ],
 )
 def test_they_are_lent_for_no_other(tmp_path: Path, uri: str) -> None:
-    user_and_password(Project(tmp_path), URI)
+    read_or_make_login(Project(tmp_path), URI)
     lend(uri, Project(tmp_path))
     assert USER not in os.environ
     assert PASSWORD not in os.environ
@@ -82,7 +82,7 @@ def test_they_are_lent_for_no_other(tmp_path: Path, uri: str) -> None:
 
 @pytest.mark.parametrize("name", [USER, PASSWORD])
 def test_what_a_person_has_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    user_and_password(Project(tmp_path), URI)
+    read_or_make_login(Project(tmp_path), URI)
     monkeypatch.setenv(name, "theirs")
     lend(URI, Project(tmp_path))
     lend("", Project(tmp_path))
@@ -97,7 +97,7 @@ def test_no_server_no_credentials(tmp_path: Path) -> None:
 
 
 def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    user_and_password(Project(tmp_path), URI)
+    read_or_make_login(Project(tmp_path), URI)
     (tmp_path / FILE).chmod(0o640)
     with pytest.raises(BadInput, match="has mode 0640: others may have read the password; allowed: 0600"):
         lend(URI, Project(tmp_path))
@@ -105,7 +105,7 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"uri": URI})])
 def test_a_damaged_file_is_bad_input(tmp_path: Path, text: str) -> None:
-    user_and_password(Project(tmp_path), URI)
+    read_or_make_login(Project(tmp_path), URI)
     (tmp_path / FILE).write_text(text)
     with pytest.raises(BadInput, match=r"credentials\.json is damaged"):
         lend(URI, Project(tmp_path))

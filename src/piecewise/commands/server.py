@@ -14,7 +14,7 @@ from piecewise.errors import TryAgain
 from piecewise.processes import is_gone
 from piecewise.project import Project
 from piecewise.server.ports import free_port
-from piecewise.server.state import LOCK, clear, read_state, write_state
+from piecewise.server.state import kill_leftovers, lock_file, read_state, write_state
 
 PORT = 5001
 PATIENCE = 90.0  # seconds for a server to stop
@@ -30,56 +30,56 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if asked.stop:
         return _stop(project)
     try:
-        with alone(project / LOCK):
+        with alone(lock_file(project)):
             _keep(project, asked.port)
     except BlockingIOError:
         state = read_state(project)
-        where = f"at {terminal.paint(state['uri'], 'cyan')}" if state else "and is being started"
+        where = f"at {terminal.paint(state.uri, 'cyan')}" if state else "and is being started"
         terminal.show(f"a server runs already {where}")
     return 0
 
 
 def _keep(project: Project, port: int) -> None:
     """Returns never: a signal ends it, or an error does."""
-    from piecewise.server.parts import address, parts
+    from piecewise.server.services import address, services
     from piecewise.server.supervisor import Supervisor
     from piecewise.tracking.store.credentials import FILE
 
-    clear(project)
+    kill_leftovers(project)
     port = free_port(port)
     is_healthy = False
-    supervisor = Supervisor(lambda members: write_state(project, address(port), members, is_healthy))
+    supervisor = Supervisor(lambda pids: write_state(project, address(port), pids, is_healthy))
     terminal.say("starting PostgreSQL, SeaweedFS and MLflow")
     try:
-        for service in parts(project, port):
+        for service in services(project, port):
             supervisor.add(service)
         is_healthy = True
-        supervisor.note(supervisor.members())
+        supervisor.on_change(supervisor.pids())
         terminal.say(f"MLflow   {terminal.paint(address(port), 'cyan')}, name and password in {FILE}")
         terminal.say(f"train    piecewise train tracking=server tracking.uri={address(port)}\nCtrl-C ends it")
-        supervisor.keep()
+        supervisor.run()
     finally:
         supervisor.stop()
-        clear(project)
+        kill_leftovers(project)
 
 
 def _stop(project: Project) -> int:
     """Ask the keeper, and wait until it is gone."""
-    lock = project / LOCK
+    lock = lock_file(project)
     try:
         with alone(lock):
-            clear(project)
+            kill_leftovers(project)
             terminal.show("no server runs")
             return 0
     except BlockingIOError:
         state = read_state(project)
-    if state is None or is_gone(state["keeper"]):
+    if state is None or is_gone(state.keeper):
         raise TryAgain("the server is being started or stopped; once more in a moment")
     with contextlib.suppress(ProcessLookupError):
-        os.kill(state["keeper"]["pid"], signal.SIGTERM)
+        os.kill(state.keeper["pid"], signal.SIGTERM)
     try:
         with alone(lock, PATIENCE):
             terminal.show("the server has stopped")
     except BlockingIOError as error:
-        raise TryAgain(f"the server, process {state['keeper']['pid']}, is still stopping") from error
+        raise TryAgain(f"the server, process {state.keeper['pid']}, is still stopping") from error
     return 0

@@ -1,36 +1,66 @@
-"""The passwords and keys of one server: random, made the first time, in files that only their owner can read."""
+"""The passwords and keys of one server: random, made at its first start, readable by their owner alone."""
 
 from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
 
 from piecewise.errors import BadInput
 from piecewise.project import Project
-from piecewise.server.places import FOLDER, write_private
+from piecewise.server.private_files import write_private
 from piecewise.tracking.store import credentials
 
 USER = "admin"
-INNER = FOLDER / "secrets.json"  # what no person ever types
-NAMES = ("database", "session", "s3_access", "s3_secret", "volume", "volume_read", "filer", "filer_read")
 NUM_BYTES = 32
 
 
-def inner_secrets(project: Project) -> dict[str, str]:
-    """By name. Raises BadInput if the file is damaged: new ones would not fit the database."""
-    path = project / INNER
+@dataclass(frozen=True)
+class Secrets:
+    """What the services show to each other, and no person types."""
+
+    database: str
+    session: str
+    s3_access: str
+    s3_secret: str
+    volume: str
+    volume_read: str
+    filer: str
+    filer_read: str
+
+
+class Login(NamedTuple):
+    """What a person types to log in to MLflow."""
+
+    username: str
+    password: str
+
+
+NAMES = tuple(field.name for field in fields(Secrets))
+
+
+def secrets_file(project: Project) -> Path:
+    return project.server / "secrets.json"
+
+
+def read_or_make_secrets(project: Project) -> Secrets:
+    """Raises BadInput if the file is damaged: new secrets would not fit the database."""
+    path = secrets_file(project)
     if not path.exists():
-        write_private(path, json.dumps({name: secrets.token_hex(NUM_BYTES) for name in NAMES}) + "\n")
+        made = Secrets(**{name: secrets.token_hex(NUM_BYTES) for name in NAMES})
+        write_private(path, json.dumps(asdict(made)) + "\n")
     try:
-        known = json.loads(path.read_text())
-        return {name: str(known[name]) for name in NAMES}
+        content = json.loads(path.read_text())
+        return Secrets(**{name: str(content[name]) for name in NAMES})
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({type(error).__name__}); allowed: what piecewise server wrote") from error
 
 
-def user_and_password(project: Project, uri: str) -> tuple[str, str]:
-    """Whom people log in as. The file also says at which address, so that they are sent to no other."""
+def read_or_make_login(project: Project, uri: str) -> Login:
+    """The first user's login. Its file also holds `uri`: the login is sent to no other address."""
     known = credentials.read(project) or {"username": USER, "password": secrets.token_hex(NUM_BYTES)}
     if known.get("uri") != uri:
         write_private(project / credentials.FILE, json.dumps(known | {"uri": uri}, indent=1) + "\n")
-    return known["username"], known["password"]
+    return Login(known["username"], known["password"])

@@ -1,4 +1,4 @@
-"""Ports of this machine that nobody listens to."""
+"""Free TCP ports of this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOST = "127.0.0.1"
 
 
 def free_port(port: int) -> int:
-    """`port` if nobody listens there, and a free one for 0. MLflow itself would end with exit code 0."""
+    """`port`, or any free port for 0. Raises BadInput if it is taken, where MLflow would end with exit code 0."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -24,15 +24,9 @@ def free_port(port: int) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ones: all are held until the last is known."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+    """`count` different free ports."""
+    with contextlib.ExitStack() as open_sockets:  # all stay open until the last port is known, so that none repeats
+        probes = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
             probe.bind((HOST, 0))
         return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((HOST, port)) == 0

@@ -1,4 +1,4 @@
-"""What is known of a server that runs, in a file: where it is, and which processes belong to it."""
+"""The state of a running server in a file: its address and its processes."""
 
 from __future__ import annotations
 
@@ -6,40 +6,58 @@ import contextlib
 import json
 import os
 import signal
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from piecewise.processes import another_process, this_process
 from piecewise.project import Project
-from piecewise.server.places import FOLDER, write_private
-
-FILE = FOLDER / "state.json"
-LOCK = FOLDER / "lock"  # held by whoever keeps the server, as long as it lives
+from piecewise.server.private_files import write_private
 
 
-def write_state(project: Project, uri: str, members: list[int], is_healthy: bool) -> None:
-    state = {"uri": uri, "keeper": this_process(), "members": [another_process(pid) for pid in members]}
-    write_private(project / FILE, json.dumps(state | {"is_healthy": is_healthy}) + "\n")
+@dataclass(frozen=True)
+class ServerState:
+    """What state.json holds. Processes are named as `piecewise.processes` names them."""
+
+    uri: str
+    keeper: dict[str, Any]  # the process of `piecewise server`
+    members: list[dict[str, Any]]  # the services' processes, each the leader of a process group
+    is_healthy: bool
 
 
-def read_state(project: Project) -> dict[str, Any] | None:
-    """None if no server is known, or the file was damaged by a crash."""
+def state_file(project: Project) -> Path:
+    return project.server / "state.json"
+
+
+def lock_file(project: Project) -> Path:
+    """Locked by the keeper as long as it lives."""
+    return project.server / "lock"
+
+
+def write_state(project: Project, uri: str, pids: list[int], is_healthy: bool) -> None:
+    state = ServerState(uri, this_process(), [another_process(pid) for pid in pids], is_healthy)
+    write_private(state_file(project), json.dumps(asdict(state)) + "\n")
+
+
+def read_state(project: Project) -> ServerState | None:
+    """None if there is no file, or a crash has damaged it."""
     try:
-        state: dict[str, Any] = json.loads((project / FILE).read_text())
-        return state if {"uri", "keeper", "members", "is_healthy"} <= state.keys() else None
-    except (FileNotFoundError, ValueError, AttributeError):
+        return ServerState(**json.loads(state_file(project).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
-def clear(project: Project) -> None:
-    """End what a server has left behind that was killed together with the part of it that ends the rest."""
-    for member in (read_state(project) or {"members": []})["members"]:
-        if _is_its_number(member):
+def kill_leftovers(project: Project) -> None:
+    """Kill the process groups that a killed server has left, and remove its state."""
+    state = read_state(project)
+    for member in state.members if state else []:
+        if _is_same_group(member):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(member["pid"], signal.SIGKILL)
-    (project / FILE).unlink(missing_ok=True)
+    state_file(project).unlink(missing_ok=True)
 
 
-def _is_its_number(member: dict[str, Any]) -> bool:
-    """Whether its group can only be its own: a number is not given anew while somebody of its group lives."""
+def _is_same_group(member: dict[str, Any]) -> bool:
+    """Whether the group of `member` is still its own. The kernel reuses no number while its group has a member."""
     now = another_process(member["pid"])
     return all(now[key] == member[key] for key in ("host", "boot")) and now["started"] in (None, member["started"])

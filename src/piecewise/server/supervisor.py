@@ -1,4 +1,4 @@
-"""Keeping services alive: each that ends is started again, later and later if it does not last."""
+"""Keeps services running: restarts each one that ends, after a delay that doubles with every early failure."""
 
 from __future__ import annotations
 
@@ -9,99 +9,102 @@ from collections.abc import Callable
 
 from piecewise import terminal
 from piecewise.errors import PiecewiseError
-from piecewise.server.service import Service, end_group, start
+from piecewise.server.child_process import Service, signal_group, start
 
-FIRST, LONGEST = 0.2, 10.0  # seconds to wait before a service is started again
-STEADY = 5.0  # seconds after which it has lasted
-LOOK = 0.1  # seconds between two looks
-PATIENCE = 180.0  # seconds until a service must be ready
-ATTEMPTS = 8  # to start one that has never been ready
-GRACE = 20.0  # seconds to stop in order
+FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0  # seconds before a restart
+STABLE_SECONDS = 5.0  # a service that ran so long has not failed early
+POLL_SECONDS = 0.1
+READY_TIMEOUT = 180.0  # seconds for a service to become ready
+MAX_ATTEMPTS = 8  # to start a service that has never been ready
+STOP_TIMEOUT = 20.0  # seconds for a service to stop by its signal
 
 
-class Kept:
-    """A service and its process."""
+class SupervisedService:
+    """A service, its process and its failures."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.process: subprocess.Popen[bytes] | None = None
-        self.failures = 0  # since it last lasted
-        self.changed = -float("inf")  # when it was last started, or found to have ended
+        self.failures = 0  # since it last ran for STABLE_SECONDS
+        self.changed_at = -float("inf")  # when it was last started, or found to have ended
 
-    def tend(self) -> bool:
-        """Start it if it has ended and its time has come; True if a new process runs now."""
+    def update(self) -> bool:
+        """Start the service if it has ended and its delay is over. Returns whether a new process was started."""
         now = time.monotonic()
         if self.process is None:
-            if now < self.changed + self.delay:
+            if now < self.changed_at + self.delay:
                 return False
-            self.process, self.changed = start(self.service), now
+            self.process, self.changed_at = start(self.service), now
             return True
         if self.process.poll() is not None:
-            end_group(self.process, signal.SIGKILL)  # workers that outlive their master would hold its port
+            signal_group(self.process, signal.SIGKILL)  # workers that outlive their leader would keep its port
             terminal.warn(f"{self.service.name} ended with {self.process.returncode}, and is started again")
-            self.process, self.changed, self.failures = None, now, self.failures + 1
-        elif now > self.changed + STEADY:
+            self.process, self.changed_at, self.failures = None, now, self.failures + 1
+        elif now > self.changed_at + STABLE_SECONDS:
             self.failures = 0
         return False
 
     @property
     def delay(self) -> float:
-        return min(LONGEST, FIRST * 2 ** (self.failures - 1)) if self.failures else 0.0
+        return min(LONGEST_DELAY, FIRST_DELAY * 2 ** (self.failures - 1)) if self.failures else 0.0
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(self.service.stop_signal)
+            try:
+                self.process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                terminal.warn(f"{self.service.name} did not end within {STOP_TIMEOUT:.0f} s, and is killed")
+        signal_group(self.process, signal.SIGKILL)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            signal_group(self.process, signal.SIGKILL)
+            self.process.wait()
 
 
 class Supervisor:
-    """Starts services one after the other. `note` is told whenever the processes are others than before."""
+    """Starts services in order and keeps them running. Calls `on_change(pids)` after each start."""
 
-    def __init__(self, note: Callable[[list[int]], None]) -> None:
-        self.kept: list[Kept] = []
-        self.note = note
+    def __init__(self, on_change: Callable[[list[int]], None]) -> None:
+        self.services: list[SupervisedService] = []
+        self.on_change = on_change
 
     def add(self, service: Service) -> None:
-        """Start it and wait until it is ready. Raises PiecewiseError if it will not be."""
-        kept = Kept(service)
-        self.kept.append(kept)
-        deadline = time.monotonic() + PATIENCE
-        self.tend()
-        while not (kept.process is not None and service.is_ready()):
-            if kept.failures >= ATTEMPTS or time.monotonic() > deadline:
-                raise PiecewiseError(f"{service.name} is not ready; what it said is in {service.log}")
-            time.sleep(LOOK)
-            self.tend()
+        """Start `service` and wait until it is ready. Raises PiecewiseError if it does not become ready."""
+        added = SupervisedService(service)
+        self.services.append(added)
+        deadline = time.monotonic() + READY_TIMEOUT
+        self.update()
+        while not (added.process is not None and service.is_ready()):
+            if added.failures >= MAX_ATTEMPTS or time.monotonic() > deadline:
+                raise PiecewiseError(f"{service.name} is not ready; its log is {service.log}")
+            time.sleep(POLL_SECONDS)
+            self.update()
 
-    def tend(self) -> None:
-        is_changed = [kept.tend() for kept in self.kept]
-        if True in is_changed:
-            self.note(self.members())
+    def update(self) -> None:
+        """Restart what has ended."""
+        is_started = [service.update() for service in self.services]
+        if any(is_started):
+            self.on_change(self.pids())
 
-    def members(self) -> list[int]:
-        """The processes that run, each the leader of a group."""
-        return [kept.process.pid for kept in self.kept if kept.process is not None]
+    def pids(self) -> list[int]:
+        """The running processes. Each leads a process group."""
+        return [service.process.pid for service in self.services if service.process is not None]
 
-    def keep(self) -> None:
-        """For ever: a signal ends it."""
+    def run(self) -> None:
+        """Restart what ends, until a signal raises Stopped."""
         while True:
-            self.tend()
-            time.sleep(LOOK)
+            self.update()
+            time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """The last one first: each may need those before it. A signal meanwhile stops the rest at once."""
+        """Stop the services, the last one first, because each needs those before it. A signal kills the rest."""
         try:
-            for kept in reversed(self.kept):
-                _end(kept)
+            for service in reversed(self.services):
+                service.stop()
         finally:
-            for kept in self.kept:
-                if kept.process is not None and kept.process.poll() is None:
-                    end_group(kept.process, signal.SIGKILL)
-                    kept.process.wait()
-
-
-def _end(kept: Kept) -> None:
-    if kept.process is None:
-        return
-    if kept.process.poll() is None:
-        kept.process.send_signal(kept.service.stop_signal)
-        try:
-            kept.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            terminal.warn(f"{kept.service.name} did not end within {GRACE:.0f} s, and is killed")
-    end_group(kept.process, signal.SIGKILL)
+            for service in self.services:
+                service.kill()

@@ -1,0 +1,120 @@
+"""MLflow's server: pages and API. It keeps runs in PostgreSQL and artifacts in S3, and alone speaks to both."""
+
+from __future__ import annotations
+
+import base64
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from piecewise.errors import PiecewiseError
+from piecewise.project import Project
+from piecewise.server.child_process import Service
+from piecewise.server.credentials import Login, Secrets
+from piecewise.server.ports import HOST
+from piecewise.server.postgres import NAME
+from piecewise.server.private_files import write_private
+from piecewise.server.programs import installed_program
+from piecewise.server.seaweedfs import BUCKET
+from piecewise.tracking.store.credentials import FILE
+from piecewise.tracking.store.mlflow_settings import PRIVATE
+
+NUM_WORKERS = 2
+PLUGIN = Path(__file__).parent / "mlflow_plugin"  # our code that MLflow's server imports
+# Where a registered model may come from: a run or a model, whose permissions MLflow checks; not a bare address.
+MODEL_SOURCES = r"^(runs|models|mlflow-artifacts):/"
+PROBE = "health/probe"  # the artifact that the health check writes and reads
+
+
+def mlflow_service(
+    project: Project, port: int, login: Login, secrets: Secrets, *, postgres_port: int, s3_port: int
+) -> Service:
+    folder = project.server
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    write_private(folder / "auth.ini", auth_settings(login.username, postgres_port))
+    return Service(
+        "MLflow",
+        command(project, port, postgres_port),
+        folder,
+        folder / "mlflow.log",
+        lambda: is_healthy(port, login),
+        environment(folder, login.password, secrets, s3_port),
+    )
+
+
+def command(project: Project, port: int, postgres_port: int) -> list[str]:
+    """MLflow's command line. The server accepts requests for its own addresses, from its own pages only."""
+    addresses = [f"{host}:{port}" for host in (HOST, "localhost")]
+    return [
+        installed_program(project, "mlflow"),
+        "server",
+        "--app-name=basic-auth",
+        f"--host={HOST}",
+        f"--port={port}",
+        f"--workers={NUM_WORKERS}",
+        f"--backend-store-uri={_database_uri(postgres_port)}",
+        f"--artifacts-destination=s3://{BUCKET}",
+        f"--allowed-hosts={','.join(addresses)}",
+        f"--cors-allowed-origins={','.join(f'http://{address}' for address in addresses)}",
+        "--uvicorn-opts=--log-level warning --timeout-graceful-shutdown 5",
+    ]
+
+
+def auth_settings(user: str, postgres_port: int) -> str:
+    """The text of auth.ini, which holds no secret."""
+    settings = {
+        "default_permission": "NO_PERMISSIONS",
+        "database_uri": _database_uri(postgres_port),
+        "admin_username": user,
+        "authorization_function": "piecewise_guard:authenticate",
+        "grant_default_workspace_access": "false",
+        # Hashing a password takes 0.6 s, so MLflow caches the result. A changed password stays valid this long.
+        "auth_cache_ttl_seconds": "60",
+    }
+    return "[mlflow]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())
+
+
+def environment(folder: Path, password: str, secrets: Secrets, s3_port: int) -> dict[str, str]:
+    """MLflow's settings and secrets. They are not in its command line, which every user of the machine can read."""
+    return {
+        **PRIVATE,
+        "PYTHONPATH": str(PLUGIN),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(folder / "tmp"),
+        "PGPASSWORD": secrets.database,
+        "AWS_ACCESS_KEY_ID": secrets.s3_access,
+        "AWS_SECRET_ACCESS_KEY": secrets.s3_secret,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{s3_port}",
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.session,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ENABLE_AI_GATEWAY": "false",
+        "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX": MODEL_SOURCES,
+    }
+
+
+def is_healthy(port: int, login: Login) -> bool:
+    """Whether MLflow reads from its database, and writes and reads an artifact. Raises PiecewiseError on 401."""
+    artifact = f"/api/2.0/mlflow-artifacts/artifacts/{PROBE}"
+    requests = [("GET", "/api/2.0/mlflow/experiments/search?max_results=1"), ("PUT", artifact), ("GET", artifact)]
+    token = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    try:
+        for method, path in requests:
+            body = b"ok" if method == "PUT" else None
+            headers = {"Authorization": f"Basic {token}"}
+            request = urllib.request.Request(f"http://{HOST}:{port}{path}", body, headers, method=method)
+            urllib.request.urlopen(request, timeout=20).close()
+    except urllib.error.HTTPError as error:
+        if error.code == 401:
+            raise PiecewiseError(f"the password in {FILE} is not the database's") from error
+        return False
+    except OSError:
+        return False
+    return True
+
+
+def _database_uri(port: int) -> str:
+    return f"postgresql+psycopg://{NAME}@{HOST}:{port}/{NAME}"
