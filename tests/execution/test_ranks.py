@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.errors import PiecewiseError, TryAgain
-from piecewise.execution.ranks import REQUEST, fate_of_others, is_first_rank, run_ranks, telling_why
+from piecewise.execution.ranks import REQUEST, fate_of_others, is_first_rank, reporting_errors, run_ranks
 from piecewise.journal.run_folder import RunFolder
 from piecewise.stopping import Stopped
 
@@ -87,7 +87,7 @@ def test_what_became_of_each_rank_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     folder = RunFolder.at(tmp_path)
 
     def fail(error: Exception) -> None:
-        with pytest.raises(type(error)), telling_why(folder):
+        with pytest.raises(type(error)), reporting_errors(folder):
             raise error
 
     for rank, error in (("1", MemoryError("no room")), ("2", TryAgain("another one was lost"))):
@@ -112,7 +112,7 @@ def test_what_became_of_each_rank_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_rank_that_is_done_leaves_no_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
-    with telling_why(RunFolder.at(tmp_path)):
+    with reporting_errors(RunFolder.at(tmp_path)):
         (word,) = tmp_path.iterdir()
         assert json.loads(word.read_text()) == {"pid": os.getpid()}
     assert list(tmp_path.iterdir()) == []

@@ -163,7 +163,7 @@ def test_another_source_or_lock_is_told_and_tagged_or_with_strict_refused(
     assert f"{what} has changed since the run began: its digest is" in capsys.readouterr().err
     assert begun.journal.read_bytes() == before
     assert main(["resume", "last"]) == 0
-    assert f"{what} has changed since the run began: its weights may be other ones" in capsys.readouterr().err
+    assert f"{what} has changed since the run began: its weights may differ" in capsys.readouterr().err
     record = read_journal(begun.journal)
     assert record is not None
     assert [leg["changed"] for leg in record.resumed] == [[part]]

@@ -10,7 +10,7 @@ import pytest
 
 from piecewise.durable import alone
 from piecewise.errors import BadInput, TryAgain
-from piecewise.execution.session import run_jobs
+from piecewise.execution.run_jobs import run_jobs
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, all_runs, read_result
@@ -31,8 +31,8 @@ def train_stage(jobs: list[Job], fail_at: int | None = None) -> bool:
         if fail_at is not None and job is jobs[fail_at]:
             raise MemoryError
 
-    with live_stage(jobs) as (places, is_resumed):
-        run_jobs(jobs, places, None, finish, is_resumed)
+    with live_stage(jobs) as (folders, is_resumed):
+        run_jobs(jobs, folders, None, finish, is_resumed)
     return is_resumed
 
 
@@ -51,11 +51,11 @@ def test_a_stage_publishes_its_journals(jobs: list[Job], project: Project) -> No
 def test_a_finished_stage_is_trained_anew_only_if_dvc_has_recorded_it(jobs: list[Job], project: Project) -> None:
     """DVC may be killed after the stage has ended, and then removes what it made before it asks for it again."""
     train_stage(jobs)
-    places = [RunFolder.of_stage(jobs[0].name, job.folder_name) for job in jobs]
-    digests = [read_result(place)["weights_digest"] for place in places]
+    folders = [RunFolder.of_stage(jobs[0].name, job.folder_name) for job in jobs]
+    digests = [read_result(place)["weights_digest"] for place in folders]
     shutil.rmtree("results")
     assert train_stage(jobs)
-    assert [read_result(place)["weights_digest"] for place in places] == digests
+    assert [read_result(place)["weights_digest"] for place in folders] == digests
     (project / "dvc.lock").write_text(f"stages: {{train@{jobs[0].name}: {{cmd: recorded}}}}")
     assert not train_stage(jobs)
 
@@ -63,7 +63,7 @@ def test_a_finished_stage_is_trained_anew_only_if_dvc_has_recorded_it(jobs: list
 def test_ranks_that_still_train_are_waited_for(
     jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "PATIENCE", 0.2)
+    monkeypatch.setattr(live, "LOCK_TIMEOUT_SECONDS", 0.2)
     with Journal(RunFolder.of_live_stage(jobs[0].name, jobs[0].folder_name).journal) as journal:
         journal.start(id="a")
         with pytest.raises(TryAgain, match="runs in another process"):
@@ -93,7 +93,7 @@ def test_another_job_begins_anew(jobs: list[Job], plan: Plan, project: Project) 
 
 
 def test_two_at_once_are_refused(jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "PATIENCE", 0.2)
+    monkeypatch.setattr(live, "LOCK_TIMEOUT_SECONDS", 0.2)
     with alone(Path(f"runs/pipeline/{jobs[0].name}.lock")), pytest.raises(TryAgain, match="runs in another process"):
         train_stage(jobs)
     assert not train_stage(jobs)

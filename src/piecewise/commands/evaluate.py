@@ -23,7 +23,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.analysis.ensemble import measure_ensemble
     from piecewise.analysis.evaluate import evaluate_run, measure
     from piecewise.durable import read_json
-    from piecewise.execution.places import JOBS, Places
+    from piecewise.execution.job_folders import JOBS, JobFolders
     from piecewise.jobs.job import read_jobs
     from piecewise.journal.find import find_run
     from piecewise.journal.run_folder import read_result
@@ -32,7 +32,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     run = find_run(project, asked.run)
     if (run.place / JOBS).is_file():
         count = len(read_jobs(run.place / JOBS))
-        _show(measure_ensemble(Places.below(run.place.relative_to(project), count).jobs))
+        _show(measure_ensemble(JobFolders.below(run.place.relative_to(project), count).jobs))
         return 0
     read_result(run.folder)
     if run.folder.metrics.is_file():

@@ -23,9 +23,9 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
         return 0
     from piecewise.commands.train import conclude, evaluate_and_draw
     from piecewise.errors import BadInput
-    from piecewise.execution.places import JOBS, Places
-    from piecewise.execution.resume import elsewhere, refuse_changed_surroundings
-    from piecewise.execution.session import is_done, run_jobs
+    from piecewise.execution.job_folders import JOBS, JobFolders
+    from piecewise.execution.resume import refuse_changed_surroundings, with_options
+    from piecewise.execution.run_jobs import is_done, run_jobs
     from piecewise.jobs.job import read_job, read_jobs
     from piecewise.journal.find import find_run
     from piecewise.tracking.store.addresses import moves
@@ -36,20 +36,20 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if run.folder.is_of_pipeline:
         raise BadInput(f"{run.start['title']} belongs to the pipeline: dvc repro train@{run.start['name']} runs it")
     jobs = read_jobs(run.place / JOBS) if (run.place / JOBS).is_file() else [read_job(run.folder.job)]
-    jobs = [elsewhere(job, asked.options) for job in jobs]
+    jobs = [with_options(job, asked.options) for job in jobs]
     if asked.options:
         from piecewise.planning.check import check
 
         for job in jobs:
             check(job.config)
-    places = Places.below(run.place.relative_to(project), len(jobs))
-    if all(map(is_done, places.jobs)):
+    folders = JobFolders.below(run.place.relative_to(project), len(jobs))
+    if all(map(is_done, folders.jobs)):
         terminal.say(f"{run.start['title']} is done: nothing is left to train")
         return 0
     if asked.strict:
-        refuse_changed_surroundings([folder for folder in places.jobs if not is_done(folder)])
+        refuse_changed_surroundings([folder for folder in folders.jobs if not is_done(folder)])
     uri = jobs[0].config.tracking.uri
     uri = moves(project).get(uri or "", uri)
-    run_jobs(jobs, places, uri, evaluate_and_draw, is_resumed=True)
-    conclude(places.root, len(jobs), uri)
+    run_jobs(jobs, folders, uri, evaluate_and_draw, is_resumed=True)
+    conclude(folders.root, len(jobs), uri)
     return 0

@@ -37,13 +37,13 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     check_devices(job.config.trainer for job in jobs)
     if DRY_RUN in arguments:
         return _announce(jobs)
-    from piecewise.execution.places import Places
-    from piecewise.execution.session import run_jobs
+    from piecewise.execution.job_folders import JobFolders
+    from piecewise.execution.run_jobs import run_jobs
 
-    places = Places.new(jobs)
+    folders = JobFolders.new(jobs)
     uri = jobs[0].config.tracking.uri
-    run_jobs(jobs, places, uri, evaluate_and_draw)
-    conclude(places.root, len(jobs), uri)
+    run_jobs(jobs, folders, uri, evaluate_and_draw)
+    conclude(folders.root, len(jobs), uri)
     return 0
 
 

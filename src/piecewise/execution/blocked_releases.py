@@ -1,4 +1,4 @@
-"""Releases that must never be imported, told from the names and versions that are installed."""
+"""Releases that must never be imported: found by name and version, without importing them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from piecewise.errors import BadInput
 
 THEFT = "attackers published it to steal credentials (Lightning #21691): change every one this machine holds"
 
-# Package: any of these releases, and why not.
+# By package: the releases, and why they are blocked.
 BLOCKED: dict[str, tuple[tuple[str, ...], str]] = {
     "pytorch-lightning": (("==2.6.2", "==2.6.3"), THEFT),
     "lightning": (("==2.6.2", "==2.6.3"), THEFT),
     "mlflow": (("<3.13",), "it still writes runs to files, which later releases refuse to read"),
     "torch": (("<2.10",), "a crafted checkpoint can run code in it, even if only weights are loaded (CVE-2026-24747)"),
-    "hydra-core": (("<1.3.6",), "a configuration can get around the list of what it must not call (Hydra #3410)"),
+    "hydra-core": (("<1.3.6",), "a configuration can call what Hydra forbids (Hydra #3410)"),
 }
 
 
 def blocked() -> list[str]:
-    """A sentence about each blocked release that is installed. Nothing is imported to find out."""
+    """A sentence about each blocked release that is installed."""
     found = []
     for package, (releases, reason) in BLOCKED.items():
         try:
@@ -36,11 +36,11 @@ def blocked() -> list[str]:
 
 
 def refuse_blocked() -> None:
-    """Raises BadInput if a blocked release is installed: to be called before anything heavy is imported."""
+    """Raises BadInput if a blocked release is installed. Call it before any of them is imported."""
     if sentences := blocked():
         raise BadInput(f"{'; '.join(sentences)}. It was not imported; the remedy: {reinstall()}")
 
 
 def reinstall() -> str:
-    """The command that brings this environment back to the lock."""
+    """The command that installs what the lock pins."""
     return f"{shlex.quote(sys.executable)} -m pip install --require-hashes --requirement requirements.lock"

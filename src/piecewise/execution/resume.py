@@ -1,4 +1,4 @@
-"""Whether an interrupted run may go on: it must be the same experiment still."""
+"""Whether an interrupted run may continue: it must still be the same experiment."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from piecewise.jobs.source import source_digest
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 
-NUMERICS = ("accelerator", "devices", "num_nodes", "precision", "strategy")  # decide last places, and no experiment
-WORDS = {"source": "the source that trains", "lock": "the environment's lock"}
+# Options of the trainer that change last digits, and not the experiment.
+NUMERICS = ("accelerator", "devices", "num_nodes", "precision", "strategy")
+SURROUNDINGS = {"source": "the source that trains", "lock": "the environment's lock"}
 
 
-def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[str]:
-    """What differs from when the run began, of the things that may: its source and its lock; a warning names them.
+def check_unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[str]:
+    """The changes that are allowed since the run began: source, lock, numerics. A warning names each.
 
     Raises BadInput if the job or its data have changed: the rest of the training would be of another experiment.
     """
     if start["job_digest"] != job.digest:
         found = _differences(without_volatile(start["config"]), without_volatile(job.frozen))
-        raise BadInput(f"{'; '.join(found)}: a run goes on as it began, piecewise train begins another one")
+        raise BadInput(f"{'; '.join(found)}: a run continues as it began; piecewise train begins another one")
     if start["digests"]["data"] != digests["data"]:
         began = start["inputs"]["training"]
         raise BadInput(
@@ -36,21 +37,21 @@ def unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[
         )
     changed = changed_surroundings(start, digests)
     for part in changed:
-        terminal.warn(f"{WORDS[part]} has changed since the run began: its weights may be other ones")
+        terminal.warn(f"{SURROUNDINGS[part]} has changed since the run began: its weights may differ")
     before, after = ({key: config["trainer"].get(key) for key in NUMERICS} for config in (start["config"], job.frozen))
     for difference in _differences(before, after, "trainer"):
         terminal.warn(f"{difference}: its weights may differ in the last places, and more after many steps")
     return changed + [f"trainer.{key}" for key in NUMERICS if before[key] != after[key]]
 
 
-def elsewhere(job: Job, words: list[str]) -> Job:
-    """The same experiment under other options of where it trains, such as `trainer.devices=1`. Raises BadInput."""
+def with_options(job: Job, words: list[str]) -> Job:
+    """The same experiment with other options of where it trains, such as `trainer.devices=1`. Raises BadInput."""
     config = copy.deepcopy(job.frozen)
     for word in words:
         key, sign, text = word.partition("=")
         if not sign or key not in VOLATILE or key == "tracking":
             raise BadInput(
-                f"{word!r} cannot be changed when a run goes on; {nearest(key, set(VOLATILE) - {'tracking'})}"
+                f"{word!r} cannot be changed when a run continues; {nearest(key, set(VOLATILE) - {'tracking'})}"
             )
         group, _, leaf = key.rpartition(".")
         (config[group] if group else config)[leaf] = yaml.safe_load(text)
@@ -58,25 +59,26 @@ def elsewhere(job: Job, words: list[str]) -> Job:
 
 
 def changed_surroundings(start: dict[str, Any], digests: dict[str, str]) -> list[str]:
-    """Which of "source" and "lock" are others than when the run began."""
-    return [part for part in WORDS if start["digests"][part] != digests[part]]
+    """Which of "source" and "lock" have changed since the run began."""
+    return [part for part in SURROUNDINGS if start["digests"][part] != digests[part]]
 
 
 def refuse_changed_surroundings(folders: list[RunFolder]) -> None:
     """Raise BadInput if one of the runs began with another source or another lock."""
-    now = {"source": source_digest("train"), "lock": lock_digest()}
+    current = {"source": source_digest("train"), "lock": lock_digest()}
     for folder in folders:
         record = read_journal(folder.journal) if folder.journal.is_file() else None
-        for part in changed_surroundings(record.start, now) if record is not None else []:
+        for part in changed_surroundings(record.start, current) if record is not None else []:
             assert record is not None
             raise BadInput(
-                f"{record.start['title']}: {WORDS[part]} has changed since the run began: its digest is {now[part]}, "
-                f"the run has {record.start['digests'][part]}; without --strict it goes on with a warning"
+                f"{record.start['title']}: {SURROUNDINGS[part]} has changed since the run began: its digest is "
+                f"{current[part]}, the run has {record.start['digests'][part]}; without --strict it continues with a "
+                "warning"
             )
 
 
 def _differences(before: Any, after: Any, key: str = "") -> list[str]:
-    """Each option that is another one, by its whole key."""
+    """Each option that differs, by its whole key."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = sorted(before.keys() | after.keys())
         parts = [_differences(before.get(name), after.get(name), f"{key}.{name}" if key else name) for name in names]

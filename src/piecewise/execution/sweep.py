@@ -17,19 +17,19 @@ from piecewise.stopping import Stopped
 
 
 class Sweep:
-    """The journal of the parent; with one job there is none, and nothing is written."""
+    """The parent's journal. A single job has no parent, and then nothing is written."""
 
     def __init__(self, run_id: str, folder: RunFolder, jobs: list[Job]) -> None:
         self.folder = folder
         self.jobs = jobs
         self.has_failed = False
         record = read_journal(folder.journal) if folder.journal.is_file() else None
-        self.is_known = record is not None  # its jobs are resumed
+        self.is_resumed = record is not None
         self.id = record.start["id"] if record is not None else run_id
         self._journal = Journal(folder.journal) if len(jobs) > 1 else None
 
     def __enter__(self) -> Sweep:
-        if self._journal is not None and self.is_known:
+        if self._journal is not None and self.is_resumed:
             self._journal.resume(process=this_process())
         elif self._journal is not None:
             name = self.jobs[0].name
@@ -41,7 +41,7 @@ class Sweep:
         return self
 
     def facts_of(self, job: Job) -> dict[str, Any]:
-        """What the journal of one of the jobs says besides the job."""
+        """What the journal of one of the jobs records besides the job."""
         if self._journal is None:
             return {"id": self.id, "tags": describe(job)}
         return {"id": new_id(), "tags": describe(job), "parent": self.id}
@@ -54,7 +54,7 @@ class Sweep:
 
 
 def best_of(folder: RunFolder) -> str | None:
-    """The id of the job with the lowest `val/nll`, of those that have finished; None before one has."""
+    """The id of the finished job with the lowest `val/nll`; None before one has finished."""
     found = []
     for path in folder.children:
         record = read_journal(path, with_metrics=False)
@@ -64,8 +64,8 @@ def best_of(folder: RunFolder) -> str | None:
 
 
 def describe(job: Job) -> dict[str, str]:
-    """Tags that tell a person, a year later, what a run was for and where its source stood."""
-    conf = Project.find() / "conf"
+    """Tags for a reader a year later: the question, the command that repeats the run, the state of the source."""
+    conf = Project.find().conf
     about = read_about(conf, job.name) if job.name in experiments(conf) else {}
     chosen = [f"experiment={job.name}"] if about else []
     command = shlex.join(["piecewise", "train", *chosen, *(f"{key}={value}" for key, value in job.overrides.items())])

@@ -14,10 +14,10 @@ from typing import Any
 from piecewise import stopping
 from piecewise.durable import write_json
 from piecewise.errors import BadInput, TryAgain
-from piecewise.execution.parent import end_with
-from piecewise.execution.ranks import REQUEST, fate_of_others, is_first_rank, run_ranks, telling_why
+from piecewise.execution.parent_process import end_with
+from piecewise.execution.ranks import REQUEST, fate_of_others, is_first_rank, reporting_errors, run_ranks
 from piecewise.execution.request import Request
-from piecewise.execution.resume import unchanged
+from piecewise.execution.resume import check_unchanged
 from piecewise.jobs.build import Parts, build_parts
 from piecewise.jobs.job import Job
 from piecewise.jobs.run_key import identify
@@ -78,7 +78,7 @@ def _train_here(job: Job, request: Request, has_folder: bool = True) -> Parts:
     with stopping.in_order():
         if not is_first_rank():
             # Under torchrun each rank chose a folder; only rank 0's becomes the run's.
-            with telling_why(request.folder) if has_folder else contextlib.nullcontext():
+            with reporting_errors(request.folder) if has_folder else contextlib.nullcontext():
                 parts = build_parts(job.config)
                 fit_job(job, parts, request, None)
             return parts
@@ -105,7 +105,7 @@ def _begin(journal: Journal, job: Job, request: Request, identity: dict[str, Any
         journal.start(**about, **identity, process=this_process(), **request.facts)
         journal.artifact("model.yaml", "config")
     else:
-        journal.resume(process=this_process(), changed=unchanged(record.start, job, identity["digests"]))
+        journal.resume(process=this_process(), changed=check_unchanged(record.start, job, identity["digests"]))
 
 
 @contextmanager

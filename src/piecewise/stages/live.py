@@ -1,4 +1,4 @@
-"""Where a train stage of `dvc repro` works, and how it goes on after it was killed."""
+"""The live folder of a train stage: DVC deletes a stage's outs before it starts, but not this folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from piecewise.durable import alone, has_writer, write_atomic
 from piecewise.dvc_files import recorded_stage
 from piecewise.errors import TryAgain
-from piecewise.execution.places import Places
+from piecewise.execution.job_folders import JobFolders
 from piecewise.jobs.build import build_data
 from piecewise.jobs.job import Job, canonical
 from piecewise.jobs.run_key import identify
@@ -20,33 +20,33 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import JOURNAL
 from piecewise.project import Project
 
-PATIENCE = 15.0  # seconds that a stage waits for the same one of a `dvc repro` that has just died
-KEY = "key"  # in the live folder of a stage: what it trains, and once it has, what dvc.lock said of it
+LOCK_TIMEOUT_SECONDS = 15.0  # for the processes of a `dvc repro` that was killed to end
+KEY = "key"  # file in the live folder: the run keys of its jobs; after training also what dvc.lock said of the stage
 
 
 @contextmanager
-def live_stage(jobs: list[Job]) -> Iterator[tuple[Places, bool]]:
-    """Where an experiment's jobs train, and whether they go on with what a killed `dvc repro` has left there.
+def live_stage(jobs: list[Job]) -> Iterator[tuple[JobFolders, bool]]:
+    """The folders in which an experiment's jobs train, and whether they continue what a killed `dvc repro` left there.
 
-    They do if jobs, data, source and lock are the same and DVC has not recorded the stage since. At the end the
-    journals are published as the stage's out. What is live stays, for a DVC that is killed before it has recorded that.
+    They continue if the run keys are the same and DVC has not recorded the stage since. At the end the journals are
+    copied to the stage's outs. The live folder stays: DVC may be killed before it records the stage.
     Raises TryAgain while the same stage runs in another process.
     """
     name = jobs[0].name
     folder = RunFolder.of_live_stage(name, "any").checkpoints.parent
     busy = TryAgain(f"train@{name} runs in another process; stop that, or wait for it")
     try:
-        with alone(folder.with_suffix(".lock"), PATIENCE):
+        with alone(folder.with_suffix(".lock"), LOCK_TIMEOUT_SECONDS):
             _wait_for_ranks(folder, busy)
             keys = [identify(job, build_data(job.config.data))["run_key"] for job in jobs]
             key = hashlib.sha256(canonical(keys).encode()).hexdigest()
-            is_resumed = _key_of(folder) in (key, key + _recorded(name))
+            is_resumed = _stored_key(folder) in (key, key + _recorded(name))
             if not is_resumed:
                 shutil.rmtree(folder, ignore_errors=True)
             write_atomic(folder / KEY, key.encode())
-            places = Places.of_stage(jobs)
-            yield places, is_resumed
-            for run in {places.parent, *places.jobs}:
+            folders = JobFolders.of_stage(jobs)
+            yield folders, is_resumed
+            for run in {folders.parent, *folders.jobs}:
                 if run.journal.is_file():
                     write_atomic(RunFolder.of_stage(name, run.checkpoints.name).journal, run.journal.read_bytes())
             write_atomic(folder / KEY, (key + _recorded(name)).encode())
@@ -55,19 +55,19 @@ def live_stage(jobs: list[Job]) -> Iterator[tuple[Places, bool]]:
 
 
 def _wait_for_ranks(folder: Path, busy: TryAgain) -> None:
-    """Until those of a stage that was killed have ended too: they hold its journals. Raises `busy`."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until no rank of a killed stage holds a journal. Raises `busy`."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while any(has_writer(path) for path in folder.glob(f"*/{JOURNAL}")):
         if time.monotonic() > deadline:
             raise busy
         time.sleep(0.1)
 
 
-def _key_of(folder: Path) -> str | None:
+def _stored_key(folder: Path) -> str | None:
     path = folder / KEY
     return path.read_text() if path.is_file() else None
 
 
 def _recorded(name: str) -> str:
-    """A digest of what dvc.lock says of the stage: it changes when DVC records it."""
+    """A digest of what dvc.lock says of the stage. It changes when DVC records the stage."""
     return hashlib.sha256(canonical(recorded_stage(Project(), f"train@{name}")).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from piecewise.execution.parent import end_with_dvc
+from piecewise.execution.parent_process import end_with_dvc
 from piecewise.project import Project
 from piecewise.stages.run import run
 
@@ -20,14 +20,14 @@ def main(experiment: str) -> int:
 
 
 def _train(experiment: str) -> int:
-    from piecewise.execution.session import run_jobs
+    from piecewise.execution.run_jobs import run_jobs
     from piecewise.jobs.job import read_jobs
     from piecewise.stages.live import live_stage
     from piecewise.tracking.sync.sync_runs import tracking_uri
 
     jobs = read_jobs(Project().build / "jobs" / f"{experiment}.json")
-    with live_stage(jobs) as (places, is_resumed):
-        run_jobs(jobs, places, tracking_uri(Project.find()), _report, is_resumed)
+    with live_stage(jobs) as (folders, is_resumed):
+        run_jobs(jobs, folders, tracking_uri(Project.find()), _report, is_resumed)
     return 0
 
 

@@ -15,7 +15,7 @@ import pytest
 STAGE = """
 import sys, time
 time.sleep(float(sys.argv[1]))
-from piecewise.execution.parent import end_with_dvc
+from piecewise.execution.parent_process import end_with_dvc
 end_with_dvc()
 print("watching", flush=True)
 time.sleep(60)
@@ -65,7 +65,7 @@ def test_a_stage_ends_with_dvc_whenever_that_is(tmp_path: Path, delay: float, sh
 LAST_STEP = """
 import time
 from piecewise import stopping
-from piecewise.execution.parent import end_with_dvc
+from piecewise.execution.parent_process import end_with_dvc
 end_with_dvc()
 with stopping.in_order():
     print("working", flush=True)

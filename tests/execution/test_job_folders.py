@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.execution import places
-from piecewise.execution.places import JOBS, Places, check_writable
+from piecewise.execution import job_folders
+from piecewise.execution.job_folders import JOBS, JobFolders, check_writable
 from piecewise.jobs.job import Job, read_jobs
 
 
 def test_a_sweep_keeps_all_its_jobs_before_any_has_started(plan: Callable[..., list[Job]]) -> None:
     jobs = plan("-m", "model.width=2,3")
-    made = Places.new(jobs)
+    made = JobFolders.new(jobs)
     assert read_jobs(made.root / JOBS) == jobs
     assert [folder.journal.parent.name for folder in made.jobs] == ["0000", "0001"]
 
 
 def test_a_single_run_has_its_place_to_itself(tiny_job: Job) -> None:
-    made = Places.new([tiny_job])
+    made = JobFolders.new([tiny_job])
     assert made.jobs == [made.parent]
     assert not made.root.exists()
 
@@ -36,13 +36,13 @@ def test_no_permission_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     def refuse(path: Path, data: bytes) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr(places, "write_atomic", refuse)
+    monkeypatch.setattr(job_folders, "write_atomic", refuse)
     with pytest.raises(BadInput, match=r"new cannot be written: Read-only file system; nothing was started"):
         check_writable(tmp_path / "new")
 
 
 def test_a_full_disk_is_refused_with_what_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage: Any = shutil.disk_usage(tmp_path)._replace(free=3_000_000)
-    monkeypatch.setattr(places.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(job_folders.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(BadInput, match=r"the disk has 3 MB left, a run wants 100 MB; piecewise clean makes room"):
         check_writable(tmp_path)

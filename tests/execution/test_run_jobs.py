@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from piecewise.errors import TryAgain
-from piecewise.execution.places import Places
-from piecewise.execution.session import is_done, run_jobs
+from piecewise.execution.job_folders import JobFolders
+from piecewise.execution.run_jobs import is_done, run_jobs
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
@@ -31,10 +31,10 @@ def keep(job: Job, folder: RunFolder, parts: object) -> None:
 
 
 @pytest.fixture
-def stopped(plan: Plan, project: Project) -> tuple[list[Job], Places]:
+def stopped(plan: Plan, project: Project) -> tuple[list[Job], JobFolders]:
     """A sweep of three that was told to stop when its second job had trained and was being measured."""
     jobs = plan("-m", *TINY, "seed=0,1,2")
-    places = Places.new(jobs)
+    folders = JobFolders.new(jobs)
 
     def stop(job: Job, folder: RunFolder, parts: object) -> None:
         if job is jobs[1]:
@@ -42,8 +42,8 @@ def stopped(plan: Plan, project: Project) -> tuple[list[Job], Places]:
         keep(job, folder, parts)
 
     with pytest.raises(Stopped), answered():
-        run_jobs(jobs, places, None, stop)
-    return jobs, places
+        run_jobs(jobs, folders, None, stop)
+    return jobs, folders
 
 
 def status(folder: RunFolder) -> str:
@@ -53,43 +53,43 @@ def status(folder: RunFolder) -> str:
     return str(record.end["status"])
 
 
-def test_a_stopped_sweep_says_so_and_what_was_done_stays(stopped: tuple[list[Job], Places]) -> None:
-    _, places = stopped
-    assert status(places.parent) == "KILLED"
-    assert [is_done(folder) for folder in places.jobs] == [True, False, False]
+def test_a_stopped_sweep_says_so_and_what_was_done_stays(stopped: tuple[list[Job], JobFolders]) -> None:
+    _, folders = stopped
+    assert status(folders.parent) == "KILLED"
+    assert [is_done(folder) for folder in folders.jobs] == [True, False, False]
 
 
-def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], Places]) -> None:
-    jobs, places = stopped
+def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], JobFolders]) -> None:
+    jobs, folders = stopped
     finished: list[str] = []
-    before = [folder.journal.read_bytes() for folder in places.jobs[:2]]
+    before = [folder.journal.read_bytes() for folder in folders.jobs[:2]]
 
     def note(job: Job, folder: RunFolder, parts: object) -> None:
         keep(job, folder, parts)
         finished.append(job.label)
 
-    run_jobs(jobs, Places.below(places.root, 3), None, note, is_resumed=True)
+    run_jobs(jobs, JobFolders.below(folders.root, 3), None, note, is_resumed=True)
     assert finished == [job.label for job in jobs[1:]]
-    assert [folder.journal.read_bytes() for folder in places.jobs[:2]] == before
-    assert [status(folder) for folder in (places.parent, *places.jobs)] == ["FINISHED"] * 4
-    ids = {read_journal(folder.journal).start.get("parent") for folder in places.jobs}  # type: ignore[union-attr]
-    assert ids == {read_journal(places.parent.journal).start["id"]}  # type: ignore[union-attr]
+    assert [folder.journal.read_bytes() for folder in folders.jobs[:2]] == before
+    assert [status(folder) for folder in (folders.parent, *folders.jobs)] == ["FINISHED"] * 4
+    ids = {read_journal(folder.journal).start.get("parent") for folder in folders.jobs}  # type: ignore[union-attr]
+    assert ids == {read_journal(folders.parent.journal).start["id"]}  # type: ignore[union-attr]
 
 
-def test_a_run_that_goes_on_elsewhere_is_left_alone(stopped: tuple[list[Job], Places]) -> None:
-    jobs, places = stopped
-    seen = {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
-    with Journal(places.jobs[2].journal), pytest.raises(TryAgain, match="its run goes on in another process"):
-        run_jobs(jobs, Places.below(places.root, 3), None, keep, is_resumed=True)
-    places.jobs[2].journal.unlink()
-    assert seen == {path: path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
+def test_a_run_that_goes_on_elsewhere_is_left_alone(stopped: tuple[list[Job], JobFolders]) -> None:
+    jobs, folders = stopped
+    seen = {path: path.read_bytes() for path in folders.root.rglob("*") if path.is_file()}
+    with Journal(folders.jobs[2].journal), pytest.raises(TryAgain, match="its run goes on in another process"):
+        run_jobs(jobs, JobFolders.below(folders.root, 3), None, keep, is_resumed=True)
+    folders.jobs[2].journal.unlink()
+    assert seen == {path: path.read_bytes() for path in folders.root.rglob("*") if path.is_file()}
 
 
 def test_every_finished_run_is_sealed(plan: Plan, project: Project) -> None:
     jobs = plan("-m", *TINY, "seed=0,1")
-    places = Places.new(jobs)
-    run_jobs(jobs, places, None, keep)
-    for folder in (places.parent, *places.jobs):
+    folders = JobFolders.new(jobs)
+    run_jobs(jobs, folders, None, keep)
+    for folder in (folders.parent, *folders.jobs):
         assert (folder.sealed / "manifest.json").is_file()
         assert check_manifest(folder.sealed) == []
 
@@ -97,10 +97,10 @@ def test_every_finished_run_is_sealed(plan: Plan, project: Project) -> None:
 def test_what_a_run_leaves_is_private(tiny_job: Job, project: Project) -> None:
     before = os.umask(0o077)
     try:
-        places = Places.new([tiny_job])
-        run_jobs([tiny_job], places, None, keep)
+        folders = JobFolders.new([tiny_job])
+        run_jobs([tiny_job], folders, None, keep)
     finally:
         os.umask(before)
-    folders = [places.root, *(path for path in places.root.rglob("*") if path.is_dir())]
+    folders = [folders.root, *(path for path in folders.root.rglob("*") if path.is_dir())]
     assert len(folders) > 3
     assert [path for path in folders if path.stat().st_mode & 0o077] == []  # and so nothing in them can be reached
