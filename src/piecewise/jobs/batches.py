@@ -1,4 +1,4 @@
-"""How many examples a step sees, and whether its model and its ranks can do with them."""
+"""The global batch size, and whether the model and the ranks can use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from piecewise.jobs.config import JobConfig
 
 
 def global_batch_size(config: JobConfig, num_examples: int) -> int:
-    """The configured number of examples per step; `all` is every training example. Raises BadInput if out of range."""
+    """The number of examples per step; `all` means all training examples. Raises BadInput if it is out of range."""
     size = config.batch_size
     if size == "all":
         return num_examples
@@ -22,7 +22,7 @@ def global_batch_size(config: JobConfig, num_examples: int) -> int:
 
 
 def check_batches(config: JobConfig, model: nn.Module, num_examples: int, num_ranks: int) -> None:
-    """Raise BadInput for batches that ranks cannot share equally, or that are too small for batch norm."""
+    """Raise BadInput if ranks cannot share the batches equally, or if a batch is too small for batch norm."""
     size = global_batch_size(config, num_examples)
     check_shares(size, num_examples, num_ranks)
     last = num_examples % size or size

@@ -1,4 +1,4 @@
-"""A job's configuration with its types: what the code reads of a frozen job."""
+"""The typed configuration of a job."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ LOG_MODEL = ("best", "all", "none")
 
 @dataclass
 class About:
-    """What an experiment asks and expects; read by people, the report and nothing that trains."""
+    """What an experiment asks and expects. People and the report read it; training does not."""
 
     question: str = ""
     source: str = ""
     command: str = ""
-    expected: list[Any] = field(default_factory=list)  # each: metric, at_least or at_most, optionally when
+    expected: list[Any] = field(default_factory=list)  # each item has metric, at_least or at_most, and optionally when
     seconds: float | None = None  # on 2 CPU cores
 
 
 @dataclass
 class EarlyStopping:
-    """Stop when `val/nll` has not fallen by more than `min_delta` in `patience` validations; null never stops."""
+    """Stop when `val/nll` has not fallen by more than `min_delta` in `patience` validations; null: never."""
 
     patience: int | None = None
     min_delta: float = 0.0
@@ -33,22 +33,22 @@ class EarlyStopping:
 
 @dataclass
 class Tracking:
-    """The MLflow store that gets the runs; null keeps them in their journals only."""
+    """The address of the MLflow store; null: runs are recorded in their journals only."""
 
     uri: str | None = None
 
 
 @dataclass(frozen=True)
 class Component:
-    """What one group of the configuration chose: the class to build, and its options by name."""
+    """The class that one group of the configuration names, and its options."""
 
     group: str
-    target: Any  # its dotted name, not yet judged
+    target: Any  # a dotted name, not yet checked
     options: dict[str, Any]
 
     @classmethod
     def of(cls, group: str, content: Any) -> Component:
-        """Raises BadInput unless `content` is what a file of the group holds."""
+        """The component in a group's content. Raises BadInput if it is no mapping."""
         target, options = _target_and_options(group, content)
         return cls(group, target, options)
 
@@ -59,11 +59,11 @@ class Component:
 
 @dataclass(frozen=True)
 class DataConfig(Component):
-    """A data set, and how training uses it: every data set has these three options."""
+    """A data set, and the three options of its use that all data sets share."""
 
     val_fraction: float
     split_seed: int
-    max_shift: int  # pixels by which training images move at random
+    max_shift: int  # pixels; training images are moved at random by up to this
 
     @classmethod
     def of(cls, group: str, content: Any) -> DataConfig:
@@ -76,24 +76,24 @@ class DataConfig(Component):
         return cls(group, target, options, **loading)
 
     @property
-    def place(self) -> str:
-        """Where the examples lie; `generated` for those that are made when they are needed."""
+    def location(self) -> str:
+        """The path of the examples, or `generated`."""
         return str(self.options.get("path") or self.options.get("folder") or "generated")
 
 
 @dataclass(frozen=True)
 class TrainerConfig(Component):
-    """Options of Lightning's Trainer, and how long a rank waits for the others."""
+    """Options of Lightning's Trainer, and `timeout`: how many seconds a rank waits for another."""
 
     @property
     def needs_ranks(self) -> bool:
-        """Whether the job may train in several processes: given several devices, Lightning chooses DDP itself."""
+        """Whether the job may train in several processes. With several devices Lightning chooses DDP itself."""
         is_alone = self.options.get("devices") in (1, "1") and self.options.get("num_nodes", 1) == 1
         return not (is_alone and self.options.get("strategy", "auto") == "auto")
 
     @property
     def planned_ranks(self) -> int:
-        """How many processes the job asks for; 1 where only a machine can tell, as for all of its GPUs."""
+        """The number of processes that the job asks for; 1 if it depends on the machine, as for `devices: -1`."""
         devices, nodes = self.options.get("devices"), self.options.get("num_nodes", 1)
         is_number = isinstance(devices, int) and devices > 0
         return int(devices * nodes) if is_number else 1
@@ -101,7 +101,7 @@ class TrainerConfig(Component):
 
 @dataclass(frozen=True)
 class JobConfig:
-    """Everything a frozen job says, but what it is about."""
+    """A frozen job's configuration without `about`."""
 
     seed: int
     batch_size: int | str  # examples per step, or "all"
@@ -159,7 +159,7 @@ def _target_and_options(group: str, content: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _known(group: str, content: dict[str, Any], node: type) -> dict[str, Any]:
-    """`content`, if it has no other keys than `node`: Hydra's `+` can add them to a typed node."""
+    """`content`. Raises BadInput for a key that `node` lacks: Hydra's `+` can add keys to a typed node."""
     allowed = {option.name for option in fields(node)}
     for name, value in content.items():
         if name not in allowed:

@@ -1,4 +1,4 @@
-"""The job: one resolved configuration frozen to canonical JSON. Nothing else trains."""
+"""The job: one resolved configuration, frozen to canonical JSON. Every training starts from a job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from piecewise.jobs.config import JobConfig
 
 VERSION = 1
 
-# How, where and for whom a job runs, not what it is: these change no digest.
+# These keys say how, where and for whom a job runs. They do not change its digest.
 VOLATILE = (
     "about",
     "tracking",
@@ -34,7 +34,7 @@ def canonical(value: Any) -> str:
 
 
 def without_volatile(config: dict[str, Any]) -> dict[str, Any]:
-    """What decides a job's result: its configuration without the volatile keys."""
+    """The part of a configuration that decides the result: all keys but the volatile ones."""
     kept = copy.deepcopy(config)
     for key in VOLATILE:
         group, _, leaf = key.rpartition(".")
@@ -49,15 +49,15 @@ def digest_of(config: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is the experiment's, `label` tells the jobs of a sweep apart (`model.width=3,seed=0`)."""
+    """`name` is the experiment's name; `label` distinguishes the jobs of a sweep (`model.width=3,seed=0`)."""
 
     name: str
     label: str
-    frozen: dict[str, Any]  # the resolved configuration, as it is digested and written
+    frozen: dict[str, Any]  # the resolved configuration, as digested and written
 
     @cached_property
     def config(self) -> JobConfig:
-        """The same with its types. Raises BadInput naming the key that cannot be used."""
+        """The typed configuration. Raises BadInput naming the key that cannot be used."""
         return JobConfig.parse(self.frozen)
 
     @property
@@ -66,18 +66,18 @@ class Job:
 
     @property
     def title(self) -> str:
-        """What a person calls the run."""
+        """The run's name for people: the experiment and the label."""
         return f"{self.name} {self.label}".strip()
 
     @property
     def overrides(self) -> dict[str, str]:
-        """What the label says, by key; a list's commas are its own."""
+        """The label's values by key. Commas inside a list value do not separate keys."""
         parts = re.split(r",(?=[\w.@/]+=)", self.label)
         return dict(part.split("=", 1) for part in parts if "=" in part)
 
     @property
     def folder_name(self) -> str:
-        """The label as the name of a folder."""
+        """The label as a valid folder name."""
         return re.sub(r"[^\w=.,+-]", "_", self.label) or "run"
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Job:
         return {"name": self.name, "label": self.label, "config": self.frozen}
 
     def _seal(self) -> str:
-        """Over everything, also what the digest leaves out."""
+        """SHA-256 of the whole content, with the volatile keys."""
         return hashlib.sha256(canonical(self._content()).encode()).hexdigest()
 
     def write(self, path: Path) -> None:
@@ -95,30 +95,30 @@ class Job:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], where: Path) -> Job:
-        """Raises BadInput if the job was written by a newer piecewise, is incomplete, or was edited."""
+        """The job in `content`. Raises BadInput if its version is unknown, or if it is incomplete or was edited."""
         _check_version(content, where)
         for key, kind in {"name": str, "label": str, "config": dict, "seal": str}.items():
             if not isinstance(content.get(key), kind):
                 raise BadInput(f"{where}: the job's {key} is {content.get(key)!r}; it must be a {kind.__name__}")
         job = cls(content["name"], content["label"], content["config"])
         if content != job.as_dict():
-            raise BadInput(f"{where}: the job was edited: its seal is {job._seal()}, recorded was {content['seal']}")
+            raise BadInput(f"{where}: the job was edited: its seal is {job._seal()}, recorded is {content['seal']}")
         return job
 
 
 def read_job(path: Path) -> Job:
-    """The job frozen at `path`. Raises BadInput if there is none that can be trusted."""
+    """The job in the file `path`. Raises BadInput if the file is missing, damaged or edited."""
     return Job.from_dict(read_json(path), path)
 
 
 def write_jobs(path: Path, experiment: str, jobs: list[Job], error: str | None = None) -> None:
-    """Keep an experiment's jobs, or why there are none, for the stage that trains them."""
+    """Write an experiment's jobs for the stage that trains them, or the error that prevented them."""
     content = {"version": VERSION, "experiment": experiment, "jobs": [job.as_dict() for job in jobs]}
     write_json(path, content if error is None else content | {"error": error})
 
 
 def read_jobs(path: Path) -> list[Job]:
-    """The jobs that `write_jobs` kept. Raises BadInput if the experiment could not be composed, or as `from_dict`."""
+    """The jobs written by `write_jobs`. Raises BadInput with the recorded error, or as `Job.from_dict` does."""
     content = read_json(path)
     _check_version(content, path)
     if content.get("error"):

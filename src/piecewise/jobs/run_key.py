@@ -30,4 +30,4 @@ def describe_input(source: DataSource, config: DataConfig, part: str) -> dict[st
     spec = source.spec()
     count = spec.num_train if part == "train" else spec.num_test
     profile = {"num_examples": count, "input_shape": list(spec.input_shape)}
-    return {"name": spec.name, "digest": source.digest(part), "source": config.place, "profile": profile}
+    return {"name": spec.name, "digest": source.digest(part), "source": config.location, "profile": profile}

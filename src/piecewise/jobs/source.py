@@ -1,4 +1,4 @@
-"""Digests of the code that a stage runs, blind to comments, docstrings and layout."""
+"""Digests of the source that each stage runs; comments, docstrings and layout do not change them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODELS = (
     "jobs/config.py",
 )
 
-# What each stage's result can depend on, as patterns below src/piecewise.
+# The files that each stage's result can depend on, as patterns below src/piecewise.
 CLOSURES: dict[str, tuple[str, ...]] = {
     "fetch": ("errors.py", "durable.py", "data/idx.py", "data/sources.py"),
     "synthesise": (*_DATA, *_SETS),
@@ -42,17 +42,17 @@ CLOSURES: dict[str, tuple[str, ...]] = {
     "evaluate": (*_MODELS, "theory/*.py", "analysis/figure_arrays.py", "analysis/evaluate.py", "analysis/trained.py"),
     "report": ("figures/*.py", "report/*", "tracking/**/*.py", "analysis/draw.py"),
 }
-ELSEWHERE = {"data/sources.py"}  # fetch's alone: how bytes arrive changes nothing once they are verified
+FETCH_ONLY = {"data/sources.py"}  # other stages read bytes that fetch has verified, however they were downloaded
 
 
 def source_digest(closure: str) -> str:
-    """SHA-256 of the syntax trees in a closure of CLOSURES."""
+    """SHA-256 of the syntax trees of the files in `CLOSURES[closure]`."""
     patterns = CLOSURES[closure]
     files = {path for pattern in patterns for path in PACKAGE.glob(pattern) if path.is_file()}
     hashed = hashlib.sha256()
     for path in sorted(files):
         name = path.relative_to(PACKAGE).as_posix()
-        if "__pycache__" in name or (name in ELSEWHERE and name not in patterns):
+        if "__pycache__" in name or (name in FETCH_ONLY and name not in patterns):
             continue
         content = normalised(path.read_text()) if path.suffix == ".py" else path.read_text()
         hashed.update(f"{name}\n{content}\n".encode())
@@ -60,15 +60,10 @@ def source_digest(closure: str) -> str:
 
 
 def normalised(source: str) -> str:
-    """The syntax tree of a Python source as text, without comments, docstrings and positions."""
+    """Python source without comments, docstrings and layout."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
+            has_docstring = ast.get_docstring(node, clean=False) is not None
+            node.body = node.body[has_docstring:] or [ast.Pass()]
     return ast.unparse(tree)

@@ -1,4 +1,4 @@
-"""Which classes a configuration may name, and whether its arguments are theirs. A configuration is data, not code."""
+"""Check the classes that a configuration names, and their arguments. A configuration is data, not code."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ALLOWED = (
 
 
 def resolve(target: object, key: str, kind: type) -> type:
-    """The class that `target` names, if it is a subclass of `kind` and lives where configurations may reach.
+    """The class that `target` names, which must be a subclass of `kind` from an allowed module.
 
-    The resolved object is judged, not the string alone: `torch.nn.functional.torch.hub.load` also begins well.
+    The resolved object is checked too: `torch.nn.functional.torch.hub.load` begins with an allowed module.
     Raises BadInput naming the key.
     """
     allowed = f"allowed: a subclass of {kind.__module__}.{kind.__qualname__} from {', '.join(ALLOWED)}"
@@ -47,7 +47,7 @@ def resolve(target: object, key: str, kind: type) -> type:
 
 
 def checked_target(component: Component, kind: type, given: Sequence[str] = ()) -> tuple[type, dict[str, Any]]:
-    """The class that a component names, and its options as arguments of that class, all checked.
+    """The class that a component names, and its options as checked arguments of that class.
 
     `given` names the arguments that piecewise itself provides. Raises BadInput naming the key.
     """
@@ -64,9 +64,9 @@ def _is_kind(found: type, kind: type) -> bool:
 
 
 def refuse_targets(value: Any, key: str) -> None:
-    """Refuse `_target_`, `_args_` and their like below a group's first level: nothing there is ever built.
+    """Raise BadInput, naming the key, for names with a leading underscore (`_target_`, `_args_`) in `value`.
 
-    Raises BadInput naming the key.
+    Only a group's first level has a `_target_`; nothing below it is built.
     """
     if isinstance(value, dict):
         for name, item in value.items():

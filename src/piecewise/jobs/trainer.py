@@ -1,4 +1,4 @@
-"""From a job to Lightning's Trainer: which of its options are the user's to choose, and what they may be."""
+"""Lightning's Trainer from a job: the options that a user may choose, and their allowed values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from piecewise.errors import BadInput, nearest
 from piecewise.jobs.config import Component, TrainerConfig
 from piecewise.jobs.targets import checked_target
 
-# The Trainer's other arguments are provided by training itself, end a run before its plan says, or write files.
+# Not allowed: Trainer arguments that training provides, that end a run early, or that write files.
 CHOICES = {
     "accelerator": ("auto", "cpu", "gpu", "cuda"),
     "strategy": ("auto", "ddp"),
@@ -21,48 +21,48 @@ CHOICES = {
     "gradient_clip_algorithm": ("norm", "value"),
 }
 COUNTS = ("max_epochs", "max_steps", "num_nodes", "accumulate_grad_batches", "check_val_every_n_epoch")
-SHARES = ("limit_train_batches", "limit_val_batches", "overfit_batches")  # of all batches, or how many
+SHARES = ("limit_train_batches", "limit_val_batches", "overfit_batches")  # a share (float) or a number (int) of batches
 OTHERS = ("devices", "gradient_clip_val", "deterministic", "benchmark", "sync_batchnorm", "detect_anomaly")
 OPTIONS = (*CHOICES, *COUNTS, *SHARES, *OTHERS, "timeout")
-UNSET = {"max_steps": -1, "overfit_batches": 0}  # what Lightning takes for "not at all"
-TIMEOUT = 120  # seconds that a rank waits for another that had begun
-LARGEST = 10**9  # of COUNTS: beyond it lies a mistake
+UNSET = {"max_steps": -1, "overfit_batches": 0}  # Lightning's values for "no limit"
+TIMEOUT_SECONDS = 120  # how long a rank waits for another rank that has started
+LARGEST_COUNT = 10**9  # larger values are mistakes
 
 
 def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
-    """Lightning's Trainer with the job's options. Raises BadInput, naming the key."""
+    """A function that makes Lightning's Trainer with the job's options. Raises BadInput, naming the key."""
     from pytorch_lightning import Trainer
 
     options = dict(trainer.options)
-    timeout = options.pop("timeout", TIMEOUT)  # which Lightning wants as a part of its strategy
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LARGEST:
-        raise BadInput(f"trainer.timeout={timeout!r} must be seconds, above 0")
+    timeout = options.pop("timeout", TIMEOUT_SECONDS)  # an argument of Lightning's strategy, not of its Trainer
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LARGEST_COUNT:
+        raise BadInput(f"trainer.timeout={timeout!r} must be a number of seconds above 0")
     target, arguments = checked_target(Component(trainer.group, trainer.target, options), Trainer)
     for key, value in arguments.items():
-        _check(key, value)
+        _check_option(key, value)
     epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
     if epochs is None:
-        raise BadInput("trainer.max_epochs is missing: how often training goes through its examples")
-    if arguments.get("accelerator") == "auto":  # Apple's has no float64, which evaluation cannot do without
+        raise BadInput("trainer.max_epochs is missing: the number of passes through the training examples")
+    if arguments.get("accelerator") == "auto":  # not Apple's: it lacks float64, which evaluation needs
         arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if every is not None and epochs < every:
-        arguments["check_val_every_n_epoch"] = epochs  # a short training is validated too, once, at its end
+        arguments["check_val_every_n_epoch"] = epochs  # validate once, at the end
     if not trainer.needs_ranks:
         return partial(target, **arguments)
-    if arguments.get("sync_batchnorm") is None:  # impossible on CPUs
+    if arguments.get("sync_batchnorm") is None:  # CPUs do not support it
         arguments["sync_batchnorm"] = arguments.get("accelerator") in ("gpu", "cuda")
     return partial(_make_ddp, target, arguments, timeout)
 
 
 def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: float, **provided: Any) -> Any:
-    """With ranks that wait for one another no longer than `timeout` seconds; PyTorch's would for half an hour."""
+    """A Trainer whose ranks wait at most `timeout` seconds for each other; PyTorch's default is 30 minutes."""
     from piecewise.training.strategy import DDPWithTimeouts
 
     return target(**arguments | {"strategy": DDPWithTimeouts(timedelta(seconds=timeout))}, **provided)
 
 
 def check_devices(trainers: Iterable[TrainerConfig]) -> None:
-    """Refuse trainers that this machine has no device for. Raises BadInput."""
+    """Raise BadInput for a trainer whose devices this machine does not have."""
     from piecewise.training.quiet import quiet_lightning
 
     seen: list[TrainerConfig] = []
@@ -74,21 +74,21 @@ def check_devices(trainers: Iterable[TrainerConfig]) -> None:
         try:
             with quiet_lightning():
                 make(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
-        except Exception as error:  # Lightning has many ways to say that there is no such device
+        except Exception as error:  # Lightning raises many types for a missing device
             shown = {key: trainer.options.get(key) for key in ("accelerator", "devices", "strategy", "precision")}
             options = ", ".join(f"trainer.{key}={value}" for key, value in shown.items() if value is not None)
             raise BadInput(f"{options}: not on this machine: {' '.join(str(error).split())}") from error
 
 
-def _check(key: str, value: Any) -> None:
+def _check_option(key: str, value: Any) -> None:
     if key not in OPTIONS:
         raise BadInput(f"trainer.{key}={value!r} is no option; {nearest(key, OPTIONS)}")
     if value is None or value == UNSET.get(key):
         return
     if key in CHOICES and str(value) not in CHOICES[key]:
         raise BadInput(f"trainer.{key}={value!r} does not exist; {nearest(str(value), CHOICES[key])}")
-    if key in COUNTS and not 1 <= value <= LARGEST:
-        raise BadInput(f"trainer.{key}={value!r} must be a whole number from 1 to {LARGEST}")
+    if key in COUNTS and not 1 <= value <= LARGEST_COUNT:
+        raise BadInput(f"trainer.{key}={value!r} must be a whole number from 1 to {LARGEST_COUNT}")
     if key in SHARES and not (value >= 1 if isinstance(value, int) else 0 < value <= 1):
         raise BadInput(f"trainer.{key}={value!r} must be a number of batches, at least 1, or a share above 0.0 to 1.0")
     if key == "gradient_clip_val" and not value > 0:
