@@ -42,6 +42,7 @@ CLOSURES: dict[str, tuple[str, ...]] = {
     "evaluate": (*_MODELS, "theory/*.py", "analysis/figure_arrays.py", "analysis/evaluate.py", "analysis/trained.py"),
     "report": ("figures/*.py", "report/*", "tracking/**/*.py", "analysis/draw.py"),
 }
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 FETCH_ONLY = {"data/sources.py"}  # other stages read bytes that fetch has verified, however they were downloaded
 
 
@@ -63,7 +64,6 @@ def normalised(source: str) -> str:
     """Python source without comments, docstrings and layout."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            has_docstring = ast.get_docstring(node, clean=False) is not None
-            node.body = node.body[has_docstring:] or [ast.Pass()]
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
