@@ -55,7 +55,8 @@ def write(root: Path, number: int, batches: int, points: int) -> list[float]:
     """So many batches into a run of its own, said again while the store is busy; the seconds that each took."""
     from mlflow.entities import Metric
 
-    from piecewise.tracking.store.open import EMBEDDED, is_busy, open_store
+    from piecewise.tracking.store.errors import is_temporary
+    from piecewise.tracking.store.open import EMBEDDED, open_store
 
     client = open_store(EMBEDDED, Project(root))
     run = client.create_run("1", run_name=str(number)).info.run_id
@@ -68,7 +69,7 @@ def write(root: Path, number: int, batches: int, points: int) -> list[float]:
                 client.log_batch(run, metrics)
                 break
             except Exception as error:
-                if not is_busy(error):
+                if not is_temporary(error):
                     raise
         seconds.append(time.perf_counter() - begun)
     return seconds

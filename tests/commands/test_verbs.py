@@ -206,11 +206,11 @@ def test_ui_says_in_a_line_what_is_wrong_with_the_store(
     assert run("ui", "--port", "0") == 1
     assert "mlflow.db is corrupt (file is not a database); piecewise sync --rebuild" in capsys.readouterr().err
     (project / "mlflow.db").write_bytes(b"")
-    monkeypatch.setattr("piecewise.tracking.store.embedded.BUSY", 0.01)
+    monkeypatch.setattr("piecewise.tracking.store.embedded.BUSY_SECONDS", 0.01)
     with closing(sqlite3.connect(project / "mlflow.db", isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         assert run("ui", "--port", "0") == 1
-    assert capsys.readouterr().err.endswith("error: mlflow.db: somebody is writing to it\n")
+    assert capsys.readouterr().err.endswith("error: mlflow.db: another process is writing to it\n")
 
 
 def test_ui_needs_something_to_show(project: Project, capsys: Capture) -> None:

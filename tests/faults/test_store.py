@@ -17,9 +17,9 @@ import pytest
 
 from opening import Openers
 from piecewise.project import Project
-from piecewise.tracking.store.embedded import prepare, revision_of
+from piecewise.tracking.store.embedded import prepare
+from piecewise.tracking.store.mlflow_internals import newest_revision, schema_revision
 from piecewise.tracking.store.new_store import build
-from piecewise.tracking.store.schema import schema_head
 from trials import Trials
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
@@ -45,7 +45,7 @@ def is_whole(root: Path) -> bool:
     assert path.read_bytes()[18:20] == b"\x02\x02"
     with closing(sqlite3.connect(path)) as store:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert revision_of(store) == schema_head()
+        assert schema_revision(store) == newest_revision()
         rows = store.execute("SELECT name, lifecycle_stage FROM experiments WHERE experiment_id = 0").fetchall()
         assert rows == [("Default", "deleted")]
     return True
@@ -94,7 +94,7 @@ from piecewise.project import Project
 from piecewise.tracking.store import embedded
 from piecewise.tracking.store import migration
 migration._upgrade = lambda path, name: shutil.copyfile(sys.argv[2], path)
-new_store._made_by_mlflow = lambda root: closing(sqlite3.connect(sys.argv[2]))
+new_store.new_store = lambda artifacts: closing(sqlite3.connect(sys.argv[2]))
 os.access("/begin", os.F_OK)
 embedded.prepare(Project(Path(sys.argv[1])))
 os.access("/end", os.F_OK)
@@ -194,9 +194,9 @@ def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials)
         root, log = older(tmp_path / str(number)), tmp_path / f"{number}.log"
         prepare_under(log, root, made, "-e", f"inject={name}:{fault}:when={count}")
         assert re.search("killed by SIGKILL|INJECTED", log.read_text(errors="replace")), (name, count, fault)
-        assert experiments_of(root / "mlflow.db") in ((OLDER, 100), (schema_head(), 1)), (name, count, fault)
+        assert experiments_of(root / "mlflow.db") in ((OLDER, 100), (newest_revision(), 1)), (name, count, fault)
         prepare_from(root, made)
-        assert experiments_of(root / "mlflow.db") == (schema_head(), 1)
+        assert experiments_of(root / "mlflow.db") == (newest_revision(), 1)
         assert experiments_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, 100)
         assert {path.name for path in root.iterdir()} == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
 
@@ -205,11 +205,11 @@ def experiments_of(path: Path) -> tuple[str | None, int]:
     """The schema of a store, and how many experiments it has."""
     with closing(sqlite3.connect(path)) as store:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        return revision_of(store), store.execute("SELECT count(*) FROM experiments").fetchone()[0]
+        return schema_revision(store), store.execute("SELECT count(*) FROM experiments").fetchone()[0]
 
 
 def prepare_from(root: Path, made: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("piecewise.tracking.store.new_store._made_by_mlflow", lambda root: closing(sqlite3.connect(made)))
+        patch.setattr("piecewise.tracking.store.new_store.new_store", lambda artifacts: closing(sqlite3.connect(made)))
         patch.setattr("piecewise.tracking.store.migration._upgrade", lambda path, name: shutil.copyfile(made, path))
         prepare(Project(root))

@@ -135,7 +135,10 @@ def test_lock_of_a_minute_costs_no_training_and_no_point(project: Project) -> No
         begun = time.monotonic()
         assert_trains_as_usual(project, usual)
         synced = piecewise("sync")
-        assert (synced.returncode, synced.stderr) == (75, "error: sqlite:///mlflow.db: somebody is writing to it\n")
+        assert (synced.returncode, synced.stderr) == (
+            75,
+            "error: sqlite:///mlflow.db: another process is writing to it\n",
+        )
         time.sleep(max(0.0, 60 - (time.monotonic() - begun)))
     assert piecewise("sync").returncode == 0
     assert assert_complete(project) > 0

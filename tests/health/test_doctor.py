@@ -22,11 +22,11 @@ from piecewise.health.checks import CHECKS
 from piecewise.health.findings import Check, Finding, Level, fault
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.store.schema import schema_head, schema_revisions
+from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision
 
 PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process()))"
 ANEW = "piecewise sync --rebuild"
-HEAD = schema_head()
+HEAD = newest_revision()
 REINSTALL = "-m pip install --require-hashes --requirement requirements.lock"
 
 
@@ -120,7 +120,7 @@ def lose_pages(project: Project, _: pytest.MonkeyPatch) -> None:
 
 
 def older_schema(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    (before,) = schema_revisions()[HEAD]
+    (before,) = known_revisions()[HEAD]
     in_store(f"UPDATE alembic_version SET version_num = '{before}'")(project, monkeypatch)
 
 

@@ -13,18 +13,22 @@ from piecewise.health.findings import Finding, fault, fine, note
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.addresses import local_path
-from piecewise.tracking.store.embedded import QUICK_CHECK, REBUILD, revision_of
+from piecewise.tracking.store.embedded import QUICK_CHECK, REBUILD
 from piecewise.tracking.store.filesystem import ELSEWHERE, network_kind
+from piecewise.tracking.store.mlflow_internals import (
+    ACTIVE_ADDRESSES,
+    known_revisions,
+    newest_revision,
+    schema_revision,
+)
 from piecewise.tracking.store.open import EMBEDDED
 from piecewise.tracking.store.relocation import moved_roots, new_address
-from piecewise.tracking.store.schema import schema_head, schema_revisions
 from piecewise.tracking.sync.sync_runs import tracking_uri
 
 SYNC = "piecewise sync"
 WRITE_AHEAD = b"\x02\x02"  # in bytes 18 and 19 of a database with such a log
 T = TypeVar("T")
 BUSY = 1.0  # seconds to wait for whoever writes
-LOCATIONS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
 
 
 def schema(project: Project) -> Iterator[Finding]:
@@ -36,15 +40,15 @@ def schema(project: Project) -> Iterator[Finding]:
         yield _absent(project)
         return
     try:
-        sound, revision = look(project, lambda store: (*store.execute(QUICK_CHECK).fetchone(), revision_of(store)))
+        sound, revision = look(project, lambda store: (*store.execute(QUICK_CHECK).fetchone(), schema_revision(store)))
     except sqlite3.DatabaseError as error:
         yield _unreadable(error)
         return
     if sound != "ok":
         yield fault(f"{STORE} is corrupt: {' '.join(sound.split())}", REBUILD)
     elif revision is None:
-        yield fault(f"{STORE} names no schema revision: whoever created it did not finish", REBUILD)
-    elif revision != schema_head():
+        yield fault(f"{STORE} names no schema revision: its creation did not finish", REBUILD)
+    elif revision != newest_revision():
         yield _other_schema(revision)
 
 
@@ -67,8 +71,8 @@ def _unreadable(error: sqlite3.DatabaseError) -> Finding:
 
 
 def _other_schema(revision: str) -> Finding:
-    what = f"{STORE} has schema {revision}, the installed MLflow wants {schema_head()}"
-    if revision in schema_revisions():
+    what = f"{STORE} has schema {revision}, the installed MLflow wants {newest_revision()}"
+    if revision in known_revisions():
         return fault(f"{what}, which is newer", f"{SYNC}, which keeps a copy and migrates it")
     return fault(f"{what} and does not know the other", f"{reinstall()}, or if that is what you have, {REBUILD}")
 
@@ -77,9 +81,8 @@ def artifact_locations(project: Project) -> Iterator[Finding]:
     """The store keeps absolute places: after a move, models and figures are looked for where the project was."""
     if not project.store.is_file():
         return
-    query = " UNION ".join(f"SELECT {LOCATIONS[t]} FROM {t} WHERE lifecycle_stage = 'active'" for t in LOCATIONS)
     try:
-        locations, moved = look(project, lambda store: (_texts(store, query), moved_roots(store, project)))
+        locations, moved = look(project, lambda store: (_active_addresses(store), moved_roots(store, project)))
     except sqlite3.DatabaseError as error:
         yield note(f"not looked at: {error}")
         return
@@ -91,8 +94,8 @@ def artifact_locations(project: Project) -> Iterator[Finding]:
         yield fault(f"{what}: it was moved or copied here", remedy)
 
 
-def _texts(store: sqlite3.Connection, query: str) -> list[str]:
-    return [text for (text,) in store.execute(query) if text is not None]
+def _active_addresses(store: sqlite3.Connection) -> list[str]:
+    return [address for (address,) in store.execute(ACTIVE_ADDRESSES)]
 
 
 def _is_inside(location: str, project: Project) -> bool:

@@ -13,8 +13,8 @@ import pytest
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.project import Project
 from piecewise.tracking.store import embedded
-from piecewise.tracking.store.embedded import CorruptStore, prepare, revision_of, set_aside
-from piecewise.tracking.store.schema import schema_head
+from piecewise.tracking.store.embedded import CorruptStore, prepare, set_aside
+from piecewise.tracking.store.mlflow_internals import newest_revision, schema_revision
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
 
@@ -47,7 +47,7 @@ def test_new_store_is_one_whole_file_with_a_log_to_come(built: Path) -> None:
     assert names(built) == {"mlflow.db", "runs"}
     with store_of(built) as store:
         assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert revision_of(store) == schema_head()
+        assert schema_revision(store) == newest_revision()
         rows = store.execute("SELECT name, artifact_location, lifecycle_stage FROM experiments").fetchall()
     assert rows == [("Default", (built / "mlartifacts" / "0").as_uri(), "deleted")]
 
@@ -78,7 +78,7 @@ def test_store_of_before_gets_its_log(root: Path) -> None:
 
 
 def test_store_that_somebody_reads_gets_its_log_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "LOG_PATIENCE", 0.05)
+    monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.05)
     prepare(Project(root))  # it was copied here
     with store_of(root) as store:
         store.execute("PRAGMA journal_mode = DELETE")
@@ -151,7 +151,7 @@ def test_file_system_without_shared_memory_is_refused(
 ) -> None:
     from piecewise.tracking.store import new_store
 
-    monkeypatch.setattr(new_store, "LOG", "PRAGMA journal_mode = MEMORY")  # what SQLite answers where it cannot
+    monkeypatch.setattr(new_store, "USE_LOG", "PRAGMA journal_mode = MEMORY")  # what SQLite answers where it cannot
     with pytest.raises(BadInput, match=r"cannot have a write-ahead log on its file system \(memory\)"):
         prepare(Project(tmp_path / "other"))
     assert not (tmp_path / "other" / "mlflow.db").exists()
@@ -168,16 +168,16 @@ def test_link_is_followed(root: Path, tmp_path: Path) -> None:
     prepare(Project(root))
     assert (root / "mlflow.db").is_symlink()
     with store_of(root) as store:
-        assert revision_of(store) == schema_head()
+        assert schema_revision(store) == newest_revision()
 
 
 def test_lock_that_is_not_given_back_ends_the_patience(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from piecewise.durable import alone
 
-    monkeypatch.setattr(embedded, "PATIENCE", 0.0)
+    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.0)
     with (
         alone(root / "runs" / ".store.lock"),
-        pytest.raises(TryAgain, match=r"somebody has been preparing mlflow\.db for 0 s"),
+        pytest.raises(TryAgain, match=r"another process has been preparing mlflow\.db for 0 s"),
     ):
         prepare(Project(root))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.errors import BadInput, TryAgain
-from piecewise.tracking.store.errors import ACT, LATER, Trouble, explain, is_busy, trouble_of
+from piecewise.tracking.store.errors import PERMANENT, TEMPORARY, StoreProblem, explain, is_temporary, store_problem
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def absent(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "is_later", "words"),
+    ("cause", "waits", "words"),
     [
-        (locked, True, "somebody is writing to it"),
+        (locked, True, "another process is writing to it"),
         (replaced, True, "it was replaced while it was open"),
         (read_only, False, "chmod u+w mlflow.db*, then piecewise sync"),
         (full, False, "make room (piecewise clean says what can go), then piecewise sync"),
@@ -80,45 +80,45 @@ def absent(path: Path) -> None:
     ],
 )
 def test_each_error_says_whether_to_wait_or_what_to_do(
-    database: Path, cause: Callable[[Path], None], is_later: bool, words: str
+    database: Path, cause: Callable[[Path], None], waits: bool, words: str
 ) -> None:
     with pytest.raises(sqlite3.Error) as caught:
         cause(database)
-    trouble = trouble_of(caught.value)
-    assert trouble is not None
-    assert (trouble.is_later, is_busy(caught.value)) == (is_later, is_later)
-    assert words in trouble.what
-    assert explain(caught.value) == trouble.what
+    problem = store_problem(caught.value)
+    assert problem is not None
+    assert (problem.is_temporary, is_temporary(caught.value)) == (waits, waits)
+    assert words in problem.message
+    assert explain(caught.value) == problem.message
 
 
 @pytest.mark.parametrize("name", [name for name in vars(sqlite3) if name.startswith("SQLITE_IOERR")])
 def test_every_failure_of_a_disk_has_a_remedy(name: str) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = name
-    trouble = trouble_of(error)
-    assert trouble is not None
-    assert not trouble.is_later
-    assert ";" in trouble.what
+    problem = store_problem(error)
+    assert problem is not None
+    assert not problem.is_temporary
+    assert ";" in problem.message
 
 
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("SQLITE_BUSY_SNAPSHOT", LATER["SQLITE_BUSY"]),
-        ("SQLITE_BUSY_RECOVERY", LATER["SQLITE_BUSY"]),
-        ("SQLITE_LOCKED_SHAREDCACHE", LATER["SQLITE_BUSY"]),
-        ("SQLITE_READONLY_DBMOVED", LATER["SQLITE_READONLY_DBMOVED"]),
-        ("SQLITE_READONLY_DIRECTORY", ACT["SQLITE_READONLY_DIRECTORY"]),
-        ("SQLITE_READONLY_CANTINIT", ACT["SQLITE_READONLY"]),
-        ("SQLITE_IOERR_WRITE", ACT["SQLITE_FULL"]),
-        ("SQLITE_IOERR_SHMMAP", ACT["SQLITE_IOERR_SHM"]),
-        ("SQLITE_CORRUPT_INDEX", ACT["SQLITE_CORRUPT"]),
+        ("SQLITE_BUSY_SNAPSHOT", TEMPORARY["SQLITE_BUSY"]),
+        ("SQLITE_BUSY_RECOVERY", TEMPORARY["SQLITE_BUSY"]),
+        ("SQLITE_LOCKED_SHAREDCACHE", TEMPORARY["SQLITE_BUSY"]),
+        ("SQLITE_READONLY_DBMOVED", TEMPORARY["SQLITE_READONLY_DBMOVED"]),
+        ("SQLITE_READONLY_DIRECTORY", PERMANENT["SQLITE_READONLY_DIRECTORY"]),
+        ("SQLITE_READONLY_CANTINIT", PERMANENT["SQLITE_READONLY"]),
+        ("SQLITE_IOERR_WRITE", PERMANENT["SQLITE_FULL"]),
+        ("SQLITE_IOERR_SHMMAP", PERMANENT["SQLITE_IOERR_SHM"]),
+        ("SQLITE_CORRUPT_INDEX", PERMANENT["SQLITE_CORRUPT"]),
     ],
 )
 def test_longer_names_are_the_nearest_shorter_ones(name: str, what: str) -> None:
     error = sqlite3.OperationalError("x")
     error.sqlite_errorname = name
-    assert trouble_of(error) == Trouble(what, is_later=what in LATER.values())
+    assert store_problem(error) == StoreProblem(what, is_temporary=what in TEMPORARY.values())
 
 
 def test_cause_is_found_below_what_mlflow_makes_of_it() -> None:
@@ -128,15 +128,15 @@ def test_cause_is_found_below_what_mlflow_makes_of_it() -> None:
     middle.__cause__ = below
     above = RuntimeError("MLflow's")
     above.__cause__ = middle
-    assert is_busy(above)
-    assert explain(above) == "somebody is writing to it"
+    assert is_temporary(above)
+    assert explain(above) == "another process is writing to it"
 
 
 @pytest.mark.parametrize(
-    ("error", "trouble", "line"),
+    ("error", "problem", "line"),
     [
-        (TryAgain("later"), Trouble("later", is_later=True), "later"),
-        (OSError(errno.ENOSPC, "x"), Trouble(ACT["SQLITE_FULL"]), ACT["SQLITE_FULL"]),
+        (TryAgain("later"), StoreProblem("later", is_temporary=True), "later"),
+        (OSError(errno.ENOSPC, "x"), StoreProblem(PERMANENT["SQLITE_FULL"]), PERMANENT["SQLITE_FULL"]),
         (OSError(errno.ENOENT, "x"), None, "FileNotFoundError: [Errno 2] x"),
         (sqlite3.IntegrityError("not\nunique"), None, "IntegrityError: not unique"),
         (BadInput("key=1; allowed: 2"), None, "key=1; allowed: 2"),
@@ -144,8 +144,8 @@ def test_cause_is_found_below_what_mlflow_makes_of_it() -> None:
     ],
 )
 def test_what_is_about_something_else_is_no_trouble_of_the_store(
-    error: Exception, trouble: Trouble | None, line: str
+    error: Exception, problem: StoreProblem | None, line: str
 ) -> None:
-    assert trouble_of(error) == trouble
+    assert store_problem(error) == problem
     assert explain(error) == line
-    assert trouble_of(None) is None
+    assert store_problem(None) is None

@@ -14,9 +14,10 @@ import pytest
 from piecewise.errors import PiecewiseError, TryAgain
 from piecewise.project import Project
 from piecewise.tracking.store import migration
-from piecewise.tracking.store.embedded import prepare, revision_of
+from piecewise.tracking.store.embedded import prepare
+from piecewise.tracking.store.errors import explain, is_temporary
 from piecewise.tracking.store.migration import migrate
-from piecewise.tracking.store.schema import schema_head, schema_revisions
+from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision, schema_revision
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
 OLDER = "cbc13b556ace"  # of MLflow 3.1
@@ -68,7 +69,7 @@ def root(tmp_path: Path) -> Path:
 def state_of(path: Path) -> tuple[str | None, list[tuple[float, int]]]:
     with closing(sqlite3.connect(path)) as store:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        return revision_of(store), store.execute("SELECT value, step FROM metrics").fetchall()
+        return schema_revision(store), store.execute("SELECT value, step FROM metrics").fetchall()
 
 
 @pytest.mark.slow
@@ -78,7 +79,7 @@ def test_older_store_is_kept_and_migrated(older: Path) -> None:
     root = older
     client = open_store(EMBEDDED, Project(root))
     assert [(point.value, point.step) for point in client.get_metric_history("r", "loss")] == [(2.5, 3)]
-    assert state_of(root / "mlflow.db") == (schema_head(), [(2.5, 3)])
+    assert state_of(root / "mlflow.db") == (newest_revision(), [(2.5, 3)])
     assert state_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, [(2.5, 3)])
     names = {path.name for path in root.iterdir()} - {"mlflow.db-wal", "mlflow.db-shm"}
     assert names == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
@@ -87,11 +88,11 @@ def test_older_store_is_kept_and_migrated(older: Path) -> None:
 def upgrade(path: Path, name: str) -> None:
     """What MLflow would do, without it."""
     with closing(sqlite3.connect(path)) as store, store:
-        store.execute("UPDATE alembic_version SET version_num = ?", (schema_head(),))
+        store.execute("UPDATE alembic_version SET version_num = ?", (newest_revision(),))
 
 
 def test_the_store_is_replaced_only_by_a_whole_migration(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert OLDER in schema_revisions()
+    assert OLDER in known_revisions()
     seen = []
 
     def fail_halfway(path: Path, name: str) -> None:
@@ -106,7 +107,7 @@ def test_the_store_is_replaced_only_by_a_whole_migration(root: Path, monkeypatch
     assert state_of(root / "mlflow.db") == state_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, [(2.5, 3)])
     monkeypatch.setattr(migration, "_upgrade", upgrade)
     prepare(Project(root))
-    assert state_of(root / "mlflow.db") == (schema_head(), [(2.5, 3)])
+    assert state_of(root / "mlflow.db") == (newest_revision(), [(2.5, 3)])
     assert {path.name for path in root.iterdir()} == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
 
 
@@ -117,26 +118,31 @@ def test_what_is_written_meanwhile_is_not_lost(root: Path, monkeypatch: pytest.M
             store.execute("UPDATE metrics SET step = 4")
 
     monkeypatch.setattr(migration, "_upgrade", write_meanwhile)
-    with pytest.raises(TryAgain, match=r"somebody writes to mlflow\.db while it is migrated from schema"):
+    with pytest.raises(TryAgain, match=r"mlflow\.db was written to while it was migrated from schema"):
         prepare(Project(root))
     assert state_of(root / "mlflow.db") == (OLDER, [(2.5, 4)])
     monkeypatch.setattr(migration, "_upgrade", upgrade)
     prepare(Project(root))
-    assert state_of(root / "mlflow.db") == (schema_head(), [(2.5, 4)])
+    assert state_of(root / "mlflow.db") == (newest_revision(), [(2.5, 4)])
 
 
-def test_somebody_who_does_not_let_go_is_not_waited_for_without_end(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migration, "PATIENCE", 0.1)
+@pytest.mark.parametrize("is_locked_at_once", [True, False])
+def test_waiting_for_a_locked_store_ends(root: Path, monkeypatch: pytest.MonkeyPatch, is_locked_at_once: bool) -> None:
     path = root / "mlflow.db"
+    monkeypatch.setattr(migration, "_data_version", lambda store: 0)  # it would have to wait too
     with closing(sqlite3.connect(path, isolation_level=None)) as holder, closing(sqlite3.connect(path)) as store:
-        holder.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(migration, "_upgrade", lambda path, name: is_locked_at_once or lock(holder))
         store.execute("PRAGMA busy_timeout = 0")
-        monkeypatch.setattr(migration, "_data_version", lambda store: 0)  # which would have to wait too
-        with pytest.raises(TryAgain, match="somebody is writing to it"):
+        if is_locked_at_once:
+            lock(holder)
+        with pytest.raises((TryAgain, sqlite3.OperationalError)) as caught:
             migrate(path, store, OLDER)
+        assert (is_temporary(caught.value), explain(caught.value)) == (True, "another process is writing to it")
     assert state_of(path)[0] == OLDER
+
+
+def lock(store: sqlite3.Connection) -> None:
+    store.execute("BEGIN EXCLUSIVE")
 
 
 @pytest.mark.slow

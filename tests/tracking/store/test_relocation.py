@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from piecewise.project import Project
-from piecewise.tracking.store.embedded import prepare
+from piecewise.tracking.store.mlflow_internals import ADDRESS_COLUMNS
 from piecewise.tracking.store.open import EMBEDDED, open_store
-from piecewise.tracking.store.relocation import ADDRESSES, moved_roots, new_address, re_root
+from piecewise.tracking.store.relocation import moved_roots, new_address, re_root
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
 OLD, NEW = Path("/old/a project"), Project(Path("/new/é project"))
@@ -96,40 +96,12 @@ def test_re_rooting_is_all_or_nothing() -> None:
         assert not store.in_transaction
 
 
-KNOWN_OTHERS = {  # columns with such names that hold no address of an artifact
-    *(("inputs", name) for name in ("source_type", "source_id")),
-    *(("runs", name) for name in ("source_type", "source_name", "source_version")),
-    *(("datasets", name) for name in ("dataset_source", "dataset_source_type")),
-    *(("entity_associations", name) for name in ("source_type", "source_id")),
-    *(("evaluation_dataset_records", name) for name in ("source", "source_id", "source_type")),
-    *(("assessments", name) for name in ("source_type", "source_id")),
-    *(("endpoint_bindings", name) for name in ("resource_type", "resource_id")),
-    ("logged_models", "source_run_id"),
-    *(("issues", name) for name in ("source_run_id", "root_causes")),
-    ("webhooks", "url"),
-    ("mcp_server_versions", "source"),
-    ("mcp_access_endpoints", "url"),
-    ("workspaces", "default_artifact_root"),  # of a server with workspaces, which the embedded store is not
-    ("workspaces", "trace_archival_location"),
-}
-
-
-def test_no_column_of_the_installed_mlflow_is_forgotten(tmp_path: Path) -> None:
-    prepare(Project(tmp_path))
-    words = ("location", "uri", "url", "source", "path", "root", "artifact")
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
-        tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        columns = {(table, row[1]) for table in tables for row in store.execute(f"PRAGMA table_info({table})")}
-    assert set(ADDRESSES) <= columns
-    found = {(table, column) for table, column in columns if any(word in column for word in words)}
-    assert found - KNOWN_OTHERS - set(ADDRESSES) == set()
-
-
 LOAD = """
 import sys, mlflow, numpy as np
-from piecewise.tracking.store.open import EMBEDDED, open_store
 from pathlib import Path
-client = open_store(EMBEDDED, Path.cwd())
+from piecewise.project import Project
+from piecewise.tracking.store.open import EMBEDDED, open_store
+client = open_store(EMBEDDED, Project())
 (experiment,) = client.search_experiments()
 (run,) = client.search_runs([experiment.experiment_id])
 print(Path(client.download_artifacts(run.info.run_id, "config/model.yaml")).read_text().count("width"))
@@ -161,7 +133,7 @@ def test_artifacts_and_models_load_after_a_move(project: Project, tmp_path: Path
     done = subprocess.run([sys.executable, "-c", LOAD], cwd=new, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["1", "(5, 1)", "(5, 1)", "(5, 1)"], done.stderr[-2000:]
     with closing(sqlite3.connect(new / "mlflow.db")) as store:
-        for table, column in ADDRESSES:
+        for table, column in ADDRESS_COLUMNS:
             texts = [text for (text,) in store.execute(f"SELECT {column} FROM {table}") if text]
             assert [text for text in texts if "a%20project" in text or "a project" in text] == []
     os.chdir(tmp_path)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from piecewise.errors import TryAgain
-from piecewise.tracking.store.errors import AWAY, NAMELESS
+from piecewise.tracking.store.errors import UNKNOWN_HOST, UNREACHABLE
 from piecewise.tracking.sync import reachability
 from piecewise.tracking.sync.reachability import check_answers
 from servers import BEHAVIOURS, Front, free_port
@@ -35,7 +35,7 @@ def test_only_silence_is_absence(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_nobody_listening_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TryAgain) as raised:
         check_answers(f"http://127.0.0.1:{free_port()}")
-    assert str(raised.value) == AWAY
+    assert str(raised.value) == UNREACHABLE
 
     def unknown(*arguments: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -43,7 +43,7 @@ def test_nobody_listening_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(TryAgain) as raised:
         check_answers("http://nobody.invalid:5000")
-    assert str(raised.value) == NAMELESS
+    assert str(raised.value) == UNKNOWN_HOST
 
 
 def test_who_may_be_behind_a_proxy_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:

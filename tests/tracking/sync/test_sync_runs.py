@@ -51,12 +51,12 @@ def test_store_that_somebody_writes_to_is_asked_again_later(
 ) -> None:
     train(tiny_job, RunFolder.at(project / "runs" / "one"))
     prepare(project)
-    monkeypatch.setattr(embedded, "BUSY", 0.1)
+    monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(project / "mlflow.db", isolation_level=None)) as writer:
         writer.execute("PRAGMA locking_mode = EXCLUSIVE")
         writer.execute("BEGIN EXCLUSIVE")
         assert main(["sync"]) == TryAgain.exit_code
-    assert capsys.readouterr().err == f"error: {EMBEDDED}: somebody is writing to it\n"
+    assert capsys.readouterr().err == f"error: {EMBEDDED}: another process is writing to it\n"
     assert main(["sync"]) == 0
 
 

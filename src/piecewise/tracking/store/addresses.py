@@ -1,4 +1,4 @@
-"""Where stores are. A job is frozen with the address of its server; the server may have another one meanwhile."""
+"""Addresses of stores. A frozen job names its server's address, and the server may have another address now."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from piecewise.project import Project
 
 STORES = ("sqlite", "http", "https")
 SERVERS = STORES[1:]
-FILE = Path("runs", ".servers.json")  # what runs were told, and where that is now
 
 
 def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] = STORES) -> None:
-    """Raises BadInput for what is no address of a store, and for one with a secret in it."""
+    """Raises BadInput for anything but a store's address, and for an address with a secret in it."""
     parsed = urlsplit(str(uri))
     if parsed.scheme not in allowed:
         raise BadInput(f"{name}={uri!r} is no store; {nearest(parsed.scheme, allowed)}")
     if parsed.username or parsed.password or parsed.query:
-        # Not shown: whatever stands there may be a secret, and would be written into every job.
+        # The address is not shown, because it may hold a secret.
         raise BadInput(
             f"{name} holds credentials or a query; allowed: the address alone, "
             "with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
@@ -30,23 +29,27 @@ def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] =
 
 
 def moves(project: Project) -> dict[str, str]:
-    """Where servers are found today, by the address that runs know; only those that have another one now."""
-    return read_json(project / FILE) if (project / FILE).is_file() else {}
+    """The present address of each server that moved, by the address that jobs name."""
+    return read_json(_file(project)) if _file(project).is_file() else {}
 
 
-def move(project: Project, old: str, new: str, meant: Iterable[str]) -> None:
-    """Remember that the server at `old`, which runs are meant for, is at `new`. Raises BadInput."""
-    known = moves(project)
-    servers = {uri for uri in (*meant, *known.values()) if urlsplit(uri).scheme in SERVERS}
+def move(project: Project, old: str, new: str, job_uris: Iterable[str]) -> None:
+    """Record that the server at `old` is now at `new`. Raises BadInput if `old` is neither in `job_uris` nor a move."""
+    present = moves(project)
+    servers = {uri for uri in (*job_uris, *present.values()) if urlsplit(uri).scheme in SERVERS}
     if old not in servers:
         raise BadInput(f"--moved {old}: no run is meant for that server; {nearest(old, servers)}")
     check_address(new, "--moved", SERVERS)
-    known = {told: new if now == old else now for told, now in known.items()} | {old: new}
-    write_json(project / FILE, {told: now for told, now in known.items() if told != now})
+    present = {named: new if now == old else now for named, now in present.items()} | {old: new}
+    write_json(_file(project), {named: now for named, now in present.items() if named != now})
 
 
 def local_path(uri: str) -> Path | None:
-    """The folder a store's address of artifacts means; None if it is not on this machine."""
+    """The local path that an artifact address means; None if it is not on this machine."""
     if uri.startswith("file:"):
         return Path(unquote(urlsplit(uri).path))
-    return None if urlsplit(uri).scheme else Path(uri)  # a plain path, in which a % is a %
+    return None if urlsplit(uri).scheme else Path(uri)  # in a plain path, % is a plain character
+
+
+def _file(project: Project) -> Path:
+    return project.runs / ".servers.json"

@@ -1,4 +1,4 @@
-"""The name and password for a server that `piecewise server` keeps on this machine."""
+"""The user name and password for a server that `piecewise server` runs on this machine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from piecewise.project import Project
 FILE = Path("runs", ".server", "credentials.json")
 VARIABLES = {"MLFLOW_TRACKING_USERNAME": "username", "MLFLOW_TRACKING_PASSWORD": "password"}
 LOOPBACK = ("127.0.0.1", "localhost")
-_lent: dict[str, str] = {}  # what stands in the environment because of us, not because a person put it there
+_lent: dict[str, str] = {}  # the variables that `lend` set
 
 
 def lend(uri: str, project: Project) -> None:
-    """Put them into the environment, where MLflow's client looks, if `uri` is that server's own address.
+    """Set the variables that MLflow's client reads, if `uri` is the address of this project's own server.
 
-    What a person has put there wins. What was lent for one server is taken back before another is spoken to.
+    Variables that the user set win. Those that `lend` set for another server are removed first.
     """
     for name, value in _lent.items():
         if os.environ.get(name) == value:
@@ -28,14 +28,14 @@ def lend(uri: str, project: Project) -> None:
     _lent.clear()
     if any(name in os.environ for name in VARIABLES):
         return
-    known = read(project)
-    if known is not None and _place(uri) is not None and _place(uri) == _place(known["uri"]):
-        _lent.update({name: known[key] for name, key in VARIABLES.items()})
+    stored = read(project)
+    if stored is not None and _local_port(uri) is not None and _local_port(uri) == _local_port(stored["uri"]):
+        _lent.update({name: stored[key] for name, key in VARIABLES.items()})
         os.environ.update(_lent)
 
 
 def read(project: Project) -> dict[str, Any] | None:
-    """uri, username and password; None if this project has no server. Raises BadInput if others could read them."""
+    """uri, username and password; None if this project has no server. Raises BadInput if other users may read them."""
     path = project / FILE
     try:
         mode = path.stat().st_mode & 0o777
@@ -44,14 +44,14 @@ def read(project: Project) -> dict[str, Any] | None:
     if mode & 0o077:
         raise BadInput(f"{path} has mode {mode:04o}: others may have read the password; allowed: 0600")
     try:
-        known: dict[str, Any] = json.loads(path.read_text())
-        return {key: str(known[key]) for key in ("uri", *VARIABLES.values())}
+        stored: dict[str, Any] = json.loads(path.read_text())
+        return {key: str(stored[key]) for key in ("uri", *VARIABLES.values())}
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({type(error).__name__}); allowed: what piecewise server wrote") from error
 
 
-def _place(uri: str) -> int | None:
-    """The port of an address on this machine; None for every other one."""
+def _local_port(uri: str) -> int | None:
+    """The port of an http address on this machine; None for any other address."""
     try:
         parts = urlsplit(uri)
         return parts.port if parts.scheme == "http" and parts.hostname in LOOPBACK else None

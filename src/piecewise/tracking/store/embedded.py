@@ -1,142 +1,126 @@
-"""The embedded store, one SQLite file at the project's root: made whole or not at all, and looked at before it is used.
-
-Whatever is changed here, except by MLflow itself, is changed under one lock.
-"""
+"""The embedded store: one SQLite file at the project's root. It is built, checked and set aside under one lock."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from piecewise.durable import alone, flush_folder
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.project import STORE, Project
-from piecewise.tracking.store.errors import is_busy
+from piecewise.tracking.store.errors import is_temporary
 from piecewise.tracking.store.filesystem import refuse_network
-from piecewise.tracking.store.migration import copy_of, migrate, remove_database
-from piecewise.tracking.store.new_store import LOG, aside_of, build
+from piecewise.tracking.store.migration import copy_path, migrate, remove_database
+from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision, schema_revision
+from piecewise.tracking.store.new_store import USE_LOG, build, temporary_path
 from piecewise.tracking.store.relocation import re_root
-from piecewise.tracking.store.schema import schema_head, schema_revisions
 
-ASIDE = ".aside-"  # begins the name of a folder, below runs/, with a store that was set aside
-LOCK = Path("runs", ".store.lock")
-QUICK_CHECK = "PRAGMA quick_check(1)"  # "ok", or the first thing that is wrong
+ASIDE = ".aside-"  # begins the name of a folder below runs/ that holds a store set aside
+LOCK = ".store.lock"  # below runs/
+QUICK_CHECK = "PRAGMA quick_check(1)"  # "ok", or the first fault
 REBUILD = "piecewise sync --rebuild"
-BUSY = 20.0  # seconds to wait for whoever writes, as MLflow does
-PATIENCE = 120.0  # and for whoever builds or migrates
-LOG_PATIENCE = 1.0  # and to give an old store its log, which needs it for a moment without anybody
-_sound: set[tuple[int, int]] = set()  # the files that this process has found sound: a look reads all of them
+BUSY_SECONDS = 20.0  # how long to wait for another writer, as MLflow does
+LOCK_SECONDS = 120.0  # how long to wait for a process that builds or migrates the store
+_sound: set[tuple[int, int]] = set()  # device and inode of each file that passed QUICK_CHECK, which reads all of it
 
 
 class CorruptStore(PiecewiseError):
-    """The store cannot be used, and the journals have everything that was in it."""
+    """The store cannot be used. The journals can make it again."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{STORE} is corrupt ({what}); {REBUILD} keeps it aside and makes it again from the journals")
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{STORE} is corrupt ({fault}); {REBUILD} keeps it aside and makes it again from the journals")
 
 
 def prepare(project: Project) -> None:
-    """Build the store if there is none; else see that it is sound, of MLflow's schema, and knows where it is.
+    """Build the store if it is missing; else check it, migrate it if it is old, and correct its artifact addresses.
 
     Raises BadInput on a network file system, before anything is created; CorruptStore; TryAgain; PiecewiseError if
-    the file may not be written or is of a newer MLflow.
+    the file is read-only or comes from a newer MLflow.
     """
-    path = project.store.resolve()  # a link is followed, not replaced
+    path = project.store.resolve()  # a link stays a link
     refuse_network(path)
-    if "?" in str(path):  # where the file's name would end for SQLAlchemy
+    if "?" in str(path):  # SQLAlchemy would cut the file's name there
         raise BadInput(f"{path} cannot be MLflow's store; allowed: a path without a question mark")
-    with _held(project):
-        for left in (aside_of(path), copy_of(path)):  # by somebody who was killed here
-            remove_database(left)
+    with _locked(project):
+        for leftover in (temporary_path(path), copy_path(path)):  # a killed process may have left these
+            remove_database(leftover)
         if not path.exists():
             build(path, project)
         if not os.access(path, os.W_OK):
             raise PiecewiseError(f"{STORE} may not be written; chmod u+w {STORE}*, then piecewise sync")
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY, uri=True)) as store:
-            store.isolation_level = None  # transactions are begun by hand
-            _look(path, store)
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY_SECONDS, uri=True)) as store:
+            store.isolation_level = None  # transactions begin explicitly
+            _check(path, store)
             _use_log(store)
             re_root(store, project)
 
 
 def set_aside(project: Project) -> Path | None:
-    """Move the store and its artifacts to a folder of their own, which is returned; None if there is nothing to move.
+    """Move the store and its artifacts to a new folder and return it; None if there is nothing to move.
 
-    The database goes last: a kill before that leaves a store that can be set aside again. A log without its database
-    would be taken for the log of the next one.
-    Raises BadInput, with nothing moved, where no other could be made.
+    The database moves last, so that a killed move can be repeated. Its log must not stay behind: SQLite would apply
+    it to the next database of that name.
+    Raises BadInput, with nothing moved, if no new store could be built here.
     """
-    with _held(project):
-        found = [project.artifacts, *sorted(project.root.glob(f"{STORE}?*")), project.store]
-        found = [path for path in found if path.exists() or path.is_symlink()]
-        if not found:
+    with _locked(project):
+        paths = [project.artifacts, *sorted(project.root.glob(f"{STORE}?*")), project.store]
+        paths = [path for path in paths if path.exists() or path.is_symlink()]
+        if not paths:
             return None
         refuse_network(project.store.resolve())
-        aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=project / LOCK.parent))
-        for path in found:
+        aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=project.runs))
+        for path in paths:
             shutil.move(path, aside / path.name)
         flush_folder(aside)
         flush_folder(project.root)
         return aside
 
 
-def _look(path: Path, store: sqlite3.Connection) -> None:
-    """Raises CorruptStore, and PiecewiseError for a schema that the installed MLflow does not know."""
+def _check(path: Path, store: sqlite3.Connection) -> None:
+    """Migrate an old schema. Raises CorruptStore, or PiecewiseError for a schema that MLflow does not know."""
     identity = (path.stat().st_dev, path.stat().st_ino)
     try:
-        (sound,) = ("ok",) if identity in _sound else store.execute(QUICK_CHECK).fetchone()
-        revision = revision_of(store)
+        (fault,) = ("ok",) if identity in _sound else store.execute(QUICK_CHECK).fetchone()
+        revision = schema_revision(store)
     except sqlite3.DatabaseError as error:
         if not error.sqlite_errorname.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise
         raise CorruptStore(str(error)) from error
-    if sound != "ok":
-        raise CorruptStore(" ".join(sound.split()))
+    if fault != "ok":
+        raise CorruptStore(" ".join(fault.split()))
     if revision is None:
-        raise CorruptStore("it names no schema revision: whoever created it did not finish")
+        raise CorruptStore("it names no schema revision: its creation did not finish")
     _sound.add(identity)
-    if revision == schema_head():
+    if revision == newest_revision():
         return
-    if revision not in schema_revisions():
+    if revision not in known_revisions():
         raise PiecewiseError(
-            f"{STORE} has schema {revision}, which the installed MLflow does not know: a newer one made it; "
-            f"install that again, or {REBUILD} makes it anew for this one"
+            f"{STORE} has schema {revision}, which the installed MLflow does not know: a newer MLflow made it; "
+            f"install that version again, or {REBUILD} makes it again for this one"
         )
     migrate(path, store, revision)
 
 
-def revision_of(store: sqlite3.Connection) -> str | None:
-    """The schema's revision; None if the database names none."""
-    if store.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
-        return None
-    row = store.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if row is None else str(row[0])
-
-
 def _use_log(store: sqlite3.Connection) -> None:
-    """Also for a store of before: with a write-ahead log nobody who reads waits, and who writes waits less."""
-    if store.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-        return
-    store.execute(f"PRAGMA busy_timeout = {int(LOG_PATIENCE * 1000)}")
+    """Give a store without a write-ahead log one, unless it is in use; the next command tries again."""
     try:
-        store.execute(LOG)
+        store.execute(USE_LOG)
     except sqlite3.OperationalError as error:
-        if not is_busy(error):  # else whoever opens it next will
+        if not is_temporary(error):
             raise
-    store.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
 
 
 @contextmanager
-def _held(project: Project) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
+def _locked(project: Project) -> Iterator[None]:
+    """Hold the store's lock. Raises TryAgain if another process holds it for LOCK_SECONDS."""
+    with ExitStack() as stack:
         try:
-            stack.enter_context(alone(project / LOCK, PATIENCE))
+            stack.enter_context(alone(project.runs / LOCK, LOCK_SECONDS))
         except BlockingIOError as error:
-            raise TryAgain(f"somebody has been preparing {STORE} for {PATIENCE:.0f} s") from error
+            raise TryAgain(f"another process has been preparing {STORE} for {LOCK_SECONDS:.0f} s") from error
         yield

@@ -1,4 +1,4 @@
-"""What an error of a store means for the person who sees it: wait, or do something."""
+"""What a store's error means for the person who sees it: wait, or do something."""
 
 from __future__ import annotations
 
@@ -9,108 +9,109 @@ from dataclasses import dataclass
 
 from piecewise.errors import PiecewiseError, TryAgain
 
-BUSY = "somebody is writing to it"
+BUSY = "another process is writing to it"
 FULL = "its disk is full; make room (piecewise clean says what can go), then piecewise sync"
-UNWRITABLE = "it may not be written; chmod u+w mlflow.db*, then piecewise sync"
+READ_ONLY = "it may not be written; chmod u+w mlflow.db*, then piecewise sync"
 CORRUPT = "it is corrupt; piecewise sync --rebuild makes it again from the journals"
-UNSHARED = "its file system cannot share memory between processes; use tracking=server or a folder on a local disk"
-# By the beginning of SQLite's name for the error; the first that fits counts.
-LATER = {
+NO_SHARED_MEMORY = (
+    "its file system cannot share memory between processes; use tracking=server or a folder on a local disk"
+)
+# By the beginning of SQLite's name for the error; the first match counts.
+TEMPORARY = {
     "SQLITE_BUSY": BUSY,
     "SQLITE_LOCKED": BUSY,
     "SQLITE_PROTOCOL": BUSY,
     "SQLITE_READONLY_DBMOVED": "it was replaced while it was open",
 }
-ACT = {
+PERMANENT = {
     "SQLITE_READONLY_DIRECTORY": "its folder may not be written; chmod u+w it, then piecewise sync",
-    "SQLITE_READONLY": UNWRITABLE,
-    "SQLITE_PERM": UNWRITABLE,
+    "SQLITE_READONLY": READ_ONLY,
+    "SQLITE_PERM": READ_ONLY,
     "SQLITE_CANTOPEN": "it cannot be opened; piecewise doctor says why, then piecewise sync",
     "SQLITE_FULL": FULL,
-    "SQLITE_IOERR_WRITE": FULL,  # also of a quota, or of a limit to a file's size
+    "SQLITE_IOERR_WRITE": FULL,  # also a quota, or a limit on a file's size
     "SQLITE_IOERR_SHMSIZE": FULL,
-    "SQLITE_IOERR_SHM": UNSHARED,
-    "SQLITE_IOERR_LOCK": UNSHARED,
+    "SQLITE_IOERR_SHM": NO_SHARED_MEMORY,
+    "SQLITE_IOERR_LOCK": NO_SHARED_MEMORY,
     "SQLITE_IOERR": "its disk fails; the system's log says how, then piecewise sync --rebuild",
     "SQLITE_CORRUPT": CORRUPT,
     "SQLITE_NOTADB": CORRUPT,
 }
-# By the status a server answers with.
-STATUS = {
+# The artifacts lie beside the database, so their errors concern the store too.
+ERRNO = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EROFS: READ_ONLY}
+HTTP_STATUS = {
     401: "it wants another user name or password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-    403: "it does not allow this to you, or to the address it is asked by (403); ask whoever runs it",
-    404: "there is no MLflow at that address (404); look at tracking.uri",
+    403: "it refuses you, or the address that you ask for (403); ask its administrator",
+    404: "there is no MLflow at that address (404); check tracking.uri",
 }
-NO_MLFLOW = "what answers there is no MLflow, or says half of it; look at tracking.uri"
-AWAY = "it cannot be reached; is it running, and is tracking.uri right?"
-NAMELESS = "no machine of that name is known; if tracking.uri is wrong, piecewise sync --moved OLD NEW puts it right"
-ILL = "it answers that it has a problem of its own ({}); its log says which"
-# In whatever words: of MLflow's routes, after its tries, and of artifacts.
-ANSWERED = re.compile(r"with error code (\d{3})|too many (\d{3}) error responses|(\d{3}) (?:Client|Server) Error")
-# Of the artifacts, which lie beside the database.
-SYSTEM = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EROFS: UNWRITABLE}
+NOT_MLFLOW = "its answer is incomplete or not MLflow's; check tracking.uri"
+UNREACHABLE = "it cannot be reached; is it running, and is tracking.uri right?"
+UNKNOWN_HOST = "no machine of that name is known; if tracking.uri is wrong, piecewise sync --moved OLD NEW corrects it"
+SERVER_ERROR = "it reports an error of its own ({}); its log says which"
+# MLflow's client names a status in three ways: for its routes, after repeated tries, and for artifacts.
+STATUS_IN_TEXT = re.compile(r"with error code (\d{3})|too many (\d{3}) error responses|(\d{3}) (?:Client|Server) Error")
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What is the matter with the store as a whole, and the remedy; `is_later` if waiting is the remedy."""
+class StoreProblem:
+    """A problem of the whole store, with its remedy; if `is_temporary`, waiting is the remedy."""
 
-    what: str
-    is_later: bool = False
+    message: str
+    is_temporary: bool = False
 
 
-def trouble_of(error: BaseException | None) -> Trouble | None:
-    """What the error, or one that it came from, says about the store; None if it is about something else."""
+def store_problem(error: BaseException | None) -> StoreProblem | None:
+    """What the error or one of its causes says about the store; None if it concerns something else."""
     while error is not None:
-        if isinstance(error, PiecewiseError):  # it says itself what it came from
-            return Trouble(str(error), is_later=True) if isinstance(error, TryAgain) else None
+        if isinstance(error, PiecewiseError):  # its own message includes the cause
+            return StoreProblem(str(error), is_temporary=True) if isinstance(error, TryAgain) else None
         if isinstance(error, sqlite3.Error):
-            return _named(getattr(error, "sqlite_errorname", ""))
-        if isinstance(error, OSError) and error.errno in SYSTEM:
-            return Trouble(SYSTEM[error.errno])
-        answered = _of_server(error)
-        if answered is not None:
-            return answered
+            return _of_sqlite(getattr(error, "sqlite_errorname", ""))
+        if isinstance(error, OSError) and error.errno in ERRNO:
+            return StoreProblem(ERRNO[error.errno])
+        problem = _of_server(error)
+        if problem is not None:
+            return problem
         error = error.__cause__ or error.__context__
     return None
 
 
-def _of_server(error: BaseException) -> Trouble | None:
-    """MLflow says in words only what a server answered, or that none did."""
-    text = str(error)
-    found = ANSWERED.search(text)
-    status = int(next(filter(None, found.groups()))) if found else None
-    if status is None and type(error).__name__ == "RestException":
-        status = int(error.get_http_status_code())  # type: ignore[attr-defined]
-    if status in STATUS:
-        return Trouble(STATUS[status])
-    if status is not None:
-        return Trouble(ILL.format(status), is_later=True) if status == 429 or status >= 500 else None
-    if "not in a valid JSON format" in text or (isinstance(error, ValueError) and "Expecting" in text):
-        return Trouble(NO_MLFLOW, is_later=True)
-    if "API request to http" not in text:
-        return None
-    return Trouble(NAMELESS if "NameResolutionError" in text else AWAY, is_later=True)
+def is_temporary(error: BaseException | None) -> bool:
+    """Whether the same call will succeed later by itself."""
+    problem = store_problem(error)
+    return problem is not None and problem.is_temporary
 
 
 def explain(error: BaseException) -> str:
-    """One line: the remedy where there is one, else what was raised."""
-    trouble = trouble_of(error)
-    if trouble is not None:
-        return trouble.what
+    """One line: the remedy if one is known, else the error itself."""
+    problem = store_problem(error)
+    if problem is not None:
+        return problem.message
     text = " ".join(str(error).split())
     return text if isinstance(error, PiecewiseError) else f"{type(error).__name__}: {text[:300]}"
 
 
-def is_busy(error: BaseException | None) -> bool:
-    """Whether the same will work later, with nothing done about it."""
-    trouble = trouble_of(error)
-    return trouble is not None and trouble.is_later
-
-
-def _named(name: str) -> Trouble | None:
-    for known, is_later in ((LATER, True), (ACT, False)):
-        for beginning, what in known.items():
+def _of_sqlite(name: str) -> StoreProblem | None:
+    for messages, is_temporary in ((TEMPORARY, True), (PERMANENT, False)):
+        for beginning, message in messages.items():
             if name.startswith(beginning):
-                return Trouble(what, is_later)
+                return StoreProblem(message, is_temporary)
     return None
+
+
+def _of_server(error: BaseException) -> StoreProblem | None:
+    """MLflow's client reports a server's answer, or a missing answer, only in the text of its errors."""
+    text = str(error)
+    match = STATUS_IN_TEXT.search(text)
+    status = int(next(filter(None, match.groups()))) if match else None
+    if status is None and type(error).__name__ == "RestException":
+        status = int(error.get_http_status_code())  # type: ignore[attr-defined]
+    if status in HTTP_STATUS:
+        return StoreProblem(HTTP_STATUS[status])
+    if status is not None:
+        return StoreProblem(SERVER_ERROR.format(status), is_temporary=True) if status == 429 or status >= 500 else None
+    if "not in a valid JSON format" in text or (isinstance(error, ValueError) and "Expecting" in text):
+        return StoreProblem(NOT_MLFLOW, is_temporary=True)
+    if "API request to http" not in text:
+        return None
+    return StoreProblem(UNKNOWN_HOST if "NameResolutionError" in text else UNREACHABLE, is_temporary=True)

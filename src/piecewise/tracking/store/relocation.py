@@ -1,4 +1,4 @@
-"""Stored addresses of a project that was moved or copied: MLflow keeps absolute ones."""
+"""Correcting the artifact addresses of a project that was moved or copied: MLflow stores absolute ones."""
 
 from __future__ import annotations
 
@@ -8,65 +8,52 @@ from pathlib import Path
 
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import local_path
+from piecewise.tracking.store.mlflow_internals import ADDRESS_COLUMNS, EXPERIMENTS
 
-ARTIFACTS = "mlartifacts"
-# Every column of MLflow's that can hold one. A test compares this with the schema of the installed MLflow.
-ADDRESSES = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-    ("trace_tags", "value"),
-)
+ARTIFACTS = Project().artifacts.name
 
 
-def re_root(store: sqlite3.Connection, project: Project) -> int:
-    """Let every address of what lies in `root` now begin there, in one transaction; returns how many did not."""
+def re_root(store: sqlite3.Connection, project: Project) -> None:
+    """Rewrite, in one transaction, every address below the artifacts of a project's former folder."""
     roots = moved_roots(store, project)
     if not roots:
-        return 0
-    with store:  # takes back everything if anything fails
+        return
+    with store:  # rolls back if anything fails
         store.execute("BEGIN IMMEDIATE")
-        return sum(_re_root_column(store, table, column, roots, project) for table, column in ADDRESSES)
+        for table, column in ADDRESS_COLUMNS:
+            addresses = [address for (address,) in store.execute(f"SELECT DISTINCT {column} FROM {table}")]
+            pairs = [(new_address(address, roots, project), address) for address in addresses]
+            changed = [(new, old) for new, old in pairs if new is not None]
+            store.executemany(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", changed)
 
 
 def moved_roots(store: sqlite3.Connection, project: Project) -> list[Path]:
-    """Where the project was when its experiments were made, other than at `root`.
+    """The project's former root folders.
 
-    An experiment's own place says so without a doubt, as its end is known: the root itself may have any name.
+    An experiment's location gives its root: the end of the location is known, while the root may have any name.
     """
     found = dict.fromkeys(
-        old
-        for number, name, address in store.execute("SELECT experiment_id, name, artifact_location FROM experiments")
-        for old in _root_of(address, str(number), name)
+        root for number, name, address in store.execute(EXPERIMENTS) for root in _root_of(address, str(number), name)
     )
-    return [old for old in found if not (old.exists() and old.samefile(project))]
+    return [root for root in found if not (root.exists() and root.samefile(project))]
 
 
 def new_address(address: str | None, roots: list[Path], project: Project) -> str | None:
-    """The address after the move, written as it was; None if it is not below the artifacts of one of `roots`."""
-    place = local_path(address) if address else None
-    for old in roots:
-        if address is not None and place is not None and place.is_relative_to(old / ARTIFACTS):
-            moved = project.root.absolute() / place.relative_to(old)
+    """The corrected address, in the same form; None if it is not below the artifacts of one of `roots`."""
+    path = local_path(address) if address else None
+    for root in roots:
+        if address is not None and path is not None and path.is_relative_to(root / ARTIFACTS):
+            moved = project.root.absolute() / path.relative_to(root)
             return moved.as_uri() if address.startswith("file:") else str(moved)
     return None
 
 
 def _root_of(address: str | None, number: str, name: str) -> Iterator[Path]:
-    """The root above the place of an experiment: the mirror names it so, and MLflow does, the one it begins with."""
-    place = local_path(address) if address else None
+    """The root that an experiment's location begins with, if it ends as the mirror or MLflow itself would end it."""
+    path = local_path(address) if address else None
     ends = [Path(ARTIFACTS, name), Path(ARTIFACTS, number), *([Path("mlruns", number)] if number == "0" else [])]
     for end in ends:
         length = len(end.parts)
-        if place is not None and place.is_absolute() and place.parts[-length:] == end.parts:
-            yield Path(*place.parts[:-length])
+        if path is not None and path.is_absolute() and path.parts[-length:] == end.parts:
+            yield Path(*path.parts[:-length])
             return
-
-
-def _re_root_column(store: sqlite3.Connection, table: str, column: str, roots: list[Path], project: Project) -> int:
-    addresses = [address for (address,) in store.execute(f"SELECT DISTINCT {column} FROM {table}")]
-    pairs = [(new_address(address, roots, project), address) for address in addresses]
-    changed = [(new, old) for new, old in pairs if new is not None]
-    return store.executemany(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", changed).rowcount if changed else 0

@@ -117,7 +117,7 @@ class Follower:
         return Mirror(timed, project, live=self._known)
 
     def _look(self) -> None:
-        from piecewise.tracking.store.errors import explain, is_busy
+        from piecewise.tracking.store.errors import explain, is_temporary
 
         try:
             if self._mirror is None:
@@ -129,20 +129,20 @@ class Follower:
             self._backoff.succeeded()
         except Exception as error:
             self._backoff.failed()
-            if not (is_busy(error) and self.uri.startswith("sqlite:")):  # who writes to it will be done soon
+            if not (is_temporary(error) and self.uri.startswith("sqlite:")):  # who writes to it will be done soon
                 outlook = "training goes on, and piecewise sync brings everything later"
                 self._tell(f"{self.uri}: {explain(error)}", outlook)
 
     def _push(self, folder: RunFolder) -> bool:
         """Whether nothing more can come of the run. What is wrong with it alone keeps no other one back."""
-        from piecewise.tracking.store.errors import explain, trouble_of
+        from piecewise.tracking.store.errors import explain, store_problem
 
         if time.monotonic() < self._rests[folder]:
             return False
         try:
             return bool(self._mirror.push_live(folder))
         except Exception as error:
-            if trouble_of(error) is not None:
+            if store_problem(error) is not None:
                 raise
             self._tell(f"{folder.journal}: {explain(error)}", "piecewise sync brings the rest")
             self._rests[folder] = time.monotonic() + REST

@@ -1,4 +1,4 @@
-"""Runs that nobody ended: their process was killed, or the power failed. They are ended here, as KILLED."""
+"""Ending orphaned runs, whose process was killed or lost its power, as KILLED."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.project import Project
 from piecewise.tracking.mirror.points import milliseconds
 from piecewise.tracking.mirror.states import end_abandoned, is_abandoned, running, state_of_sweep
-from piecewise.tracking.store.end_rows import Fate, end_running
+from piecewise.tracking.store.end_rows import End, end_running
 from piecewise.tracking.tags import HEARTBEAT, RUN_ID
 
 if TYPE_CHECKING:
@@ -20,55 +20,55 @@ if TYPE_CHECKING:
 
 
 def end_here(project: Project) -> None:
-    """In the journals and in the embedded store: quick enough for every command to do it first."""
+    """End orphaned runs in the journals and in the embedded store. It is fast, so every command does it first."""
     end_journals(project)
-    known = functools.cache(lambda: _by_id(project))  # which most commands need not ask for
-    end_running(project, lambda tags: _fate(known(), tags))
+    runs = functools.cache(lambda: _runs_by_id(project))  # read only if the store has a running run
+    end_running(project, lambda tags: _end_from_tags(runs(), tags))
 
 
 def end_runs(mirror: Mirror, project: Project) -> int:
-    """Bring what the store still calls running to its true state; how many there were whose process is gone."""
-    known: dict[str, tuple[RunFolder, RunRecord]] = {}
+    """End runs that the store still calls running and whose process is gone; returns how many."""
+    records: dict[str, tuple[RunFolder, RunRecord]] = {}
     for folder in all_runs(project):
         try:
             record = read_journal(folder.journal, with_metrics=False)
         except ValueError:
             continue
         if record is not None:
-            known[record.start["id"]] = (folder, record)
+            records[record.start["id"]] = (folder, record)
     count = 0
     for run in running(mirror.client):
-        here = known.get(run.data.tags[RUN_ID])
-        if here is not None and here[1].end is not None:
-            mirror.push(here[0])
+        local = records.get(run.data.tags[RUN_ID])
+        if local is not None and local[1].end is not None:
+            mirror.push(local[0])
             count += 1
-        elif here is None and is_abandoned(run.data.tags):
+        elif local is None and is_abandoned(run.data.tags):
             end_abandoned(mirror.client, run)
             count += 1
     return count
 
 
-def _by_id(project: Project) -> dict[str, tuple[RunFolder, dict[str, Any]]]:
-    """Each run that is here, with the first record of its journal."""
+def _runs_by_id(project: Project) -> dict[str, tuple[RunFolder, dict[str, Any]]]:
+    """Each run in this project, with the first record of its journal."""
     found = {}
     for folder in all_runs(project):
         try:
             start = next(read_records(folder.journal), None)
-        except (ValueError, OSError):  # damaged, or gone meanwhile
+        except (ValueError, OSError):  # damaged, or removed meanwhile
             continue
         if start is not None:
             found[str(start.get("id"))] = (folder, start)
     return found
 
 
-def _fate(known: dict[str, tuple[RunFolder, dict[str, Any]]], tags: dict[str, str]) -> Fate | None:
-    """How a run that the embedded store calls running has ended, by its journal if it is here; None if it goes on."""
-    if tags[RUN_ID] in known:
-        return _told(*known[tags[RUN_ID]])
+def _end_from_tags(runs: dict[str, tuple[RunFolder, dict[str, Any]]], tags: dict[str, str]) -> End | None:
+    """How the run with these tags ended: by its journal if that is here, else by its heartbeat; None if it goes on."""
+    if tags[RUN_ID] in runs:
+        return _end_from_journal(*runs[tags[RUN_ID]])
     return ("KILLED", int(float(tags.get(HEARTBEAT, 0)) * 1000)) if is_abandoned(tags) else None
 
 
-def _told(folder: RunFolder, start: dict[str, Any]) -> Fate | None:
+def _end_from_journal(folder: RunFolder, start: dict[str, Any]) -> End | None:
     end = end_of(folder.journal)
     if end is None:
         return None

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 from piecewise.errors import TryAgain
-from piecewise.tracking.store.errors import AWAY, NAMELESS
+from piecewise.tracking.store.errors import UNKNOWN_HOST, UNREACHABLE
 
 SECONDS = 5.0  # without a byte
 
@@ -25,6 +25,6 @@ def check_answers(uri: str) -> None:
     except OSError as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):
-            raise TryAgain(NAMELESS if isinstance(reason, socket.gaierror) else AWAY) from error
+            raise TryAgain(UNKNOWN_HOST if isinstance(reason, socket.gaierror) else UNREACHABLE) from error
     except http.client.HTTPException:  # what it says is no HTTP
         pass

@@ -106,7 +106,7 @@ def opener(uri: str, restores: bool = False, live: Followed | None = None) -> Ca
 def push_all(uri: str, folders: list[RunFolder], opens: Callable[[], Mirror]) -> Synced:
     """Bring runs to the store that `opens` opens, and end those there that nobody trains any more."""
     from piecewise.journal.orphans import end_journals
-    from piecewise.tracking.store.errors import explain, is_busy
+    from piecewise.tracking.store.errors import explain, is_temporary
     from piecewise.tracking.sync.orphans import end_runs
 
     project, done = Project.find(), Synced(len(folders))
@@ -118,13 +118,13 @@ def push_all(uri: str, folders: list[RunFolder], opens: Callable[[], Mirror]) ->
         patiently(uri, lambda: end_runs(mirror, project))
     except Exception as error:
         done.problems.append(f"{uri}: {explain(error)}")
-        done.is_busy, done.is_refused = is_busy(error), isinstance(error, BadInput)
+        done.is_busy, done.is_refused = is_temporary(error), isinstance(error, BadInput)
     return done
 
 
 def _push(uri: str, mirror: Mirror, folder: RunFolder, done: Synced) -> None:
     """Raises what the other runs would meet too, each after as long a wait."""
-    from piecewise.tracking.store.errors import explain, trouble_of
+    from piecewise.tracking.store.errors import explain, store_problem
 
     try:
         brought = patiently(uri, lambda: mirror.push(folder, load_model), lambda: mirror.reached(folder))
@@ -133,7 +133,7 @@ def _push(uri: str, mirror: Mirror, folder: RunFolder, done: Synced) -> None:
         if is_torn(folder.journal) and not has_writer(folder.journal):
             done.updated.append(f"{folder.journal}: its last line was torn off by a crash; all before it is here")
     except Exception as error:
-        if trouble_of(error) is not None:
+        if store_problem(error) is not None:
             raise
         done.problems.append(f"{folder.journal}: {explain(error)}")
 
@@ -143,7 +143,7 @@ def patiently(uri: str, ask: Callable[[], Answer], reached: Callable[[], int] = 
 
     Counted anew when it has got further meanwhile: of many requests a bad network loses more than a few.
     """
-    from piecewise.tracking.store.errors import is_busy
+    from piecewise.tracking.store.errors import is_temporary
 
     backoff, before = Backoff(every=0.0, first=0.2), reached()
     while True:
@@ -154,7 +154,7 @@ def patiently(uri: str, ask: Callable[[], Answer], reached: Callable[[], int] = 
                 backoff.succeeded()
                 before = reached()
             backoff.failed()
-            if uri == EMBEDDED or not is_busy(error) or backoff.failures >= TRIES:
+            if uri == EMBEDDED or not is_temporary(error) or backoff.failures >= TRIES:
                 raise
             time.sleep(backoff.seconds)
 
