@@ -18,7 +18,6 @@ import pytest
 from piecewise.analysis.draw import draw_run
 from piecewise.analysis.evaluate import evaluate_run
 from piecewise.cli import main
-from piecewise.commands import sync
 from piecewise.durable import read_records, write_json
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
@@ -27,7 +26,7 @@ from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import move, moves
 from piecewise.tracking.store.open import EMBEDDED, open_store
-from piecewise.tracking.sync import sync_runs
+from piecewise.tracking.sync import sync_project, sync_runs
 from piecewise.tracking.sync.sync_runs import Synced
 from running_server import wait_for
 from small_project import TINY
@@ -73,7 +72,7 @@ def test_corrupt_store_is_made_again_and_kept(
     assert "piecewise sync --rebuild" in line
     assert main(["sync", "--rebuild"]) == 0
     said = capsys.readouterr()
-    found = re.search(r"what there was is in (runs/\.aside-\w+)\n", said.err + said.out)
+    found = re.search(r"the previous store is in (runs/\.aside-\w+)\n", said.err + said.out)
     assert found
     aside = project / found[1]
     assert (aside / "mlflow.db").read_bytes() == b"no database" * 1000
@@ -172,7 +171,7 @@ def test_watching_looks_again_only_at_what_has_changed(project: Project, monkeyp
     everything = {"done", "ended", "live", "sweep", "0000"}
     assert rounds == [everything, {"live"}, everything - {"done"}, everything, {"live"}]
     rounds.clear()
-    monkeypatch.setattr(sync, "ALL_SECONDS", -1.0)  # the time for that has come each time
+    monkeypatch.setattr(sync_project, "FULL_SYNC_SECONDS", -1.0)  # every sync is a full one
     with pytest.raises(KeyboardInterrupt):
         main(["sync", "--watch"])
     assert rounds == [everything] * 5
@@ -216,7 +215,7 @@ def ask(project: Project, query: str) -> int:
 def measured(project: Project) -> int:
     """How many points the one journal has."""
     (path,) = project.root.glob("runs/*/journal.jsonl")
-    return sum(len(sync_runs.get("values", ())) for record in read_records(path))
+    return sum(len(record.get("values", ())) for record in read_records(path))
 
 
 def arrived(project: Project, above: int) -> int:

@@ -54,7 +54,7 @@ def test_one_that_is_being_started_is_not_stopped_but_tried_again(
 ) -> None:
     with alone(lock_file(project)):
         assert main(["server", "--stop"]) == 75
-    assert "once more in a moment" in capsys.readouterr().err
+    assert "try again in a moment" in capsys.readouterr().err
 
 
 def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Project) -> None:

@@ -1,0 +1,71 @@
+"""MLflow's pages for the embedded store, served on this machine only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from piecewise import terminal
+from piecewise.errors import BadInput, PiecewiseError
+from piecewise.journal.find import find_run
+from piecewise.project import Project
+from piecewise.server.ports import HOST, free_port
+from piecewise.tracking.mirror.lookup import find_page
+from piecewise.tracking.store.embedded import prepare
+from piecewise.tracking.store.errors import explain
+from piecewise.tracking.store.open import EMBEDDED, PRIVATE, open_store
+
+
+def serve_pages(project: Project, port: int, run: str | None) -> None:
+    """Serve the list of experiments, or the page of `run`, until a signal raises Stopped.
+
+    Raises PiecewiseError if MLflow's server ends.
+    """
+    if not project.store.is_file():
+        raise BadInput(
+            f"{project} has no mlflow.db yet; piecewise train or dvc repro makes it, piecewise sync mends it"
+        )
+    page = "" if run is None else _page_of_run(project, run)
+    port = free_port(port)
+    try:
+        prepare(project)  # so that a project that was moved shows its artifacts
+    except sqlite3.OperationalError as error:
+        raise PiecewiseError(f"mlflow.db: {explain(error)}") from error
+    terminal.say(f"MLflow   {terminal.paint(f'http://{HOST}:{port}{page}', 'cyan')}\nCtrl-C ends it")
+    process = _start(project, port)
+    try:
+        raise PiecewiseError(f"MLflow's server ended with exit code {process.wait()}; its log is {_log(project)}")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _start(project: Project, port: int) -> subprocess.Popen[bytes]:
+    hosts = [f"{name}:{port}" for name in (HOST, "localhost")]  # other names would let foreign pages reach it
+    origins = ",".join(f"http://{host}" for host in hosts)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", EMBEDDED, "--host", HOST]
+    command += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    command += ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", origins]
+    project.runs.mkdir(exist_ok=True)
+    with _log(project).open("wb") as log:
+        environment = {**os.environ, **PRIVATE, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def _log(project: Project) -> Path:
+    return project.runs / ".ui.log"
+
+
+def _page_of_run(project: Project, text: str) -> str:
+    """The path and fragment of a run's page. Raises BadInput if MLflow does not have the run."""
+    run = find_run(project, text)
+    page = find_page(open_store(EMBEDDED, project), run.start["id"])
+    if page is None:
+        raise BadInput(f"run {run.start['id']} is not in mlflow.db; piecewise sync brings it there")
+    return page
