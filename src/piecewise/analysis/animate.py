@@ -1,4 +1,4 @@
-"""The fit of a small model over the steps of its training, from the path its parameters took."""
+"""A GIF of a small model's fit during training, from the recorded path of its parameters."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MAX_FRAMES = 80
 
 @torch.no_grad()
 def animate_run(folder: RunFolder, milliseconds: int) -> bytes:
-    """A GIF, `milliseconds` for each picture. Raises BadInput for a run whose model has no function to draw."""
+    """Show each picture for `milliseconds`. Raises BadInput for a run without a function of one input or a path."""
     job = read_job(folder.job)
     parts = load_trained(folder)
     if parts.spec.num_inputs != 1 or parts.loss.kind in ORDERLESS:
         raise BadInput(f"{job.title} has {parts.spec.num_inputs} inputs; only a function of one can be animated")
     if not folder.path.is_file():
-        raise BadInput(f"{job.title} kept no path; models of at most {MAX_PARAMETERS} parameters do")
+        raise BadInput(f"{job.title} has no recorded path; only models of at most {MAX_PARAMETERS} parameters have one")
     path, train = load_file(folder.path), parts.source.train(parts.loss.kind)
     frames = []
-    for index in _chosen(len(path["steps"])):
+    for index in _evenly_spaced(len(path["steps"])):
         vector_to_parameters(path["parameters"][index], parts.model.parameters())
         found = {key: value.numpy() for key, value in function_of(parts, train).items()}
         label, y = function_shown(found)
@@ -39,6 +39,6 @@ def animate_run(folder: RunFolder, milliseconds: int) -> bytes:
     return animate((train.x.flatten().numpy(), targets.numpy()), frames, label, milliseconds)
 
 
-def _chosen(count: int) -> list[int]:
-    """The first and the last, and others at equal distances between them."""
+def _evenly_spaced(count: int) -> list[int]:
+    """At most MAX_FRAMES indices from 0 to count − 1, both ends included."""
     return sorted({round(index) for index in np.linspace(0, count - 1, min(count, MAX_FRAMES))})

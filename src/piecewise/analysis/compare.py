@@ -1,4 +1,4 @@
-"""What the jobs of a sweep say together: a table, and the metric over what was varied."""
+"""Compare the jobs of a sweep: a table, and figures of a metric over the keys that vary."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ TABLE = "results.csv"
 
 @dataclass(frozen=True)
 class Member:
-    """A job of a sweep and what it measured on its test set."""
+    """A job of a sweep and its test metrics."""
 
     job: Job
     metrics: dict[str, float]
 
 
 def compare(folder: RunFolder, members: Sequence[Member], metric: str | None = None) -> list[str]:
-    """Write the table and the figures of a sweep to its folder; returns the names of the figures.
+    """Write a sweep's table and figures to its folder; returns the names of the figures.
 
-    `metric` is what the figures show; else the one beside the negative log-likelihood.
+    The figures show `metric`; without it, the first test metric other than `test/nll`.
     """
     measured = [member for member in members if member.metrics]
     if len(measured) < 2:
@@ -45,12 +45,12 @@ def compare(folder: RunFolder, members: Sequence[Member], metric: str | None = N
 
 
 def main_metric(metrics: dict[str, float]) -> str:
-    """The score that a person asks for first."""
+    """The metric to show unless another is asked for."""
     return next((key for key in metrics if key.startswith("test/") and key != "test/nll"), next(iter(metrics)))
 
 
 def table(members: Sequence[Member]) -> str:
-    """CSV: what was varied, and every metric; a line for each job."""
+    """CSV with a line for each job: the keys that vary, and every metric."""
     varied = [key for key in _keys(members) if len({member.job.overrides.get(key) for member in members}) > 1]
     metrics = list(dict.fromkeys(key for member in members for key in member.metrics))
     text = io.StringIO()
@@ -63,12 +63,12 @@ def table(members: Sequence[Member]) -> str:
 
 
 def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
-    """The metric over one axis, or over two with a map; seeds are spread, not an axis."""
+    """The metric over one varied key; over two also as a heat map. Seeds become the spread, not an axis."""
     members = [member for member in members if metric in member.metrics]
     axes = [key for key in _keys(members) if key != SEED and len(_values(members, key)) > 1]
     if len(axes) not in (1, 2):
         return {}
-    # The axis with the most numbers is drawn along; the other one becomes lines.
+    # The key with the most numeric values becomes the x axis; the other becomes lines.
     values = {key: _values(members, key) for key in axes}
     along, *others = sorted(axes, key=lambda key: (not _are_numbers(values[key]), -len(values[key])))
     lines: dict[str, list[Point]] = {}
@@ -94,7 +94,7 @@ def _keys(members: Sequence[Member]) -> list[str]:
 
 
 def _values(members: Sequence[Member], key: str) -> list[str]:
-    """In order: of numbers their own, of words the sweep's."""
+    """Numbers in ascending order, other values in the order of the sweep."""
     values = list(dict.fromkeys(member.job.overrides[key] for member in members if key in member.job.overrides))
     return sorted(values, key=float) if _are_numbers(values) else values
 

@@ -26,7 +26,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def draw_run(folder: RunFolder) -> list[str]:
-    """Write every figure that fits the run; returns their names, the most telling first."""
+    """Write every figure that the run has arrays for; returns their names, the most important first."""
     figures = _figures(folder)
     for name, figure in figures.items():
         write_atomic(folder.figures / f"{name}.svg", to_svg(figure))
@@ -43,7 +43,7 @@ def _figures(folder: RunFolder) -> dict[str, Figure]:
 
 
 def of_arrays(arrays: Arrays) -> dict[str, Figure]:
-    """The figures that these arrays, as `runs.arrays` names them, are enough for."""
+    """The figures that can be drawn from these arrays, which `figure_arrays` names."""
     figures: dict[str, Figure] = {}
     if "function_x" in arrays:
         figures["fitted_function"] = _fitted_function(arrays)
@@ -74,7 +74,7 @@ def _fitted_function(arrays: Arrays) -> Figure:
 
 
 def function_shown(arrays: Arrays) -> tuple[str, np.ndarray]:
-    """What a function's axis is called, and its values (N,)."""
+    """The label of the y axis, and the function's values (N,)."""
     if "probability_y" in arrays:
         return "Pr(y = 1 | x)", arrays["probability_y"][:, 0]
     return "y", arrays["function_y"][:, 0]

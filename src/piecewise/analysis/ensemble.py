@@ -1,4 +1,4 @@
-"""What the networks of a sweep predict together."""
+"""Measure the networks of a sweep as one ensemble."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from piecewise.losses.mixture import Mixture
 from piecewise.models.ensemble import Ensemble
 from piecewise.training.evaluation import evaluate
 
-SHARED = ("data", "loss", "trainer.precision")  # in which members must agree, for their outputs to have a mean
+SHARED = ("data", "loss", "trainer.precision")  # members must agree in these for their outputs to have a mean
 
 
 def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:

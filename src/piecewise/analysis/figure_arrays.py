@@ -1,4 +1,4 @@
-"""What the figures of a run are drawn from: arrays, taken from its model, its data and its path."""
+"""The arrays that a run's figures are drawn from, computed from its model, data and parameter path."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from piecewise.theory.polygons import TooManyRegions, region_map
 Arrays = dict[str, Tensor]
 
 NUM_HARDEST = 12
-BAND = 0.025, 0.975
-ORDERLESS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that no function of x can be drawn through
-GRID = 1001  # points at which a function that has no joints is drawn
-PLANE = 241  # points along each side of a map of the plane
-MAX_REGIONS = 20_000  # of the plane that are found, in a few seconds
+BAND = 0.025, 0.975  # quantiles
+ORDERLESS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that are not values on a y axis
+GRID = 1001  # points of a function that is not drawn by its joints
+PLANE = 241  # points along each side of a decision map
+MAX_REGIONS = 20_000  # of the plane; finding them takes a few seconds
 SURFACE = 61  # points along each side of a loss surface
-MAX_UNITS = 8  # that are drawn one by one
+MAX_UNITS = 8  # of a shallow network that are drawn one by one
 MAX_FILTERS = 32
 
 
 @torch.no_grad()
 def arrays_of(parts: Parts, test: Examples, outputs: Tensor, folder: RunFolder) -> Arrays:
-    """Every array that a figure of this model on this data can be drawn from."""
+    """Every array that some figure of this model on this data needs."""
     parts.model.eval()
     arrays: Arrays = {"outputs": outputs, "targets": test.y}
     num_inputs, is_class = parts.spec.num_inputs, parts.loss.kind is TargetKind.CLASS
@@ -55,7 +55,7 @@ def arrays_of(parts: Parts, test: Examples, outputs: Tensor, folder: RunFolder) 
 
 
 def function_of(parts: Parts, examples: Examples) -> Arrays:
-    """The network's function over the range of `examples`: by its joints if it is piecewise linear, else on a grid."""
+    """The network's function over the range of `examples`: at its joints if it is piecewise linear, else on a grid."""
     low, high = float(examples.x.min()), float(examples.x.max())
     exact = piecewise_linear(parts.model, low, high)
     joints = {} if exact is None else {"joints": exact.joints}
@@ -63,7 +63,7 @@ def function_of(parts: Parts, examples: Examples) -> Arrays:
         return {"function_x": exact.knots, "function_y": exact.values} | joints
     grid = torch.linspace(low, high, GRID, dtype=_dtype(parts.model))
     outputs = parts.model(grid[:, None])
-    if parts.loss.kind is TargetKind.BINARY:  # a person wants to see the probability, not its logit
+    if parts.loss.kind is TargetKind.BINARY:  # shown as a probability, not as a logit
         return {"function_x": grid, "probability_y": outputs.sigmoid()} | joints
     mean = parts.loss.mean(outputs)
     assert mean is not None
@@ -71,13 +71,13 @@ def function_of(parts: Parts, examples: Examples) -> Arrays:
 
 
 def _band(parts: Parts, outputs: Tensor) -> Arrays:
-    """Between which values the predicted distribution holds 95 % of the targets."""
+    """The central 95 % interval of the predicted distribution."""
     low, high = (parts.loss.quantile(outputs, share) for share in BAND)
     return {} if low is None or high is None else {"band_low": low, "band_high": high}
 
 
 def _truth(parts: Parts, test: Examples) -> Arrays:
-    """E[y | x], where the data is made from it."""
+    """E[y | x] and the noise, for data that is generated from them."""
     if not isinstance(parts.source, Synthetic):
         return {}
     x = torch.linspace(float(test.x.min()), float(test.x.max()), GRID, dtype=torch.float64)
@@ -86,7 +86,7 @@ def _truth(parts: Parts, test: Examples) -> Arrays:
 
 
 def _units(model: nn.Module, test: Examples) -> Arrays:
-    """A shallow network's pre-activations and activations, (P, D), and what it weighs them with."""
+    """A shallow network's pre-activations and activations, (P, D), and its output weights."""
     if not isinstance(model, Shallow) or model.output.in_features > MAX_UNITS or model.output.out_features > 1:
         return {}
     x = torch.linspace(float(test.x.min()), float(test.x.max()), GRID, dtype=_dtype(model))
@@ -100,15 +100,15 @@ def _units(model: nn.Module, test: Examples) -> Arrays:
 
 
 def _surface(parts: Parts, train: Examples, folder: RunFolder) -> Arrays:
-    """The training loss of a model with two parameters around its path."""
+    """The training loss of a two-parameter model on a grid around the path of its parameters."""
     if not folder.path.is_file() or sum(parameter.numel() for parameter in parts.model.parameters()) != 2:
         return {}
-    # A line's bias comes last in the model, and is called the first in every book.
+    # UDL calls a line's intercept its first parameter; the model stores it last.
     order = (1, 0) if isinstance(parts.model, Linear) else (0, 1)
     path = load_file(folder.path)["parameters"][:, order]
     low, high = path.amin(dim=0), path.amax(dim=0)
     margin = 0.35 * (high - low).clamp_min(1e-3)
-    if isinstance(parts.model, Gabor):  # all of its minima, and not those alone that the path came by
+    if isinstance(parts.model, Gabor):  # show all minima, not only those near the path
         start, end = torch.tensor([gabor.PHI0, gabor.PHI1]).T
         low, high, margin = torch.minimum(low, start), torch.maximum(high, end), 0 * margin
     x, y = (torch.linspace(float(low[i] - margin[i]), float(high[i] + margin[i]), SURFACE).double() for i in (0, 1))
@@ -133,7 +133,7 @@ def _losses(parts: Parts, train: Examples, parameters: Tensor) -> Tensor:
 
 
 def _plane(parts: Parts, train: Examples) -> Arrays:
-    """Outputs over the range of two inputs, and the linear regions there: their corners, and how many each has."""
+    """Outputs over the range of two inputs, and the corners of the linear regions there."""
     x = train.x.flatten(1)
     low, high = x.amin(dim=0), x.amax(dim=0)
     sides = [torch.linspace(float(low[i]), float(high[i]), PLANE, dtype=_dtype(parts.model)) for i in (0, 1)]

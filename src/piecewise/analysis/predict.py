@@ -1,4 +1,4 @@
-"""What a trained model says about examples it has not seen."""
+"""Predictions of a trained model for the examples in a file."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.evaluation import outputs_of
 
-INTERVAL = 0.95  # of the probability that lies between `low` and `high`
+INTERVAL = 0.95  # probability between the columns `low` and `high`
 
 
 def predict(folder: RunFolder, path: Path) -> str:
-    """CSV: for each example in `path` the mode of the predicted distribution, the interval around its median that
-    holds INTERVAL where targets have an order, and its parameters.
+    """CSV with a line for each example in `path`: the mode of the predicted distribution, its central interval of
+    probability INTERVAL if targets have an order, and its parameters.
 
-    Raises BadInput if the file does not hold the model's inputs, or the data that prepare them are no longer the run's.
+    Raises BadInput if the file does not hold the model's inputs, or if the run's training data, by which inputs are
+    scaled, have changed.
     """
     if not path.is_file():
         raise BadInput(f"--input={path} {'is no file' if path.exists() else 'does not exist'}")
     recorded = read_result(folder)["digests"]["data"]
     parts = load_trained(folder)
     if parts.source.digest("train") != recorded:
-        raise BadInput(f"the training data of this run have changed, and with them how inputs are prepared: {path}")
+        raise BadInput(f"the training data of this run have changed, and with them the scaling of inputs: {path}")
     inputs = parts.source.inputs(path)
     outputs = outputs_of(parts.model, Examples(inputs, torch.zeros(len(inputs)))).double()
     columns = described(parts.loss, outputs)
@@ -42,7 +43,7 @@ def predict(folder: RunFolder, path: Path) -> str:
 
 
 def described(loss: NegativeLogLikelihood, outputs: Tensor) -> dict[str, Tensor]:
-    """The distributions that `outputs`, (N, D_o), stand for, as columns (N,) by name."""
+    """The distributions that `outputs`, (N, D_o), parametrise, as columns (N,) by name."""
     columns = _named("prediction", loss.mode(outputs))
     for name, share in (("low", (1 - INTERVAL) / 2), ("high", (1 + INTERVAL) / 2)):
         quantile = loss.quantile(outputs, share)
@@ -53,7 +54,7 @@ def described(loss: NegativeLogLikelihood, outputs: Tensor) -> dict[str, Tensor]
 
 
 def _named(name: str, values: Tensor) -> dict[str, Tensor]:
-    """(N,) or (N, 1) as one column, (N, C) as C numbered ones, (N, C, D) as C·D with two numbers."""
+    """(N,) and (N, 1) become one column, (N, C) becomes C numbered columns, (N, C, D) becomes C·D with two numbers."""
     if values.ndim == 1 or values[0].numel() == 1:
         return {name: values.flatten()}
     places = torch.cartesian_prod(*map(torch.arange, values.shape[1:])).reshape(values[0].numel(), -1).tolist()

@@ -1,4 +1,4 @@
-"""The linear regions of a run's model: what they are, how many there could be, and their picture."""
+"""The linear regions of a run's model: a list, a count beside the largest possible one, and a figure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Regions:
-    """`summary`: what was counted, a line each; `rows`: one per linear region of a line, or activation pattern of a
-    plane, below `header`."""
+    """`summary` holds a line for each count. With one input `rows` has one row for each linear region, with two inputs
+    one for each activation pattern."""
 
     summary: list[str]
     header: list[str]
@@ -42,9 +42,9 @@ class Regions:
 
 
 def regions_of_run(folder: RunFolder, bounds: Sequence[float] | None = None) -> Regions:
-    """On `bounds`, from and to for each input, or else where the training examples lie.
+    """`bounds` are two numbers, from and to, for each input; the default is the range of the training examples.
 
-    Raises BadInput for a model that is no ReLU network with one or two inputs, for bounds that do not fit it, and for a
+    Raises BadInput unless the model is a ReLU network with one or two inputs, for bounds that do not fit it, and for a
     plane with more than MAX_REGIONS activation patterns.
     """
     job = read_job(folder.job)
@@ -73,7 +73,7 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
     summary = [
         f"{len(slopes)} linear regions on [{low:g}, {high:g}]{_most(parts)}",
         f"{found.num_patterns} activation patterns",
-        f"{found.num_merged} joints merged with a neighbour, {found.num_straightened} straight but for rounding",
+        f"{found.num_merged} joints merged with a neighbour, {found.num_straightened} removed because only rounding bends them",
     ]
     rows = [
         [f"{knots[p]:.6g}", f"{knots[p + 1]:.6g}", _numbers(slopes[p]), _numbers(values[p] - slopes[p] * knots[p])]
@@ -81,7 +81,9 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
     ]
     none = np.zeros(0)
     data = none, none
-    if isinstance(parts.loss, SquaredError):  # else the output is no target, but a parameter of its distribution
+    if isinstance(
+        parts.loss, SquaredError
+    ):  # other losses: the output is a parameter of the distribution, not a target
         train = parts.source.train(parts.loss.kind)
         data = train.x.flatten().numpy(), train.y.reshape(len(train), -1)[:, 0].numpy()
     joints = found.joints.numpy()
@@ -105,7 +107,7 @@ def _of_plane(parts: Parts, x1: float, to1: float, x2: float, to2: float) -> Reg
     summary = [
         f"{count_pieces(found)} linear regions on {place}",
         f"{len(regions)} activation patterns{_most(parts)}",
-        f"{found.num_snapped} vertices through which a line was taken to pass",
+        f"{found.num_snapped} vertices snapped to a line, which they miss only by rounding",
     ]
     whole = (to1 - x1) * (to2 - x2)
     rows = [
@@ -122,10 +124,12 @@ def _of_plane(parts: Parts, x1: float, to1: float, x2: float, to2: float) -> Reg
 
 
 def _most(parts: Parts) -> str:
-    """How many there could be, where a formula knows."""
+    """The largest possible number of regions, for networks that a formula covers."""
     program = relu_program(parts.model) or []
     widths = [len(step.bias) for step in program if isinstance(step, Affine)][:-1]
-    if Step.SAVE in program or len(widths) != program.count(Step.RELU):  # residual paths, norms
+    if Step.SAVE in program or len(widths) != program.count(
+        Step.RELU
+    ):  # the formula does not cover residual paths and norms
         return ""
     return f" of at most {max_regions(parts.spec.num_inputs, widths):,}"
 

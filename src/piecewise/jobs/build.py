@@ -1,4 +1,4 @@
-"""From a job to the objects that train it: the only place where configurations become objects."""
+"""Build the objects that a job names. Only this file and trainer.py make objects from a configuration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOSSES: dict[TargetKind, tuple[str, ...]] = {
 class Parts:
     """The objects of one job. They are built once; training hands them on to what follows it.
 
-    The model has new weights, drawn under the job's seed, until it is trained or given others.
+    The model starts with weights drawn under the job's seed.
     """
 
     config: JobConfig
@@ -74,14 +74,14 @@ def build_data(config: DataConfig) -> DataSource:
 
 
 def build_model(config: JobConfig, spec: DataSpec, loss: NegativeLogLikelihood, device: str = "cpu") -> nn.Module:
-    """The model, told by the data and the loss how many numbers come in and go out."""
+    """The model, with as many inputs and outputs as the data and the loss need."""
     facts: dict[str, Any] = {
         "num_inputs": spec.num_inputs,
         "input_shape": spec.input_shape,
         "num_outputs": loss.num_outputs(spec),
         "num_classes": loss.num_outputs(spec),
     }
-    if str(config.model.target).startswith("piecewise.losses."):  # modules too, but no models
+    if str(config.model.target).startswith("piecewise.losses."):  # losses are modules too
         raise BadInput(f"model._target_={config.model.target!r} is a loss; allowed: a model")
     torch.manual_seed(config.seed)
     try:
@@ -95,7 +95,7 @@ def build_model(config: JobConfig, spec: DataSpec, loss: NegativeLogLikelihood, 
 
 
 def make_optimizer(config: JobConfig) -> Callable[[Any], Optimizer]:
-    """What turns parameters into the job's optimizer."""
+    """A function from parameters to the job's optimizer."""
     target, arguments = checked_target(config.optimizer, Optimizer, given=("params",))
     return partial(target, **arguments)
 
@@ -116,7 +116,7 @@ def make_schedule(config: JobConfig) -> Schedule | None:
 
 
 def _construct(component: Component, kind: type, facts: dict[str, Any] | None = None) -> Any:
-    """An object of the class that `component` names. `facts` are passed where the class asks for them."""
+    """An object of the class that `component` names. It gets those of `facts` that its constructor takes."""
     facts = facts or {}
     target, arguments = checked_target(component, kind, tuple(facts))
     accepted = inspect.signature(target).parameters
