@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from piecewise.analysis.animate import MAX_FRAMES, _chosen
+from piecewise.analysis.animate import MAX_FRAMES, _evenly_spaced
 from piecewise.cli import main
 from piecewise.figures.animation import LAST, Frame, animate
 from piecewise.jobs.job import Job
@@ -38,7 +38,7 @@ def test_each_frame_is_a_picture_and_the_last_one_stays() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, MAX_FRAMES, 10 * MAX_FRAMES])
 def test_a_long_path_is_thinned_from_its_start_to_its_end(count: int) -> None:
-    chosen = _chosen(count)
+    chosen = _evenly_spaced(count)
     assert (chosen[0], chosen[-1], len(chosen)) == (0, count - 1, min(count, MAX_FRAMES))
     assert chosen == sorted(set(chosen))
 
@@ -68,7 +68,7 @@ def test_a_run_is_animated_where_the_command_is_typed(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["model.width=400"], "kept no path; models of at most 1000 parameters do"),
+        (["model.width=400"], "has no recorded path; only models of at most 1000 parameters have one"),
         (["data=mnist1d", "model=linear", "loss=categorical"], "has 40 inputs; only a function of one"),
     ],
 )

@@ -73,7 +73,7 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
     summary = [
         f"{len(slopes)} linear regions on [{low:g}, {high:g}]{_most(parts)}",
         f"{found.num_patterns} activation patterns",
-        f"{found.num_merged} joints merged with a neighbour, {found.num_straightened} removed because only rounding bends them",
+        f"{found.num_merged} joints merged with a neighbour, {found.num_straightened} removed as rounding errors",
     ]
     rows = [
         [f"{knots[p]:.6g}", f"{knots[p + 1]:.6g}", _numbers(slopes[p]), _numbers(values[p] - slopes[p] * knots[p])]
@@ -81,9 +81,8 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
     ]
     none = np.zeros(0)
     data = none, none
-    if isinstance(
-        parts.loss, SquaredError
-    ):  # other losses: the output is a parameter of the distribution, not a target
+    # With other losses the output is a parameter of the distribution, not a target.
+    if isinstance(parts.loss, SquaredError):
         train = parts.source.train(parts.loss.kind)
         data = train.x.flatten().numpy(), train.y.reshape(len(train), -1)[:, 0].numpy()
     joints = found.joints.numpy()
@@ -127,9 +126,8 @@ def _most(parts: Parts) -> str:
     """The largest possible number of regions, for networks that a formula covers."""
     program = relu_program(parts.model) or []
     widths = [len(step.bias) for step in program if isinstance(step, Affine)][:-1]
-    if Step.SAVE in program or len(widths) != program.count(
-        Step.RELU
-    ):  # the formula does not cover residual paths and norms
+    # The formula does not cover residual paths and norms.
+    if Step.SAVE in program or len(widths) != program.count(Step.RELU):
         return ""
     return f" of at most {max_regions(parts.spec.num_inputs, widths):,}"
 
