@@ -50,7 +50,7 @@ def _train(job: Job, folder: RunFolder, is_resumed: bool) -> None:
     from piecewise.training import checkpoints
 
     torch.set_num_threads(1)
-    checkpoints.SECONDS = checkpoints.SHARE = 0  # type: ignore[misc]
+    checkpoints.INTERVAL_SECONDS = checkpoints.INTERVAL_FACTOR = 0  # type: ignore[misc]
     whole = TrainLoader._batch
     folder.journal.parent.mkdir(parents=True, exist_ok=True)
     path: Path = folder.journal.parent / SEEN

@@ -12,7 +12,7 @@ import pytest
 
 from piecewise.errors import PiecewiseError
 from piecewise.training import checkpoint_files
-from piecewise.training.checkpoint_files import AlteredCheckpoint, forget, newest, path_of, read, write
+from piecewise.training.checkpoint_files import AlteredCheckpoint, newest, path_of, read, remove_all, write
 from trials import Trials
 
 
@@ -50,7 +50,7 @@ def test_an_empty_folder_and_none_at_all_have_no_checkpoint(tmp_path: Path) -> N
 def test_nothing_is_left_to_a_training_that_begins(tmp_path: Path) -> None:
     keep(tmp_path, 5, 10)
     (tmp_path / "other").touch()
-    forget(tmp_path)
+    remove_all(tmp_path)
     assert names(tmp_path) == ["other"]
 
 

@@ -43,8 +43,8 @@ def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
         for file in (path, path.with_suffix(".json")):
             shutil.copy(file, copies)
 
-    monkeypatch.setattr(checkpoints, "SECONDS", 0)
-    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    monkeypatch.setattr(checkpoints, "INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "INTERVAL_FACTOR", 0)
     monkeypatch.setattr(checkpoint_files, "write", write)
 
 

@@ -223,8 +223,8 @@ def test_last_finite_checkpoint_is_kept(plan: Plan, tmp_path: Path, monkeypatch:
         return batch._replace(x=batch.x * (torch.nan if (self.epoch, number) == (2, 1) else 1))
 
     monkeypatch.setattr(TrainLoader, "_batch", spoiled)
-    monkeypatch.setattr(checkpoints, "SECONDS", 0)
-    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    monkeypatch.setattr(checkpoints, "INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "INTERVAL_FACTOR", 0)
     message = r"step 12 \(epoch 2, batch 1\); what went first: the inputs of the batch"
     with pytest.raises(NonFiniteLoss, match=message):
         train(plan(*SMALL)[0], tmp_path)

@@ -23,7 +23,7 @@ def test_the_machine_is_read_now_and_then_and_at_the_end(
     seconds: float,
     steps: list[int],
 ) -> None:
-    monkeypatch.setattr(machine_metrics, "SECONDS", seconds)
+    monkeypatch.setattr(machine_metrics, "INTERVAL_SECONDS", seconds)
     folder = RunFolder.at(project / "runs" / "one")
     train(plan(*TINY, "trainer.accelerator=cpu")[0], folder)
     read = [record for record in read_records(folder.journal) if record["kind"] == "system"]

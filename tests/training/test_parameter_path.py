@@ -11,7 +11,7 @@ from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from piecewise.training.parameter_path import EARLY, ParameterPath
+from piecewise.training.parameter_path import NUM_FIRST_STEPS, ParameterPath
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -27,10 +27,10 @@ def test_it_begins_before_the_first_step_and_ends_with_the_last_weights(plan: Pl
     (job,) = plan(*TINY, "select=last", "trainer.max_epochs=90")
     folder = RunFolder.at(project / "runs" / "one")
     steps, parameters = path_of(job, folder)
-    assert steps[: EARLY + 1] == list(range(EARLY + 1))
+    assert steps[: NUM_FIRST_STEPS + 1] == list(range(NUM_FIRST_STEPS + 1))
     assert steps[-1] == 360
     assert steps == sorted(set(steps))
-    assert len(steps) == 1 + EARLY + (360 - EARLY) // 2
+    assert len(steps) == 1 + NUM_FIRST_STEPS + (360 - NUM_FIRST_STEPS) // 2
     torch.testing.assert_close(parameters[-1], parameters_to_vector(load_trained(folder).model.parameters()))
 
 

@@ -213,8 +213,8 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
             return whole(self, *arguments)
 
         patched.setattr(TrainingModule, "training_step", training_step)
-        patched.setattr(checkpoints, "SECONDS", 0)
-        patched.setattr(checkpoints, "SHARE", 0)
+        patched.setattr(checkpoints, "INTERVAL_SECONDS", 0)
+        patched.setattr(checkpoints, "INTERVAL_FACTOR", 0)
         with pytest.raises(MemoryError):
             train(job, folder)
     assert record_of(folder).end["status"] == "FAILED"  # type: ignore[index]

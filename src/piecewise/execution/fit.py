@@ -15,7 +15,7 @@ from piecewise.journal.writer import Journal
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.fit import FitOptions, Outcome, fit
 from piecewise.training.module import TrainingModule
-from piecewise.training.weights_file import publish
+from piecewise.training.weights_file import write_weights
 
 
 def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -
     )
     outcome = fit(module, data, make_trainer(config.trainer), journal, options)
     if journal is not None:
-        publish(request.folder.weights, outcome.weights, job.frozen)
+        write_weights(request.folder.weights, outcome.weights, job.frozen)
         if outcome.path is not None:
             outcome.path.write(request.folder.path)
     return _result(parts, outcome)

@@ -63,7 +63,7 @@ def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: fl
 
 def check_devices(trainers: Iterable[TrainerConfig]) -> None:
     """Raise BadInput for a trainer whose devices this machine does not have."""
-    from piecewise.training.quiet import quiet_lightning
+    from piecewise.training.quiet_lightning import quiet_lightning
 
     seen: list[TrainerConfig] = []
     for trainer in trainers:

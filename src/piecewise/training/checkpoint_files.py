@@ -1,7 +1,7 @@
-"""The checkpoints of a training on disk: each sealed with its digest, the newest two kept.
+"""The checkpoint files of a training: each sealed with its digest, the newest two kept.
 
-A checkpoint is `<step>.ckpt`, and beside it, written last, `<step>.json` with its size and SHA-256: without a fitting
-one it does not exist. They are chosen by step; the time of a file says nothing once it has been copied.
+A checkpoint is `<step>.ckpt`. Its seal `<step>.json` is written after it and holds its size and SHA-256; a checkpoint
+without a matching seal does not count. The newest is the one with the most steps: copying changes a file's time.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from piecewise.durable import write_atomic
 from piecewise.errors import PiecewiseError
 from piecewise.manifest import TEMPORARY, AlteredManifest, read_sealed, write_sealed
 
-KEPT = 2
+NUM_KEPT = 2
 
 
 class AlteredCheckpoint(PiecewiseError):
-    """A checkpoint whose bytes are not those that were written."""
+    """A checkpoint does not match its seal."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} was altered, or never finished")
 
 
 def path_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint after `step` optimizer steps lies."""
+    """The file of the checkpoint after `step` optimizer steps."""
     return folder / f"{step:09d}.ckpt"
 
 
 def write(path: Path, data: bytes) -> None:
-    """Add a generation; those before the one before it go.
+    """Write and seal a checkpoint, then delete all but the newest two.
 
-    Raises PiecewiseError if it cannot be written, on a full disk for example: those before are as they were then.
+    Raises PiecewiseError if it cannot be written, on a full disk for example; the earlier checkpoints stay.
     """
     try:
         write_atomic(path, data)
@@ -44,12 +44,12 @@ def write(path: Path, data: bytes) -> None:
             f"{path} cannot be written: {error.strerror}; once it can be, piecewise resume goes on from the "
             "checkpoint before"
         ) from error
-    with contextlib.suppress(OSError):  # the next one tries again
+    with contextlib.suppress(OSError):  # the next checkpoint deletes again
         _prune(path)
 
 
 def read(path: Path) -> bytes:
-    """The bytes that `write` was given. Raises AlteredCheckpoint for any others."""
+    """The bytes that `write` wrote. Raises AlteredCheckpoint if the file does not match its seal."""
     try:
         data = path.read_bytes()
         sealed = read_sealed(_seal(path))
@@ -61,31 +61,31 @@ def read(path: Path) -> bytes:
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint with the most steps that is as it was written; a warning names each one that was passed over."""
+    """The checkpoint with the most steps that matches its seal. Warns of each altered one that it skips."""
     for path in reversed(_all(folder)):
         try:
             read(path)
         except AlteredCheckpoint as error:
-            if _seal(path).is_file():  # else a crash came before its end, which is no damage
+            if _seal(path).is_file():  # no seal: a crash interrupted the writing, which is no damage
                 terminal.warn(f"{error}; going on from the one before it, if there is one")
         else:
             return path
     return None
 
 
-def forget(folder: Path) -> None:
-    """Remove every checkpoint, before another training begins there."""
+def remove_all(folder: Path) -> None:
+    """Remove every checkpoint, before a new training begins in this folder."""
     _remove(_all(folder))
 
 
 def _prune(newest: Path) -> None:
-    """Keep `newest` and the one before; what has more steps was refused when this training began."""
+    """Keep `newest` and the one before it. Files with more steps failed verification at resume; delete them."""
     folder = newest.parent
     before = [path for path in _all(folder) if _step(path) < _step(newest) and _seal(path).is_file()]
-    kept = {newest, *before[1 - KEPT :]}
+    kept = {newest, *before[1 - NUM_KEPT :]}
     _remove([path for path in _all(folder) if path not in kept])
     for path in folder.iterdir():
-        if fnmatch(path.name, TEMPORARY):  # of a writer that was killed; there is only one at a time
+        if fnmatch(path.name, TEMPORARY):  # left by a killed writer; there is only one writer at a time
             path.unlink()
 
 
@@ -99,7 +99,7 @@ def _step(path: Path) -> int:
 
 def _remove(checkpoints: list[Path]) -> None:
     for path in checkpoints:
-        _seal(path).unlink(missing_ok=True)  # first, so that never a seal is left alone
+        _seal(path).unlink(missing_ok=True)  # first, so that no seal is left without its checkpoint
         path.unlink()
 
 

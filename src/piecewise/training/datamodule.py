@@ -13,7 +13,7 @@ from piecewise.data.spec import Examples
 
 
 class ResidentData(pl.LightningDataModule):
-    """Loaders over two resident sets; batches come off the device they are needed on, so nothing is transferred."""
+    """Loaders over two sets that lie on the training device, so that no batch is transferred."""
 
     def __init__(self, train: Examples, val: Examples, batch_size: int, seed: int, max_shift: int = 0) -> None:
         super().__init__()
@@ -29,21 +29,21 @@ class ResidentData(pl.LightningDataModule):
         device, ranks = trainer.strategy.root_device, (trainer.global_rank, trainer.world_size)
         train, val = (Examples(part.x.to(device), part.y.to(device)) for part in self.sets)
         batches = trainer.overfit_batches  # type: ignore[attr-defined]
-        if batches:  # always the same examples, which is what the option is for
+        if batches:  # train on the same few examples in every epoch
             train = train[torch.arange(min(len(train), int(batches * self.batch_size)), device=device)]
         loader = TrainLoader(train, self.batch_size, self.seed, self.max_shift, *ranks)
         limit = trainer.limit_train_batches
-        # As Lightning counts: a whole number of batches, or a fraction of them. It stops there, and so the epoch ends.
+        # Lightning ends the epoch at this limit: a number of batches (int) or a fraction of them (float).
         loader.limit = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
         self._loaders = loader, ChunkLoader(_limited(val, trainer), rank=ranks[0], world_size=ranks[1])
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that training has been through. Lightning's own counter lags when a checkpoint ended an epoch."""
+        """Completed epochs. Lightning's counter is one behind if a checkpoint was saved at the end of an epoch."""
         assert self._loaders is not None
         return self._loaders[0].num_epochs
 
-    # Lightning keeps a loader's state too, but does not restore it once a schedule has asked how long the training is.
+    # Lightning saves the loader's state too, but restores none after a schedule has asked for the number of steps.
     def state_dict(self) -> dict[str, Any]:
         assert self._loaders is not None
         return self._loaders[0].state_dict()
@@ -65,7 +65,7 @@ class ResidentData(pl.LightningDataModule):
 
 
 def _limited(val: Examples, trainer: pl.Trainer) -> Examples:
-    """The examples that `limit_val_batches` leaves. Lightning would limit each rank, and so measure others on more."""
+    """Apply `limit_val_batches` here: Lightning would limit each rank, and choose other examples with more ranks."""
     chunks, limit = math.ceil(len(val) / CHUNK), trainer.limit_val_batches
     kept = limit if isinstance(limit, int) else max(1, int(chunks * limit))
     trainer.limit_val_batches = 1.0

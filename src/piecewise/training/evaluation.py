@@ -1,4 +1,4 @@
-"""Exact evaluation on the test set, on the CPU: the same numbers whatever the model was trained on."""
+"""Exact evaluation on the test set, on the CPU: the same numbers whichever device trained the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from piecewise.losses.likelihood import NegativeLogLikelihood
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics by name, and the network's outputs for every test example, (N, D_o)."""
+    """Metrics by name, and the network's outputs for each test example, (N, D_o)."""
 
     metrics: dict[str, float]
     outputs: Tensor
@@ -23,21 +23,21 @@ class Evaluation:
 
 @torch.no_grad()
 def outputs_of(model: nn.Module, examples: Examples, chunk_size: int = CHUNK) -> Tensor:
-    """The network's outputs for each example, (N, D_o), in the model's precision; a chunk at a time."""
+    """The network's outputs for each example, (N, D_o), in the model's precision, computed in chunks."""
     model.eval()
     dtype = next(model.parameters()).dtype
     return torch.cat([model(batch.x.to(dtype)) for batch in ChunkLoader(examples, chunk_size)])
 
 
 def exact_values(loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood and score of each example, (N,) both, in float64 from the network's outputs on."""
+    """Negative log-likelihood and score of each example, both (N,), computed from the outputs in float64."""
     outputs, targets = outputs.double(), targets.double() if targets.is_floating_point() else targets
     return loss.nll(outputs, targets), loss.scores(outputs, targets).double()
 
 
 @torch.no_grad()
 def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples, chunk_size: int = CHUNK) -> Evaluation:
-    """`test/nll` in nats and `test/<score>`, means over the unpadded set; sums are exact (`math.fsum`)."""
+    """Mean `test/nll` in nats and mean `test/<score>` over the test set; sums are exact (`math.fsum`)."""
     outputs = outputs_of(model, test, chunk_size)
     nll, score = (math.fsum(values.tolist()) / len(test) for values in exact_values(loss, outputs, test.y))
     return Evaluation({"test/nll": nll, f"test/{loss.score}": score}, outputs)

@@ -1,4 +1,4 @@
-"""One training: Lightning's Trainer with the callbacks a run needs, and what came of it."""
+"""One training: Lightning's Trainer with the callbacks that a run needs, and its outcome."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from piecewise.training.machine_metrics import MachineMetrics
 from piecewise.training.module import TrainingModule
 from piecewise.training.parameter_path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
-from piecewise.training.quiet import quiet_lightning
-from piecewise.training.rank_failures import lost_ranks
+from piecewise.training.quiet_lightning import quiet_lightning
+from piecewise.training.rank_failures import rank_failures_explained
 from piecewise.training.recorder import Recorder
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished training leaves: the chosen weights, and how far it went."""
+    """The chosen weights of a finished training, and how far it went."""
 
     weights: dict[str, Tensor]
-    selected: str  # "best" or "last": a training too short for a validation has no best
-    selected_step: int  # the step the weights are from
-    val_nll: float | None  # of these weights, or the last that was measured; None without a validation
+    selected: str  # "best" or "last"; without a validation there is no best
+    selected_step: int  # after which step the weights were taken
+    val_nll: float | None  # of these weights, or the last one measured; None without a validation
     steps: int
     steps_planned: int
     epochs: int
     numerics: dict[str, Any]
-    path: ParameterPath | None  # of a small model
+    path: ParameterPath | None  # None for a large model
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What is asked of a training besides its module and data."""
+    """How to train, besides module and data."""
 
     checkpoints: Path
     select: str = "best"  # "best" by val/nll, or "last"
     early_stopping: dict[str, Any] | None = None
     log_every_n_steps: int = 50
     progress: str | None = None  # the bar's label
-    is_resumed: bool = False  # go on from the newest checkpoint, if there is one
+    is_resumed: bool = False  # from the newest checkpoint, if there is one
 
 
 def fit(
@@ -60,7 +60,7 @@ def fit(
     journal: Journal | None,
     options: FitOptions,
 ) -> Outcome:
-    """Train to the end. `make_trainer` takes the Trainer arguments that are not the user's to choose."""
+    """Train to the end. `make_trainer` receives the Trainer arguments that a job cannot choose."""
     recorder = Recorder(journal, options.log_every_n_steps)
     checkpoints = KeepCheckpoints(options.checkpoints, recorder)
     is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
@@ -69,28 +69,28 @@ def fit(
     if journal is not None:
         callbacks.append(MachineMetrics(journal))
     if options.early_stopping is not None:
-        # After the validation itself, and so before the checkpoint that may follow it.
+        # Checked at the end of each validation, before a checkpoint is saved.
         callbacks.append(EarlyStopping("val/nll", check_on_train_epoch_end=False, **options.early_stopping))
     if options.progress is not None:
         callbacks.append(Progress(options.progress))
     with process_settings.training(), quiet_lightning():
         trainer = _make(make_trainer, callbacks, options)
-        # Lightning does so after it has loaded a checkpoint, and would cut its float64 to the model's float32.
+        # Lightning converts the module after loading a checkpoint, which would round float64 values to float32.
         trainer.strategy.precision_plugin.convert_module(module)
-        with lost_ranks(trainer):
-            trainer.fit(module, datamodule=data, ckpt_path=_begin(trainer, options))
+        with rank_failures_explained(trainer):
+            trainer.fit(module, datamodule=data, ckpt_path=_first_checkpoint(trainer, options))
     return _outcome(trainer, module.model, checkpoints, options.select, path, data.num_epochs)
 
 
-def _begin(trainer: pl.Trainer, options: FitOptions) -> Path | None:
-    """The checkpoint to go on from; none for a training that begins, and then none are left in its folder."""
+def _first_checkpoint(trainer: pl.Trainer, options: FitOptions) -> Path | None:
+    """The checkpoint to resume from. A new training has none, and removes those in its folder."""
     if options.is_resumed:
         found = checkpoint_files.newest(options.checkpoints)
         if found is None and trainer.is_global_zero and any(options.checkpoints.glob("*.ckpt")):
             terminal.warn(f"{options.checkpoints} has no whole checkpoint: the training begins again")
         return found
     if trainer.is_global_zero:
-        checkpoint_files.forget(options.checkpoints)
+        checkpoint_files.remove_all(options.checkpoints)
     return None
 
 
@@ -118,21 +118,22 @@ def _outcome(
     if select == "best" and checkpoints.best_weights is not None:
         weights, step, selected = checkpoints.best_weights, checkpoints.best_step, "best"
         nll = checkpoints.best_nll
+    contiguous = torch.contiguous_format
     return Outcome(
-        {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in weights.items()},
-        selected,
-        step,
-        nll,
-        trainer.global_step,
-        int(trainer.estimated_stepping_batches),
-        epochs,
-        numerics(trainer),
-        path,
+        weights={name: value.detach().cpu().clone(memory_format=contiguous) for name, value in weights.items()},
+        selected=selected,
+        selected_step=step,
+        val_nll=nll,
+        steps=trainer.global_step,
+        steps_planned=int(trainer.estimated_stepping_batches),
+        epochs=epochs,
+        numerics=numerics(trainer),
+        path=path,
     )
 
 
 def numerics(trainer: pl.Trainer) -> dict[str, Any]:
-    """What decides the last bits of a result besides the job: recorded with every run, part of no key."""
+    """What decides the last bits of a result, besides the job. Recorded with every run, part of no key."""
     device = trainer.strategy.root_device
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

@@ -1,4 +1,4 @@
-"""What the machine does while it trains: processor, memory, and the GPU if there is one."""
+"""CPU, memory and GPU use during training."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 
 from piecewise.journal.writer import Journal
 
-SECONDS = 10.0  # between two readings; a short training has one, at its end
+INTERVAL_SECONDS = 10.0  # between two readings; a shorter training has one reading, at its end
 MEGABYTE = 1e6
 
 
 class MachineMetrics(pl.Callback):
-    """Metrics named as MLflow's own, which its pages show apart: of this process, and of the GPU it trains on."""
+    """Records the use of this process and of its GPU, under MLflow's names: its pages show them separately."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -27,8 +27,8 @@ class MachineMetrics(pl.Callback):
         import psutil
 
         self._process = psutil.Process()
-        self._process.cpu_percent()  # from here on
-        self._next = time.monotonic() + SECONDS
+        self._process.cpu_percent()  # later calls measure from here
+        self._next = time.monotonic() + INTERVAL_SECONDS
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -48,15 +48,15 @@ class MachineMetrics(pl.Callback):
         if device.type == "cuda":
             values |= read_gpu(device)
         self.journal.system(trainer.global_step, values)
-        self._next = time.monotonic() + SECONDS
+        self._next = time.monotonic() + INTERVAL_SECONDS
 
 
 def read_gpu(device: torch.device) -> dict[str, float]:
-    """What PyTorch holds of its memory, and how much of the last moment it was busy, if the driver can tell."""
+    """Memory that PyTorch holds, in megabytes, and the GPU's utilisation, in per cent, if the driver reports it."""
     values = {
         "system/gpu_memory_megabytes": torch.cuda.memory_allocated(device) / MEGABYTE,
         "system/gpu_memory_peak_megabytes": torch.cuda.max_memory_allocated(device) / MEGABYTE,
     }
-    with contextlib.suppress(Exception):  # it cannot of a slice of a GPU (MIG), nor of one that is not NVIDIA's
+    with contextlib.suppress(Exception):  # none for a slice of a GPU (MIG), nor without an NVIDIA driver
         values["system/gpu_utilization_percentage"] = float(torch.cuda.utilization(device))
     return values

@@ -1,4 +1,4 @@
-"""The model, its loss and its optimizer as Lightning sees them."""
+"""The model, its loss and its optimizer as a Lightning module."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.models.dropout import Dropout
 from piecewise.training.evaluation import exact_values
-from piecewise.training.finite import first_non_finite
+from piecewise.training.non_finite import first_non_finite
 from piecewise.training.schedule import Schedule
 
-LAYERS = 1000  # that one Dropout may be called for in a step, before its seeds are those of the next one
+SEED_STRIDE = 1000  # between the seeds of two Dropout layers: a layer may draw so many masks in a step
 
 
 class TrainingModule(pl.LightningModule):
     """Minimises the mean objective over each global batch; measures the mean negative log-likelihood of both sets.
 
-    What it measures stays on the device until somebody reads it; only whether the loss is finite is asked at each step.
+    Measurements stay on the device until they are read; only the finiteness of the loss is checked at each step.
     """
 
     def __init__(
@@ -43,37 +43,40 @@ class TrainingModule(pl.LightningModule):
         self.schedule = schedule
         self.dropouts = [layer for layer in model.modules() if isinstance(layer, Dropout)]
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
-        self.val_values: Tensor | None = None  # (N, 3): of each example what it measures, and whether it was measured
+        self.val_values: Tensor | None = None  # (N, 3): for each example nll, score, and 1 if it was measured
         self.val_metrics: dict[str, float] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        self._begin_drawing(batch)
+        self._seed_generators(batch)
         outputs = self.model(batch.x)
-        if outputs.dtype is not batch.x.dtype:  # mixed precision is for the model, never for the loss
+        if outputs.dtype is not batch.x.dtype:  # the loss is never computed in mixed precision
             outputs = outputs.to(batch.x.dtype)
         objective = self.loss.objective(outputs, batch.y)
         nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), batch.y)
-        self.train_nll.append(self._in_place(nll.detach(), batch))
+        self.train_nll.append(self._in_global_batch(nll.detach(), batch))
         # DDP averages gradients over ranks: with this factor the average is the mean over the global batch.
         mean = objective.sum() * (self.trainer.world_size / batch.global_size)
         self._refuse_non_finite(mean.item(), batch, batch_idx)
         return mean
 
-    def _begin_drawing(self, batch: Batch) -> None:
-        """So that a restart draws the same: our own masks on any number of ranks, what others draw on as many."""
+    def _seed_generators(self, batch: Batch) -> None:
+        """Seed each step, so that a resumed run draws the same.
+
+        Our Dropout draws the same masks on any number of ranks. Other layers do so only on the same number.
+        """
         for number, layer in enumerate(self.dropouts):
-            layer.begin(batch.seed + LAYERS * number, batch.global_size, batch.share)
+            layer.begin(batch.seed + SEED_STRIDE * number, batch.global_size, batch.share)
         torch.default_generator.manual_seed(batch.seed + self.global_rank)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(batch.seed + self.global_rank)
 
     def _refuse_non_finite(self, value: float, batch: Batch, batch_idx: int) -> None:
-        """Raise NonFiniteLoss, on all ranks at once, before the weights are touched; who met it says where."""
+        """Raise NonFiniteLoss on all ranks at once, before the weights change. The rank that met it names the place."""
         is_here = not math.isfinite(value)
         if not self.trainer.strategy.reduce_boolean_decision(is_here, all=False):
             return
         if not is_here:
-            error = NonFiniteLoss(f"another rank met a loss that is not finite, at step {self.trainer.global_step + 1}")
+            error = NonFiniteLoss(f"another rank met a loss that is not finite at step {self.trainer.global_step + 1}")
             error.is_reported = True
             raise error
         raise NonFiniteLoss(
@@ -81,8 +84,8 @@ class TrainingModule(pl.LightningModule):
             f"{batch_idx}); what went first: {first_non_finite(self.model, batch)}. A smaller lr may help"
         )
 
-    def _in_place(self, values: Tensor, batch: Batch) -> Tensor:
-        """This rank's values where they stand in the global batch, zeros where the others' do."""
+    def _in_global_batch(self, values: Tensor, batch: Batch) -> Tensor:
+        """This rank's values at their places in the global batch, and zeros at the places of other ranks."""
         if self.trainer.world_size == 1:
             return values
         whole = values.new_zeros(batch.global_size)
@@ -90,13 +93,13 @@ class TrainingModule(pl.LightningModule):
         return whole
 
     def interval(self) -> Tensor:
-        """The negative log-likelihood of every example since the last reading: the same on any number of ranks."""
+        """The negative log-likelihood of each example since the last reading, the same on any number of ranks."""
         values = self.trainer.strategy.reduce(torch.cat(self.train_nll), reduce_op="sum")
         assert isinstance(values, Tensor)
         return values
 
     def take_train_nll(self) -> Tensor:
-        """Sum and count of the negative log-likelihoods of all examples since the last call, on the device."""
+        """Sum and count of the negative log-likelihoods since the last call, on the device."""
         nll = self.interval().double()
         self.train_nll.clear()
         return torch.stack([nll.sum(), torch.full_like(nll.sum(), len(nll))])
@@ -108,14 +111,14 @@ class TrainingModule(pl.LightningModule):
         values = torch.stack(exact_values(self.loss, self.model(batch.x), batch.y), dim=1)
         if self.val_values is None:
             self.val_values = values.new_zeros(batch.global_size, 3)
-        self.val_values[batch.share] = functional.pad(values, (0, 1), value=1)  # 1 is for "measured"
+        self.val_values[batch.share] = functional.pad(values, (0, 1), value=1)  # the third column
 
     def on_validation_epoch_end(self) -> None:
-        """The same bits on any number of ranks: every example is measured by one of them, and sums are exact."""
+        """Metrics with the same bits on any number of ranks: one rank measures each example, and sums are exact."""
         values = self.trainer.strategy.reduce(self.val_values, reduce_op="sum")
         nll, score, count = (math.fsum(column) for column in values.T.tolist())
         self.val_metrics = {"val/nll": nll / count, f"val/{self.loss.score}": score / count}
-        # For callbacks that watch a metric; the values are the same on every rank already.
+        # For callbacks that watch a metric. All ranks have the same values already.
         self.log_dict(self.val_metrics, sync_dist=True)
 
     def configure_optimizers(self) -> Any:

@@ -1,4 +1,4 @@
-"""The way that the parameters of a small model take, for figures of it."""
+"""The path of a small model's parameters during training, for figures."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch.nn.utils import parameters_to_vector
 
 from piecewise.durable import write_atomic
 
-MAX_PARAMETERS = 1000  # of a model whose path is kept
-EARLY = 40  # steps at the start that are all kept: there most of it happens
-POINTS = 160  # about so many of the steps after
+MAX_PARAMETERS = 1000  # larger models keep no path
+NUM_FIRST_STEPS = 40  # all are kept: parameters move most at the start
+NUM_LATER_STEPS = 160  # about so many of the later steps are kept, at equal distances
 
 
 class ParameterPath(pl.Callback):
-    """Keeps the parameters before training, after the first steps, and then at equal distances to the end.
+    """Keeps the parameters before training, after each of the first steps, and at equal distances until the end.
 
-    It is part of every checkpoint, so that a resumed training has the whole path.
+    Checkpoints hold the path, so that a resumed training has all of it.
     """
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class ParameterPath(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step, every = trainer.global_step, max(1, self._total // POINTS)
-        # With accumulated gradients several batches belong to one step.
-        if step != self.steps[-1] and (step <= EARLY or step % every == 0 or step == self._total):
+        step, every = trainer.global_step, max(1, self._total // NUM_LATER_STEPS)
+        # With accumulated gradients, one step has several batches.
+        if step != self.steps[-1] and (step <= NUM_FIRST_STEPS or step % every == 0 or step == self._total):
             self._keep(trainer, pl_module)
 
     def _keep(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -54,5 +54,5 @@ class ParameterPath(pl.Callback):
         self.steps, self.parameters = list(state_dict["steps"]), list(state_dict["parameters"])
 
     def write(self, path: Path) -> None:
-        """As safetensors: `steps` (T,) and `parameters` (T, P), in the order of the model's own."""
+        """Write `steps` (T,) and `parameters` (T, P) as safetensors, with parameters in the model's order."""
         write_atomic(path, save({"steps": torch.tensor(self.steps), "parameters": torch.stack(self.parameters)}))

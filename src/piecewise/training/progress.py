@@ -13,7 +13,7 @@ REDRAW_SECONDS = 0.2
 
 
 class Progress(pl.Callback):
-    """One bar over the whole training; reading the loss from the device only as often as the bar is redrawn."""
+    """One bar for the whole training. It reads the loss from the device only when it redraws."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -24,7 +24,7 @@ class Progress(pl.Callback):
             total = int(trainer.estimated_stepping_batches)
             self._bar = tqdm(
                 total=total,
-                initial=trainer.global_step,  # not 0 for a training that is resumed
+                initial=trainer.global_step,  # above 0 in a resumed training
                 desc=self.label,
                 unit="step",
                 mininterval=REDRAW_SECONDS,
@@ -35,7 +35,7 @@ class Progress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # `update` says whether enough time has passed to draw: only then is the loss worth a synchronisation.
+        # `update` returns whether the bar is redrawn; reading the loss synchronises with the device.
         if self._bar is not None and self._bar.update(trainer.global_step - self._bar.n):
             assert isinstance(pl_module, TrainingModule)
             shown = {"epoch": trainer.current_epoch, "loss": f"{float(outputs['loss']):.4g}"}

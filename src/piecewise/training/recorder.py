@@ -1,4 +1,4 @@
-"""Writes what Lightning measures into the run's journal."""
+"""Writes training and validation metrics into the run's journal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from piecewise.errors import NonFiniteLoss
 from piecewise.journal.writer import Journal
 from piecewise.training.module import TrainingModule
 
-PENDING = 256  # readings held on the device before they are fetched in one go
-INTERVAL = "piecewise.train_nll"  # in a checkpoint: the losses since the last reading
+MAX_PENDING = 256  # readings that stay on the device until they are fetched together
+STATE_KEY = "piecewise.train_nll"  # in a checkpoint: the losses since the last reading
 
 
 class Recorder(pl.Callback):
-    """`train/nll` as the mean over every `every_n_steps` steps, validation metrics after each validation.
+    """Records `train/nll`, the mean over `every_n_steps` steps, and the validation metrics after each validation.
 
-    Readings are fetched from the device in groups. Raises NonFiniteLoss when one of them is NaN or infinite.
+    Raises NonFiniteLoss when a reading is NaN or infinite.
     """
 
     def __init__(self, journal: Journal | None, every_n_steps: int) -> None:
@@ -30,7 +30,7 @@ class Recorder(pl.Callback):
         self._last_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # An interval longer than an epoch would swallow the readings of a short run.
+        # With an interval longer than an epoch, a short run would have no readings.
         self.every_n_steps = max(1, min(self.every_n_steps, int(trainer.num_training_batches)))
 
     def on_train_batch_end(
@@ -38,10 +38,10 @@ class Recorder(pl.Callback):
     ) -> None:
         step = trainer.global_step
         if step % self.every_n_steps == 0 and step != self._last_step:
-            self._last_step = step  # with accumulated gradients several batches belong to one step
+            self._last_step = step  # with accumulated gradients, one step has several batches
             assert isinstance(pl_module, TrainingModule)
             self._readings.append((step, pl_module.take_train_nll()))
-            if len(self._readings) >= PENDING:
+            if len(self._readings) >= MAX_PENDING:
                 self.write(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -65,25 +65,25 @@ class Recorder(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
-        if pl_module.train_nll:  # an interval that has begun is finished after a restart
-            checkpoint[INTERVAL] = pl_module.interval()
+        if pl_module.train_nll:  # the resumed run completes this interval
+            checkpoint[STATE_KEY] = pl_module.interval()
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         self._last_step = checkpoint["global_step"]
-        if INTERVAL in checkpoint:
-            values = checkpoint[INTERVAL].to(pl_module.device)
+        if STATE_KEY in checkpoint:
+            values = checkpoint[STATE_KEY].to(pl_module.device)
             pl_module.train_nll = [values if trainer.is_global_zero else torch.zeros_like(values)]
 
     def flush(self) -> None:
-        """Let what was written survive a power loss."""
+        """Make written metrics survive a power loss."""
         if self.journal is not None:
             self.journal.flush()
 
     def write(self, trainer: pl.Trainer) -> None:
-        """Bring what has been read so far to the journal."""
+        """Fetch the pending readings and write them to the journal."""
         if not self._readings:
             return
         steps, tensors = zip(*self._readings, strict=True)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules that know how long the training is."""
+"""Learning-rate schedules that receive the length of the training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 class Schedule:
     """A scheduler from torch.optim.lr_scheduler with its arguments, stepped once per `interval`.
 
-    Those that need the length of the training (`total_steps`, `T_max`) are told it, in intervals.
+    A scheduler with the argument `total_steps` or `T_max` receives the length of the training, in intervals.
     """
 
     make: Callable[..., Any]
@@ -22,7 +22,7 @@ class Schedule:
     interval: Literal["step", "epoch"] = "step"
 
     def configure(self, optimizer: Optimizer, num_steps: int, num_epochs: int) -> dict[str, Any]:
-        """What Lightning wants `configure_optimizers` to return."""
+        """The optimizer and scheduler in the form that Lightning's `configure_optimizers` returns."""
         accepted = inspect.signature(self.make).parameters
         total = num_steps if self.interval == "step" else num_epochs
         length = {key: total for key in ("total_steps", "T_max") if key in accepted and key not in self.arguments}

@@ -1,4 +1,4 @@
-"""A finished model as files that hold no code: safetensors for the weights, YAML for what they mean."""
+"""A finished model as files without code: its weights in safetensors, its configuration in YAML."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
 
 
-def publish(weights: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
-    """Write `weights` and, beside it with the ending .yaml, the configuration that rebuilds the model."""
+def write_weights(weights: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
+    """Write `tensors` to `weights`, and the configuration that rebuilds the model beside it, with suffix .yaml."""
     text = yaml.safe_dump(config, sort_keys=True, allow_unicode=True)
     write_atomic(weights.with_suffix(".yaml"), text.encode())
     write_atomic(weights, save(tensors))
 
 
 def load_weights(weights: Path) -> dict[str, Tensor]:
-    """The tensors that `publish` wrote, by name. Raises BadInput if they cannot be read."""
+    """The tensors that `write_weights` wrote, by name. Raises BadInput if they cannot be read."""
     try:
         return load_file(weights)
     except (OSError, SafetensorError) as error:

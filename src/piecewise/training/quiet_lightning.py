@@ -1,4 +1,4 @@
-"""Lightning without what it has to say about itself."""
+"""Lightning without its tips and without warnings that do not apply here."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytorch_lightning  # noqa: F401  its first import sets the levels that are changed here
+import pytorch_lightning  # noqa: F401  its first import sets the log levels that are changed here
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Without Lightning's tips, and its warnings about loaders that have no workers because they need none."""
+    """Silence Lightning's loggers, and warnings by Lightning and torch that piecewise has an answer to."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # data in memory needs none
         warnings.filterwarnings("ignore", message=".*TreeSpec.*")
-        warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")  # no validation: no best
+        warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")  # without validation
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        # Of kernels with one input channel DDP takes the strides of channels-last for others; they are the same order.
+        # For kernels with one input channel, channels-last strides differ from DDP's but mean the same order.
         warnings.filterwarnings("ignore", message=".*Grad strides do not match bucket view strides.*")
-        # Lightning makes DDP on a stream of its own, as PyTorch advises.
+        # Lightning builds DDP on a separate CUDA stream, as PyTorch advises.
         warnings.filterwarnings("ignore", message=".*AccumulateGrad node's stream does not match.*")
         try:
             yield

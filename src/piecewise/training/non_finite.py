@@ -1,4 +1,4 @@
-"""Finding where a training first met a number that is NaN or infinite."""
+"""Finds where a training first met a number that is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from piecewise.data.resident import Batch
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a tensor holds numbers only; anything else counts as finite."""
+    """Whether all elements of a tensor are finite; anything but a tensor counts as finite."""
     return not isinstance(value, Tensor) or bool(torch.isfinite(value).all())
 
 
 @torch.no_grad()
 def first_non_finite(model: nn.Module, batch: Batch) -> str:
-    """What went first, in the order of computation: the weights, the batch, the output of a layer, the loss."""
+    """Name the first that is not finite, in the order of computation: weights, batch, output of a layer, loss."""
     for name, tensor in model.state_dict().items():
         if not is_finite(tensor):
-            return f"the weights {name!r}, which the step before has made so"
+            return f"the weights {name!r}, since the previous step"
     for name, tensor in (("inputs", batch.x), ("targets", batch.y)):
         if not is_finite(tensor):
             return f"the {name} of the batch"
-    guilty: list[str] = []
+    non_finite: list[str] = []
 
     def note(name: str, output: Any) -> None:
         if not is_finite(output):
-            guilty.append(name)
+            non_finite.append(name)
 
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
     hooks = [module.register_forward_hook(lambda _, __, out, name=name: note(name, out)) for name, module in leaves]
@@ -37,4 +37,4 @@ def first_non_finite(model: nn.Module, batch: Batch) -> str:
     finally:
         for hook in hooks:
             hook.remove()
-    return f"the output of layer {guilty[0]!r}" if guilty else "the loss itself"
+    return f"the output of layer {non_finite[0]!r}" if non_finite else "the loss itself"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from piecewise.data.resident import Batch
-from piecewise.training.finite import first_non_finite
+from piecewise.training.non_finite import first_non_finite
 
 
 class Root(nn.Module):
@@ -37,7 +37,7 @@ def test_weights_come_before_all_else(value: float) -> None:
     model = network()
     with torch.no_grad():
         model[2].weight[0, 1] = value
-    assert first_non_finite(model, batch(x=math.nan)) == "the weights '2.weight', which the step before has made so"
+    assert first_non_finite(model, batch(x=math.nan)) == "the weights '2.weight', since the previous step"
 
 
 def test_the_batch_is_looked_at() -> None:
