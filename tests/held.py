@@ -72,7 +72,7 @@ def arrived(store: Path, folders: list[RunFolder]) -> int:
     if not store.is_file():
         return 0
     records = [read_journal(folder.journal, with_metrics=False) for folder in folders]
-    ids = [record.start["id"] for record in records if record is not None]
+    ids = [record.start.id for record in records if record is not None]
     query = f"""SELECT count(*) FROM metrics JOIN tags USING (run_uuid)
         WHERE tags.key = 'piecewise.run_id' AND tags.value IN ({", ".join("?" * len(ids))})"""
     with closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as database:

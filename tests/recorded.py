@@ -23,7 +23,7 @@ def _found(client: Any, folder: RunFolder) -> list[Any]:
     record = read_journal(folder.journal, with_metrics=False)
     assert record is not None
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    return list(client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start['id']}'"))
+    return list(client.search_runs(ids, f"tags.`piecewise.run_id` = '{record.start.id}'"))
 
 
 def assert_points(client: Any, folder: RunFolder) -> int:

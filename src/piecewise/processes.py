@@ -1,64 +1,79 @@
-"""Naming a process so that it can be told from a later one with the same number."""
+"""Naming a process so that it is never mistaken for a later one with the same number."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 PROC = Path("/proc")
 
 
-def this_process() -> dict[str, Any]:
-    """Boot, process number and start time: together they never come again on one machine."""
-    return _named(os.getpid())
+@dataclass(frozen=True)
+class Process:
+    """On one host, boot, number and start time together never occur twice."""
+
+    host: str
+    boot: str | None  # the kernel's id of the boot; None without /proc
+    pid: int
+    started: int | None  # in clock ticks since the boot; None for a process that does not exist
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """The process with this number on this machine."""
+        return cls(os.uname().nodename, _boot(), pid, _start_time(pid))
+
+    @classmethod
+    def parse(cls, record: Mapping[str, Any]) -> Process:
+        """The process that `as_dict` described."""
+        return cls(record["host"], record.get("boot"), record.get("pid", 0), record.get("started"))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
-def another_process(pid: int) -> dict[str, Any]:
-    """The same of one that runs on this machine."""
-    return _named(pid)
+def this_process() -> Process:
+    return Process.of(os.getpid())
 
 
-def starter(word: str) -> dict[str, Any] | None:
-    """The process that started this one, be it through a shell; None if `word` is not in its command line.
+def starter(word: str) -> Process | None:
+    """The process that started this one, possibly through a shell; None unless `word` is in its command line.
 
-    Who loses the process that started it gets another one, which did not.
+    An orphan is re-parented; its new parent's command line will not match.
     """
     pid = os.getppid()
     while _is_shell_command(pid):
         pid = int(_stat(pid)[1])
-    return _named(pid) if any(word.encode() in argument for argument in _command(pid)) else None
+    return Process.of(pid) if any(word.encode() in argument for argument in _command(pid)) else None
 
 
-def is_gone(process: dict[str, Any]) -> bool:
-    """Whether the process certainly no longer runs. On another machine, or without /proc, nobody can tell: False."""
-    if process["host"] != os.uname().nodename or _boot() is None:
+def is_gone(process: Process) -> bool:
+    """Whether the process certainly no longer runs. False where that cannot be known: other hosts, no /proc."""
+    if process.host != os.uname().nodename or _boot() is None:
         return False
-    return bool(process["boot"] != _boot() or process["started"] != _start_time(process["pid"]))
-
-
-def _named(pid: int) -> dict[str, Any]:
-    return {"host": os.uname().nodename, "boot": _boot(), "pid": pid, "started": _start_time(pid)}
-
-
-def _is_shell_command(pid: int) -> bool:
-    """Whether the process is `sh -c …`, which lives on when whoever it works for is gone."""
-    words = _command(pid)
-    return words[1:2] == [b"-c"] and words[0].rpartition(b"/")[2].endswith(b"sh")
+    return process.boot != _boot() or process.started != _start_time(process.pid)
 
 
 def members(group: int) -> dict[int, str | int]:
-    """What the members of a process group do: the kernel's letter for it, or of those that ended the exit code.
+    """The processes of a group, by number: the kernel's letter for the state, or the exit code of one that ended.
 
-    As Python has it: negative for a signal. Whose exit code somebody has asked for is not among them any more.
+    An exit code is negative for a signal. A process whose parent has read its exit code is no longer listed.
     """
     found: dict[int, str | int] = {}
-    for place in PROC.glob("[0-9]*"):
-        fields = _stat(int(place.name))
+    for path in PROC.glob("[0-9]*"):
+        fields = _stat(int(path.name))
         if fields and int(fields[2]) == group:
-            is_over = fields[0] == "Z"
-            found[int(place.name)] = os.waitstatus_to_exitcode(int(fields[49])) if is_over else fields[0]
+            is_zombie = fields[0] == "Z"
+            found[int(path.name)] = os.waitstatus_to_exitcode(int(fields[49])) if is_zombie else fields[0]
     return found
+
+
+def _is_shell_command(pid: int) -> bool:
+    """Whether the process is `sh -c …`. Such a shell outlives the process that started it."""
+    words = _command(pid)
+    return words[1:2] == [b"-c"] and words[0].rpartition(b"/")[2].endswith(b"sh")
 
 
 def _boot() -> str | None:
@@ -67,7 +82,7 @@ def _boot() -> str | None:
 
 
 def _start_time(pid: int) -> int | None:
-    """In clock ticks since the boot; None for a process that does not exist, or exists only as an unread status."""
+    """In clock ticks since the boot; None for a process that does not exist or is a zombie."""
     fields = _stat(pid)
     return int(fields[19]) if fields and fields[0] != "Z" else None
 
@@ -80,9 +95,9 @@ def _command(pid: int) -> list[bytes]:
 
 
 def _stat(pid: int) -> list[str]:
-    """What the kernel says of a process, from its state on (proc_pid_stat(5), third field); empty if there is none."""
+    """The fields of /proc/PID/stat from the third, the state, on (see proc_pid_stat(5)); empty without a process."""
     try:
-        # The name, in parentheses, may itself hold spaces and parentheses: what counts stands behind the last one.
+        # The second field, the name in parentheses, may hold spaces and parentheses itself.
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []

@@ -90,7 +90,7 @@ def test_a_signal_to_the_stage_and_dvc_at_once_lets_the_stage_end_in_order(tmp_p
         assert said.read() == "saved\n"  # to its end, which is the stage's
 
 
-STARTER = "from piecewise.processes import starter; print([(starter(word) or {}).get('pid') for word in WORDS])"
+STARTER = "from piecewise.processes import starter; print([getattr(starter(word), 'pid', None) for word in WORDS])"
 
 
 def test_only_who_is_meant_is_the_starter() -> None:

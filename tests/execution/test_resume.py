@@ -70,7 +70,7 @@ def test_a_run_cut_off_after_its_last_step_has_finished(
     record = read_journal(folder.journal)
     assert record is not None
     assert record.end is not None
-    assert record.end["status"] == "FINISHED"
+    assert record.end.status == "FINISHED"
     assert evaluation_of(record, folder) is not None
     assert len(record.resumed) == (0 if is_written else 1)
 
@@ -88,7 +88,7 @@ def test_a_run_whose_result_cannot_be_written_has_failed(
     record = read_journal(folder.journal)
     assert record is not None
     assert record.end is not None
-    assert (record.end["status"], record.end["reason"][:7]) == ("FAILED", "OSError")
+    assert (record.end.status, record.end.reason[:7]) == ("FAILED", "OSError")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_another_source_or_lock_is_told_and_tagged_or_with_strict_refused(
     assert f"{what} has changed since the run began: its weights may differ" in capsys.readouterr().err
     record = read_journal(begun.journal)
     assert record is not None
-    assert [leg["changed"] for leg in record.resumed] == [[part]]
+    assert [leg.changed for leg in record.resumed] == [[part]]
     sync(EMBEDDED, [begun])
     client = open_store(EMBEDDED, project)
     (run,) = client.search_runs([found.experiment_id for found in client.search_experiments()])

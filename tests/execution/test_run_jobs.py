@@ -50,7 +50,7 @@ def status(folder: RunFolder) -> str:
     record = read_journal(folder.journal)
     assert record is not None
     assert record.end is not None
-    return str(record.end["status"])
+    return str(record.end.status)
 
 
 def test_a_stopped_sweep_says_so_and_what_was_done_stays(stopped: tuple[list[Job], JobFolders]) -> None:
@@ -72,8 +72,8 @@ def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], JobFolder
     assert finished == [job.label for job in jobs[1:]]
     assert [folder.journal.read_bytes() for folder in folders.jobs[:2]] == before
     assert [status(folder) for folder in (folders.parent, *folders.jobs)] == ["FINISHED"] * 4
-    ids = {read_journal(folder.journal).start.get("parent") for folder in folders.jobs}  # type: ignore[union-attr]
-    assert ids == {read_journal(folders.parent.journal).start["id"]}  # type: ignore[union-attr]
+    ids = {read_journal(folder.journal).start.parent for folder in folders.jobs}  # type: ignore[union-attr]
+    assert ids == {read_journal(folders.parent.journal).start.id}  # type: ignore[union-attr]
 
 
 def test_a_run_that_goes_on_elsewhere_is_left_alone(stopped: tuple[list[Job], JobFolders]) -> None:

@@ -92,7 +92,7 @@ def test_two_nodes_under_torchrun_are_one_run_that_resumes(plan: Plan, project: 
     record = read_journal(path)
     assert record is not None
     assert record.end is not None
-    assert record.end["status"] == "KILLED"
+    assert record.end.status == "KILLED"
 
     for process in torchrun(project, free_port(), "job.json", "--resume", str(path.parent.relative_to(project))):
         _, said = process.communicate(timeout=120)

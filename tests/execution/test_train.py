@@ -62,7 +62,7 @@ def test_diverged_training_is_marked_failed_and_leaves_no_result(plan: Plan, fol
     record = read_journal(folder.journal)
     assert record is not None
     assert record.end is not None
-    assert (record.end["status"], record.end["reason"].split(":")[0]) == ("FAILED", "NonFiniteLoss")
+    assert (record.end.status, record.end.reason.split(":")[0]) == ("FAILED", "NonFiniteLoss")
     with pytest.raises(PiecewiseError, match="holds no finished training"):
         read_result(folder)
 

@@ -80,7 +80,7 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
         assert record is not None
         assert record.end is not None
         assert newest is not None
-        assert record.end["status"] == "KILLED"
+        assert record.end.status == "KILLED"
         assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]
         assert STAGE not in (root / "dvc.lock").read_text()
         assert not (root / RESULT).exists()

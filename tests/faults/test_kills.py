@@ -102,7 +102,7 @@ def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Project, tr
         record = read_journal(folder.journal)
         assert record is not None
         assert record.end is not None
-        assert record.end["status"] == "KILLED"
+        assert record.end.status == "KILLED"
         newest = checkpoint_files.newest(folder.checkpoints)
         assert newest is not None
         assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]

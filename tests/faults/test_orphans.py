@@ -46,12 +46,12 @@ def test_no_run_is_running_after_its_process_is_gone(
             record = read_journal(folder.journal)
             assert record is not None
             mirror.push_live(folder)
-            assert statuses(project)[record.start["id"]] == "RUNNING"
+            assert statuses(project)[record.start.id] == "RUNNING"
             code, *words = chance.choice(commands)
             assert main(words) == code, words
             record = read_journal(folder.journal)
             assert record is not None
             assert record.end is not None, words
-            assert (record.end["status"], record.end["reason"]) == ("KILLED", "its process is gone")
-            assert statuses(project)[record.start["id"]] == "KILLED", words
+            assert (record.end.status, record.end.reason) == ("KILLED", "its process is gone")
+            assert statuses(project)[record.start.id] == "KILLED", words
             assert "RUNNING" not in statuses(project).values()

@@ -95,7 +95,7 @@ def disturb(place: Path, number: int, chance: random.Random, limit: float, code:
     record = read_journal(folder.journal)
     assert record is not None
     assert record.end is not None
-    return record.end | {"rank": rank}
+    return {**record.end.raw, "rank": rank}
 
 
 def test_a_rank_that_dies_ends_the_run(project: Path, trials: Trials) -> None:

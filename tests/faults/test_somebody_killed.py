@@ -84,7 +84,7 @@ def assert_kept(victim: str, folders: list[RunFolder], address: str) -> None:
         assert record.end is not None
         assert_points(client, folder)
         statuses.append(run_of(client, folder).info.status)
-        assert statuses[-1] == record.end["status"]
+        assert statuses[-1] == record.end.status
     if victim == "sweep":
         assert statuses[0] == "KILLED"
         tags = run_of(client, folders[0]).data.tags

@@ -83,7 +83,7 @@ def test_a_signal_ends_training_in_order(project: Project, number: int, code: in
     assert "Traceback" not in said
     record = record_of(folder)
     assert record.end is not None
-    assert record.end["status"] == "KILLED"
+    assert record.end.status == "KILLED"
     steps = [step for step, _ in record.history()["train/nll"]]
     assert last_step(folder) == steps[-1]
     assert not folder.result.is_file()
@@ -108,7 +108,7 @@ def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
         for path in place.glob("runs/*/journal.jsonl"):
             record = record_of(RunFolder.at(path.parent))
             assert record.end is not None
-            assert record.end["status"] == "KILLED"
+            assert record.end.status == "KILLED"
             if folder is not None:
                 step = last_step(folder)
                 assert step == record.history()["train/nll"][-1][0]
@@ -118,13 +118,13 @@ def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
 def test_ranks_are_told_and_none_is_left(project: Project) -> None:
     with started(sys.executable, "-m", "piecewise", "train", "trainer=ddp_cpu", *LONG) as process:
         folder = wait_for_steps(project, 5)
-        worker = record_of(folder).start["process"]["pid"]
+        worker = record_of(folder).start.raw["process"]["pid"]
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 143, said
     record = record_of(folder)
     assert record.end is not None
-    assert (record.end["status"], record.end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
+    assert (record.end.status, record.end.reason) == ("KILLED", "Stopped: stopped by SIGTERM")
     assert last_step(folder) > 0
     assert not Path(f"/proc/{worker}").exists()
     members = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"piecewise.worker" in _read(path)]

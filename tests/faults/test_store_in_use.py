@@ -46,7 +46,7 @@ def assert_complete(project: Project) -> int:
     for folder in all_runs(project):
         record = read_journal(folder.journal)
         assert record is not None
-        run = record.start["id"]
+        run = record.start.id
         expected += [(run, key, *point) for key, points in record.history().items() for point in points]
     query = "SELECT t.value, m.key, m.step, m.value FROM metrics m JOIN tags t USING (run_uuid)"
     with closing(sqlite3.connect(project / "mlflow.db")) as store:

@@ -24,7 +24,7 @@ from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision
 
-PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process()))"
+PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process().as_dict()))"
 ANEW = "piecewise sync --rebuild"
 HEAD = newest_revision()
 REINSTALL = "-m pip install --require-hashes --requirement requirements.lock"

@@ -17,7 +17,7 @@ from piecewise.journal.writer import Journal
 from piecewise.processes import this_process
 from piecewise.project import Project
 
-PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process()))"
+PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process().as_dict()))"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_child_and_parent_of_a_sweep_are_both_looked_at(project: Project, gone: 
 
 def test_run_that_ended_or_still_trains_is_no_orphan(project: Project, gone: dict[str, Any]) -> None:
     record(project / "runs" / "ended" / "journal.jsonl", "end", process=gone)
-    record(project / "runs" / "live" / "journal.jsonl", process=this_process())
+    record(project / "runs" / "live" / "journal.jsonl", process=this_process().as_dict())
     record(project / "runs" / "old" / "journal.jsonl")  # from before processes were recorded
     (project / "runs" / "empty").mkdir()
     (project / "runs" / "empty" / "journal.jsonl").touch()
@@ -122,7 +122,7 @@ def test_run_that_goes_on_is_judged_by_the_process_it_goes_on_in(project: Projec
     path = project / "runs" / "one" / "journal.jsonl"
     record(path, "end", process=gone)
     with Journal(path) as journal:
-        journal.resume(process=this_process())
+        journal.resume(process=this_process().as_dict())
     assert orphans(project) == []
     with Journal(path) as journal:
         journal.resume(process=gone)

@@ -45,7 +45,7 @@ def test_a_damaged_journal_hides_only_its_own_run(runs: Project, capsys: pytest.
     ],
 )
 def test_a_run_is_found_by_any_of_its_names(runs: Project, text: str, run_id: str) -> None:
-    assert find_run(runs, text).start["id"] == run_id
+    assert find_run(runs, text).start.id == run_id
 
 
 @pytest.mark.parametrize(

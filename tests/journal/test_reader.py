@@ -22,11 +22,11 @@ def test_history_collects_each_metric_in_order(path: Path) -> None:
         journal.end("FINISHED", steps=2)
     record = read_journal(path)
     assert record is not None
-    assert record.start["id"] == "a"
+    assert record.start.id == "a"
     assert record.history() == {"train/nll": [(1, 3.0), (2, 2.0)], "val/nll": [(2, 2.5)]}
-    assert [artifact["path"] for artifact in record.artifacts] == ["model.yaml"]
+    assert [artifact.path for artifact in record.artifacts] == ["model.yaml"]
     assert record.end is not None
-    assert (record.end["status"], record.end["steps"]) == ("FINISHED", 2)
+    assert (record.end.status, record.end.raw["steps"]) == ("FINISHED", 2)
 
 
 def test_a_run_that_is_still_going_has_no_end(path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_new_start_begins_the_record_anew(path: Path) -> None:
         journal.start(id="second")
     record = read_journal(path)
     assert record is not None
-    assert (record.start["id"], record.metrics, record.end) == ("second", [], None)
+    assert (record.start.id, record.metrics, record.end) == ("second", [], None)
 
 
 def test_anything_before_the_start_is_refused(path: Path) -> None:
@@ -70,4 +70,4 @@ def test_a_journal_written_on_after_a_torn_line_stays_readable(path: Path) -> No
         journal.start(id="second")
     record = read_journal(path)
     assert record is not None
-    assert record.start["id"] == "second"
+    assert record.start.id == "second"

@@ -82,7 +82,7 @@ def test_a_stage_that_failed_goes_on_if_it_is_the_same(jobs: list[Job], project:
     assert train_stage(jobs)
     record = read_journal(RunFolder.of_stage(jobs[0].name, jobs[0].folder_name).journal)
     assert record is not None
-    assert record.start["id"] == first.start["id"]
+    assert record.start.id == first.start.id
     assert read_result(live)["status"] == "FINISHED"
 
 

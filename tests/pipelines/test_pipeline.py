@@ -117,8 +117,8 @@ def _trainer(pipeline: Pipeline, since: float) -> int:
         for path in (pipeline.root / "runs" / "pipeline" / "least_squares").glob("run/journal.jsonl"):
             if b'"val/nll"' in path.read_bytes():
                 record = read_journal(path)
-                if record is not None and record.start["time"] > since:  # not the run before
-                    return int(record.start["process"]["pid"])
+                if record is not None and record.start.time > since:  # not the run before
+                    return int(record.start.raw["process"]["pid"])
         time.sleep(0.1)
     raise AssertionError("no training has begun")
 

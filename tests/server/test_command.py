@@ -13,7 +13,7 @@ import pytest
 
 from piecewise.cli import main
 from piecewise.durable import alone
-from piecewise.processes import another_process
+from piecewise.processes import Process
 from piecewise.project import Project
 from piecewise.server.state import kill_leftovers, lock_file, read_state, state_file, write_state
 from running_server import wait_for
@@ -61,7 +61,7 @@ def test_what_a_killed_server_left_is_ended_and_nobody_else(project: Project) ->
     left, other = (subprocess.Popen(["/bin/sleep", "100"], start_new_session=True) for _ in range(2))
     write_state(project, "http://127.0.0.1:7", [left.pid], is_healthy=True)
     state = json.loads(state_file(project).read_text())
-    state["members"].append({**another_process(other.pid), "started": 1})  # an earlier one with that number
+    state["members"].append({**Process.of(other.pid).as_dict(), "started": 1})  # an earlier one with that number
     state_file(project).write_text(json.dumps(state))
     kill_leftovers(project)
     assert left.wait(10) == -signal.SIGKILL

@@ -140,7 +140,7 @@ def test_stopped_and_resumed_equals_undisturbed(
     assert not folder.result.is_file()
     end = record_of(folder).end
     assert end is not None
-    assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
+    assert (end.status, end.reason) == ("KILLED", "Stopped: stopped by SIGTERM")
 
     taken = note_steps(monkeypatch)
     train(job, folder, is_resumed=True)
@@ -217,7 +217,7 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
         patched.setattr(checkpoints, "INTERVAL_FACTOR", 0)
         with pytest.raises(MemoryError):
             train(job, folder)
-    assert record_of(folder).end["status"] == "FAILED"  # type: ignore[index]
+    assert record_of(folder).end.status == "FAILED"  # type: ignore[union-attr]
     assert checkpoint_files.newest(folder.checkpoints) == folder.checkpoints / "000000013.ckpt"
     taken = note_steps(monkeypatch)
     train(job, folder, is_resumed=True)

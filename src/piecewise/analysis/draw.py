@@ -37,7 +37,7 @@ def _figures(folder: RunFolder) -> dict[str, Figure]:
     figures = of_arrays(load_file(folder.arrays)) if folder.arrays.is_file() else {}
     record = read_journal(folder.journal)
     if record is not None:
-        selected = (record.end or {}).get("selected_step", 0)
+        selected = record.end.selected_step if record.end is not None else 0
         figures["learning_curves"] = learning_curves(record.history(), selected)
     return figures
 

@@ -30,7 +30,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if not 10 <= asked.milliseconds <= 10_000:
         raise BadInput(f"--milliseconds={asked.milliseconds} must be from 10 to 10000")
     run = find_run(project, asked.run)
-    path = given_path(asked.output or f"{run.start['name']}-{run.start['id']}.gif", started_in)
+    path = given_path(asked.output or f"{run.start.name}-{run.start.id}.gif", started_in)
     if path.suffix != ".gif" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .gif")
     write_atomic(path, animate_run(run.folder, asked.milliseconds))

@@ -31,7 +31,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.journal.find import find_run
 
     run = find_run(project, asked.run)
-    path = given_path(asked.output or f"{run.start['name']}-{run.start['id']}-regions.svg", started_in)
+    path = given_path(asked.output or f"{run.start.name}-{run.start.id}-regions.svg", started_in)
     if path.suffix != ".svg" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .svg")
     found = regions_of_run(run.folder, asked.range)

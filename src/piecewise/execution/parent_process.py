@@ -6,10 +6,9 @@ import os
 import signal
 import threading
 import time
-from typing import Any
 
 from piecewise import stopping
-from piecewise.processes import is_gone, starter
+from piecewise.processes import Process, is_gone, starter
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 30  # for a process that a signal, perhaps to its whole group, has already told to stop
@@ -21,7 +20,7 @@ def end_with_dvc() -> None:
         end_with(starter("dvc"))
 
 
-def end_with(process: dict[str, Any] | None) -> None:
+def end_with(process: Process | None) -> None:
     """Send SIGTERM to this process once `process` is gone; None means that it is gone already."""
 
     def watch() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from piecewise.jobs.job import canonical
 from piecewise.journal.run_folder import RunFolder
+from piecewise.processes import Process
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,16 @@ class Request:
 
     folder: RunFolder
     facts: dict[str, Any]  # join the journal's first record
-    parent: dict[str, Any] | None = None  # the process that waits for this one: without it the training ends
+    parent: Process | None = None  # the process that waits for this one: without it the training ends
     has_progress: bool = False
     is_resumed: bool = False  # go on from the newest checkpoint in the folder
 
     def as_text(self) -> str:
-        return canonical({**vars(self), "folder": self.folder.as_text()})
+        parent = self.parent.as_dict() if self.parent is not None else None
+        return canonical({**vars(self), "folder": self.folder.as_text(), "parent": parent})
 
     @classmethod
     def from_text(cls, text: str) -> Request:
         content = json.loads(text)
-        return cls(**content | {"folder": RunFolder.from_text(content["folder"])})
+        parent = Process.parse(content["parent"]) if content["parent"] is not None else None
+        return cls(**content | {"folder": RunFolder.from_text(content["folder"]), "parent": parent})

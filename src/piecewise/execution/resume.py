@@ -14,6 +14,7 @@ from piecewise.jobs.job import VOLATILE, Job, without_volatile
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
 from piecewise.journal.reader import read_journal
+from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
 
 # Options of the trainer that change last digits, and not the experiment.
@@ -21,24 +22,24 @@ NUMERICS = ("accelerator", "devices", "num_nodes", "precision", "strategy")
 SURROUNDINGS = {"source": "the source that trains", "lock": "the environment's lock"}
 
 
-def check_unchanged(start: dict[str, Any], job: Job, digests: dict[str, str]) -> list[str]:
+def check_unchanged(start: Start, job: Job, digests: dict[str, str]) -> list[str]:
     """The changes that are allowed since the run began: source, lock, numerics. A warning names each.
 
     Raises BadInput if the job or its data have changed: the rest of the training would be of another experiment.
     """
-    if start["job_digest"] != job.digest:
-        found = _differences(without_volatile(start["config"]), without_volatile(job.frozen))
+    if start.job_digest != job.digest:
+        found = _differences(without_volatile(start.config), without_volatile(job.frozen))
         raise BadInput(f"{'; '.join(found)}: a run continues as it began; piecewise train begins another one")
-    if start["digests"]["data"] != digests["data"]:
-        began = start["inputs"]["training"]
+    if start.digests["data"] != digests["data"]:
+        began = start.inputs["training"]
         raise BadInput(
-            f"the data has changed: {began['name']} ({began['source']}) has the digest {digests['data']}, the run has "
-            f"{began['digest']}"
+            f"the data has changed: {began.name} ({began.source}) has the digest {digests['data']}, the run has "
+            f"{began.digest}"
         )
     changed = changed_surroundings(start, digests)
     for part in changed:
         terminal.warn(f"{SURROUNDINGS[part]} has changed since the run began: its weights may differ")
-    before, after = ({key: config["trainer"].get(key) for key in NUMERICS} for config in (start["config"], job.frozen))
+    before, after = ({key: config["trainer"].get(key) for key in NUMERICS} for config in (start.config, job.frozen))
     for difference in _differences(before, after, "trainer"):
         terminal.warn(f"{difference}: its weights may differ in the last places, and more after many steps")
     return changed + [f"trainer.{key}" for key in NUMERICS if before[key] != after[key]]
@@ -58,9 +59,9 @@ def with_options(job: Job, words: list[str]) -> Job:
     return replace(job, frozen=config)
 
 
-def changed_surroundings(start: dict[str, Any], digests: dict[str, str]) -> list[str]:
+def changed_surroundings(start: Start, digests: dict[str, str]) -> list[str]:
     """Which of "source" and "lock" have changed since the run began."""
-    return [part for part in SURROUNDINGS if start["digests"][part] != digests[part]]
+    return [part for part in SURROUNDINGS if start.digests[part] != digests[part]]
 
 
 def refuse_changed_surroundings(folders: list[RunFolder]) -> None:
@@ -71,8 +72,8 @@ def refuse_changed_surroundings(folders: list[RunFolder]) -> None:
         for part in changed_surroundings(record.start, current) if record is not None else []:
             assert record is not None
             raise BadInput(
-                f"{record.start['title']}: {SURROUNDINGS[part]} has changed since the run began: its digest is "
-                f"{current[part]}, the run has {record.start['digests'][part]}; without --strict it continues with a "
+                f"{record.start.title}: {SURROUNDINGS[part]} has changed since the run began: its digest is "
+                f"{current[part]}, the run has {record.start.digests[part]}; without --strict it continues with a "
                 "warning"
             )
 

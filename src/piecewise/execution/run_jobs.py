@@ -82,7 +82,7 @@ def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_
     except stopping.Stopped:
         record = read_journal(folder.journal) if folder.journal.is_file() else None
         if record is not None:
-            terminal.say(f"piecewise resume {facts.get('parent', record.start['id'])}  continues from here")
+            terminal.say(f"piecewise resume {facts.get('parent', record.start.id)}  continues from here")
         raise
     finish(job, folder, parts)
     write_manifest(folder.sealed)

@@ -25,19 +25,18 @@ class Sweep:
         self.has_failed = False
         record = read_journal(folder.journal) if folder.journal.is_file() else None
         self.is_resumed = record is not None
-        self.id = record.start["id"] if record is not None else run_id
+        self.id = record.start.id if record is not None else run_id
         self._journal = Journal(folder.journal) if len(jobs) > 1 else None
 
     def __enter__(self) -> Sweep:
         if self._journal is not None and self.is_resumed:
-            self._journal.resume(process=this_process())
+            self._journal.resume(process=this_process().as_dict())
         elif self._journal is not None:
             name = self.jobs[0].name
             tags = {**describe(self.jobs[0]), "sweep.num_jobs": str(len(self.jobs))}
             title = f"{name} sweep of {len(self.jobs)}"
-            self._journal.start(
-                id=self.id, name=name, label="", title=title, tags=tags, num_jobs=len(self.jobs), process=this_process()
-            )
+            about = {"id": self.id, "name": name, "label": "", "title": title, "tags": tags, "num_jobs": len(self.jobs)}
+            self._journal.start(**about, process=this_process().as_dict())
         return self
 
     def facts_of(self, job: Job) -> dict[str, Any]:
@@ -58,8 +57,8 @@ def best_of(folder: RunFolder) -> str | None:
     found = []
     for path in folder.children:
         record = read_journal(path, with_metrics=False)
-        if record is not None and record.end is not None and record.end.get("val_nll") is not None:
-            found.append((record.end["val_nll"], record.start["id"]))
+        if record is not None and record.end is not None and record.end.val_nll is not None:
+            found.append((record.end.val_nll, record.start.id))
     return min(found)[1] if found else None
 
 

@@ -102,10 +102,12 @@ def _begin(journal: Journal, job: Job, request: Request, identity: dict[str, Any
         job.write(request.folder.job)
     if record is None:
         about = {"name": job.name, "label": job.label, "title": job.title, "config": job.frozen}
-        journal.start(**about, **identity, process=this_process(), **request.facts)
+        journal.start(**about, **identity, process=this_process().as_dict(), **request.facts)
         journal.artifact("model.yaml", "config")
     else:
-        journal.resume(process=this_process(), changed=check_unchanged(record.start, job, identity["digests"]))
+        journal.resume(
+            process=this_process().as_dict(), changed=check_unchanged(record.start, job, identity["digests"])
+        )
 
 
 @contextmanager

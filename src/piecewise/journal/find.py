@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from piecewise import terminal
-from piecewise.durable import read_records
 from piecewise.errors import BadInput, nearest
+from piecewise.journal.reader import read_start
+from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.project import Project
 
@@ -21,7 +21,7 @@ class KnownRun:
     """A run that has a journal."""
 
     folder: RunFolder
-    start: dict[str, Any]  # the journal's first record
+    start: Start
 
     @property
     def place(self) -> Path:
@@ -31,7 +31,7 @@ class KnownRun:
     @property
     def names(self) -> set[str]:
         """Everything the run may be called: id, title, and its folder below runs/ (of a sweep: `folder/0003`)."""
-        names = {str(self.start["id"]), str(self.start["title"])}
+        names = {self.start.id, self.start.title}
         if self.folder.is_of_pipeline:
             return names
         parts = self.place.parts
@@ -54,9 +54,9 @@ def find_run(project: Project, text: str) -> KnownRun:
     if len(found) == 1:
         return found[0]
     if not found:
-        recent = {name for run in runs[-SHOWN:] for name in (run.start["id"], run.start["title"])}
+        recent = {name for run in runs[-SHOWN:] for name in (run.start.id, run.start.title)}
         raise BadInput(f"run {text!r} is unknown; {nearest(text, {*recent, LAST})}")
-    shown = ", ".join(f"{run.start['id']} ({run.start['title']})" for run in found[-SHOWN:])
+    shown = ", ".join(f"{run.start.id} ({run.start.title})" for run in found[-SHOWN:])
     raise BadInput(f"run {text!r} may be any of {len(found)}: {shown}; give more of the id")
 
 
@@ -65,10 +65,10 @@ def known_runs(project: Project) -> list[KnownRun]:
     runs = []
     for folder in all_runs(project):
         try:
-            start = next(read_records(folder.journal), None)
+            start = read_start(folder.journal)
         except BadInput as error:
             terminal.warn(f"{error}; piecewise verify says more")
             continue
-        if start is not None and start["kind"] == "start":
+        if start is not None:
             runs.append(KnownRun(folder, start))
-    return sorted(runs, key=lambda run: float(run.start["time"]))
+    return sorted(runs, key=lambda run: run.start.time)

@@ -3,60 +3,79 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from piecewise.durable import read_records
+from piecewise.durable import last_record, read_records
 from piecewise.errors import BadInput
+from piecewise.journal.records import Artifact, End, Metrics, Resume, Start
+from piecewise.processes import Process
 
 
 @dataclass
 class RunRecord:
     """Everything a journal says about its run."""
 
-    start: dict[str, Any]
-    metrics: list[dict[str, Any]] = field(default_factory=list)  # time, step, values
-    artifacts: list[dict[str, Any]] = field(default_factory=list)
-    end: dict[str, Any] | None = None
-    finished: float | None = None  # when it first came to its end
-    resumed: list[dict[str, Any]] = field(default_factory=list)
+    start: Start
+    metrics: list[Metrics] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
+    resumed: list[Resume] = field(default_factory=list)
+    end: End | None = None
+    finished: float | None = None  # the time of the first end with status FINISHED
+
+    @property
+    def process(self) -> Process | None:
+        """The process that trained last; journals of old versions do not record it."""
+        return self.resumed[-1].process if self.resumed else self.start.process
 
     def history(self) -> dict[str, list[tuple[int, float]]]:
         """Each metric's (step, value) pairs, in order."""
         series: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for record in self.metrics:
-            for key, value in record["values"].items():
-                series[key].append((record["step"], value))
+            for key, value in record.values.items():
+                series[key].append((record.step, value))
         return dict(series)
 
 
 def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
-    """The run recorded at `path`, or None if it has not got as far as saying who it is.
+    """The run recorded at `path`; None for an empty journal. Without metrics it needs a few kilobytes of memory.
 
-    Without its metrics a run of any length is a few kilobytes.
+    A resumed run repeats the steps after its checkpoint with the same values; each counts once.
     """
     record: RunRecord | None = None
     seen: set[tuple[int, str]] = set()
     for entry in read_records(path):
         kind = entry["kind"]
         if kind == "start":
-            record = RunRecord(entry)
+            record = RunRecord(Start.parse(entry))
             seen.clear()
         elif record is None:
             raise BadInput(f"{path} has a record of kind {kind!r} before its start")
         elif kind == "metrics" and with_metrics:
-            values = {key: value for key, value in entry["values"].items() if (entry["step"], key) not in seen}
-            seen.update((entry["step"], key) for key in values)
-            if values:  # a resumed run repeats the steps after its checkpoint, to the same numbers
-                record.metrics.append(entry | {"values": values})
+            metrics = Metrics.parse(entry)
+            values = {key: value for key, value in metrics.values.items() if (metrics.step, key) not in seen}
+            seen.update((metrics.step, key) for key in values)
+            if values:
+                record.metrics.append(replace(metrics, values=values))
         elif kind == "artifact":
-            record.artifacts.append(entry)
+            record.artifacts.append(Artifact.parse(entry))
         elif kind == "resume":
             record.end = None
-            record.resumed.append(entry)
+            record.resumed.append(Resume.parse(entry))
         elif kind == "end":
-            record.end = entry
-            if record.finished is None and entry["status"] == "FINISHED":
-                record.finished = entry["time"]
+            record.end = End.parse(entry)
+            if record.finished is None and record.end.status == "FINISHED":
+                record.finished = record.end.time
     return record
+
+
+def read_start(path: Path) -> Start | None:
+    """The first record, without reading the rest; None for an empty journal. Raises BadInput for a damaged one."""
+    first = next(read_records(path), None)
+    return Start.parse(first) if first is not None and first["kind"] == "start" else None
+
+
+def read_end(path: Path) -> End | None:
+    """The last record, without reading the rest; None if it is not an end."""
+    last = last_record(path)
+    return End.parse(last) if last is not None and last["kind"] == "end" else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from piecewise import terminal
 from piecewise.journal.reader import read_journal
+from piecewise.journal.records import End, Start
 from piecewise.report.runs import Run
 
 SHORT = 12  # characters of a digest that a person compares
@@ -41,12 +42,11 @@ def _numerics(numerics: dict[str, Any]) -> str:
     )
 
 
-def _origin(start: dict[str, Any], end: dict[str, Any] | None) -> dict[str, str]:
-    tags = start.get("tags", {})
-    commit = str(tags.get("git.commit", ""))[:SHORT]
-    facts = {"begun": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start["time"]))}
+def _origin(start: Start, end: End | None) -> dict[str, str]:
+    commit = start.tags.get("git.commit", "")[:SHORT]
+    facts = {"begun": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start.time))}
     if end is not None:
-        facts["took"] = terminal.duration(end["time"] - start["time"])
+        facts["took"] = terminal.duration(end.time - start.time)
     if commit:
-        facts["commit"] = commit + (" with changes" if tags.get("git.dirty") == "true" else "")
-    return facts | {"in MLflow": f"piecewise ui {start['id']}"}
+        facts["commit"] = commit + (" with changes" if start.tags.get("git.dirty") == "true" else "")
+    return facts | {"in MLflow": f"piecewise ui {start.id}"}

@@ -65,7 +65,7 @@ def _log(project: Project) -> Path:
 def _page_of_run(project: Project, text: str) -> str:
     """The path and fragment of a run's page. Raises BadInput if MLflow does not have the run."""
     run = find_run(project, text)
-    page = find_page(open_store(EMBEDDED, project), run.start["id"])
+    page = find_page(open_store(EMBEDDED, project), run.start.id)
     if page is None:
-        raise BadInput(f"run {run.start['id']} is not in mlflow.db; piecewise sync brings it there")
+        raise BadInput(f"run {run.start.id} is not in mlflow.db; piecewise sync brings it there")
     return page

@@ -63,9 +63,9 @@ def stop_server(project: Project) -> None:
     if state is None or is_gone(state.keeper):
         raise TryAgain("the server is being started or stopped; try again in a moment")
     with contextlib.suppress(ProcessLookupError):
-        os.kill(state.keeper["pid"], signal.SIGTERM)
+        os.kill(state.keeper.pid, signal.SIGTERM)
     try:
         with alone(lock, STOP_TIMEOUT):
             terminal.show("the server has stopped")
     except BlockingIOError as error:
-        raise TryAgain(f"the server, process {state.keeper['pid']}, is still stopping") from error
+        raise TryAgain(f"the server, process {state.keeper.pid}, is still stopping") from error

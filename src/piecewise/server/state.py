@@ -8,20 +8,19 @@ import os
 import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from piecewise.processes import another_process, this_process
+from piecewise.processes import Process, this_process
 from piecewise.project import Project
 from piecewise.server.private_files import write_private
 
 
 @dataclass(frozen=True)
 class ServerState:
-    """What state.json holds. Processes are named as `piecewise.processes` names them."""
+    """What state.json holds."""
 
     uri: str
-    keeper: dict[str, Any]  # the process of `piecewise server`
-    members: list[dict[str, Any]]  # the services' processes, each the leader of a process group
+    keeper: Process  # the process of `piecewise server`
+    members: list[Process]  # the services' processes, each the leader of a process group
     is_healthy: bool
 
 
@@ -35,15 +34,17 @@ def lock_file(project: Project) -> Path:
 
 
 def write_state(project: Project, uri: str, pids: list[int], is_healthy: bool) -> None:
-    state = ServerState(uri, this_process(), [another_process(pid) for pid in pids], is_healthy)
+    state = ServerState(uri, this_process(), [Process.of(pid) for pid in pids], is_healthy)
     write_private(state_file(project), json.dumps(asdict(state)) + "\n")
 
 
 def read_state(project: Project) -> ServerState | None:
     """None if there is no file, or a crash has damaged it."""
     try:
-        return ServerState(**json.loads(state_file(project).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        content = json.loads(state_file(project).read_text())
+        members = [Process.parse(process) for process in content["members"]]
+        return ServerState(content["uri"], Process.parse(content["keeper"]), members, content["is_healthy"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -53,11 +54,11 @@ def kill_leftovers(project: Project) -> None:
     for member in state.members if state else []:
         if _is_same_group(member):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(member["pid"], signal.SIGKILL)
+                os.killpg(member.pid, signal.SIGKILL)
     state_file(project).unlink(missing_ok=True)
 
 
-def _is_same_group(member: dict[str, Any]) -> bool:
+def _is_same_group(member: Process) -> bool:
     """Whether the group of `member` is still its own. The kernel reuses no number while its group has a member."""
-    now = another_process(member["pid"])
-    return all(now[key] == member[key] for key in ("host", "boot")) and now["started"] in (None, member["started"])
+    now = Process.of(member.pid)
+    return (now.host, now.boot) == (member.host, member.boot) and now.started in (None, member.started)

@@ -86,7 +86,7 @@ def test_a_second_end_makes_no_second_point(mirror: Mirror, run: RunFolder) -> N
     assert record.end is not None
     with Journal(run.journal) as journal:
         journal.resume()
-        journal.end(**{key: value for key, value in record.end.items() if key not in ("kind", "time")})
+        journal.end(**{key: value for key, value in record.end.raw.items() if key not in ("kind", "time")})
     assert mirror.push(run) is not None
     (seen,) = runs_at(mirror.client)
     assert len(mirror.client.get_metric_history(seen.info.run_id, "test/nll")) == 1

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from piecewise.journal.reader import read_journal
+from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
@@ -65,9 +66,8 @@ def test_a_run_that_goes_on_is_said_to_whoever_brings_it(mirror: Mirror, project
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x", process={"host": "elsewhere"})
         before = int(time.time())
-        run_id = RunCreator(mirror.client, project.artifacts).create(
-            {"id": "a", "name": "x", "title": "x", "time": 1.0}
-        )
+        start = Start.parse({"id": "a", "name": "x", "title": "x", "time": 1.0})
+        run_id = RunCreator(mirror.client, project.artifacts).create(start)
         assert int(mirror.client.get_run(run_id).data.tags[HEARTBEAT]) >= before
         mirror.client.set_tag(run_id, HEARTBEAT, "1")
         mirror.client.set_terminated(run_id, "KILLED")

@@ -23,8 +23,8 @@ from piecewise.tracking.store.open import EMBEDDED, open_store
 from piecewise.tracking.sync.orphans import end_runs
 from piecewise.tracking.tags import HEARTBEAT, PROCESS
 
-GONE = this_process() | {"started": 1}
-ELSEWHERE = this_process() | {"host": "elsewhere"}
+GONE = this_process().as_dict() | {"started": 1}
+ELSEWHERE = this_process().as_dict() | {"host": "elsewhere"}
 
 
 def begin(place: Path, process: dict[str, Any], **facts: Any) -> RunFolder:
@@ -43,14 +43,14 @@ def statuses(client: Any) -> dict[str, str]:
 def test_only_what_nobody_trains_is_ended(project: Project) -> None:
     runs = {
         name: begin(project / "runs" / name, process)
-        for name, process in {"gone": GONE, "here": this_process(), "elsewhere": ELSEWHERE}.items()
+        for name, process in {"gone": GONE, "here": this_process().as_dict(), "elsewhere": ELSEWHERE}.items()
     }
     with Journal(begin(project / "runs" / "written", GONE).journal):  # somebody goes on with it just now
         assert [folder.journal.parent.name for folder in end_journals(project)] == ["gone"]
     record = read_journal(runs["gone"].journal)
     assert record is not None
     assert record.end is not None
-    assert (record.end["status"], record.end["reason"]) == ("KILLED", "its process is gone")
+    assert (record.end.status, record.end.reason) == ("KILLED", "its process is gone")
     assert [read_journal(runs[name].journal).end for name in ("here", "elsewhere")] == [None, None]  # type: ignore[union-attr]
     assert [folder.journal.parent.name for folder in end_journals(project)] == ["written"]
     assert end_journals(project) == []
@@ -59,7 +59,7 @@ def test_only_what_nobody_trains_is_ended(project: Project) -> None:
 def test_a_resumed_run_is_judged_by_who_resumed_it(project: Project) -> None:
     folder = begin(project / "runs" / "one", GONE)
     with Journal(folder.journal) as journal:
-        journal.resume(process=this_process())
+        journal.resume(process=this_process().as_dict())
     assert end_journals(project) == []
 
 
@@ -109,7 +109,7 @@ def test_any_command_that_opens_the_store_ends_them_there_too(
 def test_every_command_ends_them_without_mlflow(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = Mirror(open_store(EMBEDDED, project), project)
     begin(project / "runs" / "sweep", GONE, num_jobs=2)
-    for name, process in {"sweep/0000": GONE, "lost": GONE, "live": this_process(), "over": GONE}.items():
+    for name, process in {"sweep/0000": GONE, "lost": GONE, "live": this_process().as_dict(), "over": GONE}.items():
         begin(project / "runs" / name, process, **({"parent": "sweep"} if "/" in name else {}))
     for folder in all_runs(project):
         mirror.push_live(folder)
@@ -126,7 +126,7 @@ def test_every_command_ends_them_without_mlflow(project: Project, monkeypatch: p
     assert record is not None
     assert record.end is not None
     (run,) = mirror.client.search_runs(["1"], "attributes.status = 'FAILED'")
-    assert run.info.end_time == int(record.end["time"] * 1000)
+    assert run.info.end_time == int(record.end.time * 1000)
 
 
 @pytest.mark.parametrize("content", [None, b"no database" * 1000])
@@ -145,7 +145,7 @@ def test_a_store_that_cannot_be_used_stops_no_command(project: Project, content:
     ("process", "beat", "expected"),
     [
         (GONE, 0.0, True),
-        (this_process(), 10 * STALE_SECONDS, False),  # it is here: what the tag says of time does not count
+        (this_process().as_dict(), 10 * STALE_SECONDS, False),  # it is here: what the tag says of time does not count
         (ELSEWHERE, STALE_SECONDS / 2, False),
         (ELSEWHERE, STALE_SECONDS * 2, True),
         ({}, STALE_SECONDS * 2, True),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from piecewise.durable import read_json
 from piecewise.journal.reader import RunRecord
+from piecewise.journal.records import Metrics
 from piecewise.journal.run_folder import RunFolder
 from piecewise.tracking.mirror.creation import log_inputs
 from piecewise.tracking.mirror.formatting import flatten
@@ -30,15 +31,15 @@ def log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
 
 def log_facts(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: str) -> None:
     """Log what the journal's first and last records state, and the evaluation if there is one."""
-    facts = {**record.start, **(record.end or {})}
+    facts = {**record.start.raw, **(record.end.raw if record.end is not None else {})}
     tags = dict(flatten({key: facts[key] for key in TAGGED if key in facts}))
-    changed = sorted({part for leg in record.resumed for part in leg.get("changed", [])})
+    changed = sorted({part for leg in record.resumed for part in leg.changed})
     log_tags(client, run_id, tags | ({"resume.changed": ",".join(changed)} if changed else {}))
     evaluation = evaluation_of(record, folder)
     if evaluation is not None and record.end is not None:
         # The time is that of the first FINISHED: MLflow drops a repeated point only if its time is equal too.
-        values, step = read_json(folder.metrics), record.end.get("selected_step", 0)
-        metrics, infinities = as_mlflow([{"time": record.finished, "step": step, "values": values}])
+        point = Metrics(record.finished or record.end.time, record.end.selected_step, read_json(folder.metrics))
+        metrics, infinities = as_mlflow([point])
         log_tags(client, run_id, infinities)
         client.log_batch(run_id, metrics)
-        log_inputs(client, evaluation["inputs"], run_id)
+        log_inputs(client, evaluation.inputs, run_id)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from piecewise.processes import Process
+
 NOTE = "mlflow.note.content"  # the description on the page of a run or an experiment
 COMMIT = "mlflow.source.git.commit"
 SOURCE = "mlflow.source.name"
@@ -13,17 +15,22 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}  # shows pages for 
 UNTRACKED = ("about", "tracking")  # configuration groups that do not define the experiment
 
 
-def tags_of(start: dict[str, Any]) -> dict[str, str]:
+def run_tags(tags: dict[str, str]) -> dict[str, str]:
     """The tags in a journal's first record, under MLflow's own names where it has them."""
-    tags = {key: str(value) for key, value in start.get("tags", {}).items()}
-    known = {COMMIT: tags.get("git.commit"), SOURCE: tags.pop("command", None)}
-    return tags | {key: value for key, value in known.items() if value}
+    known = {COMMIT: tags.get("git.commit"), SOURCE: tags.get("command")}
+    own = {key: value for key, value in tags.items() if key != "command"}
+    return own | {key: value for key, value in known.items() if value}
 
 
-def experiment_tags(start: dict[str, Any]) -> dict[str, str]:
+def experiment_tags(tags: dict[str, str]) -> dict[str, str]:
     """The tags of a new experiment: its note is the question, the first line of its first run's note."""
-    question = str(start.get("tags", {}).get(NOTE, "")).partition("\n")[0]
+    question = tags.get(NOTE, "").partition("\n")[0]
     return KIND | ({NOTE: question} if question and not question.startswith("`") else {})
+
+
+def as_text(process: Process | None) -> str:
+    """A process as the JSON text of a tag."""
+    return json.dumps(process.as_dict() if process is not None else {})
 
 
 def flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

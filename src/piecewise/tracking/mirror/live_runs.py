@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.tracking.mirror.creation import RunCreator, log_parameters
 from piecewise.tracking.mirror.lookup import find_run, is_deleted
@@ -43,27 +44,27 @@ class LiveRuns:
         """Remember that the run was deleted in the store."""
         self._followed[folder.journal] = (piecewise_id, None)
 
-    def open(self, folder: RunFolder, start: dict[str, Any]) -> LiveRun | None:
+    def open(self, folder: RunFolder, start: Start) -> LiveRun | None:
         """The run of a journal, created if the store has none; None if it was deleted there."""
         known_id, live = self._followed.get(folder.journal, ("", None))
-        return live if known_id == start["id"] else self._open(folder, start, find_run(self.client, start["id"]))
+        return live if known_id == start.id else self._open(folder, start, find_run(self.client, start.id))
 
-    def open_found(self, folder: RunFolder, start: dict[str, Any], found: Any) -> LiveRun | None:
+    def open_found(self, folder: RunFolder, start: Start, found: Any) -> LiveRun | None:
         """As `open`, where the store has just been searched for the run."""
         known_id, live = self._followed.get(folder.journal, ("", None))
         # Another run id, or none: what this process sent went to an older store at the same address.
         is_same = live is not None and found is not None and found.info.run_id == live.run_id and not is_deleted(found)
-        return live if known_id == start["id"] and is_same else self._open(folder, start, found)
+        return live if known_id == start.id and is_same else self._open(folder, start, found)
 
-    def _open(self, folder: RunFolder, start: dict[str, Any], found: Any) -> LiveRun | None:
+    def _open(self, folder: RunFolder, start: Start, found: Any) -> LiveRun | None:
         if is_deleted(found):
             if not self.restores:
-                self.set_deleted(folder, start["id"])
+                self.set_deleted(folder, start.id)
                 return None
             self.client.restore_run(found.info.run_id)
         run_id = str(found.info.run_id) if found else self.creator.create(start)
         # A run that was found may lack its parameters: its creator may have been killed before it logged them.
         log_parameters(self.client, start, run_id)
         live = LiveRun(run_id, Points(folder.journal))
-        self._followed[folder.journal] = (start["id"], live)
+        self._followed[folder.journal] = (start.id, live)
         return live

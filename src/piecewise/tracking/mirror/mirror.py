@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from piecewise.durable import has_writer, read_records
-from piecewise.journal.reader import read_journal
+from piecewise.durable import has_writer
+from piecewise.journal.reader import read_journal, read_start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
@@ -64,7 +64,7 @@ class Mirror:
 
     def push_live(self, folder: RunFolder) -> bool:
         """Send what a running job has recorded since the last call. True once there is nothing left to follow."""
-        start = next(read_records(folder.journal), None) if folder.journal.is_file() else None
+        start = read_start(folder.journal) if folder.journal.is_file() else None
         if start is None:
             return False
         live = self._live.open(folder, start)
@@ -73,8 +73,8 @@ class Mirror:
         try:
             self._send_points(live)
         except Exception:
-            if is_deleted(find_run(self.client, start["id"])):  # somebody deleted the run while it trains
-                self._live.set_deleted(folder, start["id"])
+            if is_deleted(find_run(self.client, start.id)):  # somebody deleted the run while it trains
+                self._live.set_deleted(folder, start.id)
                 return True
             raise
         if not live.points.has_ended:
@@ -90,7 +90,7 @@ class Mirror:
         record = read_journal(folder.journal, with_metrics=False)
         if record is None or record.end is None:
             return False
-        is_trained = record.end["status"] == "FINISHED" and "num_jobs" not in record.start
+        is_trained = record.end.status == "FINISHED" and not record.start.is_sweep
         if is_trained and evaluation_of(record, folder) is None:
             if not live.is_end_logged:
                 log_end(self.client, record, folder, live.run_id)
@@ -106,7 +106,7 @@ class Mirror:
             return None
         load = functools.partial(load_model, folder) if load_model and wants_model(record, folder) else None
         fingerprint = fingerprint_of(folder, load is not None)
-        found = find_run(self.client, record.start["id"])
+        found = find_run(self.client, record.start.id)
         if self._is_complete(found, fingerprint):
             return None
         live = self._live.open_found(folder, record.start, found)
@@ -122,7 +122,7 @@ class Mirror:
             self.client.set_tag(live.run_id, MIRRORED, fingerprint)
         if record.end is None and not (num_points or num_files or has_new_model):
             return None
-        return Pushed(record.start["title"], num_points, num_files, has_new_model)
+        return Pushed(record.start.title, num_points, num_files, has_new_model)
 
     def _send_points(self, live: LiveRun) -> int:
         def take(metrics: list[Metric], tags: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piecewise.durable import records_from
+from piecewise.journal.records import Metrics
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -57,9 +58,9 @@ class Points:
             count += len(metrics)
         return count
 
-    def _batches(self) -> Iterator[tuple[list[dict[str, Any]], Progress]]:
+    def _batches(self) -> Iterator[tuple[list[Metrics], Progress]]:
         progress = self._progress
-        batch: list[dict[str, Any]] = []
+        batch: list[Metrics] = []
         size = 0
         for entry, after in records_from(self.path, progress.position):
             kind = entry["kind"]
@@ -78,7 +79,7 @@ class Points:
                 yield batch, progress
                 batch, size = [], 0
             if values:
-                batch.append(entry | {"values": values})
+                batch.append(replace(Metrics.parse(entry), values=values))
                 size += len(values)
             last_steps = progress.last_steps | dict.fromkeys(values, entry["step"]) if values else progress.last_steps
             progress = Progress(after, last_steps, progress.repeated)
@@ -108,20 +109,20 @@ def _new_values(entry: dict[str, Any], progress: Progress) -> dict[str, float]:
     }
 
 
-def as_mlflow(entries: list[dict[str, Any]]) -> tuple[list[Metric], dict[str, str]]:
+def as_mlflow(entries: list[Metrics]) -> tuple[list[Metric], dict[str, str]]:
     """Records as MLflow's points, and tags for the infinite ones, which are sent as NaN."""
     from mlflow.entities import Metric
 
     metrics, tags = [], {}
     for entry in entries:
-        for key, value in entry["values"].items():
+        for key, value in entry.values.items():
             if math.isinf(value):
-                tags[INFINITE + key] = f"{value} at step {entry['step']}"
+                tags[INFINITE + key] = f"{value} at step {entry.step}"
             shown = math.nan if math.isinf(value) else value
-            metrics.append(Metric(key, shown, milliseconds(entry), entry["step"]))
+            metrics.append(Metric(key, shown, milliseconds(entry.time), entry.step))
     return metrics, tags
 
 
-def milliseconds(record: dict[str, Any]) -> int:
-    """A record's time in MLflow's unit: milliseconds since 1970."""
-    return int(record["time"] * 1000)
+def milliseconds(time: float) -> int:
+    """Seconds since 1970 in MLflow's unit, milliseconds."""
+    return int(time * 1000)

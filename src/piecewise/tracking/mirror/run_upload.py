@@ -49,8 +49,5 @@ def upload(
 
 
 def _model_of(record: RunRecord, run_id: str) -> ModelOf:
-    end = record.end or {}
-    nll = end.get("val_nll")
-    return ModelOf(
-        run_id, record.start["name"], int(end.get("selected_step", 0)), math.inf if nll is None else float(nll)
-    )
+    step, nll = (record.end.selected_step, record.end.val_nll) if record.end is not None else (0, None)
+    return ModelOf(run_id, record.start.name, step, math.inf if nll is None else float(nll))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.journal.run_folder import RunFolder
-from piecewise.processes import is_gone
+from piecewise.processes import Process, is_gone
 from piecewise.tracking.mirror.facts import log_tags
+from piecewise.tracking.mirror.formatting import as_text
 from piecewise.tracking.mirror.live_runs import LiveRun
 from piecewise.tracking.mirror.lookup import all_runs_of, is_deleted
 from piecewise.tracking.mirror.points import milliseconds
@@ -30,10 +31,9 @@ def log_heartbeat(client: MlflowClient, live: LiveRun, folder: RunFolder) -> Non
     record = read_journal(folder.journal, with_metrics=False) if time.monotonic() >= live.next_heartbeat else None
     if record is None:
         return
-    process = (record.resumed or [record.start])[-1].get("process")
     client.update_run(live.run_id, "RUNNING")  # the store may show it as stopped before, or as abandoned
-    log_tags(client, live.run_id, {PROCESS: json.dumps(process or {}), HEARTBEAT: str(int(time.time()))})
-    if "num_jobs" in record.start:
+    log_tags(client, live.run_id, {PROCESS: as_text(record.process), HEARTBEAT: str(int(time.time()))})
+    if record.start.is_sweep:
         _log_counts(client, folder, live.run_id)
     live.next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
 
@@ -42,16 +42,16 @@ def log_end(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: 
     """Set the final state of a run whose journal has ended; a sweep's state follows from its jobs."""
     if record.end is None:
         return
-    status = record.end["status"]
-    if "num_jobs" in record.start:
-        status = state_of_sweep(_log_counts(client, folder, run_id), int(record.start["num_jobs"]))
-    client.set_terminated(run_id, status, milliseconds(record.end))
+    status = record.end.status
+    if record.start.num_jobs is not None:
+        status = state_of_sweep(_log_counts(client, folder, run_id), record.start.num_jobs)
+    client.set_terminated(run_id, status, milliseconds(record.end.time))
 
 
 def _log_counts(client: MlflowClient, folder: RunFolder, run_id: str) -> list[str | None]:
     """Tag a sweep with the number of its jobs of each status; the statuses, None for a job without an end."""
     children = [read_journal(path, with_metrics=False) for path in folder.children]
-    statuses = [None if child is None or child.end is None else child.end["status"] for child in children]
+    statuses = [None if child is None or child.end is None else child.end.status for child in children]
     log_tags(client, run_id, {f"sweep.{name}": str(statuses.count(name.upper())) for name in COUNTED})
     return statuses
 
@@ -73,8 +73,9 @@ def running(client: MlflowClient) -> Iterator[Any]:
 
 def is_abandoned(tags: dict[str, str]) -> bool:
     """Whether no process trains a run with these tags: by its process on this machine, by its heartbeat elsewhere."""
-    process = json.loads(tags.get(PROCESS, "{}"))
-    if process.get("host") == os.uname().nodename:
+    content = json.loads(tags.get(PROCESS, "{}"))
+    process = Process.parse(content) if content else None
+    if process is not None and process.host == os.uname().nodename:
         return is_gone(process)
     return time.time() - float(tags.get(HEARTBEAT, "inf")) > STALE_SECONDS
 

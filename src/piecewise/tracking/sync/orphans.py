@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from piecewise.durable import read_records
-from piecewise.journal.orphans import end_journals, end_of
-from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.journal.orphans import end_journals
+from piecewise.journal.reader import RunRecord, read_end, read_journal, read_start
+from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.project import Project
 from piecewise.tracking.mirror.points import milliseconds
@@ -35,7 +35,7 @@ def end_runs(mirror: Mirror, project: Project) -> int:
         except ValueError:
             continue
         if record is not None:
-            records[record.start["id"]] = (folder, record)
+            records[record.start.id] = (folder, record)
     count = 0
     for run in running(mirror.client):
         local = records.get(run.data.tags[RUN_ID])
@@ -48,32 +48,32 @@ def end_runs(mirror: Mirror, project: Project) -> int:
     return count
 
 
-def _runs_by_id(project: Project) -> dict[str, tuple[RunFolder, dict[str, Any]]]:
+def _runs_by_id(project: Project) -> dict[str, tuple[RunFolder, Start]]:
     """Each run in this project, with the first record of its journal."""
     found = {}
     for folder in all_runs(project):
         try:
-            start = next(read_records(folder.journal), None)
+            start = read_start(folder.journal)
         except (ValueError, OSError):  # damaged, or removed meanwhile
             continue
         if start is not None:
-            found[str(start.get("id"))] = (folder, start)
+            found[start.id] = (folder, start)
     return found
 
 
-def _end_from_tags(runs: dict[str, tuple[RunFolder, dict[str, Any]]], tags: dict[str, str]) -> End | None:
+def _end_from_tags(runs: dict[str, tuple[RunFolder, Start]], tags: dict[str, str]) -> End | None:
     """How the run with these tags ended: by its journal if that is here, else by its heartbeat; None if it goes on."""
     if tags[RUN_ID] in runs:
         return _end_from_journal(*runs[tags[RUN_ID]])
     return ("KILLED", int(float(tags.get(HEARTBEAT, 0)) * 1000)) if is_abandoned(tags) else None
 
 
-def _end_from_journal(folder: RunFolder, start: dict[str, Any]) -> End | None:
-    end = end_of(folder.journal)
+def _end_from_journal(folder: RunFolder, start: Start) -> End | None:
+    end = read_end(folder.journal)
     if end is None:
         return None
-    status = str(end["status"])
-    if "num_jobs" in start:
-        ends = [end_of(path) for path in folder.children]
-        status = state_of_sweep([None if child is None else child["status"] for child in ends], int(start["num_jobs"]))
-    return status, milliseconds(end)
+    status = end.status
+    if start.num_jobs is not None:
+        ends = [read_end(path) for path in folder.children]
+        status = state_of_sweep([None if child is None else child.status for child in ends], start.num_jobs)
+    return status, milliseconds(end.time)
