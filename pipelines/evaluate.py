@@ -2,7 +2,7 @@
 
 import sys
 
-from piecewise.stages.evaluate import main
+from piecewise.stages.run import run
 
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))
+    raise SystemExit(run("evaluate", *sys.argv[1:]))

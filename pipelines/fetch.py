@@ -1,6 +1,6 @@
 """Fetch MNIST's four files and verify them: python pipelines/fetch.py."""
 
-from piecewise.stages.fetch import main
+from piecewise.stages.run import run
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run("fetch"))

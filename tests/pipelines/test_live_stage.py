@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from piecewise.durable import alone
-from piecewise.errors import BadInput, TryAgain
+from piecewise.durable import alone, write_json
+from piecewise.errors import TryAgain
 from piecewise.execution.run_jobs import run_jobs
-from piecewise.jobs.job import Job
+from piecewise.jobs.job import Job, write_jobs
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, all_runs, read_result
 from piecewise.journal.writer import Journal
+from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
 from piecewise.stages import live
 from piecewise.stages.live import live_stage
@@ -100,11 +103,23 @@ def test_two_at_once_are_refused(jobs: list[Job], project: Project, monkeypatch:
 
 
 def test_bad_input_of_a_stage_is_told(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    def stage(argument: str) -> int:
-        raise BadInput(argument)
-
-    assert run(stage, "what it was") == 2
+    write_json(project.build / "jobs" / "broken.json", {"version": 1, "error": "what it was"})
+    assert run("train", "broken") == 2
     assert capsys.readouterr().err == "error: what it was\n"
+
+
+def test_an_altered_data_file_gets_a_new_time(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    line = yaml.safe_load((project.conf / "data" / "line.yaml").read_text())
+    write_json(project.build / "data" / "line.json", line)
+    assert run("synthesise", "line") == 0
+    stored = project.data / "line" / "train.safetensors"
+    stored.write_bytes(stored.read_bytes()[:-1] + b"?")
+    os.utime(stored, (0, 0))
+    job = plan_command_line(project.conf, ["data=line", "tracking=none"])[0]
+    write_jobs(project.build / "jobs" / "fit.json", "fit", [Job("fit", "", job.frozen)])
+    assert run("train", "fit") == 2
+    assert "`dvc repro` once more restores it from DVC's cache" in capsys.readouterr().err
+    assert stored.stat().st_mtime > 0
 
 
 def test_what_dvc_has_removed_is_there_again(jobs: list[Job], project: Project) -> None:

@@ -1,25 +1,16 @@
 """The stage `evaluate`: every trained job of one experiment on its test set."""
 
-from __future__ import annotations
-
+from piecewise.analysis.evaluate import evaluate_run
+from piecewise.durable import write_json
+from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from piecewise.stages.run import run
+from piecewise.report.runs import stage_metrics
 
 
-def main(experiment: str) -> int:
-    return run(_evaluate, experiment)
-
-
-def _evaluate(experiment: str) -> int:
-    from piecewise.analysis.evaluate import evaluate_run
-    from piecewise.durable import write_json
-    from piecewise.journal.run_folder import RunFolder
-    from piecewise.report.runs import stage_metrics
-
+def main(experiment: str) -> None:
     results = Project().results
     for path in sorted((results / "train" / experiment).glob("*/result.json")):
         metrics = evaluate_run(RunFolder.of_stage(experiment, path.parent.name))
         numbers = "  ".join(f"{key} {value:.5g}" for key, value in metrics.items())
         print(f"{experiment} {path.parent.name}: {numbers}", flush=True)
     write_json(results / "metrics" / f"{experiment}.json", stage_metrics(experiment))
-    return 0

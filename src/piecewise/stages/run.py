@@ -1,24 +1,28 @@
-"""Running one stage of `dvc repro`: its errors in a line, its exit code."""
+"""Run one stage of `dvc repro`: its errors in a line, its exit code."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 
 from piecewise.cli import guarded
+from piecewise.execution.parent_process import end_with_dvc
 
 
-def run(stage: Callable[..., int], *arguments: str) -> int:
-    """The stage's exit code. A data file that was altered without DVC is marked so that DVC restores it next time."""
-    return guarded(_marking_altered_files, stage, *arguments)
+def run(stage: str, *arguments: str) -> int:
+    """The exit code of the stage, a module of piecewise.stages. It ends when DVC ends."""
+    end_with_dvc()  # before the stage is imported, which takes seconds
+    return guarded(_run, stage, *arguments)
 
 
-def _marking_altered_files(stage: Callable[..., int], *arguments: str) -> int:
+def _run(stage: str, *arguments: str) -> int:
+    main = importlib.import_module(f"piecewise.stages.{stage}").main
     from piecewise.data.idx import AlteredFile
     from piecewise.errors import BadInput
 
     try:
-        return stage(*arguments)
+        main(*arguments)
     except AlteredFile as error:
         # DVC trusts size and time. With a new time it hashes the file, and restores it from its cache.
         error.path.touch()
         raise BadInput(f"{error}; `dvc repro` once more restores it from DVC's cache") from error
+    return 0
