@@ -1,4 +1,4 @@
-"""The `piecewise` command. It imports nothing heavy until it knows what is wanted."""
+"""The `piecewise` command. Heavy modules are imported only by the verbs that need them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from piecewise.stopping import Stopped, answered
 # Each verb is a module of piecewise.commands.
 VERBS = {
     "train": "train, evaluate and draw one run, or with -m a sweep",
-    "resume": "go on with a run that was interrupted",
+    "resume": "continue an interrupted run or sweep",
     "evaluate": "measure a run on its test set",
-    "predict": "what a run's model says about the examples in a file",
-    "animate": "the fit of a small model over its training, as a GIF",
-    "regions": "the joints and linear regions of a model with one or two inputs",
-    "list": "the experiments, or the options of a group",
-    "show": "a composed job, and where each value comes from",
-    "summary": "the table of results",
-    "report": "rebuild the report from the results that exist",
+    "predict": "predict the examples in a file with a run's model",
+    "animate": "draw the fit of a small model over its training, as a GIF",
+    "regions": "print the joints and linear regions of a model with one or two inputs",
+    "list": "list the experiments, or the options of a group",
+    "show": "print a composed job, and where each value comes from",
+    "summary": "print the table of results",
+    "report": "rebuild the report from existing results",
     "ui": "open MLflow's pages on this machine",
-    "server": "keep an MLflow server with PostgreSQL and S3 on this machine",
-    "sync": "bring runs to MLflow that are missing there",
-    "verify": "re-hash data, cache, checkpoints, artifacts and journals",
-    "doctor": "find what is wrong with this installation and project, and the remedy",
-    "clean": "remove what finished or failed runs no longer need",
+    "server": "run an MLflow server with PostgreSQL and S3 on this machine",
+    "sync": "bring to MLflow the runs that are missing there",
+    "verify": "hash data, cache, checkpoints, artifacts and journals again",
+    "doctor": "check this installation and project, and print remedies",
+    "clean": "remove files that are no longer needed",
 }
 EXAMPLES = """\
   piecewise train experiment=mnist_cnn
   piecewise train experiment=mnist_cnn optimizer=adamw optimizer.lr=3e-3 trainer.max_epochs=2
   piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
 """
-LOOKING = ("doctor",)  # it names runs that nobody ended, and changes nothing
+READ_ONLY = ("doctor",)  # it reports orphaned runs; other verbs end them first
 QUIET_FLAGS = ("-q", "--quiet")
 HELP = ("-h", "--help", "help")
 COMPLETION = ("-sc", "--shell-completion")
@@ -54,30 +54,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     lines = [
-        "piecewise runs deep-learning experiments that can be trusted, varied and found again.",
-        "A run is one composed configuration, frozen to a job; every run is recorded in MLflow.",
-        "`dvc repro` reproduces the record; `piecewise train` is for everything else.",
+        "piecewise runs deep-learning experiments that can be reproduced, varied and found again.",
+        "A run trains one job, a frozen configuration. Every run is recorded in MLflow.",
+        "`dvc repro` reproduces the shipped results; `piecewise train` is for everything else.",
         "",
         terminal.table([(terminal.paint(verb, "bold"), what) for verb, what in VERBS.items()], indent="  "),
         "",
         EXAMPLES.rstrip(),
         "",
-        "piecewise VERB --help says more; --quiet leaves results and errors only. A RUN is named by its id,",
-        "the beginning of it, its title, or `last`.",
+        "piecewise VERB --help explains a verb; --quiet prints only results, warnings and errors.",
+        "A RUN is named by its id, the beginning of its id, its title, or `last`.",
     ]
     return "\n".join(lines) + "\n"
 
 
 def guarded(function: Callable[..., int], *arguments: object) -> int:
-    """Call `function` and turn what a user can cause into one line on stderr and an exit code.
+    """Call `function`, and return its exit code. An error becomes one line on stderr and the error's exit code.
 
-    What it writes is for the eyes of whoever started it. Set PIECEWISE_DEBUG for the traceback of an error.
+    The files it writes are private to the user. With PIECEWISE_DEBUG set, the traceback is printed too.
     """
     process_settings.enter()
     try:
         with answered():
             code = function(*arguments)
-            if sys.stdout is not None:  # closed by whoever started it
+            if sys.stdout is not None:  # the parent process may have closed it
                 sys.stdout.flush()
             return code
     except BrokenPipeError:  # `piecewise list | head`
@@ -102,7 +102,7 @@ def _run(verb: str, *arguments: str) -> int:
 
     command = importlib.import_module(f"piecewise.commands.{verb}")
     project, started_in = Project.find(), Path.cwd()
-    os.chdir(project)  # every path in a configuration is relative to the project's root
-    if verb not in LOOKING:
+    os.chdir(project)  # paths in configurations are relative to the project's root
+    if verb not in READ_ONLY:
         end_here(project)
     return int(command.main(project, started_in, list(arguments)))

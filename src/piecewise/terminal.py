@@ -1,4 +1,4 @@
-"""What a person sees: plain lines, aligned, with colour on terminals only."""
+"""Output for people: lines, tables, and colour on terminals only."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ DEBUG = "PIECEWISE_DEBUG"
 
 
 def say(*parts: object) -> None:
-    """A line on stdout, unless the person asked for quiet."""
+    """Print a line on stdout, unless the user asked for quiet."""
     if not is_quiet():
         show(*parts)
 
 
 def show(*parts: object) -> None:
-    """A line of results on stdout, in the middle of work that must go on when its reader is gone."""
+    """Print a result on stdout. Work continues if the reader of the output is gone."""
     try:
         print(*parts, flush=True)
-    except OSError:  # as `tee` does with Ctrl-C; what Python still holds goes nowhere, without complaint
+    except OSError:  # such as `tee` after Ctrl-C; send Python's buffered output nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def warn(message: str) -> None:
-    _tell(f"{paint('warning:', 'yellow', sys.stderr)} {message}")
+    _print_error(f"{paint('warning:', 'yellow', sys.stderr)} {message}")
 
 
 def fail(message: str) -> None:
-    _tell(f"{paint('error:', 'red', sys.stderr)} {message}")
+    _print_error(f"{paint('error:', 'red', sys.stderr)} {message}")
 
 
-def _tell(line: str) -> None:
+def _print_error(line: str) -> None:
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
 
 def explain(error: BaseException) -> str:
-    """What an error means to whoever caused it, in a line; with PIECEWISE_DEBUG set, its traceback goes to stderr."""
+    """An error as one line for the user. With PIECEWISE_DEBUG set, its traceback goes to stderr."""
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
     if isinstance(error, (PiecewiseError, SystemExit)):
@@ -62,7 +62,7 @@ def is_quiet() -> bool:
 
 
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
-    """`text` in a colour of CODES if `stream` (stdout) shows colours; https://no-color.org is respected."""
+    """`text` in a colour of CODES, if `stream` (default stdout) is a terminal with colours and NO_COLOR is not set."""
     stream = sys.stdout if stream is None else stream
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or stream is None or not stream.isatty():
         return text
@@ -81,7 +81,7 @@ def _width(cell: str) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 12 s, 3 min, 2 h 5 min."""
+    """Seconds in words: 12 s, 3 min, 2 h 5 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -89,7 +89,7 @@ def duration(seconds: float) -> str:
 
 
 def size(num_bytes: float) -> str:
-    """Bytes as a person says them: 512 B, 3.1 MB."""
+    """Bytes in words: 512 B, 3.1 MB."""
     for unit in ("B", "kB", "MB", "GB"):
         if num_bytes < 1000 or unit == "GB":
             break

@@ -1,6 +1,6 @@
-"""`python -m piecewise.worker job.json`: one job in one process. Ranks start here, never from Hydra's command line.
+"""`python -m piecewise.worker job.json`: train one job in one process. Ranks start here, not from Hydra's command line.
 
-With `--resume FOLDER` the run in that folder goes on, also under torchrun.
+With `--resume FOLDER` it continues the run in that folder, also under torchrun.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RESUME = "--resume"
 
 
 def main(*arguments: str) -> int:
-    """Train the job in the file named, into the folder its parent chose, one that is resumed, or a new one."""
+    """Train the job in a file. Its folder is chosen by the parent process, by `--resume`, or new."""
     if len(arguments) not in (1, 3) or arguments[1:2] not in ((), (RESUME,)):
         raise BadInput(f"usage: python -m piecewise.worker JOB.json [{RESUME} FOLDER]")
     train_as_rank(read_job(Path(arguments[0])), *map(Path, arguments[2:]))

@@ -1,6 +1,6 @@
-"""The fit of a small model and its joints over the steps of its training, as a GIF.
+"""Write a GIF of a small model's fit and joints over the steps of its training.
 
-It is written where you are, named after the run, unless --output says otherwise.
+The default file is in the current folder and named after the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("animate", __doc__)
     parser.add_run()
     parser.add_argument("--output", metavar="FILE.gif")
-    parser.add_argument("--milliseconds", type=int, default=MILLISECONDS, help=f"each picture stays, {MILLISECONDS}")
+    parser.add_argument("--milliseconds", type=int, default=MILLISECONDS, help=f"per picture, default {MILLISECONDS}")
     asked = parser.read(arguments)
     if asked is None:
         return 0

@@ -1,4 +1,4 @@
-"""Reading a verb's options: a mistake is bad input like any other, not a page of usage."""
+"""Parse a verb's options. A mistake raises BadInput instead of printing the usage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from piecewise.errors import BadInput
 
 
 class Arguments(argparse.ArgumentParser):
-    """argparse for one verb, described by its module's docstring. Raises BadInput."""
+    """The argument parser of one verb, described by its module's docstring."""
 
     def __init__(self, verb: str, description: str | None) -> None:
         super().__init__(
@@ -25,17 +25,17 @@ class Arguments(argparse.ArgumentParser):
         raise BadInput(f"{self.prog}: {message}; {self.prog} --help says what is allowed")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:
-        """The options; None if `words` only asked for help, which has been given then."""
+        """The options, or None after printing the help. Raises BadInput."""
         try:
             return self.parse_args(words)
-        except SystemExit:  # argparse leaves after its help
+        except SystemExit:  # argparse exits after printing its help
             return None
 
     def add_run(self) -> None:
-        """The run a verb is about."""
-        self.add_argument("run", metavar="RUN", help="its id, the beginning of it, its title, or `last`")
+        """Add the argument that names a run."""
+        self.add_argument("run", metavar="RUN", help="its id, the beginning of its id, its title, or `last`")
 
 
 def given_path(text: str, started_in: Path) -> Path:
-    """A path as the person meant it: relative to where the command was typed."""
+    """The path in `text`, relative to the folder where the command was typed."""
     return started_in / Path(text).expanduser()

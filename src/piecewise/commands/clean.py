@@ -1,7 +1,7 @@
-"""Say what is of no use any more: live checkpoints of finished runs (the weights stay), what a crash left half-written.
+"""List files that are no longer needed: checkpoints of finished runs (weights stay), and unfinished files of crashes.
 
-Of the stores that piecewise sync --rebuild has set aside, and of the backups that are made before MLflow's schema
-changes, the newest stays. Nothing is removed without --yes.
+`piecewise sync --rebuild` sets stores aside, and a change of MLflow's schema makes backups: the newest of each stays.
+Nothing is removed without --yes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from piecewise.project import Project
 
 def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("clean", __doc__)
-    parser.add_argument("--yes", action="store_true", help="remove it")
+    parser.add_argument("--yes", action="store_true", help="remove these files")
     asked = parser.read(arguments)
     if asked is None:
         return 0

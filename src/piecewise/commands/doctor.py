@@ -1,6 +1,6 @@
-"""Find what is wrong with this installation and this project, and say the remedy. Nothing is changed.
+"""Check this installation and this project, and print a remedy for each fault. Nothing is changed.
 
-A fault makes the exit code 1. A note asks for nothing.
+The exit code is 1 if there is a fault. A note needs no action.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     print(terminal.table([row for name, finding in found for row in _rows(name, finding)]))
     num_faults = sum(finding.level is Level.FAULT for _, finding in found)
     if num_faults:
-        terminal.say(f"\n{num_faults} fault{'s' if num_faults > 1 else ''}; the commands are meant for {project}")
+        terminal.say(f"\n{num_faults} fault{'s' if num_faults > 1 else ''}; the remedies are for {project}")
     return 1 if num_faults else 0
 
 
 def _rows(name: str, finding: Finding) -> list[tuple[str, str, str]]:
-    """A line that names what is the case and, if there is a remedy, one below it."""
+    """A row for the finding, and one below it for its remedy, if any."""
     rows = [(terminal.paint(finding.level, COLOURS[finding.level]), name, finding.what)]
     if finding.remedy:
         rows.append(("", "", f"remedy: {finding.remedy}"))

@@ -1,7 +1,7 @@
-"""Measure a run on its test set, exactly. What is kept with the run already must agree with it.
+"""Measure a run on its test set, and compare with the metrics that are recorded already.
 
-Exit code 1 if it does not: then data, weights or source are not what they were. Of a sweep, its networks are measured
-as an ensemble, which predicts the mean of their outputs.
+The exit code is 1 if they differ at all: data, weights or source have changed. The models of a sweep are measured as an
+ensemble, which predicts the mean of their outputs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a run's model says about the examples in a file, as CSV on stdout or in --output.
+"""Print a run's predictions for the examples in a file as CSV, or write them to --output.
 
-The file holds inputs as the run's data has them: a table with a header line (the target's column may be missing),
-or IDX images. One line per example: the most likely target, between which values it lies with 95 % probability, and
-the parameters of the predicted distribution (for classes the probability of each).
+The file has the format of the run's data: a table with a header line (without the target's column, if you like), or
+IDX images. Each line of the result has the most likely target, its 95 % interval, and the parameters of the predicted
+distribution (for classes, their probabilities).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The joints and linear regions of a run's model, exactly: a ReLU network with one or two inputs.
+"""Print and draw the exact joints and linear regions of a ReLU network with one or two inputs.
 
-They are printed, with two inputs a row for each activation pattern, the largest first, and drawn as SVG where you are,
-named after the run, unless --output says otherwise.
+For two inputs, each activation pattern has a row; the largest comes first. The default SVG file is in the current
+folder and named after the run.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from piecewise import terminal
 from piecewise.commands.arguments import Arguments, given_path
 from piecewise.project import Project
 
-SHOWN = 40
+MAX_ROWS = 40
 
 
 def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("regions", __doc__)
     parser.add_run()
-    parser.add_argument("--range", nargs="+", type=float, metavar="X", help="from and to, for each input")
-    parser.add_argument("--all", action="store_true", help=f"print every row, not the first {SHOWN}")
+    parser.add_argument("--range", nargs="+", type=float, metavar="X", help="lower and upper bound of each input")
+    parser.add_argument("--all", action="store_true", help=f"print every row, not only the first {MAX_ROWS}")
     parser.add_argument("--output", metavar="FILE.svg")
     asked = parser.read(arguments)
     if asked is None:
@@ -35,7 +35,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if path.suffix != ".svg" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .svg")
     found = regions_of_run(run.folder, asked.range)
-    rows = found.rows if asked.all else found.rows[:SHOWN]
+    rows = found.rows if asked.all else found.rows[:MAX_ROWS]
     print(terminal.table([found.header, *rows]))
     if len(rows) < len(found.rows):
         print(f"… and {len(found.rows) - len(rows)} more; --all prints them")

@@ -1,4 +1,4 @@
-"""Draw the pipeline's figures and write report/index.html from the results that exist. Trains nothing."""
+"""Draw the pipeline's figures and write report/index.html from existing results. Nothing is trained."""
 
 from __future__ import annotations
 

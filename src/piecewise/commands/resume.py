@@ -1,7 +1,7 @@
-"""Go on with a run that was interrupted, from its newest checkpoint, or with the rest of a sweep.
+"""Continue an interrupted run from its newest checkpoint, or finish the remaining jobs of a sweep.
 
-What is done is left alone. A run whose data have changed is refused; of a changed source or lock you are warned, or
-with --strict it is refused too. Options of where it trains may be others: `resume last trainer.devices=1`.
+A run is refused if its data have changed. A changed source or lock is a warning, or with --strict an error. Options
+that say where the run trains may change: `resume last trainer.devices=1`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
 
     run = find_run(project, asked.run)
     if run.start.parent is not None and (run.place.parent / JOBS).is_file():
-        run = find_run(project, run.start.parent)  # a job of a sweep goes on with its sweep
+        run = find_run(project, run.start.parent)  # a job of a sweep continues with its sweep
     if run.folder.is_of_pipeline:
         raise BadInput(f"{run.start.title} belongs to the pipeline: dvc repro train@{run.start.name} runs it")
     jobs = read_jobs(run.place / JOBS) if (run.place / JOBS).is_file() else [read_job(run.folder.job)]

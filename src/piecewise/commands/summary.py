@@ -1,4 +1,4 @@
-"""The table of the pipeline's results: what each experiment reached, and what was expected of it."""
+"""Print a table of the pipeline's results: what each experiment reached, and what was expected."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
 from piecewise.project import Project
 
-# Between two comments, which stay.
+# The text between two comments, which stay.
 TABLE = re.compile(r"^(<!-- results:.*?-->\n).*?(?=^<!-- end of results -->$)", re.DOTALL | re.MULTILINE)
 
 
 def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     parser = Arguments("summary", __doc__)
-    parser.add_argument("--markdown", action="store_true", help="as the README has it")
-    parser.add_argument("--readme", action="store_true", help="into the README, in place of the table there")
+    parser.add_argument("--markdown", action="store_true", help="print the README's table")
+    parser.add_argument("--readme", action="store_true", help="write the table into the README")
     asked = parser.read(arguments)
     if asked is None:
         return 0

@@ -1,10 +1,10 @@
-"""Train, evaluate and draw one run, or with -m every combination of the values given.
+"""Train, evaluate and draw one run, or with -m one run for each combination of values.
 
   piecewise train experiment=mnist_cnn optimizer.lr=3e-3 trainer.max_epochs=2
   piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
 
---dry-run says how many jobs there are, how long they take and what they leave, and starts nothing.
-`piecewise list GROUP` names the options of a group; Hydra's own flags (--cfg job, --hydra-help, …) work too.
+--dry-run prints the jobs with estimates of their time and disk space, and starts nothing.
+`piecewise list GROUP` prints the options of a group. Hydra's flags (--cfg job, --hydra-help, …) work too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if arguments and arguments[0] in ("-sc", "--shell-completion"):
         return completion.main(arguments[1:])
     jobs = plan_command_line(project.conf, [word for word in arguments if word != DRY_RUN])
-    if not jobs:  # Hydra only printed what it was asked for
+    if not jobs:  # a flag such as --cfg only prints
         return 0
     from piecewise.jobs.trainer import check_devices
 
@@ -60,7 +60,7 @@ def _announce(jobs: list[Job]) -> int:
 
 
 def evaluate_and_draw(job: Job, folder: RunFolder, parts: Parts | None) -> None:
-    """What follows every training: the test set, unless told not to, the figures, and a line about it."""
+    """Evaluate the run and draw its figures, unless `evaluate=false`. Print its metrics in one line."""
     metrics = {}
     if job.config.evaluate:
         from piecewise.analysis.draw import draw_run
@@ -73,7 +73,7 @@ def evaluate_and_draw(job: Job, folder: RunFolder, parts: Parts | None) -> None:
 
 
 def conclude(place: Path, num_jobs: int, uri: str | None) -> None:
-    """Where everything is, and what to do next."""
+    """Say where the results are, and how to compare them."""
     figures = place / ("figures" if num_jobs == 1 else "*/figures")
     lines = [("run folder", str(place)), ("figures", str(figures))]
     if uri is not None:

@@ -1,13 +1,13 @@
-"""Hash everything again and name what is not as it was written.
+"""Hash all recorded files again, and list those that differ from their digests.
 
-Covered: DVC's cache, the data and outs in dvc.lock, finished runs of `piecewise train` with their checkpoints, MLflow's
-artifacts in the embedded store, journals. A single bit is found. An out that was changed on purpose cannot be told from
-a damaged one.
+Covered: DVC's cache, the data and outputs in dvc.lock, finished runs of `piecewise train` with their checkpoints,
+MLflow's artifacts in the embedded store, and journals. A single changed bit is found. An output that was changed on
+purpose looks like a damaged one.
 
-Not hashed: mlflow.db, which changes with every run and which the journals make again; SQLite is asked whether it is
-sound. Of what DVC remembers of earlier runs, sizes are not covered: no name or digest of DVC's depends on them.
+Not hashed: mlflow.db, which changes with every run and can be made again from the journals. SQLite checks its
+integrity. In DVC's run cache, sizes are not covered, because no digest depends on them.
 
-Exit code 0 if all is as it was written, 1 if not. A run that has not ended is named, and is no fault.
+The exit code is 1 if there is a fault. A run that has not ended is a note, not a fault.
 """
 
 from __future__ import annotations
