@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -34,6 +35,12 @@ def new_project(root: Path) -> Path:
     shutil.copytree(ROOT / "conf", root / "conf")
     shutil.copy(ROOT / "requirements.lock", root)
     return root
+
+
+def name_folders(root: Path | Project, *folders: object) -> None:
+    """Let a project's conf/config.yaml name folders with more configurations."""
+    path = Path(root) / "conf" / "config.yaml"
+    path.write_text(re.sub(r"(?m)^hydra:\n", f"hydra:\n  searchpath: {json.dumps(folders)}\n", path.read_text()))
 
 
 class Pipeline:

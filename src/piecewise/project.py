@@ -23,14 +23,15 @@ class Project(os.PathLike[str]):
 
     @classmethod
     def find(cls) -> Project:
-        """The nearest folder with conf/config.yaml, upwards from the working directory or from this file.
+        """The nearest folder with conf/config.yaml, upwards from the working directory; else the checkout of this file.
 
         Raises BadInput if there is none.
         """
-        for start in (Path.cwd(), Path(__file__).resolve()):
-            for folder in (start, *start.parents):
-                if (folder / "conf" / "config.yaml").is_file():
-                    return cls(folder)
+        checkout = Path(__file__).resolve().parents[2]
+        for folder in (Path.cwd(), *Path.cwd().parents, checkout):
+            # The package piecewise has a conf/ of its own, and is no project.
+            if (folder / "conf" / "config.yaml").is_file() and not (folder / "__init__.py").exists():
+                return cls(folder)
         raise BadInput(f"no conf/config.yaml in {Path.cwd()} or above it: run piecewise inside its project")
 
     @property

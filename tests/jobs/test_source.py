@@ -66,6 +66,7 @@ NO_RESULT = {
     "terminal.py",
     "manifest.py",
     "jobs/provenance.py",
+    "jobs/installed.py",
     "jobs/source.py",
     "jobs/about.py",
     "processes.py",

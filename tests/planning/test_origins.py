@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments
+from piecewise.jobs.config_folders import SHIPPED_NAME
 from piecewise.jobs.job import Job
 from piecewise.planning.origins import COMMAND_LINE, SCHEMA, Key, Origin, Origins, find_origins
 from piecewise.planning.schema import Config
 from piecewise.project import Project
+from small_project import name_folders
 
 Plan = Callable[..., list[Job]]
 ROOT = Path(__file__).parents[2]
@@ -55,19 +56,19 @@ def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
     schema = asdict(Config())
     for key, value in leaves(job.frozen):
         origin = origins.of(key)
-        if origin.place == SCHEMA:
+        if origin.source == SCHEMA:
             found = look_up(schema, key)
         else:
-            found = read(project / origin.place, key)
+            found = read(project / origin.source, key)
             if read(own, key) is not NOWHERE:  # an experiment has the last word
-                assert origin.place == f"conf/experiment/{experiment}.yaml"
+                assert origin.source == f"conf/experiment/{experiment}.yaml"
         if origin.expression:
             path = re.fullmatch(r"\$\{([\w.]+)\}", found)
             assert path is not None and found == origin.expression  # noqa: PT018
             found = look_up(job.frozen, tuple(path[1].split(".")))
         assert found == value, (key, origin)
         groups = [project / "conf" / "optimizer" / "gd.yaml"] if experiment == "least_squares" else []
-        if origin.place == SCHEMA:
+        if origin.source == SCHEMA:
             assert all(read(path, key) is NOWHERE for path in [own, *groups]), key
 
 
@@ -96,9 +97,9 @@ def test_file_inside_a_file_is_told_apart_from_it(
     """Before or after the file that names it, as `_self_` says."""
     (project / "conf" / "trainer" / "mine.yaml").write_text(f"defaults: {defaults}\naccelerator: cpu\n")
     origins = find_origins(project / "conf", ["trainer=mine"])
-    assert origins.of(("trainer", "accelerator")).place == f"conf/trainer/{accelerator}.yaml"
-    assert origins.of(("trainer", "precision")).place == f"conf/trainer/{precision}.yaml"
-    assert origins.of(("trainer", "defaults")).written is None  # which is no key of the job
+    assert origins.of(("trainer", "accelerator")).source == f"conf/trainer/{accelerator}.yaml"
+    assert origins.of(("trainer", "precision")).source == f"conf/trainer/{precision}.yaml"
+    assert origins.of(("trainer", "defaults")).source == SCHEMA  # the list of defaults is no key of the job
 
 
 @pytest.mark.parametrize(
@@ -144,9 +145,19 @@ def test_sweep_is_what_the_experiment_and_the_command_line_say_of_it(project: Pr
     assert find_origins(conf, ["experiment=least_squares"]).sweep() == {}
 
 
-def test_file_from_elsewhere_is_not_taken_for_the_projects(project: Project, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere" / "model"
-    elsewhere.mkdir(parents=True)
-    (elsewhere / "theirs.yaml").write_text("width: 3\n")
-    with pytest.raises(BadInput, match=r"model/theirs comes from hydra\.searchpath"):
-        find_origins(project / "conf", [f"hydra.searchpath=['file://{elsewhere.parent}']", "model=theirs"])
+def test_file_of_another_folder_is_named_with_its_folder(project: Project) -> None:
+    """Hydra reads the project's own file first, then the folders in the order of hydra.searchpath."""
+    folder = project / "more configurations" / "model"
+    folder.mkdir(parents=True)
+    for name in ("mine", "shallow"):
+        (folder / f"{name}.yaml").write_text("_target_: piecewise.models.shallow.Shallow\nwidth: 5\n")
+    name_folders(project, folder.parent.name, SHIPPED_NAME)
+    (project / "conf" / "model" / "mlp.yaml").unlink()
+    for model, source in (
+        ("mine", "more configurations/model/mine.yaml"),
+        ("shallow", "conf/model/shallow.yaml"),
+        ("mlp", "pkg://piecewise.conf/model/mlp.yaml"),
+    ):
+        origins = find_origins(project / "conf", [f"model={model}"])
+        assert origins.of(("model", "width")).source == source
+        assert origins.of(("data", "noise")).source == "conf/data/curve_1d.yaml"

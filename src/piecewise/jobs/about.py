@@ -1,4 +1,4 @@
-"""What the shipped configurations say about themselves, read from their files without Hydra."""
+"""What configurations say about themselves, read from their files without Hydra."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from typing import Any
 import yaml
 
 from piecewise.errors import BadInput
+from piecewise.jobs.config_folders import config_folders, config_name, find_config
 
 BOUNDS = {"at_least": "≥", "at_most": "≤"}
 
 
 def experiments(conf: Path) -> list[str]:
-    """The names of the shipped experiments."""
+    """The names of the experiments."""
     return options(conf, "experiment")
 
 
 def groups(conf: Path) -> list[str]:
-    """The groups that have options; one inside another is `outer/inner`."""
-    return sorted({path.parent.relative_to(conf).as_posix() for path in conf.glob("*/**/*.yaml")})
+    """The groups that have options. A group inside another one is `outer/inner`."""
+    folders = config_folders(conf)
+    return sorted({path.parent.relative_to(f).as_posix() for f in folders for path in f.glob("*/**/*.yaml")})
 
 
 def options(conf: Path, group: str) -> list[str]:
-    """What may be chosen in a group."""
-    return sorted(path.stem for path in (conf / group).glob("*.yaml"))
+    """The names that may be chosen in a group."""
+    return sorted({path.stem for folder in config_folders(conf) for path in (folder / group).glob("*.yaml")})
 
 
 def first_comment(conf: Path, group: str, option: str) -> str:
-    """What an option's file says at its top; Hydra's `# @package` does not count. Empty if it starts with a key."""
-    for line in (conf / group / f"{option}.yaml").read_text("utf-8", errors="replace").splitlines():
+    """The first comment of an option's file, without Hydra's `# @package`; empty if the file starts with a key."""
+    path = find_config(conf, f"{group}/{option}.yaml")
+    for line in path.read_text("utf-8", errors="replace").splitlines():
         comment = line.lstrip("# ").rstrip()
         if line.strip() and not line.startswith("#"):
             break
@@ -40,12 +43,12 @@ def first_comment(conf: Path, group: str, option: str) -> str:
 
 def read_about(conf: Path, experiment: str) -> dict[str, Any]:
     """The `about` of one experiment. Raises BadInput if its file has none, or expects what cannot be compared."""
-    path = conf / "experiment" / f"{experiment}.yaml"
-    where = f"{conf.name}/experiment/{experiment}.yaml"
+    path = find_config(conf, f"experiment/{experiment}.yaml")
+    where = config_name(conf, path)
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{where}: {_problem(error)}") from error
+        raise BadInput(f"{where}: {_one_line(error)}") from error
     about = content.get("about") if isinstance(content, dict) else None
     if not isinstance(about, dict) or not about.get("question"):
         raise BadInput(f"{where} has no about.question")
@@ -57,14 +60,14 @@ def read_about(conf: Path, experiment: str) -> dict[str, Any]:
 
 
 def expectations(about: dict[str, Any]) -> list[str]:
-    """What an experiment expects, in words: `test/squared_error ≤ 0.6 when model.width=3`. Raises BadInput."""
+    """The expectations of an experiment as text: `test/squared_error ≤ 0.6 when model.width=3`. Raises BadInput."""
     expected = about.get("expected") or []
     if not isinstance(expected, list):
         raise BadInput(f"about.expected={expected!r} must be a list")
-    return [_in_words(item) for item in expected]
+    return [_as_text(item) for item in expected]
 
 
-def _in_words(expectation: Any) -> str:
+def _as_text(expectation: Any) -> str:
     if not isinstance(expectation, dict) or not isinstance(expectation.get("metric"), str):
         raise BadInput(f"about.expected has {expectation!r}, which names no metric")
     bounds = {key: expectation[key] for key in BOUNDS if key in expectation}
@@ -78,8 +81,8 @@ def _in_words(expectation: Any) -> str:
     return f"{expectation['metric']} {words}" + (f" when {condition}" if condition else "")
 
 
-def _problem(error: Exception) -> str:
-    """What is wrong with a file in one short line."""
+def _one_line(error: Exception) -> str:
+    """The fault of a file in one short line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"line {error.problem_mark.line + 1}: {error.problem}"
     return " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -1,23 +1,25 @@
-"""Where a run comes from: the commit and the lock."""
+"""Where a run comes from: its commit and its installed packages."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
 
+from piecewise.jobs.installed import installed_requirements
 from piecewise.project import Project
 
 
 def lock_digest() -> str:
-    """SHA-256 of the lock that the environment was installed from."""
+    """SHA-256 of the project's lock; without a lock, of the installed versions of all packages that piecewise needs."""
     path = Project.find().lock
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
+    content = path.read_bytes() if path.is_file() else "\n".join(installed_requirements()).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def git_state() -> dict[str, str]:
-    """The commit and whether the tree differs from it, as tags; empty outside a checkout.
+    """The tags `git.commit` and `git.dirty`; empty outside a checkout.
 
-    `dvc.lock` does not count: another machine's bits may differ from the record without the source being touched.
+    Changes of `dvc.lock` do not count: another machine's results may differ from the record with the same source.
     """
     commit = _git("rev-parse", "HEAD")
     if commit is None:

@@ -10,6 +10,7 @@ import yaml
 from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import experiments, read_about
+from piecewise.jobs.config_folders import config_name, find_config
 from piecewise.jobs.job import Job, write_jobs
 from piecewise.jobs.source import CLOSURES, source_digest
 from piecewise.planning.plan import plan_experiment
@@ -54,15 +55,16 @@ def for_stage(job: Job) -> Job:
 
 def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:
     """The options in a group's file."""
-    content = yaml.safe_load((conf / group / f"{name}.yaml").read_text())
+    path = find_config(conf, f"{group}/{name}.yaml")
+    content = yaml.safe_load(path.read_text())
     if not isinstance(content, dict):
-        raise BadInput(f"conf/{group}/{name}.yaml holds no options")
+        raise BadInput(f"{config_name(conf, path)} has no options")
     return content
 
 
 def read_fetch(conf: Path) -> dict[str, Any]:
     """Where MNIST may come from. Raises BadInput for a source that does not exist."""
-    mnist = yaml.safe_load((conf / "fetch.yaml").read_text())["mnist"]
+    mnist = yaml.safe_load(find_config(conf, "fetch.yaml").read_text())["mnist"]
     for source in mnist["sources"]:
         if source not in SOURCES:
             raise BadInput(f"conf/fetch.yaml: mnist.sources has {source!r}; {nearest(source, SOURCES)}")

@@ -1,8 +1,7 @@
-"""Where each value of a composed configuration comes from: the last file, or word typed, that sets it."""
+"""Where each value of a composed configuration comes from: the last file or argument that sets it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,112 +9,98 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigSource
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from piecewise.errors import BadInput
+from piecewise.jobs.config_folders import config_name, find_config
 from piecewise.planning.plan import register_schema
 
 COMMAND_LINE = "command line"
 SCHEMA = "schema default"
 SWEEP = ("hydra", "sweeper", "params")
+DELETED = object()
 
 Key = tuple[str, ...]  # optimizer.lr is ("optimizer", "lr")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """`written` is the value as it stands in its place; None for a key that has others below it."""
+    """`written` is the value before interpolation; None for a key with other keys below it."""
 
-    place: str  # conf/model/cnn.yaml, COMMAND_LINE or SCHEMA
+    source: str  # conf/model/cnn.yaml, COMMAND_LINE or SCHEMA
     written: Any = None
 
     @property
     def expression(self) -> str:
-        """What the value is resolved from: `${optimizer.lr}`; empty for a plain value."""
+        """The interpolation that gives the value, such as `${optimizer.lr}`; empty for a plain value."""
         return str(self.written) if "${" in str(self.written) else ""
 
     def __str__(self) -> str:
-        return f"{self.expression} ({self.place})" if self.expression else self.place
+        return f"{self.expression} ({self.source})" if self.expression else self.source
 
 
 class Origins:
-    """The origin of every key, as Hydra merges one file after the other and then what was typed."""
+    """What each source sets, in the order in which Hydra merges them."""
 
     def __init__(self) -> None:
-        self._known: dict[Key, Origin] = {}
+        self._layers: list[tuple[str, Any]] = []
 
-    def put(self, key: Key, value: Any, place: str) -> None:
-        """`place` sets `key`, and so is the last to touch everything above it: an item of a list is its list."""
-        for length in range(1, len(key)):
-            self._known[key[:length]] = Origin(place)
-        self._merge(key, value, place)
-
-    def drop(self, key: Key) -> None:
-        self._known = {known: origin for known, origin in self._known.items() if known[: len(key)] != key}
+    def put(self, key: Key, value: Any, source: str) -> None:
+        for name in reversed(key):
+            value = {name: value}
+        self._layers.append((source, value))
 
     def of(self, key: Key) -> Origin:
-        """The origin of a key of the composed configuration, or of the expression that it is a part of."""
-        for length in range(len(key), 0, -1):
-            if key[:length] in self._known:
-                return self._known[key[:length]]
+        """The origin of a key of the composed configuration, or of the interpolation that it is a part of."""
+        for source, content in reversed(self._layers):
+            for name in key:
+                content = content.get(name, DELETED)
+                if not isinstance(content, dict):  # it replaces everything that earlier sources have below this key
+                    break
+            if content is not DELETED:
+                return Origin(source, None if isinstance(content, dict) else content)
         raise KeyError(".".join(key))
 
     def sweep(self) -> dict[str, Any]:
-        """What -m sweeps if nothing more is typed: the values of each key as text."""
-        swept = {key[len(SWEEP) :]: origin.written for key, origin in self._known.items() if key[: len(SWEEP)] == SWEEP}
-        return {".".join(key): values for key, values in swept.items() if key}
-
-    def _merge(self, key: Key, value: Any, place: str) -> None:
-        if not isinstance(value, dict):  # dictionaries are merged, anything else is replaced with all below it
-            self.drop(key)
-        self._known[key] = Origin(place, None if isinstance(value, dict) else value)
-        if isinstance(value, dict):
-            for name, item in value.items():
-                self._merge((*key, str(name)), item, place)
+        """The values of each key, as text, that -m sweeps by default."""
+        swept: dict[str, Any] = {}
+        for _, content in self._layers:
+            for name in SWEEP:
+                content = content.get(name) if isinstance(content, dict) else None
+            swept |= content or {}
+        return {key: values for key, values in swept.items() if values is not DELETED}
 
 
 def find_origins(conf: Path, overrides: list[str]) -> Origins:
-    """Who sets what when the project's configuration is composed with `overrides`, which must be known to compose."""
+    """The origin of each key when the project's configuration is composed with `overrides`, which must compose."""
     register_schema()
     origins = Origins()
     with initialize_config_dir(str(conf.resolve()), version_base=None):
         loader = GlobalHydra.instance().config_loader()
         found = loader.compute_defaults_list("config", overrides, RunMode.RUN)
         for default in found.defaults:
-            place, content = _load(default, loader.get_sources(), conf)
-            for key, value in _embedded(default.package or "", content):
-                origins.put(key, value, place)
+            source, content = _load(default, loader.get_sources(), conf)
+            origins.put(_split(default.package), content, source)
         for override in found.config_overrides:
-            _type(override, origins)
+            value = DELETED if override.is_delete() else override.value()
+            origins.put(_split(override.key_or_group), value, COMMAND_LINE)
     return origins
 
 
-def _load(default: ResultDefault, sources: list[ConfigSource], conf: Path) -> tuple[str, Any]:
-    """The place and the content of one entry of Hydra's defaults list."""
+def _split(key: str | None) -> Key:
+    return tuple(key.split(".")) if key else ()
+
+
+def _load(default: ResultDefault, hydras_own: list[ConfigSource], conf: Path) -> tuple[str, Any]:
+    """The name and the content of one entry of Hydra's defaults list."""
     path = str(default.config_path)
-    for source in sources:
-        if source.is_config(path):
-            content: Any = OmegaConf.to_container(source.load_config(path).config, resolve=False)
-            content.pop("defaults", None)
-            return SCHEMA if source.scheme() == "structured" else f"{conf.name}/{path}.yaml", content
-    raise BadInput(f"{path} comes from hydra.searchpath, where show does not look")
-
-
-def _embedded(package: str, content: dict[str, Any]) -> Iterator[tuple[Key, Any]]:
-    """A file's keys where its package puts them; an empty package is the root."""
-    if package:
-        yield tuple(package.split(".")), content
+    file = find_config(conf, f"{path}.yaml")
+    config: Any
+    if file.is_file():
+        name, config = config_name(conf, file), OmegaConf.load(file)
     else:
-        yield from (((str(name),), value) for name, value in content.items())
-
-
-def _type(override: Override, origins: Origins) -> None:
-    key = tuple(override.key_or_group.split("."))
-    if override.is_delete():
-        origins.put(key, None, COMMAND_LINE)  # the dictionary that lost it is no longer what its file says
-        origins.drop(key)
-    else:
-        origins.put(key, override.value(), COMMAND_LINE)
+        name, config = SCHEMA, next(source.load_config(path).config for source in hydras_own if source.is_config(path))
+    content: Any = OmegaConf.to_container(config, resolve=False)
+    content.pop("defaults", None)
+    return name, content

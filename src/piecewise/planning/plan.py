@@ -24,7 +24,7 @@ from piecewise.errors import BadInput, nearest
 from piecewise.jobs.config import JobConfig
 from piecewise.jobs.job import Job, canonical
 from piecewise.planning.explain import hydra_message
-from piecewise.planning.fence import NOT_PLAIN, refuse_hydra
+from piecewise.planning.hydra_settings import COMPUTED, refuse_hydra_settings
 from piecewise.planning.schema import Config
 
 FLAGS = ("--cfg", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve", "--run", "--version")
@@ -64,7 +64,7 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
 
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
     """Every job of one experiment: the product of its `hydra.sweeper.params`. Raises BadInput."""
-    refuse_hydra(conf, ())
+    refuse_hydra_settings(conf, ())
     register_schema()
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
@@ -91,7 +91,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
 
     Hydra parses, composes and, with -m, sweeps; its task function only freezes.
     """
-    refuse_hydra(conf, arguments)
+    refuse_hydra_settings(conf, arguments)
     register_schema()
     jobs: list[Job] = []
     problems: list[Exception] = []
@@ -129,7 +129,7 @@ def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
 
 def _refuse_volatile_values(config: DictConfig) -> None:
     for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
-        if isinstance(value, str) and NOT_PLAIN.search(value):
+        if isinstance(value, str) and COMPUTED.search(value):
             raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
 
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.planning.fence import refuse_hydra
+from piecewise.planning.hydra_settings import refuse_hydra_settings
 from piecewise.planning.plan import plan_command_line, plan_experiment
 from piecewise.project import Project
 
@@ -71,9 +71,9 @@ def test_files_do_not_reach_hydra_or_the_environment(
 def test_a_package_header_does_not_reach_hydra(project: Project) -> None:
     (project / "conf" / "model" / "evil.yaml").write_text(f"# @package hydra.callbacks\nx: {EVIL}\n")
     with pytest.raises(BadInput, match=r"evil\.yaml"):
-        refuse_hydra(project / "conf", [])
+        refuse_hydra_settings(project / "conf", [])
 
 
 def test_what_is_shipped_passes(project: Project) -> None:
-    refuse_hydra(project / "conf", ["-m", "seed=0,1", "--hydra-help", "experiment=mnist_cnn"])
+    refuse_hydra_settings(project / "conf", ["-m", "seed=0,1", "--hydra-help", "experiment=mnist_cnn"])
     assert plan_experiment(project / "conf", "least_squares")

@@ -1,0 +1,127 @@
+"""Configurations in several folders: found as Hydra finds them, and only in folders that a project may name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from piecewise.errors import BadInput
+from piecewise.jobs.about import experiments, first_comment, groups, options, read_about
+from piecewise.jobs.config_folders import SHIPPED, SHIPPED_NAME, config_folders, config_name, find_config
+from piecewise.jobs.job import Job
+from piecewise.planning.compose import read_fetch, read_group
+from piecewise.planning.plan import plan_experiment
+from piecewise.project import Project
+from small_project import ROOT, name_folders
+
+MINE = '# @package _global_\nabout: {question: "Mine?"}\ndefaults: [override /model: mlp, override /data: flat]\n'
+
+
+@pytest.fixture
+def several(project: Project) -> Project:
+    """A project with an experiment in conf/, a data set in more/, and everything else from the package."""
+    config = (project / "conf" / "config.yaml").read_text()
+    (project / "conf").rename(project / "unused")
+    files = {
+        "conf/config.yaml": config,
+        "conf/experiment/mine.yaml": MINE,
+        "more/data/flat.yaml": (ROOT / "conf" / "data" / "line.yaml").read_text(),
+    }
+    for name, text in files.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    name_folders(project, "more", SHIPPED_NAME)
+    return project
+
+
+def test_the_package_holds_the_configurations_of_the_checkout() -> None:
+    assert SHIPPED.resolve() == ROOT / "conf"
+
+
+def test_groups_and_options_of_all_folders_are_listed(several: Project) -> None:
+    conf, shipped = several.conf, ROOT / "conf"
+    assert config_folders(conf) == [conf, several / "more", SHIPPED]
+    assert groups(conf) == groups(shipped)
+    assert experiments(conf) == sorted([*experiments(shipped), "mine"])
+    assert options(conf, "data") == sorted([*options(shipped, "data"), "flat"])
+    assert read_about(conf, "mine") == {"question": "Mine?"}
+    assert read_about(conf, "mnist_cnn") == read_about(shipped, "mnist_cnn")
+    assert first_comment(conf, "model", "cnn") == first_comment(shipped, "model", "cnn")
+    assert read_group(conf, "data", "flat") == read_group(shipped, "data", "line")
+    assert read_fetch(conf) == read_fetch(shipped)
+
+
+def test_experiments_of_all_folders_are_planned(several: Project, plan: Callable[..., list[Job]]) -> None:
+    (job,) = plan("experiment=mine")
+    assert (job.name, job.config.model.target) == ("mine", "piecewise.models.mlp.Mlp")
+    (job,) = plan("experiment=least_squares")
+    assert [job.digest] == [found.digest for found in plan_experiment(ROOT / "conf", "least_squares")]
+
+
+def test_the_first_folder_with_a_file_wins(several: Project, plan: Callable[..., list[Job]]) -> None:
+    for folder, width in (("more", 7), ("conf", 5)):
+        path = several / folder / "model" / "shallow.yaml"
+        path.parent.mkdir()
+        path.write_text(f"# Mine\n_target_: piecewise.models.shallow.Shallow\nwidth: {width}\n")
+        assert find_config(several.conf, "model/shallow.yaml") == path
+        assert config_name(several.conf, path) == f"{folder}/model/shallow.yaml"
+        assert first_comment(several.conf, "model", "shallow") == "Mine"
+        assert plan("model=shallow")[0].frozen["model"]["width"] == width
+
+
+def test_file_of_another_folder_does_not_reach_hydra(several: Project, plan: Callable[..., list[Job]]) -> None:
+    (several / "more" / "data" / "evil.yaml").write_text("# @package hydra.callbacks\nx: {_target_: os.system}\n")
+    with pytest.raises(BadInput, match=r"evil\.yaml: .* is not allowed"):
+        plan()
+
+
+def test_group_of_the_package_is_not_emptied(several: Project, plan: Callable[..., list[Job]]) -> None:
+    with pytest.raises(BadInput, match=r"scheduler=null is no option of scheduler; did you mean 'none'"):
+        plan("scheduler=null")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["pkg://this", "pkg:/this", "file:///tmp", "/tmp", "..", ".", "conf/..", "nowhere", "${oc.env:HOME}", "link", 3],
+)
+def test_folder_outside_the_project_is_refused(
+    project: Project, plan: Callable[..., list[Job]], entry: str | int
+) -> None:
+    (project / "link").symlink_to("/tmp")
+    name_folders(project, entry)
+    for ask in (lambda: config_folders(project.conf), lambda: experiments(project.conf), plan):
+        with pytest.raises(
+            BadInput, match=r"conf/config\.yaml: hydra\.searchpath has .*; allowed: pkg://piecewise\.conf"
+        ):
+            ask()
+
+
+@pytest.mark.parametrize("folder", ["more", "file://more", "conf/inner"])
+def test_folder_inside_the_project_is_allowed(project: Project, plan: Callable[..., list[Job]], folder: str) -> None:
+    path = project / folder.removeprefix("file://") / "data" / "flat.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text((ROOT / "conf" / "data" / "line.yaml").read_text())
+    name_folders(project, folder)
+    assert plan("data=flat")
+
+
+@pytest.mark.parametrize("text", ["hydra: ${other}\nother: {searchpath: [/tmp]}", "hydra: {searchpath: '${other}'}"])
+def test_search_path_is_not_interpolated(project: Project, text: str) -> None:
+    (project / "conf" / "config.yaml").write_text(text)
+    with pytest.raises(BadInput, match=r"hydra\.searchpath has '\$\{other\}'"):
+        config_folders(project.conf)
+
+
+@pytest.mark.parametrize("text", [None, "hydra: [", "- a", "hydra:", "hydra: {searchpath:}", "\xff"])
+def test_config_without_a_search_path_adds_no_folder(project: Project, text: str | None) -> None:
+    path = project / "conf" / "config.yaml"
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text.encode("latin-1"))
+    assert config_folders(project.conf) == [project.conf]
+
+
+def test_the_package_is_no_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(SHIPPED.parent / "models")
+    assert Project.find().root == ROOT
