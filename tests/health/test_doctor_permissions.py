@@ -72,7 +72,7 @@ def test_stranger_is_told_whose_project_it_is(private: Path, monkeypatch: pytest
     assert list(permissions(Project(private))) == []  # the system lets them, by a list of its own perhaps
     monkeypatch.setattr(os, "access", lambda path, mode: path.name != "build")
     (finding,) = permissions(Project(private))
-    assert f"build belongs to user {owner}, mode 0700: user {user} is" in finding.what
+    assert f"build belongs to user {owner}, mode 0700: user {user} may not" in finding.what
     assert finding.remedy == f"sudo chown -R {user} build"
 
 
@@ -99,6 +99,6 @@ def test_open_runs_are_named_three_at_a_time(private: Path, mode: int) -> None:
         (private / "runs" / f"run {number}").mkdir()
         (private / "runs" / f"run {number}").chmod(mode)
     (finding,) = permissions(Project(private))
-    assert finding.what == "others on this machine may use runs/run 0, runs/run 1, runs/run 2 and 1 more"
+    assert finding.what == "other users of this machine may use runs/run 0, runs/run 1, runs/run 2 and 1 more"
     assert os.system(f"cd '{private}' && {finding.remedy}") == 0
     assert list(permissions(Project(private))) == []

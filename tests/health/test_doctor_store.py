@@ -93,14 +93,14 @@ def test_project_reached_through_a_link_is_where_it_was(project: Project) -> Non
 
 
 def test_store_in_use_is_noted_and_not_called_corrupt(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "BUSY", 0.01)
+    monkeypatch.setattr(checks, "LOCK_TIMEOUT_SECONDS", 0.01)
     make_store(project)
     with closing(sqlite3.connect(project / "mlflow.db")) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         (seen,) = schema(project)
         (place,) = artifact_locations(project)
-    assert (seen.level, seen.what) == (Level.NOTE, "mlflow.db is being written and could not be looked at")
-    assert (place.level, place.what) == (Level.NOTE, "not looked at: database is locked")
+    assert (seen.level, seen.what) == (Level.NOTE, "mlflow.db is being written and could not be read")
+    assert (place.level, place.what) == (Level.NOTE, "not checked: database is locked")
 
 
 KILLED_WRITER = """
@@ -119,11 +119,11 @@ def test_writer_that_was_killed_leaves_a_note_and_no_corruption(project: Project
     assert subprocess.run([sys.executable, "-c", KILLED_WRITER], check=False, timeout=60).returncode == -9
     (finding,) = schema(project)
     assert finding.level is Level.NOTE
-    assert "half of a write that was killed" in finding.what
+    assert "an unfinished write of a killed process" in finding.what
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         assert store.execute("SELECT count(*) FROM runs WHERE artifact_uri LIKE 'x%'").fetchone() == (1000,)
     (finding,) = schema(project)
-    assert "names no schema revision" in finding.what
+    assert "has no schema revision" in finding.what
 
 
 def test_network_file_system_is_a_fault_where_the_store_would_be_refused(

@@ -283,7 +283,7 @@ def test_journal_of_a_run_that_goes_on(root: Path) -> None:
     with path.open("ab") as file:
         file.write(b"0000")
     assert faults(root) == []
-    assert "runs/new/journal.jsonl: the last line is torn; the run did not end" in notes(root)
+    assert "runs/new/journal.jsonl: the last line is torn; the run has no end" in notes(root)
     with flipped(path, 100):
         assert found(root) == {"runs/new/journal.jsonl": "line 1: the checksum does not fit the record"}
 
@@ -295,7 +295,7 @@ def test_bytes_after_the_end_of_a_run_are_a_fault(root: Path) -> None:
         journal.end("FINISHED")
     with path.open("ab") as file:
         file.write(b"0000")
-    assert found(root) == {"runs/new/journal.jsonl": "goes on after its end"}
+    assert found(root) == {"runs/new/journal.jsonl": "has bytes after its end"}
 
 
 def test_record_out_of_order_is_a_fault(root: Path) -> None:

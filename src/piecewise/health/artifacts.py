@@ -1,4 +1,4 @@
-"""The embedded store: its artifacts against the digests the mirror left, its database as far as SQLite can tell."""
+"""The embedded store, verified: its artifacts by their recorded digests, its database by SQLite."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from piecewise.health.hash_report import HashReport, removal
-from piecewise.health.store import look
+from piecewise.health.store import read_store
 from piecewise.manifest import AlteredManifest
 from piecewise.project import STORE, Project
 from piecewise.tracking.mirror.artifact_digests import FOLDER, read_artifacts
@@ -14,19 +14,19 @@ from piecewise.tracking.store.embedded import QUICK_CHECK, REBUILD
 
 
 def check_artifacts(project: Project) -> HashReport:
-    """Figures, configurations and models, as the mirror brought them."""
+    """Hash the figures, configurations and models that the mirror copied to the store."""
     report = HashReport("artifacts", project)
     for manifest in sorted((project / FOLDER).glob("*.json")):
         report.digest(manifest)
         try:
             recorded = read_artifacts(manifest)
         except AlteredManifest:
-            remedy = f"{removal(report.name(manifest))}; piecewise sync records its run's artifacts as they are"
+            remedy = f"{removal(report.name(manifest))}; piecewise sync records its run's artifacts anew"
             report.fault(manifest, "was altered", remedy)
             continue
         for name, digest in recorded.items():
             _check(report, project / name, digest, manifest)
-    report.note_rest("mlartifacts", "in no run's record")
+    report.note_unhashed(project.artifacts, "in no run's record")
     return report
 
 
@@ -42,17 +42,17 @@ def _check(report: HashReport, path: Path, digest: str, manifest: Path) -> None:
 
 
 def check_store(project: Project) -> HashReport:
-    """Not hashed: the database changes with every run, and the journals make it again."""
+    """SQLite's own check. The database has no digest: it changes with every run, and journals can rebuild it."""
     report = HashReport("MLflow store", project)
     if not project.store.is_file():
         return report
     try:
-        (sound,) = look(project, lambda store: store.execute(QUICK_CHECK).fetchone())
-    except sqlite3.OperationalError as error:  # in use
+        (verdict,) = read_store(project, lambda store: store.execute(QUICK_CHECK).fetchone())
+    except sqlite3.OperationalError as error:  # another process writes
         report.notes.append(f"{STORE}: {error}, not verified")
         return report
     except sqlite3.DatabaseError as error:
-        sound = str(error)
-    if sound != "ok":
-        report.fault(project.store, " ".join(sound.split()), f"{REBUILD} makes it again from the journals")
+        verdict = str(error)
+    if verdict != "ok":
+        report.fault(project.store, " ".join(verdict.split()), f"{REBUILD} makes it again from the journals")
     return report

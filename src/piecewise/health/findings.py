@@ -1,4 +1,4 @@
-"""What a look at one thing found, and how to look at several."""
+"""The findings of `piecewise doctor`, and the checks that yield them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from piecewise.project import Project
 
 class Level(StrEnum):
     OK = "ok"
-    NOTE = "note"  # worth knowing; nothing fails for it
+    NOTE = "note"  # does not change the exit code
     FAULT = "fault"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is the case, and the remedy: a command where there is one."""
+    """What is the case, and a remedy: a command if one exists."""
 
     level: Level
     what: str
@@ -38,23 +38,25 @@ def fault(what: str, remedy: str) -> Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """`look` yields what is worth saying about the project at a root; if it has nothing to say, `otherwise` is said."""
+    """A check of a project. If `run` yields no finding, the check's finding is `ok_message`."""
 
     name: str
-    otherwise: str
-    look: Callable[[Project], Iterable[Finding]]
+    ok_message: str
+    run: Callable[[Project], Iterable[Finding]]
 
     def findings(self, project: Project) -> list[Finding]:
-        """At least one. A check that fails is itself a fault, so that nothing passes for looked at."""
+        """At least one finding. A check that raises an error is itself a fault."""
         found: list[Finding] = []
         try:
-            found.extend(self.look(project))
+            found.extend(self.run(project))
         except Exception as error:
             what = f"this check failed: {type(error).__name__}: {' '.join(str(error).split())}"
-            found.append(fault(what, "repair what the error names; if that is sound, this is a bug in piecewise"))
-        return found or [fine(self.otherwise)]
+            found.append(
+                fault(what, "repair what the error names; if nothing is wrong there, this is a bug in piecewise")
+            )
+        return found or [fine(self.ok_message)]
 
 
 def diagnose(project: Project, checks: Iterable[Check]) -> list[tuple[str, Finding]]:
-    """Every finding of every check, with the check's name."""
+    """Every finding of every check, after the check's name."""
     return [(check.name, finding) for check in checks for finding in check.findings(project)]

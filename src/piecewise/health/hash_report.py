@@ -1,4 +1,4 @@
-"""What came of hashing files again."""
+"""The result of hashing files again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from piecewise.project import Project
 
 @dataclass(frozen=True)
 class Fault:
-    """A file that is not as it was written."""
+    """A file that has changed since it was written."""
 
     path: str  # from the project's root
     what: str
@@ -22,17 +22,17 @@ class Fault:
 
 @dataclass
 class HashReport:
-    """One kind of files: how much of it was hashed, what is not as it was written, what nobody can say."""
+    """The result for one kind of files: what was hashed, its faults, and notes on what could not be verified."""
 
     kind: str
     project: Project
     num_bytes: int = 0
     files: set[Path] = field(default_factory=set)
-    faults: dict[str, Fault] = field(default_factory=dict)  # by path: the first to speak knows the remedy best
+    faults: dict[str, Fault] = field(default_factory=dict)  # by path; the first fault of a path stays
     notes: list[str] = field(default_factory=list)
 
     def digest(self, path: Path, algorithm: str = "sha256") -> str:
-        """The file's digest, counted as hashed; empty if the disk does not give the file back."""
+        """Hash a file and count it. The digest is empty if the file cannot be read."""
         try:
             found = digest_file(path, algorithm)
             num_bytes = path.stat().st_size
@@ -46,11 +46,11 @@ class HashReport:
     def fault(self, path: Path, what: str, remedy: str) -> None:
         self.faults.setdefault(self.name(path), Fault(self.name(path), what, remedy))
 
-    def note_rest(self, folder: str, why: str) -> None:
-        """Say that there are files below `folder` that nobody has hashed, because of `why`."""
+    def note_unhashed(self, folder: Path, why: str) -> None:
+        """Note the files below `folder` that have not been hashed, and why."""
         rest = sorted(
             path
-            for path in (self.project / folder).rglob("*")
+            for path in folder.rglob("*")
             if path.is_file() and path not in self.files and not fnmatch(path.name, TEMPORARY)
         )
         if rest:
@@ -58,8 +58,7 @@ class HashReport:
             self.notes.append(f"{self.name(rest[0])}{more}: {why}, not verified")
 
     def name(self, path: Path) -> str:
-        """What a person calls a path: as it is from the project's root, if it is in the project."""
-        return path.relative_to(self.project).as_posix() if path.is_relative_to(self.project) else str(path)
+        return self.project.name(path)
 
 
 def removal(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What lies in a project and is of no use any more."""
+"""Files and folders of a project that are no longer needed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piecewise.journal.run_folder import all_runs
-from piecewise.manifest import update_manifest
+from piecewise.manifest import TEMPORARY, update_manifest
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.embedded import ASIDE
 
-AGE = 3600  # seconds after which a temporary file belongs to nobody
+MIN_AGE_SECONDS = 3600  # a younger temporary file may still be written
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file or folder that may go, and why."""
+    """A file or folder that can be removed, and why."""
 
     path: Path
     reason: str
 
     def name(self, project: Project) -> str:
-        """As a person in the project's root would call it."""
-        return str(self.path.relative_to(project) if self.path.is_relative_to(project) else self.path)
+        return project.name(self.path)
 
     @property
     def num_bytes(self) -> int:
@@ -33,7 +32,7 @@ class Leftover:
 
 
 def remove(item: Leftover) -> None:
-    """Take it away, and out of the manifest that knows it."""
+    """Remove a leftover, and its entry in a run's manifest."""
     if item.path.is_file():
         item.path.unlink()
         return
@@ -42,22 +41,22 @@ def remove(item: Leftover) -> None:
 
 
 def leftovers(project: Project) -> list[Leftover]:
-    """Live checkpoints of trainings that have their result, temporary files of writers that died, old stores."""
+    """Checkpoints of finished runs, temporary files of killed writers, and old stores except the newest."""
     checkpoints = [folder.checkpoints for folder in all_runs(project) if folder.result.is_file()]
     finished = [Leftover(project / path, "checkpoints of a finished run") for path in checkpoints if path.is_dir()]
-    before = time.time() - AGE
-    torn = [
+    before = time.time() - MIN_AGE_SECONDS
+    half_written = [
         Leftover(path, "half-written")
-        for folder in ("runs", "results", "report", "build", "data")
-        for path in sorted((project / folder).rglob(".*.tmp"))
+        for folder in (project.runs, project.results, project.report, project.build, project.data)
+        for path in sorted(folder.rglob(TEMPORARY))
         if path.is_file() and path.stat().st_mtime < before
     ]
-    beside = project.store.resolve().parent  # it may be a link
+    store_folder = project.store.resolve().parent  # mlflow.db may be a link
     old = [
         *_all_but_the_newest(project.runs, f"{ASIDE}*", before, "a store that was set aside before the last one"),
-        *_all_but_the_newest(beside, f"{STORE}.before-*", before, "a backup of the store before the last one"),
+        *_all_but_the_newest(store_folder, f"{STORE}.before-*", before, "a backup of the store before the last one"),
     ]
-    return finished + torn + old
+    return finished + half_written + old
 
 
 def _all_but_the_newest(folder: Path, pattern: str, before: float, reason: str) -> list[Leftover]:

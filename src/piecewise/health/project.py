@@ -55,4 +55,4 @@ def orphan_runs(project: Project) -> Iterator[Finding]:
         start = record.start
         is_staged = path.is_relative_to(project.results)
         remedy = f"dvc repro train@{start.name}" if is_staged else f"piecewise resume {shlex.quote(start.id)}"
-        yield fault(f"{start.title} ({start.id}) has no end, and the process that trained it is gone", remedy)
+        yield fault(f"{start.title} ({start.id}) has no end, but its process is gone", remedy)

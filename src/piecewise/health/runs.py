@@ -1,4 +1,4 @@
-"""The files of finished runs against their manifests, and journals against their checksums."""
+"""Finished runs verified by their manifests, and journals by the checksum of each line."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ from piecewise.journal.reader import read_journal
 from piecewise.manifest import NAME, manifest_faults
 from piecewise.project import Project
 
-PIPELINE = "pipeline"  # below runs/, the live checkpoints of `dvc repro`
-
 
 def check_runs(project: Project) -> HashReport:
     """The runs of `piecewise train`."""
     report = HashReport("runs", project)
-    for folder in _run_folders(project.runs):
+    for folder in _run_folders(project):
         for name, what in _check(report, folder):
             report.fault(folder / name, what, _remedy(report.name(folder), name, what))
     return report
 
 
 def check_checkpoints(project: Project) -> HashReport:
-    """The live checkpoints of the pipeline's runs, which are no outs of DVC."""
+    """The checkpoints of the pipeline's runs. They are not outs, so DVC has no digests of them."""
     report = HashReport("checkpoints", project)
     for folder in sorted(project.live_stages.glob("*/*/")):
         for name, what in _check(report, folder):
-            remedy = f"{removal(report.name(folder))}: a finished run does without"
+            remedy = f"{removal(report.name(folder))}: a finished run does not need it"
             report.fault(folder / name, what, remedy)
     return report
 
@@ -42,10 +40,10 @@ def _check(report: HashReport, folder: Path) -> Iterator[tuple[str, str]]:
     yield from manifest_faults(folder, report.digest).items()
 
 
-def _run_folders(runs: Path) -> Iterator[Path]:
-    """Single runs and sweeps, each sweep followed by its jobs."""
-    for folder in sorted(runs.glob("*/")):
-        if folder.name != PIPELINE:
+def _run_folders(project: Project) -> Iterator[Path]:
+    """Single runs, and sweeps followed by their jobs."""
+    for folder in sorted(project.runs.glob("*/")):
+        if folder != project.live_stages:
             yield folder
             yield from (child for child in sorted(folder.glob("*/")) if child.name.isdigit())
 
@@ -53,18 +51,18 @@ def _run_folders(runs: Path) -> Iterator[Path]:
 def _remedy(folder: str, name: str, what: str) -> str:
     run, part = folder.removeprefix("runs/"), name.partition("/")[0]
     if what == "was not there":
-        return f"{removal(f'{folder}/{name}')}, if nobody wants it"
+        return f"{removal(f'{folder}/{name}')}, if you do not need it"
     if part in ("evaluation", "figures"):
         return f"{removal(f'{folder}/evaluation')}; piecewise evaluate {run}"
     if part == "checkpoints":
-        return "piecewise clean --yes: a finished run does without"
+        return "piecewise clean --yes: a finished run does not need it"
     return "restore it from a copy, or train the run again"
 
 
 def check_journals(project: Project) -> HashReport:
-    """Every line of every journal carries its own checksum: the run need not be finished."""
+    """Check the checksum of every line of every journal, of unfinished runs too."""
     report = HashReport("journals", project)
-    for path in sorted([*project.root.glob("results/journal/*/*.jsonl"), *project.root.glob("runs/**/journal.jsonl")]):
+    for path in sorted([*project.results.glob("journal/*/*.jsonl"), *project.runs.glob("**/journal.jsonl")]):
         report.digest(path)
         try:
             record = read_journal(path)
@@ -73,9 +71,9 @@ def check_journals(project: Project) -> HashReport:
             report.fault(path, what, _journal_remedy(report.name(path)))
             continue
         if is_torn(path) and record is not None and record.end is not None:
-            report.fault(path, "goes on after its end", _journal_remedy(report.name(path)))
+            report.fault(path, "has bytes after its end", _journal_remedy(report.name(path)))
         elif is_torn(path):
-            report.notes.append(f"{report.name(path)}: the last line is torn; the run did not end")
+            report.notes.append(f"{report.name(path)}: the last line is torn; the run has no end")
     return report
 
 

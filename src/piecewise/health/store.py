@@ -1,4 +1,4 @@
-"""Looking at MLflow's embedded store, with SQLite alone and without writing to it."""
+"""Checks of MLflow's embedded store, by SQLite alone, without writing to it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from piecewise.tracking.store.relocation import moved_roots, new_address
 from piecewise.tracking.sync.sync_runs import tracking_uri
 
 SYNC = "piecewise sync"
-WRITE_AHEAD = b"\x02\x02"  # in bytes 18 and 19 of a database with such a log
+WAL_FORMAT = b"\x02\x02"  # bytes 18 and 19 of a database with a write-ahead log
 T = TypeVar("T")
-BUSY = 1.0  # seconds to wait for whoever writes
+LOCK_TIMEOUT_SECONDS = 1.0  # for another process that writes
 
 
 def schema(project: Project) -> Iterator[Finding]:
-    """Whether the store is a sound database of the revision that the installed MLflow expects."""
+    """The store must be an intact database with the schema of the installed MLflow."""
     kind = network_kind(project.store)
     if kind is not None and tracking_uri(project) == EMBEDDED:
         yield fault(f"{STORE} would lie on {kind}, a network file system, and is refused there", ELSEWHERE)
@@ -40,14 +40,16 @@ def schema(project: Project) -> Iterator[Finding]:
         yield _absent(project)
         return
     try:
-        sound, revision = look(project, lambda store: (*store.execute(QUICK_CHECK).fetchone(), schema_revision(store)))
+        sound, revision = read_store(
+            project, lambda store: (*store.execute(QUICK_CHECK).fetchone(), schema_revision(store))
+        )
     except sqlite3.DatabaseError as error:
         yield _unreadable(error)
         return
     if sound != "ok":
         yield fault(f"{STORE} is corrupt: {' '.join(sound.split())}", REBUILD)
     elif revision is None:
-        yield fault(f"{STORE} names no schema revision: its creation did not finish", REBUILD)
+        yield fault(f"{STORE} has no schema revision: its creation was interrupted", REBUILD)
     elif revision != newest_revision():
         yield _other_schema(revision)
 
@@ -59,39 +61,42 @@ def _absent(project: Project) -> Finding:
 
 
 def _unreadable(error: sqlite3.DatabaseError) -> Finding:
-    """Raises `error` if it says neither that the file is corrupt nor that somebody writes, or was killed writing."""
+    """A finding if the file is corrupt or being written, or a writer was killed. Raises any other `error`."""
     name = error.sqlite_errorname
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return fault(f"{STORE} is corrupt: {error}", REBUILD)
     if name.startswith("SQLITE_BUSY"):
-        return note(f"{STORE} is being written and could not be looked at")
+        return note(f"{STORE} is being written and could not be read")
     if name == "SQLITE_READONLY_ROLLBACK":
-        return note(f"{STORE} holds half of a write that was killed; whoever opens it next undoes that", SYNC)
+        return note(
+            f"{STORE} has an unfinished write of a killed process; the next command that opens it undoes the write",
+            SYNC,
+        )
     raise error
 
 
 def _other_schema(revision: str) -> Finding:
-    what = f"{STORE} has schema {revision}, the installed MLflow wants {newest_revision()}"
+    what = f"{STORE} has schema {revision}, but the installed MLflow needs {newest_revision()}"
     if revision in known_revisions():
         return fault(f"{what}, which is newer", f"{SYNC}, which keeps a copy and migrates it")
-    return fault(f"{what} and does not know the other", f"{reinstall()}, or if that is what you have, {REBUILD}")
+    return fault(f"{what} and does not know {revision}", f"{reinstall()}; if the right MLflow is installed, {REBUILD}")
 
 
 def artifact_locations(project: Project) -> Iterator[Finding]:
-    """The store keeps absolute places: after a move, models and figures are looked for where the project was."""
+    """The store keeps absolute paths: after a move, MLflow looks for models and figures in the old folder."""
     if not project.store.is_file():
         return
     try:
-        locations, moved = look(project, lambda store: (_active_addresses(store), moved_roots(store, project)))
+        locations, moved = read_store(project, lambda store: (_active_addresses(store), moved_roots(store, project)))
     except sqlite3.DatabaseError as error:
-        yield note(f"not looked at: {error}")
+        yield note(f"not checked: {error}")
         return
     outside = [location for location in locations if not _is_inside(location, project)]
     if outside:
         what = f"{len(outside)} of {len(locations)} artifact locations are not in this project, such as {outside[0]}"
-        is_mended = all(new_address(location, moved, project) for location in outside)
-        remedy = f"{SYNC}, or any command that opens the store" if is_mended else REBUILD
-        yield fault(f"{what}: it was moved or copied here", remedy)
+        can_relocate = all(new_address(location, moved, project) for location in outside)
+        remedy = f"{SYNC}, or any command that opens the store" if can_relocate else REBUILD
+        yield fault(f"{what}: the project was moved or copied here", remedy)
 
 
 def _active_addresses(store: sqlite3.Connection) -> list[str]:
@@ -100,12 +105,12 @@ def _active_addresses(store: sqlite3.Connection) -> list[str]:
 
 def _is_inside(location: str, project: Project) -> bool:
     """Whether a location is below the project, or not on this machine at all."""
-    place = local_path(location)
-    return place is None or (project / place).resolve().is_relative_to(project.root.resolve())
+    path = local_path(location)
+    return path is None or (project / path).resolve().is_relative_to(project.root.resolve())
 
 
-def look(project: Project, ask: Callable[[sqlite3.Connection], T]) -> T:
-    """What `ask` finds in the store, to which nothing is written, nor beside it."""
+def read_store(project: Project, query: Callable[[sqlite3.Connection], T]) -> T:
+    """The result of `query` on the store. Writes nothing to the store or beside it."""
     path = project.store.resolve()
     log, before = path.with_name(f"{path.name}-wal"), path.stat().st_mtime_ns
 
@@ -113,19 +118,19 @@ def look(project: Project, ask: Callable[[sqlite3.Connection], T]) -> T:
         return not log.exists() and path.stat().st_mtime_ns == before
 
     with path.open("rb") as file:
-        has_log = file.read(20)[18:] == WRITE_AHEAD
-    if has_log and is_closed():  # so that SQLite may be told that nobody changes it, and leaves no log of its own
+        has_log = file.read(20)[18:] == WAL_FORMAT
+    if has_log and is_closed():  # `immutable` keeps SQLite from creating a log; it is safe while no process writes
         try:
-            found = _ask(path, "immutable=1", ask)
+            found = _query(path, "immutable=1", query)
         except sqlite3.DatabaseError:
             if is_closed():
                 raise
         else:
             if is_closed():
                 return found
-    return _ask(path, "mode=ro", ask)
+    return _query(path, "mode=ro", query)
 
 
-def _ask(path: Path, how: str, ask: Callable[[sqlite3.Connection], T]) -> T:
-    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=BUSY)) as store:
-        return ask(store)
+def _query(path: Path, mode: str, query: Callable[[sqlite3.Connection], T]) -> T:
+    with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=LOCK_TIMEOUT_SECONDS)) as store:
+        return query(store)

@@ -1,4 +1,4 @@
-"""Every kind of file that can be hashed again."""
+"""`piecewise verify`: hash every kind of file again."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from piecewise.health.runs import check_checkpoints, check_journals, check_runs
 from piecewise.manifest import differences
 from piecewise.project import Project
 
-UNKNOWN = "in no out of dvc.lock"
+NOT_RECORDED = "in no out of dvc.lock"
 
 
 def verify(project: Project) -> Iterator[HashReport]:
-    """Hash everything below the project's root, kind by kind."""
+    """One report for each kind of file below the project's root."""
     of_cache, intact = check_cache(project)
-    yield of_cache  # first: DVC would restore an out from a damaged object without a word
+    yield of_cache  # first: DVC would restore an out from a damaged object silently
     data, outs = check_outs(project, intact)
     _check_mnist(data)
-    data.note_rest("data", UNKNOWN)
+    data.note_unhashed(project.data, NOT_RECORDED)
     yield data
-    for folder in ("build", "results", "report"):
-        outs.note_rest(folder, UNKNOWN)
+    for folder in (project.build, project.results, project.report):
+        outs.note_unhashed(folder, NOT_RECORDED)
     yield outs
     yield check_runs(project)
     yield check_checkpoints(project)
@@ -33,7 +33,7 @@ def verify(project: Project) -> Iterator[HashReport]:
 
 
 def _check_mnist(data: HashReport) -> None:
-    """The four files against the digests of the canonical ones, whatever dvc.lock says."""
+    """Compare the four files with the canonical digests, also if dvc.lock records others."""
     folder = data.project.data / "mnist"
     if not folder.is_dir():
         return
