@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from piecewise.durable import alone
+from piecewise.durable import file_lock
 from piecewise.jobs.job import Job
 from piecewise.project import Project
 from small_project import ROOT, TINY, new_project
@@ -128,7 +128,7 @@ def programs() -> Path:
     if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
         assert "CI" not in os.environ, "in CI the server always runs: install postgresql"
         pytest.skip("no PostgreSQL is installed")
-    with alone(ROOT / ".venv" / ".server.lock", patience=600):  # several processes test at once
+    with file_lock(ROOT / ".venv" / ".server.lock", timeout=600):  # several processes test at once
         made = subprocess.run(["make", "-C", ROOT, ".venv/server/.ready"], capture_output=True, text=True, check=False)
     if made.returncode:
         assert "CI" not in os.environ, made.stderr

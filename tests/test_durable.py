@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from piecewise.durable import (
-    TAIL,
+    TAIL_BYTES,
     append_record,
     has_writer,
     is_torn,
@@ -121,9 +121,9 @@ def test_a_last_record_is_whole_and_not_too_long(tmp_path: Path) -> None:
     path = tmp_path / "records"
     path.write_bytes(lines_of(RECORDS)[:-3] + b"x}\n")
     assert last_record(path) is None
-    path.write_bytes(lines_of([{"text": "x" * TAIL}]))
+    path.write_bytes(lines_of([{"text": "x" * TAIL_BYTES}]))
     assert last_record(path) is None
-    path.write_bytes(lines_of([{"text": "x" * TAIL}, {"kind": "end"}]))
+    path.write_bytes(lines_of([{"text": "x" * TAIL_BYTES}, {"kind": "end"}]))
     assert last_record(path) == {"kind": "end"}
 
 

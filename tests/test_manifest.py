@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.manifest import (
-    NAME,
+    MANIFEST,
     AlteredManifest,
     check_manifest,
     digest_file,
@@ -36,9 +36,9 @@ def test_digest_is_sha256_or_what_was_asked_for(tmp_path: Path) -> None:
 
 def test_folder_as_it_was_written_has_no_faults(folder: Path) -> None:
     assert check_manifest(folder) == []
-    before = (folder / NAME).read_bytes()
+    before = (folder / MANIFEST).read_bytes()
     write_manifest(folder)
-    assert (folder / NAME).read_bytes() == before
+    assert (folder / MANIFEST).read_bytes() == before
     assert set(json.loads(before)["files"]) == {"journal.jsonl", "training/weights", "figures/ü.svg"}
 
 
@@ -57,7 +57,7 @@ def test_empty_folder_and_temporary_files_are_nobodys(folder: Path) -> None:
 
 
 def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
-    path = tmp_path / NAME
+    path = tmp_path / MANIFEST
     write_sealed(path, {"files": {"a": "1"}})
     data = path.read_bytes()
     for bit in range(8 * len(data)):
@@ -69,30 +69,30 @@ def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
 
 
 def test_altered_manifest_is_named(folder: Path) -> None:
-    with (folder / NAME).open("ab") as file:
+    with (folder / MANIFEST).open("ab") as file:
         file.write(b"\n")
-    assert check_manifest(folder) == [f"{NAME} was altered"]
+    assert check_manifest(folder) == [f"{MANIFEST} was altered"]
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"digest"', b"{}\n", b'{"digest": 1}', b"\xff" * 9])
 def test_what_is_no_manifest_is_not_believed(folder: Path, data: bytes) -> None:
-    (folder / NAME).write_bytes(data)
-    assert check_manifest(folder) == [f"{NAME} was altered"]
+    (folder / MANIFEST).write_bytes(data)
+    assert check_manifest(folder) == [f"{MANIFEST} was altered"]
     with pytest.raises(AlteredManifest, match=r"manifest\.json was altered"):
         update_manifest(folder, ["figures"])
 
 
 def test_same_content_in_another_form_is_altered(folder: Path) -> None:
-    content = json.loads((folder / NAME).read_bytes())
-    (folder / NAME).write_text(json.dumps(content))
-    assert check_manifest(folder) == [f"{NAME} was altered"]
+    content = json.loads((folder / MANIFEST).read_bytes())
+    (folder / MANIFEST).write_text(json.dumps(content))
+    assert check_manifest(folder) == [f"{MANIFEST} was altered"]
 
 
 def test_parent_of_a_sweep_covers_its_own_files_only(folder: Path) -> None:
     (folder / "0000" / "training").mkdir(parents=True)
     (folder / "0000" / "journal.jsonl").touch()
     write_manifest(folder)
-    assert {"figures/ü.svg", "journal.jsonl"} <= set(read_sealed(folder / NAME)["files"])
+    assert {"figures/ü.svg", "journal.jsonl"} <= set(read_sealed(folder / MANIFEST)["files"])
     (folder / "0000" / "training" / "weights").touch()
     assert check_manifest(folder) == []
     (folder / "figures" / "ü.svg").unlink()
@@ -113,7 +113,7 @@ def test_folder_without_a_manifest_stays_without(folder: Path) -> None:
     remove_manifest(folder)
     remove_manifest(folder)
     update_manifest(folder, ["figures"])
-    assert not (folder / NAME).exists()
+    assert not (folder / MANIFEST).exists()
 
 
 def test_name_that_is_not_utf8_survives(folder: Path) -> None:

@@ -33,11 +33,11 @@ def test_a_signal_ends_at_once_what_does_not_poll(number: int, code: int) -> Non
 
 def work(seen: list[int | None], *signals: int, error: BaseException | None = None) -> None:
     """Something that polls, and gets signals meanwhile."""
-    with stopping.in_order():
-        seen.append(stopping.asked())
+    with stopping.poll_signals():
+        seen.append(stopping.requested_stop())
         for number in signals:
             send(number)
-            seen.append(stopping.asked())
+            seen.append(stopping.requested_stop())
         if error is not None:
             raise error
 
@@ -48,7 +48,7 @@ def test_the_first_signal_is_noted_and_the_second_ends_at_once() -> None:
         work(seen, signal.SIGTERM, signal.SIGINT)
     assert stopped.value.code == 130
     assert seen == [None, signal.SIGTERM]
-    assert stopping.asked() is None
+    assert stopping.requested_stop() is None
 
 
 def test_a_signal_that_nobody_answered_ends_what_polls_when_it_is_done() -> None:
@@ -92,15 +92,15 @@ def test_an_import_is_finished_before_a_signal_ends_the_command(
 
 
 def test_a_signal_that_foreign_code_swallowed_is_not_forgotten() -> None:
-    stopping.check()
+    stopping.raise_if_stopped()
     with contextlib.suppress(BaseException):
         send(signal.SIGTERM)
-    with pytest.raises(stopping.Stopped), stopping.in_order():
+    with pytest.raises(stopping.Stopped), stopping.poll_signals():
         pytest.fail("work began after all")
     with pytest.raises(stopping.Stopped):
-        stopping.check()
+        stopping.raise_if_stopped()
     stopping.listen()
-    stopping.check()
+    stopping.raise_if_stopped()
 
 
 def test_the_code_with_which_lightning_answers_a_signal_does_not_count() -> None:

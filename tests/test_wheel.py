@@ -105,7 +105,7 @@ def test_experiments_of_the_package_and_of_the_project_train(run: Run, tmp_path:
         run("train", f"experiment={experiment}", "trainer.max_epochs=1", "model.width=4")
         assert "test/squared_error" in run("evaluate", "last")
     records = [read_journal(path) for path in (tmp_path / "a project" / "runs").glob("*/journal.jsonl")]
-    locks = {record.start["name"]: record.start["digests"]["lock"] for record in records if record is not None}
+    locks = {record.start.name: record.start.digests["lock"] for record in records if record is not None}
     assert locks.keys() == {"shallow_regression", "mine"}
     assert all(re.fullmatch("[0-9a-f]{64}", lock) for lock in locks.values())
     run("doctor")

@@ -11,7 +11,7 @@ from pathlib import Path
 from piecewise import process_settings, terminal
 from piecewise.errors import BadInput, nearest
 from piecewise.project import Project
-from piecewise.stopping import Stopped, answered
+from piecewise.stopping import Stopped, handle_signals
 
 # Each verb is a module of piecewise.commands.
 VERBS = {
@@ -75,7 +75,7 @@ def guarded(function: Callable[..., int], *arguments: object) -> int:
     """
     process_settings.enter()
     try:
-        with answered():
+        with handle_signals():
             code = function(*arguments)
             if sys.stdout is not None:  # the parent process may have closed it
                 sys.stdout.flush()

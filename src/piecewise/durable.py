@@ -1,4 +1,4 @@
-"""Writing that survives a crash. Everything that must not be lost or half-written goes through here."""
+"""Writing files so that a crash loses nothing and leaves nothing half-written."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from typing import IO, Any
 
 from piecewise.errors import BadInput
 
-LOOK_SECONDS = 0.2  # that who opens records waits for one who only looks whether they have a writer
-TAIL = 65536  # bytes at the end of a file of records among which the last one is looked for
+PROBE_TIMEOUT_SECONDS = 0.2  # How long a writer waits for a `has_writer` probe to release its lock.
+TAIL_BYTES = 65536  # how far from the end of a file `last_record` looks
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a restart, sees the old bytes or the new ones, never a mixture.
+    """Write `data` to `path` so that a reader sees either the old bytes or the new ones, also after a crash.
 
-    The temporary file stands in the target's own folder: a rename across file systems is a copy.
+    The temporary file is in the target's folder: a rename across file systems would be a copy.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -44,7 +44,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises BadInput for a missing file or anything else."""
+    """Read a JSON object. Raises BadInput if the file is missing or holds anything else."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError as error:
@@ -57,13 +57,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def flush(file: IO[bytes]) -> None:
-    """Push a file's bytes through Python's and the kernel's buffers onto the disk."""
+    """Write a file's buffered bytes to the disk: Python's buffer and the kernel's."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:
-    """Make a rename or a new name in `folder` survive a power loss."""
+    """Make renamed and new files in `folder` survive a power loss."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -72,7 +72,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a file that was written beside `path` its name, so that after a power loss it is whole, or is not there."""
+    """Rename a file in the folder of `path` to `path`; after a power loss it is whole or not there."""
     with temporary.open("rb") as file:
         flush(file)
     temporary.replace(path)
@@ -80,14 +80,14 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def open_records(path: Path) -> FileIO:
-    """Open a file of records for appending, after cutting off a last line that a crash has torn.
+    """Open a file of records for appending, and cut off an incomplete last line.
 
     Raises BlockingIOError while another writer has it open.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+b", buffering=0)  # what could not be written must not wait for another try
+    file = path.open("a+b", buffering=0)  # a failed write must not be retried later
     try:
-        _wait_for_lock(file, LOOK_SECONDS)
+        _wait_for_lock(file, PROBE_TIMEOUT_SECONDS)
     except BlockingIOError:
         file.close()
         raise
@@ -97,10 +97,10 @@ def open_records(path: Path) -> FileIO:
 
 
 def has_writer(path: Path) -> bool:
-    """Whether somebody, in this process or another, has the file of records open for appending."""
+    """Whether this process or another one has the file of records open for appending."""
     try:
         with path.open("rb") as file:
-            _lock(file, fcntl.LOCK_SH)  # others may look at the same time
+            _lock(file, fcntl.LOCK_SH)  # shared: several probes may run at once
     except BlockingIOError:
         return True
     except FileNotFoundError:
@@ -109,39 +109,39 @@ def has_writer(path: Path) -> bool:
 
 
 @contextmanager
-def alone(path: Path, patience: float = 0.0) -> Iterator[None]:
-    """While this is open, nobody else is between opening and closing it. Raises BlockingIOError after `patience` s."""
+def file_lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
+    """Hold an exclusive lock on `path`. Raises BlockingIOError if another holds it for `timeout` seconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        _wait_for_lock(file, patience)
+        _wait_for_lock(file, timeout)
         yield
 
 
-def _wait_for_lock(file: IO[bytes], patience: float) -> None:
-    deadline = time.monotonic() + patience
+def _wait_for_lock(file: IO[bytes], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
     while True:
         try:
             return _lock(file)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise
-        time.sleep(min(0.1, patience / 10))
+        time.sleep(min(0.1, timeout / 10))
 
 
 def _lock(file: IO[bytes], kind: int = fcntl.LOCK_EX) -> None:
-    """Until it is closed, or its process is gone."""
+    """The lock is held until the file is closed or the process ends."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
-    except OSError:  # a file system that knows no locks
+    except OSError:  # a file system without locks
         pass
 
 
 def append_record(file: FileIO, record: dict[str, Any]) -> None:
-    """Append one line: CRC-32 of the JSON in hexadecimal, a space, the JSON. A killed process loses no such line.
+    """Append one line: the CRC-32 of the JSON in hexadecimal, a space, the JSON. A killed process loses no such line.
 
-    Raises OSError, of a full disk for example, and then leaves no half of a line for a later one to stand behind.
+    Raises OSError, for example on a full disk; what was written of the line is cut off again.
     """
     text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
     line, end = b"%08x %s\n" % (zlib.crc32(text), text), file.seek(0, os.SEEK_END)
@@ -154,19 +154,19 @@ def append_record(file: FileIO, record: dict[str, Any]) -> None:
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what `append_record` wrote. A torn last line is left out; damage before it raises BadInput."""
+    """Yield what `append_record` wrote. An incomplete last line is skipped; any other damage raises BadInput."""
     return (record for record, _ in records_from(path, 0))
 
 
 def records_from(path: Path, position: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Each record from a byte of the file on, and the byte after it: where somebody who follows it goes on later.
+    """Each record from byte `position` on, with the byte after it, from which a follower continues later.
 
-    One line is in memory at a time. Raises BadInput, as `read_records` does.
+    Only one line is in memory at a time. Raises BadInput as `read_records` does.
     """
     with path.open("rb") as file:
         file.seek(position)
         for line in file:
-            if not line.endswith(b"\n"):  # being written, or torn by a crash
+            if not line.endswith(b"\n"):  # still being written, or cut off by a crash
                 return
             checksum, _, text = line[:-1].partition(b" ")
             if checksum != b"%08x" % zlib.crc32(text):
@@ -177,9 +177,9 @@ def records_from(path: Path, position: int) -> Iterator[tuple[dict[str, Any], in
 
 
 def last_record(path: Path) -> dict[str, Any] | None:
-    """What was appended last, without reading the rest; None if there is nothing, it is torn, or longer than TAIL."""
+    """The last record, without reading the rest; None if it is missing, incomplete or longer than TAIL_BYTES."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         line = file.read().rpartition(b"\n")
     checksum, _, text = line[0].rpartition(b"\n")[2].partition(b" ")
     is_whole = line[2] == b"" and checksum == b"%08x" % zlib.crc32(text)
@@ -187,7 +187,7 @@ def last_record(path: Path) -> dict[str, Any] | None:
 
 
 def is_torn(path: Path) -> bool:
-    """Whether the file ends in the middle of a record."""
+    """Whether the file ends with an incomplete record."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 1))
         return file.read() not in (b"", b"\n")

@@ -1,4 +1,4 @@
-"""Manifests: the SHA-256 of every file in a folder that is finished, so that a bit that changes later is found."""
+"""Manifests: the SHA-256 of every file in a finished folder. They reveal later damage, even of a single bit."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ from typing import Any
 from piecewise.durable import write_atomic
 from piecewise.errors import PiecewiseError
 
-NAME = "manifest.json"
-JOURNAL = "journal.jsonl"  # a folder with one is a run
-TEMPORARY = ".*.tmp"  # what `write_atomic` leaves when it is killed: nobody's file
+MANIFEST = "manifest.json"
+JOURNAL = "journal.jsonl"  # a folder that has one is a run
+TEMPORARY_PATTERN = ".*.tmp"  # files that a killed `write_atomic` leaves behind
 
 
 class AlteredManifest(PiecewiseError):
-    """A manifest that is not as it was written: nothing in it can be believed."""
+    """A manifest differs from what was written, so nothing in it can be trusted."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} was altered, or cannot be read")
 
 
 def write_manifest(folder: Path) -> None:
-    """Record every file below `folder` as it is now, those of other runs aside: a sweep's have their own."""
+    """Record the digest of every file below `folder`, except those of a sweep's jobs: each job has its own manifest."""
     files = {name: digest_file(path) for name, path in _covered(folder).items()}
-    write_sealed(folder / NAME, {"files": files})
+    write_sealed(folder / MANIFEST, {"files": files})
 
 
 def update_manifest(folder: Path, changed: Iterable[str]) -> None:
-    """Record anew what lies at or below the names `changed`, after somebody wrote or removed it on purpose.
+    """Record again the files and folders `changed`, which were written or removed on purpose.
 
-    All else stays as it was recorded: damage must not become the truth. A folder without a manifest is left so.
-    Raises AlteredManifest.
+    Other entries are kept: hashing their files again would record damage as correct. A folder without a
+    manifest gets none. Raises AlteredManifest.
     """
-    if not (folder / NAME).is_file():
+    if not (folder / MANIFEST).is_file():
         return
-    content = read_sealed(folder / NAME)
-    places = [PurePosixPath(name) for name in changed]
-    kept = {name: digest for name, digest in content["files"].items() if not _is_in(name, places)}
-    written = {name: digest_file(path) for name, path in _covered(folder).items() if _is_in(name, places)}
-    write_sealed(folder / NAME, {"files": kept | written})
+    content = read_sealed(folder / MANIFEST)
+    folders = [PurePosixPath(name) for name in changed]
+    kept = {name: digest for name, digest in content["files"].items() if not _is_in(name, folders)}
+    written = {name: digest_file(path) for name, path in _covered(folder).items() if _is_in(name, folders)}
+    write_sealed(folder / MANIFEST, {"files": kept | written})
 
 
 def remove_manifest(folder: Path) -> None:
-    """Before a folder is written to again: until it is finished, nobody can say what belongs in it."""
-    (folder / NAME).unlink(missing_ok=True)
+    """Call this before writing to a finished folder again; `write_manifest` follows when it is finished."""
+    (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def check_manifest(folder: Path) -> list[str]:
-    """The altered, missing and unexpected files of a folder that has a manifest, one sentence for each."""
+    """One sentence for each altered, missing or unexpected file of a folder that has a manifest."""
     return [f"{name} {what}" for name, what in manifest_faults(folder).items()]
 
 
 def manifest_faults(folder: Path, digest: Callable[[Path], str] | None = None) -> dict[str, str]:
-    """What is wrong by the file's name, as `differences` says it; `digest` hashes a file in place of `digest_file`."""
+    """The faults of a folder, by file name, in the words of `differences`; `digest` may replace `digest_file`."""
     try:
-        content = read_sealed(folder / NAME)
+        content = read_sealed(folder / MANIFEST)
     except AlteredManifest:
-        return {NAME: "was altered"}
+        return {MANIFEST: "was altered"}
     found = {name: (digest or digest_file)(path) for name, path in _covered(folder).items()}
     return differences(content["files"], found)
 
 
 def differences(recorded: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    """How the digests `found` differ from those recorded, by name; an empty digest is of a file nobody could read."""
+    """How the digests `found` differ from those recorded, by name; an empty digest marks an unreadable file."""
     faults = {}
     for name in sorted(recorded.keys() | found.keys()):
         if name not in found:
@@ -81,18 +81,18 @@ def differences(recorded: Mapping[str, str], found: Mapping[str, str]) -> dict[s
 
 
 def digest_file(path: Path, algorithm: str = "sha256") -> str:
-    """The file's digest in hexadecimal, read block by block."""
+    """The file's digest in hexadecimal; the file is read block by block."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` in the one form that `read_sealed` accepts, with its own digest in it."""
+    """Write `content` together with its own digest, in the only form that `read_sealed` accepts."""
     write_atomic(path, _sealed(content))
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """What `write_sealed` wrote. Raises AlteredManifest if a single bit of the file is another."""
+    """What `write_sealed` wrote. Raises AlteredManifest if a single bit of the file has changed."""
     try:
         data = path.read_bytes()
         content: dict[str, Any] = json.loads(data)
@@ -106,7 +106,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def _sealed(content: dict[str, Any]) -> bytes:
-    # Escaped to ASCII: a name that is not valid UTF-8 survives.
+    # JSON escapes to ASCII, so a file name that is not valid UTF-8 survives.
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return (json.dumps({**content, "digest": digest}, indent=1, sort_keys=True) + "\n").encode()
 
@@ -116,10 +116,10 @@ def _covered(folder: Path) -> dict[str, Path]:
     return {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / NAME and not fnmatch(path.name, TEMPORARY)
+        if path.is_file() and path != folder / MANIFEST and not fnmatch(path.name, TEMPORARY_PATTERN)
         if not any(path.is_relative_to(other) for other in others)
     }
 
 
-def _is_in(name: str, places: list[PurePosixPath]) -> bool:
-    return any(PurePosixPath(name).is_relative_to(place) for place in places)
+def _is_in(name: str, folders: list[PurePosixPath]) -> bool:
+    return any(PurePosixPath(name).is_relative_to(folder) for folder in folders)

@@ -1,4 +1,4 @@
-"""The project: where its files lie. Everything that joins a path to the project's root asks this object."""
+"""The folders and files of a project: the only place that names paths below its root."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ STORE = "mlflow.db"  # the embedded MLflow store
 class Project(os.PathLike[str]):
     """The folders and files of one project, below `root`.
 
-    The default is the working directory, which every command and stage makes the project's root: frozen jobs and DVC's
-    files name their paths relative to it.
+    The default root is the working directory. Every command and stage changes to the project's root first, because
+    frozen jobs and DVC's files hold paths relative to it.
     """
 
     root: Path = Path()
@@ -55,8 +55,13 @@ class Project(os.PathLike[str]):
 
     @property
     def results(self) -> Path:
-        """What the pipeline trained and measured."""
+        """What the pipeline has trained and measured."""
         return self.root / "results"
+
+    @property
+    def stage_journals(self) -> Path:
+        """The journals of finished training stages: one file per run, below a folder per experiment."""
+        return self.results / "journal"
 
     @property
     def report(self) -> Path:
@@ -69,12 +74,12 @@ class Project(os.PathLike[str]):
 
     @property
     def live_stages(self) -> Path:
-        """Journals and checkpoints of the pipeline's trainings: DVC deletes a stage's outs before it starts."""
+        """Journals and checkpoints of training stages. DVC deletes a stage's outs before it starts, but not these."""
         return self.runs / "pipeline"
 
     @property
     def server(self) -> Path:
-        """Everything that `piecewise server` keeps."""
+        """All files of `piecewise server`."""
         return self.runs / ".server"
 
     @property
@@ -91,7 +96,7 @@ class Project(os.PathLike[str]):
         return self.root / "dvc.lock"
 
     def name(self, path: Path) -> str:
-        """`path` as a person in the project's root would type it."""
+        """`path` relative to the root, with slashes; a path outside the root stays as it is."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def __truediv__(self, name: str | Path) -> Path:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def check_same_shape(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
-    """Refuse operands that would broadcast: (N, 1) against (N,) is the classic silent error.
+    """Refuse tensors of unequal shapes: (N, 1) against (N,) would broadcast without an error.
 
     Raises ValueError naming both tensors and both shapes.
     """
@@ -24,9 +24,9 @@ def check_rank(name: str, tensor: Tensor, rank: int) -> None:
 
 
 def check_shape(name: str, tensor: Tensor, wanted: Sequence[int | str]) -> None:
-    """Refuse a tensor unless its sizes are `wanted`; a letter stands for any size, the same one wherever it stands.
+    """Refuse a tensor whose shape is not `wanted`. A letter stands for any size; equal letters stand for equal sizes.
 
-    ("N", 1) is a column, ("P", "P") a square. Raises ValueError naming the tensor, its shape and the one wanted.
+    ("N", 1) is a column, ("P", "P") a square. Raises ValueError naming the tensor, its shape and `wanted`.
     """
     sizes: dict[str, int] = {}
     is_fitting = tensor.ndim == len(wanted)
@@ -40,7 +40,7 @@ def check_shape(name: str, tensor: Tensor, wanted: Sequence[int | str]) -> None:
 
 
 def as_rows(name: str, tensor: Tensor, count: int) -> Tensor:
-    """(N, …) with `count` numbers in each of N examples → (N, count). Raises ValueError for anything else."""
+    """Flatten N examples of `count` numbers each: (N, …) → (N, count). Raises ValueError for any other size."""
     if tensor.ndim < 2 or math.prod(tensor.shape[1:]) != count:
         raise _wrong(name, tensor, f"(N, {count})" if tensor.ndim < 3 else f"(N, …) with {count} numbers in each of N")
     return tensor.flatten(1)
@@ -53,7 +53,7 @@ def check_columns(name: str, tensor: Tensor, count: int) -> None:
 
 
 def check_outputs_per_target(outputs: Tensor, targets: Tensor, count: int) -> None:
-    """Refuse outputs that are not `count` numbers for each target: (N, count·C) for (N, C). Raises ValueError."""
+    """Refuse outputs that do not have `count` numbers per target: (N, count·C) for (N, C). Raises ValueError."""
     wanted = (*targets.shape[:1], *(count * size for size in targets.shape[1:2]), *targets.shape[2:])
     if targets.ndim < 2 or outputs.shape != wanted:
         needed = "" if count == 1 else f", of which each needs {count} outputs"

@@ -1,4 +1,4 @@
-"""Being asked to stop: the first signal ends the work in order, the second at once."""
+"""Stopping on SIGINT or SIGTERM: the first signal lets work finish its step, the second ends it at once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-IMPORT = "<frozen importlib._bootstrap>"
-AGAIN = 0.02  # seconds until a signal that came during an import is answered
+IMPORT_CODE = "<frozen importlib._bootstrap>"  # file name of the frames that import a module
+RETRY_SECONDS = 0.02  # after a signal that came during an import
 
 
 class Stopped(SystemExit):
-    """A signal ended the command. No `except Exception` swallows it; the exit code is 128 + the signal."""
+    """A signal has ended the command. `except Exception` does not catch it; the exit code is 128 + the signal."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -27,98 +27,95 @@ class Stopped(SystemExit):
 
 
 class _State:
-    polled = 0  # how many callers poll, and so can end in order
-    asked: int | None = None  # the first signal, when somebody polls
-    came: int | None = None  # the signal for which Stopped was raised somewhere, or soon will be
-    has_come = False  # a signal, ever
+    num_polling = 0  # callers inside `poll_signals`
+    requested: int | None = None  # the first signal while a caller polls
+    raised: int | None = None  # the signal for which Stopped was raised, or will be after an import
+    is_signalled = False  # whether a signal has ever come
 
 
 def listen() -> None:
-    """Answer SIGINT and SIGTERM from now on, and forget those before.
-
-    In other threads than the main one Python cannot, and nothing happens.
-    """
-    _State.came = None
+    """Handle SIGINT and SIGTERM from now on, and forget earlier ones. Python allows this in the main thread only."""
+    _State.raised = None
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
-            signal.signal(number, _answer)
+            signal.signal(number, _handle)
 
 
 @contextmanager
-def answered() -> Iterator[None]:
-    """Around a whole command: an error that a signal has caused becomes Stopped."""
+def handle_signals() -> Iterator[None]:
+    """Handle signals during a whole command: an error that a signal has caused becomes Stopped."""
     listen()
     try:
         yield
     except Exception:
-        check()
+        raise_if_stopped()
         raise
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # nobody is left to answer
-        _State.came = None
+        signal.setitimer(signal.ITIMER_REAL, 0)  # a timer left running would raise after the command
+        _State.raised = None
 
 
 @contextmanager
-def in_order() -> Iterator[None]:
-    """While this is open, the first signal is only noted: its owner must ask `asked` often, and end.
+def poll_signals() -> Iterator[None]:
+    """Inside, the first signal is only noted: the caller polls `requested_stop` and ends in order.
 
-    Raises Stopped at the end if a signal came that nobody has answered, or that Lightning answered with code 0.
+    Raises Stopped at the end if a signal came, also if Lightning has answered it with exit code 0.
     """
-    check()
+    raise_if_stopped()
     listen()
-    _State.polled += 1
+    _State.num_polling += 1
     try:
         try:
             yield
         except SystemExit as leaving:
-            if _State.asked is None or isinstance(leaving, Stopped):
+            if _State.requested is None or isinstance(leaving, Stopped):
                 raise
-        if _State.asked is not None:
-            raise Stopped(_State.asked)
+        if _State.requested is not None:
+            raise Stopped(_State.requested)
     finally:
-        _State.polled -= 1
-        _State.asked = None
+        _State.num_polling -= 1
+        _State.requested = None
 
 
-def asked() -> int | None:
-    """The signal that asked to stop, if one did."""
-    return _State.asked
+def requested_stop() -> int | None:
+    """The signal that asked to stop; None if none came."""
+    return _State.requested
 
 
-def is_ending() -> bool:
-    """Whether a signal has come to this process, which so ends already, and only needs its time."""
-    return _State.has_come
+def is_signalled() -> bool:
+    """Whether a signal has come to this process: it is ending already, and only needs time."""
+    return _State.is_signalled
 
 
-def check() -> None:
-    """Raise Stopped, again, if a signal asks for it: whoever is about to go on after an error asks this first.
+def raise_if_stopped() -> None:
+    """Raise Stopped again if a signal has come. Call this before going on after an error.
 
-    Foreign code may swallow Stopped, or fail of it with an error of its own.
+    Libraries may catch Stopped or raise something else because of it.
     """
-    if _State.came is not None:
+    if _State.raised is not None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        raise Stopped(_State.came)
+        raise Stopped(_State.raised)
 
 
-def _answer(number: int, frame: FrameType | None) -> None:
-    _State.has_come = True
-    if _State.polled and _State.asked is None:
-        _State.asked = number
-        with contextlib.suppress(OSError):  # not through sys.stderr, which may be in the middle of a line
+def _handle(number: int, frame: FrameType | None) -> None:
+    _State.is_signalled = True
+    if _State.num_polling and _State.requested is None:
+        _State.requested = number
+        with contextlib.suppress(OSError):  # os.write: sys.stderr may be in the middle of a line
             os.write(2, b"\nstopping after this step; once more stops at once\n")
         return
-    _State.came = number
+    _State.raised = number
     if _is_importing(frame):
-        # A module that is only half there breaks those that import it, and they would not let Stopped through.
-        signal.signal(signal.SIGALRM, lambda _, frame: _answer(number, frame))
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        # A half-imported module breaks later imports of it, and their errors would hide Stopped. Try again later.
+        signal.signal(signal.SIGALRM, lambda _, frame: _handle(number, frame))
+        signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
         return
     raise Stopped(number)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_code.co_filename == IMPORT:
+        if frame.f_code.co_filename == IMPORT_CODE:
             return True
         frame = frame.f_back
     return False

@@ -67,9 +67,9 @@ import time
 from piecewise import stopping
 from piecewise.execution.parent_process import end_with_dvc
 end_with_dvc()
-with stopping.in_order():
+with stopping.poll_signals():
     print("working", flush=True)
-    while stopping.asked() is None:
+    while stopping.requested_stop() is None:
         time.sleep(0.01)
     time.sleep(1.0)
     print("saved", flush=True)

@@ -18,7 +18,7 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.manifest import check_manifest
 from piecewise.project import Project
-from piecewise.stopping import Stopped, answered
+from piecewise.stopping import Stopped, handle_signals
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -41,7 +41,7 @@ def stopped(plan: Plan, project: Project) -> tuple[list[Job], JobFolders]:
             os.kill(os.getpid(), signal.SIGTERM)
         keep(job, folder, parts)
 
-    with pytest.raises(Stopped), answered():
+    with pytest.raises(Stopped), handle_signals():
         run_jobs(jobs, folders, None, stop)
     return jobs, folders
 

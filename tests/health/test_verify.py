@@ -19,7 +19,7 @@ from piecewise.durable import append_record
 from piecewise.health.hash_report import Fault
 from piecewise.health.verify import verify
 from piecewise.journal.writer import Journal
-from piecewise.manifest import NAME
+from piecewise.manifest import MANIFEST
 from piecewise.project import Project
 
 NUM_FLIPS = 20
@@ -75,7 +75,7 @@ def test_project_covers_every_kind_of_file(whole: Path) -> None:
     assert all(list((whole / folder).rglob("*")) for folder in COVERED)
     assert len(list((whole / "mlartifacts").rglob("model.pt2"))) == 2
     assert len(list((whole / "runs").rglob("*.ckpt"))) >= 3
-    assert len(list((whole / "runs").rglob(NAME))) == 4
+    assert len(list((whole / "runs").rglob(MANIFEST))) == 4
     assert len(list((whole / ".dvc").rglob("*.dir"))) == sum(
         not path.endswith(".json") for paths in OUTS.values() for path in paths
     )
@@ -268,7 +268,7 @@ def test_mnist_is_the_canonical_one_whatever_the_lock_says(root: Path, monkeypat
 
 
 def test_unfinished_run_is_a_note(root: Path) -> None:
-    (root / "runs" / "solo" / NAME).unlink()
+    (root / "runs" / "solo" / MANIFEST).unlink()
     with (root / "runs" / "solo" / "training" / "result.json").open("ab") as file:
         file.write(b" ")
     assert faults(root) == []

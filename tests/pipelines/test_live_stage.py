@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from piecewise.durable import alone, write_json
+from piecewise.durable import file_lock, write_json
 from piecewise.errors import TryAgain
 from piecewise.execution.run_jobs import run_jobs
 from piecewise.jobs.job import Job, write_jobs
@@ -97,7 +97,10 @@ def test_another_job_begins_anew(jobs: list[Job], plan: Plan, project: Project) 
 
 def test_two_at_once_are_refused(jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "LOCK_TIMEOUT_SECONDS", 0.2)
-    with alone(Path(f"runs/pipeline/{jobs[0].name}.lock")), pytest.raises(TryAgain, match="runs in another process"):
+    with (
+        file_lock(Path(f"runs/pipeline/{jobs[0].name}.lock")),
+        pytest.raises(TryAgain, match="runs in another process"),
+    ):
         train_stage(jobs)
     assert not train_stage(jobs)
 

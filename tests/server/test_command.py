@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.cli import main
-from piecewise.durable import alone
+from piecewise.durable import file_lock
 from piecewise.processes import Process
 from piecewise.project import Project
 from piecewise.server.state import kill_leftovers, lock_file, read_state, state_file, write_state
@@ -41,7 +41,7 @@ def test_nothing_to_stop_is_no_error(project: Project, capsys: pytest.CaptureFix
 
 
 def test_a_second_one_says_where_the_first_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    with alone(lock_file(project)):
+    with file_lock(lock_file(project)):
         assert main(["server"]) == 0
         assert "and is being started" in capsys.readouterr().out
         write_state(project, "http://127.0.0.1:7", [], is_healthy=True)
@@ -52,7 +52,7 @@ def test_a_second_one_says_where_the_first_is(project: Project, capsys: pytest.C
 def test_one_that_is_being_started_is_not_stopped_but_tried_again(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with alone(lock_file(project)):
+    with file_lock(lock_file(project)):
         assert main(["server", "--stop"]) == 75
     assert "try again in a moment" in capsys.readouterr().err
 

@@ -192,7 +192,7 @@ def test_the_second_signal_does_not_wait_for_the_step(
 
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
     folder = RunFolder.at(project / "runs" / "one")
-    with pytest.raises(stopping.Stopped) as stopped, stopping.answered():
+    with pytest.raises(stopping.Stopped) as stopped, stopping.handle_signals():
         train(plan(*OPTIONS)[0], folder)
     assert stopped.value.code == 130
     assert not list(folder.checkpoints.glob("*.ckpt"))

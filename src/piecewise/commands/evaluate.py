@@ -30,9 +30,9 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.manifest import update_manifest
 
     run = find_run(project, asked.run)
-    if (run.place / JOBS).is_file():
-        count = len(read_jobs(run.place / JOBS))
-        _show(measure_ensemble(JobFolders.below(run.place.relative_to(project), count).jobs))
+    if (run.root / JOBS).is_file():
+        count = len(read_jobs(run.root / JOBS))
+        _show(measure_ensemble(JobFolders.below(run.root.relative_to(project), count).jobs))
         return 0
     read_result(run.folder)
     if run.folder.metrics.is_file():

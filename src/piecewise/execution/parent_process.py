@@ -26,7 +26,7 @@ def end_with(process: Process | None) -> None:
     def watch() -> None:
         while process is not None and not is_gone(process):
             time.sleep(POLL_SECONDS)
-        if stopping.is_ending():  # a second signal would end it at once, without its last checkpoint
+        if stopping.is_signalled():  # a second signal would end it at once, without its last checkpoint
             time.sleep(GRACE_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -42,7 +42,7 @@ def run_ranks(folder: RunFolder, request: str) -> None:
     and TryAgain if a rank was lost.
     """
     command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
-    with stopping.in_order():  # opened first: a signal must not leave the new process behind
+    with stopping.poll_signals():  # opened first: a signal must not leave the new process behind
         # In a process group of their own, so that a terminal's Ctrl-C reaches the ranks once, through this process. In
         # the same session, because Linux shares the processor between sessions before it looks at priorities.
         process = subprocess.Popen(command, env={**os.environ, REQUEST: request}, process_group=0)
@@ -71,7 +71,7 @@ def _wait(process: subprocess.Popen[bytes], folder: RunFolder) -> int:
     """
     is_forwarded, failed_since, next_check = False, None, 0.0
     while (status := process.poll()) is None:
-        number = stopping.asked()
+        number = stopping.requested_stop()
         if number is not None and not is_forwarded:
             process.send_signal(number)
             is_forwarded = True

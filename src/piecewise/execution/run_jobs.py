@@ -45,7 +45,7 @@ def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Fini
                 try:
                     _run(job, folder, sweep.facts_of(job), finish, is_resumed)
                 except Exception as error:
-                    stopping.check()  # the error may be how a library answered a signal
+                    stopping.raise_if_stopped()  # the error may be how a library answered a signal
                     errors.append(_reported(error, job))
                     sweep.has_failed = True
         if len(jobs) > 1 and not folders.parent.is_of_pipeline:
@@ -60,7 +60,7 @@ def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Fini
 
 def is_done(folder: RunFolder) -> bool:
     """Whether the job is trained and finished."""
-    return all(path.is_file() for path in (folder.sealed / manifest.NAME, folder.result, folder.weights))
+    return all(path.is_file() for path in (folder.sealed / manifest.MANIFEST, folder.result, folder.weights))
 
 
 def _check_before_start(jobs: list[Job], folders: JobFolders) -> None:

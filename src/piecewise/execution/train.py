@@ -75,7 +75,7 @@ def _train_here(job: Job, request: Request, has_folder: bool = True) -> Parts:
     """Train in this process, which may be one rank of several; only rank 0 records."""
     from piecewise.execution.fit import fit_job  # imports Lightning, which takes seconds
 
-    with stopping.in_order():
+    with stopping.poll_signals():
         if not is_first_rank():
             # Under torchrun each rank chose a folder; only rank 0's becomes the run's.
             with reporting_errors(request.folder) if has_folder else contextlib.nullcontext():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from piecewise.manifest import TEMPORARY, digest_file
+from piecewise.manifest import TEMPORARY_PATTERN, digest_file
 from piecewise.project import Project
 
 
@@ -51,7 +51,7 @@ class HashReport:
         rest = sorted(
             path
             for path in folder.rglob("*")
-            if path.is_file() and path not in self.files and not fnmatch(path.name, TEMPORARY)
+            if path.is_file() and path not in self.files and not fnmatch(path.name, TEMPORARY_PATTERN)
         )
         if rest:
             more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""

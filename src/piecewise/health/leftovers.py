@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piecewise.journal.run_folder import all_runs
-from piecewise.manifest import TEMPORARY, update_manifest
+from piecewise.manifest import TEMPORARY_PATTERN, update_manifest
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.embedded import ASIDE
 
@@ -48,7 +48,7 @@ def leftovers(project: Project) -> list[Leftover]:
     half_written = [
         Leftover(path, "half-written")
         for folder in (project.runs, project.results, project.report, project.build, project.data)
-        for path in sorted(folder.rglob(TEMPORARY))
+        for path in sorted(folder.rglob(TEMPORARY_PATTERN))
         if path.is_file() and path.stat().st_mtime < before
     ]
     store_folder = project.store.resolve().parent  # mlflow.db may be a link

@@ -9,7 +9,7 @@ from pathlib import Path
 from piecewise.durable import is_torn
 from piecewise.health.hash_report import HashReport, removal
 from piecewise.journal.reader import read_journal
-from piecewise.manifest import NAME, manifest_faults
+from piecewise.manifest import MANIFEST, manifest_faults
 from piecewise.project import Project
 
 
@@ -33,10 +33,10 @@ def check_checkpoints(project: Project) -> HashReport:
 
 
 def _check(report: HashReport, folder: Path) -> Iterator[tuple[str, str]]:
-    if not (folder / NAME).is_file():
+    if not (folder / MANIFEST).is_file():
         report.notes.append(f"{report.name(folder)}: unfinished (no manifest), not verified")
         return
-    report.digest(folder / NAME)
+    report.digest(folder / MANIFEST)
     yield from manifest_faults(folder, report.digest).items()
 
 

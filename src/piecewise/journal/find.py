@@ -1,4 +1,4 @@
-"""Finding a run again by what a person remembers of it."""
+"""Finding a run by its id, title or folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.project import Project
 
 LAST = "last"
-SHOWN = 5  # runs that a message names
+NUM_SHOWN = 5  # runs named in a message
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,25 @@ class KnownRun:
     start: Start
 
     @property
-    def place(self) -> Path:
-        """The folder a person would look into."""
+    def root(self) -> Path:
+        """The folder that a person knows the run by."""
         return self.folder.training if self.folder.is_of_pipeline else self.folder.journal.parent
 
     @property
     def names(self) -> set[str]:
-        """Everything the run may be called: id, title, and its folder below runs/ (of a sweep: `folder/0003`)."""
+        """The names that identify the run: its id, its title, its folder below runs/ (a sweep's job: `folder/0003`)."""
         names = {self.start.id, self.start.title}
         if self.folder.is_of_pipeline:
             return names
-        parts = self.place.parts
+        parts = self.root.parts
         return names | {"/".join(parts[parts.index("runs") + 1 :])}
 
 
 def find_run(project: Project, text: str) -> KnownRun:
-    """The run called `text`: a name of it, the beginning of one, or `last`. Raises BadInput if none or several are."""
+    """The run with `text` as its name or the beginning of its name, or the `last` run.
+
+    Raises BadInput if no run or several runs match.
+    """
     if not text.strip():
         raise BadInput("RUN is empty; allowed: an id, the beginning of one, a title, a folder, or last")
     runs = known_runs(project)
@@ -54,14 +57,14 @@ def find_run(project: Project, text: str) -> KnownRun:
     if len(found) == 1:
         return found[0]
     if not found:
-        recent = {name for run in runs[-SHOWN:] for name in (run.start.id, run.start.title)}
+        recent = {name for run in runs[-NUM_SHOWN:] for name in (run.start.id, run.start.title)}
         raise BadInput(f"run {text!r} is unknown; {nearest(text, {*recent, LAST})}")
-    shown = ", ".join(f"{run.start.id} ({run.start.title})" for run in found[-SHOWN:])
+    shown = ", ".join(f"{run.start.id} ({run.start.title})" for run in found[-NUM_SHOWN:])
     raise BadInput(f"run {text!r} may be any of {len(found)}: {shown}; give more of the id")
 
 
 def known_runs(project: Project) -> list[KnownRun]:
-    """Every run that has begun its journal, the oldest first; the children of a sweep follow it."""
+    """Every run that has begun its journal, the oldest first. A sweep comes before its jobs."""
     runs = []
     for folder in all_runs(project):
         try:

@@ -1,4 +1,4 @@
-"""Where the pieces of one run lie."""
+"""The layout of a run's files on disk."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from piecewise.errors import PiecewiseError
 from piecewise.manifest import JOURNAL
 from piecewise.project import Project
 
-SWEEP = "sweep"  # the label under which the pipeline keeps the parent of several jobs
+SWEEP = "sweep"  # the label of a sweep's own files in the pipeline
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run. `piecewise train` keeps them together; the pipeline keeps what each stage makes apart."""
+    """The files of a run. `piecewise train` keeps them in one folder, the pipeline in one folder per stage."""
 
-    journal: Path  # the file with times in it
+    journal: Path  # holds times, so its bytes differ from run to run
     training: Path  # job.json, model.safetensors, model.yaml, result.json
     evaluation: Path  # metrics.json, arrays.safetensors
     figures: Path
@@ -29,30 +29,31 @@ class RunFolder:
 
     @classmethod
     def at(cls, folder: Path) -> RunFolder:
-        """A run of `piecewise train`, all below `folder`."""
+        """A run of `piecewise train`: everything is below `folder`."""
         parts = [folder / part for part in ("training", "evaluation", "figures", "checkpoints")]
         return cls(folder / JOURNAL, *parts)
 
     @classmethod
     def of_stage(cls, experiment: str, label: str) -> RunFolder:
-        """A run of `dvc repro`. The journal, which holds times, and the live checkpoints are no stage's dependency."""
+        """A run of `dvc repro`. No stage depends on the journal, which holds times, or on the live checkpoints."""
+        project = Project()
         return cls(
-            Path("results/journal", experiment, f"{label}.jsonl"),
-            Path("results/train", experiment, label),
-            Path("results/evaluate", experiment, label),
-            Path("report/figures", experiment, label),
-            Path("runs/pipeline", experiment, label),
+            project.stage_journals / experiment / f"{label}.jsonl",
+            project.results / "train" / experiment / label,
+            project.results / "evaluate" / experiment / label,
+            project.report / "figures" / experiment / label,
+            project.live_stages / experiment / label,
         )
 
     @classmethod
     def of_live_stage(cls, experiment: str, label: str) -> RunFolder:
-        """A run of `dvc repro` while it trains. DVC removes a stage's outs before it starts, but not these."""
+        """A run of `dvc repro` while it trains: its journal is in a folder that DVC does not delete."""
         staged = cls.of_stage(experiment, label)
         return replace(staged, journal=staged.checkpoints / JOURNAL)
 
     @classmethod
     def from_text(cls, text: str) -> RunFolder:
-        """The folder that `as_text` described, for a process that was told its place."""
+        """The inverse of `as_text`, which tells another process where the run is."""
         return cls(*(Path(part) for part in json.loads(text)))
 
     def as_text(self) -> str:
@@ -64,7 +65,7 @@ class RunFolder:
 
     @property
     def children(self) -> list[Path]:
-        """The journals of a sweep's jobs; none if this is no sweep."""
+        """The journals of a sweep's jobs; empty for other runs."""
         if self.journal.name != JOURNAL:
             found = self.journal.parent.glob("*.jsonl") if self.journal.stem == SWEEP else ()
         elif self.is_of_pipeline:
@@ -75,14 +76,14 @@ class RunFolder:
 
     @property
     def parent(self) -> Path:
-        """Where the journal of the sweep is, if this is one of its jobs; for one that is none there is no such file."""
+        """The journal of the sweep that this job belongs to. For other runs no such file exists."""
         if self.journal.name != JOURNAL:
             return self.journal.with_name(f"{SWEEP}.jsonl")
         return self.journal.parents[1] / (Path(SWEEP, JOURNAL) if self.is_of_pipeline else JOURNAL)
 
     @property
     def sealed(self) -> Path:
-        """The folder that has a manifest once the run is finished; DVC keeps digests of the pipeline's other files."""
+        """The folder that gets a manifest when the run is finished. DVC keeps digests of the pipeline's other files."""
         return self.checkpoints if self.is_of_pipeline else self.journal.parent
 
     @property
@@ -95,7 +96,7 @@ class RunFolder:
 
     @property
     def path(self) -> Path:
-        """The way a small model's parameters took."""
+        """The parameters of a small model at each recorded step."""
         return self.training / "path.safetensors"
 
     @property
@@ -112,27 +113,27 @@ class RunFolder:
 
 
 def all_runs(project: Project) -> list[RunFolder]:
-    """Every run below the project's root, parents of sweeps before their children."""
-    pipeline = sorted((project.results / "journal").glob("*/*.jsonl"), key=lambda path: (path.stem != SWEEP, path))
+    """Every run of the project; a sweep comes before its jobs."""
+    pipeline = sorted(project.stage_journals.glob("*/*.jsonl"), key=lambda path: (path.stem != SWEEP, path))
     staged = [RunFolder.of_stage(path.parent.name, path.name.removesuffix(".jsonl")) for path in pipeline]
     live = [
         RunFolder.of_live_stage(path.parent.parent.name, path.parent.name)
         for path in sorted(project.live_stages.glob("*/*/journal.jsonl"))
     ]
-    known = {folder.training for folder in staged}  # what has been published is not live any more
-    staged += [folder for folder in live if folder.training not in known]
+    published = {folder.training for folder in staged}  # these runs are no longer live
+    staged += [folder for folder in live if folder.training not in published]
     solo = sorted(project.runs.glob("*/journal.jsonl"))
     children = sorted(project.runs.glob("*/*/journal.jsonl"))
     return staged + [RunFolder.at(path.parent) for path in (*solo, *children)]
 
 
 def read_result(folder: RunFolder) -> dict[str, Any]:
-    """The result of a finished training. Raises PiecewiseError if it never finished."""
+    """The result of a finished training. Raises PiecewiseError for an unfinished one."""
     if not folder.result.is_file():
         raise PiecewiseError(f"{folder.training} holds no finished training")
     return read_json(folder.result)
 
 
 def new_id() -> str:
-    """An id for a run: sorts by time, never repeats."""
+    """A new id for a run: unique, and sorted by time."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"

@@ -1,4 +1,4 @@
-"""The append-only record of a run: what happened, when, in the order it happened."""
+"""Writing a journal: the append-only record of a run, in the order of events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def busy(path: Path) -> TryAgain:
 
 
 class Unwritable(PiecewiseError):
-    """A journal that takes no more records: a training without a record is none, and ends."""
+    """A journal cannot be written any more. Training ends: a run without its record is worthless."""
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(
@@ -28,9 +28,9 @@ class Unwritable(PiecewiseError):
 
 
 class Journal:
-    """Appends records to one file. Kinds: start, resume, metrics, system, artifact, end; each with the time in seconds.
+    """Appends records to one file. Kinds: start, resume, metrics, system, artifact, end; each has its time in seconds.
 
-    A journal has one writer at a time: another one raises TryAgain. What cannot be written raises Unwritable.
+    A second writer at the same time raises TryAgain. A failed write raises Unwritable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,32 +44,32 @@ class Journal:
             terminal.warn(f"{path}: its last line was torn off by a crash; all before it is kept")
 
     def start(self, **facts: Any) -> None:
-        """Who this run is: its id, name, parameters, tags and inputs."""
+        """Record what the run is; `piecewise.journal.records.Start` lists the facts."""
         self._append("start", facts)
 
     def resume(self, **facts: Any) -> None:
-        """The run goes on after an interruption: readings of steps that are repeated count once."""
+        """Record that the run goes on after an interruption. Steps that it repeats count once."""
         self._append("resume", facts)
 
     def metrics(self, step: int, values: dict[str, float]) -> None:
-        """What was measured after `step` optimizer steps."""
+        """Record what was measured after `step` optimizer steps."""
         self._append("metrics", {"step": step, "values": values})
 
     def system(self, step: int, values: dict[str, float]) -> None:
-        """What the machine was doing when `step` optimizer steps had been taken."""
+        """Record the machine's load after `step` optimizer steps."""
         self._append("system", {"step": step, "values": values})
 
     def artifact(self, path: str, folder: str = "") -> None:
-        """A file that belongs to the run: `path` relative to the run's folder, shown in `folder` of the tracker."""
+        """Record a file of the run: `path` is relative to the training folder, MLflow shows it in `folder`."""
         self._append("artifact", {"path": path, "folder": folder})
 
     def end(self, status: str, **facts: Any) -> None:
-        """How the run ended: FINISHED, FAILED or KILLED."""
+        """Record how the run ended: FINISHED, FAILED or KILLED."""
         self._append("end", {"status": status, **facts})
         self.flush()
 
     def flush(self) -> None:
-        """Onto the disk: each record survives a killed process, what was flushed a power loss too."""
+        """Write to the disk. A record survives a killed process without this, and a power loss only with it."""
         try:
             flush(self._file)
         except OSError as error:

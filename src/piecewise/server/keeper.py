@@ -7,7 +7,7 @@ import os
 import signal
 
 from piecewise import terminal
-from piecewise.durable import alone
+from piecewise.durable import file_lock
 from piecewise.errors import TryAgain
 from piecewise.processes import is_gone
 from piecewise.project import Project
@@ -23,7 +23,7 @@ STOP_TIMEOUT = 90.0  # seconds for a server to stop
 def run_server(project: Project, port: int) -> None:
     """Run until a signal raises Stopped. Returns at once if the project's server runs already."""
     try:
-        with alone(lock_file(project)):
+        with file_lock(lock_file(project)):
             _run(project, port)
     except BlockingIOError:
         state = read_state(project)
@@ -54,7 +54,7 @@ def stop_server(project: Project) -> None:
     """Send SIGTERM to the process that runs the server, and wait for its end. Raises TryAgain if it does not end."""
     lock = lock_file(project)
     try:
-        with alone(lock):
+        with file_lock(lock):
             kill_leftovers(project)
             terminal.show("no server runs")
             return
@@ -65,7 +65,7 @@ def stop_server(project: Project) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(state.keeper.pid, signal.SIGTERM)
     try:
-        with alone(lock, STOP_TIMEOUT):
+        with file_lock(lock, STOP_TIMEOUT):
             terminal.show("the server has stopped")
     except BlockingIOError as error:
         raise TryAgain(f"the server, process {state.keeper.pid}, is still stopping") from error

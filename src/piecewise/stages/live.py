@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from piecewise.durable import alone, has_writer, write_atomic
+from piecewise.durable import file_lock, has_writer, write_atomic
 from piecewise.dvc_files import recorded_stage
 from piecewise.errors import TryAgain
 from piecewise.execution.job_folders import JobFolders
@@ -36,7 +36,7 @@ def live_stage(jobs: list[Job]) -> Iterator[tuple[JobFolders, bool]]:
     folder = RunFolder.of_live_stage(name, "any").checkpoints.parent
     busy = TryAgain(f"train@{name} runs in another process; stop that, or wait for it")
     try:
-        with alone(folder.with_suffix(".lock"), LOCK_TIMEOUT_SECONDS):
+        with file_lock(folder.with_suffix(".lock"), LOCK_TIMEOUT_SECONDS):
             _wait_for_ranks(folder, busy)
             keys = [identify(job, build_data(job.config.data))["run_key"] for job in jobs]
             key = hashlib.sha256(canonical(keys).encode()).hexdigest()

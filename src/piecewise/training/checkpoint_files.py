@@ -14,7 +14,7 @@ from pathlib import Path
 from piecewise import terminal
 from piecewise.durable import write_atomic
 from piecewise.errors import PiecewiseError
-from piecewise.manifest import TEMPORARY, AlteredManifest, read_sealed, write_sealed
+from piecewise.manifest import TEMPORARY_PATTERN, AlteredManifest, read_sealed, write_sealed
 
 NUM_KEPT = 2
 
@@ -85,7 +85,7 @@ def _prune(newest: Path) -> None:
     kept = {newest, *before[1 - NUM_KEPT :]}
     _remove([path for path in _all(folder) if path not in kept])
     for path in folder.iterdir():
-        if fnmatch(path.name, TEMPORARY):  # left by a killed writer; there is only one writer at a time
+        if fnmatch(path.name, TEMPORARY_PATTERN):  # left by a killed writer; there is only one writer at a time
             path.unlink()
 
 

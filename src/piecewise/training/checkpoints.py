@@ -112,7 +112,7 @@ class KeepCheckpoints(Checkpoint):
 
     def _save_if_asked(self, trainer: pl.Trainer) -> None:
         """Save if any rank got a signal (all stop after the same step), or if the first rank's interval is over."""
-        number = stopping.asked()
+        number = stopping.requested_stop()
         is_asked = number is not None or (trainer.is_global_zero and time.monotonic() >= self._next_save)
         if trainer.world_size > 1:
             is_asked = trainer.strategy.reduce_boolean_decision(is_asked, all=False)

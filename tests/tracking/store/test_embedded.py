@@ -172,11 +172,11 @@ def test_link_is_followed(root: Path, tmp_path: Path) -> None:
 
 
 def test_lock_that_is_not_given_back_ends_the_patience(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from piecewise.durable import alone
+    from piecewise.durable import file_lock
 
     monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.0)
     with (
-        alone(root / "runs" / ".store.lock"),
+        file_lock(root / "runs" / ".store.lock"),
         pytest.raises(TryAgain, match=r"another process has been preparing mlflow\.db for 0 s"),
     ):
         prepare(Project(root))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from piecewise.durable import alone, flush_folder
+from piecewise.durable import file_lock, flush_folder
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.errors import is_temporary
@@ -120,7 +120,7 @@ def _locked(project: Project) -> Iterator[None]:
     """Hold the store's lock. Raises TryAgain if another process holds it for LOCK_SECONDS."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(alone(project.runs / LOCK, LOCK_SECONDS))
+            stack.enter_context(file_lock(project.runs / LOCK, LOCK_SECONDS))
         except BlockingIOError as error:
             raise TryAgain(f"another process has been preparing {STORE} for {LOCK_SECONDS:.0f} s") from error
         yield
