@@ -13,7 +13,7 @@ from piecewise.shapes import check_outputs_per_target
 class Bernoulli(Independent):
     """Pr(y | λ) = (1 − λ)^(1−y) λ^y with λ = sig[z]; the network predicts the logit z.
 
-    −log Pr = −(1 − y) log[1 − sig[z]] − y log[sig[z]]  (UDL eq. 5.20), computed from z so that no logarithm meets 0.
+    −log Pr = −(1 − y) log[1 − sig[z]] − y log[sig[z]]  (UDL eq. 5.20), computed from z: no logarithm meets 0.
     """
 
     kind = TargetKind.BINARY
@@ -32,10 +32,10 @@ class Bernoulli(Independent):
         return distributions.Bernoulli(logits=outputs)
 
     def quantile(self, outputs: Tensor, share: float) -> None:
-        """None: of two classes no interval says more than their probability."""
+        """None: for two classes, an interval adds nothing to their probability."""
         return None
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """1 where every target of the example is right, else 0."""
+        """1 if every target of the example is predicted correctly, else 0."""
         check_outputs_per_target(outputs, targets, 1)
         return (self.mode(outputs) == targets).flatten(1).all(dim=1).to(outputs.dtype)

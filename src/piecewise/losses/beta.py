@@ -29,7 +29,7 @@ class Beta(Independent):
         return normaliser - (a - 1) * targets.log() - (b - 1) * (-targets).log1p()
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """(a − 1) / (a + b − 2) if both exceed 1; else the density is highest at an end, the one of the smaller."""
+        """(a − 1) / (a + b − 2) if both exceed 1; else the end (0 or 1) at which the density is highest."""
         a, b = self.link(outputs).values()
         inner = (a - 1) / (a + b - 2)
         return torch.where((a > 1) & (b > 1), inner, (a > b).to(a.dtype))

@@ -14,7 +14,7 @@ from piecewise.shapes import check_rank, check_same_shape
 class Categorical(NegativeLogLikelihood):
     """Pr(y = c) = softmax_c[z]; the network predicts the logits z.   −log Pr = −z_y + log Σ_c exp z_c  (UDL eq. 5.24).
 
-    Training may smooth the labels: `label_smoothing` of the probability is then spread evenly over all classes.
+    Training may smooth the labels: `label_smoothing` of the probability is spread evenly over all classes.
     """
 
     kind = TargetKind.CLASS
@@ -53,7 +53,7 @@ class Categorical(NegativeLogLikelihood):
         return distributions.Categorical(logits=outputs)
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """1 where the most probable class is the right one, else 0."""
+        """1 if the most probable class is the target, else 0."""
         self._check(outputs, targets)
         return (self.mode(outputs) == targets).to(outputs.dtype)
 

@@ -26,7 +26,7 @@ class Exponential(Independent):
         return lambda_ * targets - log_lambda
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """0, which itself is no target: the density is highest the nearer y is to it."""
+        """0, where the density is highest in the limit; 0 itself is not a possible target."""
         return torch.zeros_like(outputs)
 
     def distribution(self, outputs: Tensor) -> distributions.Exponential:

@@ -1,4 +1,4 @@
-"""Regression of positive targets with a most likely size of their own (UDL figure 5.11)."""
+"""Regression of positive targets with a most likely size above 0 (UDL figure 5.11)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Gamma(Independent):
         return shape.lgamma() - shape * log_lambda - (shape - 1) * targets.log() + lambda_ * targets
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """(a − 1) / λ; for a ≤ 1 the density is highest the nearer y is to 0, which itself is no target."""
+        """(a − 1) / λ; for a ≤ 1 it is 0, the limit of highest density, which is not a possible target."""
         shape, lambda_ = self.link(outputs).values()
         return (shape - 1).clamp_min(0) / lambda_
 

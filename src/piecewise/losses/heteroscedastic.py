@@ -15,7 +15,7 @@ from piecewise.losses.links import positive
 class Heteroscedastic(Independent):
     """Pr(y | μ, σ²) = Norm_y[μ, σ²]; the network predicts μ = f₁[x] and σ = log(1 + exp f₂[x]) + FLOOR.
 
-    −log Pr = (y − μ)²/2σ² + ½ log 2πσ². UDL squares f₂ instead; softplus has no second branch to be lost on.
+    −log Pr = (y − μ)²/2σ² + ½ log 2πσ². UDL squares f₂ instead; a square has two branches, softplus has one.
     """
 
     kind = TargetKind.REAL

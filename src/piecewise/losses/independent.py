@@ -1,4 +1,4 @@
-"""What is common to distributions of one number: several targets of an example are independent given the input."""
+"""The base class of distributions of one number: the targets of an example are independent given the input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from piecewise.shapes import check_columns, check_outputs_per_target
 
 
 class Independent(NegativeLogLikelihood):
-    """A distribution for each target on its own; their −log Pr add up.
+    """A separate distribution for each target; the −log Pr of an example is their sum.
 
     Of D_o = K·C outputs the first C belong to the first parameter of each target, the next C to the second, ….
     """
@@ -52,7 +52,7 @@ class Independent(NegativeLogLikelihood):
 
 
 def from_scipy(name: str, share: float, *parameters: Tensor) -> Tensor:
-    """The quantile of a distribution that PyTorch knows none of, in the type of its first parameter."""
+    """The quantile of a distribution that has none in PyTorch, in the dtype of its first parameter."""
     from scipy import stats
 
     arrays = [parameter.detach().cpu().double().numpy() for parameter in parameters]

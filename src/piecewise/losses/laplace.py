@@ -1,4 +1,4 @@
-"""Regression that is not pulled far by outliers: absolute instead of squared errors (UDL figure 5.11)."""
+"""Regression that outliers influence little: absolute instead of squared errors (UDL figure 5.11)."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from piecewise.data.spec import DataSpec, TargetKind
 
 
 class NegativeLogLikelihood(nn.Module, ABC):
-    """A distribution over targets. Everything is per example and in nats; a batch is averaged by whoever trains.
+    """A distribution over targets. Everything is per example and in nats; the caller averages over a batch.
 
-    `outputs` are a network's, (N, D_o) real numbers; whatever is said of the targets has their shape, (N, …).
+    `outputs` are the network's, (N, D_o) real numbers. Statements about targets have their shape, (N, …).
     """
 
     kind: ClassVar[TargetKind]
@@ -35,7 +35,7 @@ class NegativeLogLikelihood(nn.Module, ABC):
         """−log Pr(targets | outputs) in nats.  outputs: (N, D_o), targets: (N, …) → (N,)."""
 
     def objective(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What training minimises, per example (N,): the negative log-likelihood unless a loss says otherwise."""
+        """What training minimises, per example (N,): the negative log-likelihood, unless a loss overrides this."""
         return self.nll(outputs, targets)
 
     @abstractmethod
@@ -44,23 +44,23 @@ class NegativeLogLikelihood(nn.Module, ABC):
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """How far, or how right, the prediction is, (N,); its mean is the metric `score`."""
+        """The error or correctness of the prediction, (N,); its mean is the metric `score`."""
 
     @abstractmethod
     def distribution(self, outputs: Tensor) -> Distribution:
-        """The same distribution as PyTorch has it, one for each number of the targets: to sample, not to train."""
+        """The same distribution as a torch.distributions object, for sampling, not for training."""
 
     def mean(self, outputs: Tensor) -> Tensor | None:
-        """E[y], in the shape of the targets; None where targets have no mean, as classes and rankings."""
+        """E[y], in the shape of the targets; None if they have no mean, such as classes and rankings."""
         return self.distribution(outputs).mean
 
     def sample(self, outputs: Tensor, seed: int) -> Tensor:
-        """One draw of each example's targets under `seed`; nobody else's random numbers change."""
+        """Draw each example's targets under `seed`, without changing the state of torch's generators."""
         devices = [outputs.device] if outputs.device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             return self.distribution(outputs).sample()
 
     def quantile(self, outputs: Tensor, share: float) -> Tensor | None:
-        """What a target is at most with probability `share`, in (0, 1); None where targets have no order."""
+        """The quantile of each target at probability `share`, in (0, 1); None if targets have no order."""
         return None

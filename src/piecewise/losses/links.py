@@ -1,4 +1,4 @@
-"""Links: what turns a network's outputs, any real numbers, into parameters of a distribution."""
+"""Links: functions from a network's outputs, any real numbers, to parameters of a distribution."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-FLOOR = 1e-6  # below it a scale would let one example outweigh all others, and underflow in the end
+FLOOR = 1e-6  # with a smaller scale, one example would outweigh all others, and the scale could underflow
 CEILING = 20.0  # e^20 = 4.9e8; from there on a rate grows linearly and cannot overflow
 
 

@@ -16,15 +16,15 @@ from piecewise.losses.links import positive
 from piecewise.losses.sums import log_sum_exp
 from piecewise.shapes import check_columns
 
-# Of a bisection, to the last bit: from a quarter of a scale; from components 1e4 apart, of which one is 1e-6 wide.
+# Bisection steps to the last bit: from a quarter of a scale, and between components 1e4 apart with a width of 1e-6.
 MODE_STEPS, QUANTILE_STEPS = 60, 100
-NEAR = torch.arange(-4, 4.25, 0.25, dtype=torch.float64)  # scales from a mean at which modes are looked for
+NEAR = torch.arange(-4, 4.25, 0.25, dtype=torch.float64)  # where modes are searched, in scales from a mean
 
 
 class Mixture(Independent):
     """Pr(y | w, μ, σ) = Σ_m w_m Norm_y[μ_m, σ_m²] with M `num_components`; the network predicts all of them.
 
-    −log Pr = −log Σ_m exp(log w_m − (y − μ_m)²/2σ_m² − ½ log 2πσ_m²), the sum never leaving the logarithm.
+    −log Pr = −log Σ_m exp(log w_m − (y − μ_m)²/2σ_m² − ½ log 2πσ_m²), computed as one log-sum-exp.
     """
 
     kind = TargetKind.REAL
@@ -42,7 +42,7 @@ class Mixture(Independent):
         return {"weight": logits.softmax(dim=-1), "mu": mu, "sigma": positive(z)}
 
     def _parts(self, outputs: Tensor) -> tuple[Tensor, ...]:
-        """Logits of the weights, means, and what the scales are made of: (N, C, M) each."""
+        """Logits of the weights, means, and unconstrained scales: (N, C, M) each."""
         check_columns("outputs", outputs, self.outputs_per_target)
         return outputs.reshape(len(outputs), 3, self.num_components, -1).transpose(2, 3).unbind(1)
 
@@ -54,8 +54,10 @@ class Mixture(Independent):
 
     @torch.no_grad()
     def mode(self, outputs: Tensor) -> Tensor:
-        """The highest maximum, by bisection wherever the density goes from rising to falling between neighbours of a
-        grid. Farther than NEAR from every mean it is lower than at one of them."""
+        """The highest maximum, by bisection between grid points where the slope changes from positive to negative.
+
+        The grid covers NEAR around each mean; farther away the density is lower than at a mean.
+        """
         components = [value.double().unsqueeze(2) for value in self.link(outputs).values()]  # (N, C, 1, M) each
         _, mu, sigma = components
         near = (mu + NEAR.to(mu.device).unsqueeze(1) * sigma).flatten(2).sort(dim=2).values  # (N, C, G)
@@ -90,12 +92,12 @@ class Mixture(Independent):
 
 
 def _log_joint(y: Tensor, weight: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    """log Pr(y, m) but for a constant.  y: (…), w, μ and σ: (…, M) → (…, M)."""
+    """log Pr(y, m) up to a constant.  y: (…), w, μ and σ: (…, M) → (…, M)."""
     return (weight / sigma).log() - 0.5 * ((y.unsqueeze(-1) - mu) / sigma).square()
 
 
 def _slope(y: Tensor, weight: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    """∂ Pr(y) / ∂y = Σ_m Pr(y, m) (μ_m − y) / σ_m², but for a positive factor.  (…)."""
+    """∂ Pr(y) / ∂y = Σ_m Pr(y, m) (μ_m − y) / σ_m², up to a positive factor.  (…)."""
     log_joint = _log_joint(y, weight, mu, sigma)
     share = (log_joint - log_joint.amax(dim=-1, keepdim=True)).exp()
     return (share * (mu - y.unsqueeze(-1)) / sigma.square()).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""Regression of several targets whose errors go together (UDL figure 5.11)."""
+"""Regression of several targets with correlated errors (UDL figure 5.11)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class MultivariateNormal(NegativeLogLikelihood):
 
     −log Pr = ½‖L⁻¹(y − μ)‖² + Σ_i log L_ii + ½ C log 2π.  The diagonal of L is positive.
 
-    With a diagonal of 1e-6 and 1e4 below it L⁻¹(y − μ) is of the size of 1e20, and its square no number of 32 bits:
-    such outputs have an infinite nll in float32. In float64 it is finite.
+    With 1e-6 on the diagonal and 1e4 below it, L⁻¹(y − μ) is about 1e20. Its square overflows float32, so that such
+    outputs have an infinite nll. In float64 it is finite.
     """
 
     kind = TargetKind.REAL
@@ -29,7 +29,7 @@ class MultivariateNormal(NegativeLogLikelihood):
         return _num_outputs(spec.num_targets)
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:
-        """μ: (N, C), L: (N, C, C). Raises ValueError for a number of outputs that belongs to no C."""
+        """μ: (N, C), L: (N, C, C). Raises ValueError for a number of outputs that fits no C."""
         check_rank("outputs", outputs, 2)
         # D_o = C + C(C + 1)/2, solved for C.
         count = (math.isqrt(9 + 8 * outputs.shape[1]) - 3) // 2
@@ -57,7 +57,7 @@ class MultivariateNormal(NegativeLogLikelihood):
         return distributions.MultivariateNormal(mu, scale_tril=factor)
 
     def quantile(self, outputs: Tensor, share: float) -> Tensor:
-        """Of each target whatever the others are: μ_i + z Σ_ii^½."""
+        """The marginal quantile of each target: μ_i + z Σ_ii^½."""
         mu, factor = self.link(outputs).values()
         deviation = factor.square().sum(dim=2).sqrt()
         found: Tensor = mu + deviation * torch.special.ndtri(outputs.new_tensor(share))

@@ -1,4 +1,4 @@
-"""Ranking: in which order a judge would put the items (UDL figure 5.11)."""
+"""Ranking: the order in which a judge puts items (UDL figure 5.11)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from piecewise.shapes import check_rank, check_same_shape
 class PlackettLuce(NegativeLogLikelihood):
     """Pr(y | s) = Π_k exp(s_{y_k}) / Σ_{j ≥ k} exp(s_{y_j}): the best item is drawn by the softmax of the scores s,
     then the best of those left, …. The network predicts s; a target lists the items (N, C) int64, best first,
-    each once: whether it does is not checked at every step.
+    each once, which is not checked at every step.
 
     −log Pr = Σ_k log Σ_{j ≥ k} exp(s_{y_j} − s_{y_k}).  With two items it is Bernoulli on the difference of scores.
     """
@@ -27,13 +27,13 @@ class PlackettLuce(NegativeLogLikelihood):
         return spec.num_targets
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:
-        """The probability of each item to come first."""
+        """The probability that each item comes first."""
         return {"probability_first": outputs.softmax(dim=1)}
 
     def nll(self, outputs: Tensor, targets: Tensor) -> Tensor:
         self._check(outputs, targets)
         scores = outputs.gather(1, targets)
-        # s_{y_j} − s_{y_k} at [n, k, j]: differences are exact however large the scores are, their sums are not.
+        # s_{y_j} − s_{y_k} at [n, k, j]: differences of large scores are exact, their sums are not.
         behind = scores.unsqueeze(1) - scores.unsqueeze(2)
         is_gone = torch.ones_like(behind[0], dtype=torch.bool).tril(-1)
         return log_sum_exp(behind.masked_fill(is_gone, -torch.inf)).sum(dim=1)
@@ -45,15 +45,15 @@ class PlackettLuce(NegativeLogLikelihood):
         return None
 
     def sample(self, outputs: Tensor, seed: int) -> Tensor:
-        """The order of the scores after Gumbel noise: Plackett and Luce's distribution exactly."""
+        """Order the scores plus Gumbel noise, which samples Plackett and Luce's distribution exactly."""
         return self.mode(super().sample(outputs, seed))
 
     def distribution(self, outputs: Tensor) -> Distribution:
-        """Of the noisy scores; their order has the distribution of the ranking."""
+        """The distribution of the noisy scores, whose order is the ranking."""
         return Gumbel(outputs, torch.ones_like(outputs))
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The share of pairs of items that the scores put in the right order."""
+        """The share of pairs of items that the scores order correctly."""
         self._check(outputs, targets)
         ranked = outputs.gather(1, targets)
         above, below = torch.triu_indices(ranked.shape[1], ranked.shape[1], offset=1, device=ranked.device)

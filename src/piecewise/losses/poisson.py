@@ -25,7 +25,7 @@ class Poisson(Independent):
         return lambda_ - targets * log_lambda + (targets + 1).lgamma()
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """⌊λ⌋; a whole λ makes λ − 1 as likely."""
+        """⌊λ⌋; for a whole λ, λ − 1 is equally likely."""
         return self.link(outputs)["rate"].floor()
 
     def distribution(self, outputs: Tensor) -> distributions.Poisson:

@@ -1,4 +1,4 @@
-"""Regression with heavy tails: an outlier's pull fades the farther out it lies (UDL figure 5.11)."""
+"""Regression with heavy tails: the farther an outlier lies, the less it pulls (UDL figure 5.11)."""
 
 from __future__ import annotations
 

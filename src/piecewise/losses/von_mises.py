@@ -1,4 +1,4 @@
-"""Regression of angles, for which 0 and 2π are one (UDL figure 5.11)."""
+"""Regression of angles, where 0 and 2π are the same (UDL figure 5.11)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class VonMises(Independent):
     """Pr(y | μ, κ) = exp(κ cos[y − μ]) / 2πI₀[κ], y in radians; the network predicts the direction of μ as an arrow in
     the plane, and κ.
 
-    −log Pr = κ(1 − cos[y − μ]) + log 2π + log(e^−κ I₀[κ]). An arrow shorter than SHORT has κ in proportion to its
-    length: none at all is the uniform distribution, and no gradient is larger than κ / SHORT.
+    −log Pr = κ(1 − cos[y − μ]) + log 2π + log(e^−κ I₀[κ]). For arrows shorter than SHORT, κ is proportional to
+    the length: length 0 gives the uniform distribution, and gradients stay below κ / SHORT.
     """
 
     kind = TargetKind.ANGLE
@@ -29,7 +29,7 @@ class VonMises(Independent):
     outputs_per_target = 3
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:
-        """μ in (−π, π], and κ of at least FLOOR, without which PyTorch has no such distribution."""
+        """μ in (−π, π], and κ of at least FLOOR, because PyTorch's distribution needs a positive one."""
         cosine, sine, z = self.split(outputs)
         kappa = (positive(z) * _length(cosine, sine)).clamp_min(FLOOR)
         return {"mu": torch.atan2(sine, cosine), "kappa": kappa}
@@ -62,12 +62,12 @@ class VonMises(Independent):
         return distributions.VonMises(mu, kappa)
 
     def quantile(self, outputs: Tensor, share: float) -> Tensor:
-        """Counted from the angle opposite μ, so that the median is μ: in (μ − π, μ + π)."""
+        """The quantile in (μ − π, μ + π), counted from the angle opposite μ, so that the median is μ."""
         mu, kappa = self.link(outputs).values()
         return mu + from_scipy("vonmises", share, kappa)
 
 
 def _length(cosine: Tensor, sine: Tensor) -> Tensor:
-    """Of the arrow in units of SHORT, at most 1."""
+    """The arrow's length in units of SHORT, at most 1."""
     length: Tensor = torch.linalg.vector_norm(torch.stack([cosine, sine]), dim=0)
     return (length / SHORT).clamp_max(1)

@@ -1,4 +1,4 @@
-"""Activation functions by name, and what a traced forward pass returns."""
+"""Activation functions by name, and traces of forward passes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from piecewise.errors import BadInput, nearest
 
 
 class Heaviside(nn.Module):
-    """a[z] = 1 if z > 0, else 0. For forward passes: its gradient is zero wherever it exists, so nothing learns."""
+    """a[z] = 1 if z > 0, else 0. Its gradient is zero wherever it exists, so it cannot be trained."""
 
     def forward(self, z: Tensor) -> Tensor:
-        # 0 · z keeps the output in the graph, with the gradient of zero that the function has; 0 · ∞ would be none.
+        # 0 · z keeps the output in the graph with the gradient zero. An infinite z must not enter: 0 · ∞ is NaN.
         return torch.heaviside(z.detach(), torch.zeros_like(z)) + 0 * z.clamp(-1, 1)
 
 
@@ -36,7 +36,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """Everything a forward pass computed; the lists have one entry per hidden layer, (N, …) each."""
+    """All values of a forward pass; the lists have one tensor (N, …) for each hidden layer."""
 
     output: Tensor
     pre_activations: list[Tensor]
@@ -51,7 +51,7 @@ def named_activation(name: str) -> nn.Module:
 
 
 def trace_activations(model: nn.Module, kind: type[nn.Module], x: Tensor) -> ForwardPass:
-    """The forward pass of a model that uses activations of one `kind`, with what went into and came out of each."""
+    """Run `model` and record the inputs and outputs of its activations, which are all of one `kind`."""
     pre_activations: list[Tensor] = []
     activations: list[Tensor] = []
 

@@ -17,8 +17,8 @@ from piecewise.shapes import check_shape
 class Cnn(nn.Module):
     """One block per entry of `width`, each halving the image; then the maximum over all positions and a linear layer.
 
-    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for so many
-    blocks.
+    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for the
+    number of blocks.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Cnn(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def trace(self, x: Tensor) -> ForwardPass:
-        """The forward pass with what goes into and comes out of every ReLU, (N, C, H, W) each."""
+        """The forward pass with the input and output of every ReLU, (N, C, H, W) each."""
         return trace_activations(self, nn.ReLU, x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Cnn(nn.Module):
 
 
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Two 3×3 convolutions with batch norm and ReLU. Pooling comes before the norm: four times less to normalise."""
+    """Two 3×3 convolutions with batch norm and ReLU. Pooling comes before the norm to quarter its work."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1, bias=False),
         nn.MaxPool2d(2),

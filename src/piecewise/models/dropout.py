@@ -1,4 +1,4 @@
-"""Dropout whose masks can be drawn again (UDL 9.3.3)."""
+"""Dropout with reproducible masks (UDL 9.3.3)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """h ← h ⊙ m / (1 − p), where each of m is 0 with probability p, else 1; in evaluation h stays as it is.
+    """h ← h ⊙ m / (1 − p), where each element of m is 0 with probability p, else 1; in evaluation h is unchanged.
 
-    After `begin` the masks are a function of (seed, layer, index in the global batch): a restart, or another number of
-    ranks, draws the same ones. Before it they come from torch's own random numbers.   h: (N, …) → (N, …).
+    After `begin`, the masks are a function of (seed, call, index in the global batch), the same after a restart and on
+    any number of ranks. Before `begin`, they come from torch's global generator.   h: (N, …) → (N, …).
     """
 
     def __init__(self, p: float) -> None:
@@ -20,7 +20,7 @@ class Dropout(nn.Module):
         self._layer = 0
 
     def begin(self, seed: int, global_size: int, share: slice) -> None:
-        """The next calls are those of one step, layer after layer, with the examples `share` of `global_size`."""
+        """Start a step: each call until the next `begin` gets examples `share` of a batch of `global_size`."""
         self._step, self._layer = (seed, global_size, share), 0
 
     def forward(self, h: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""An ensemble (UDL 9.3.2): several networks that were trained apart, and predict together.
+"""An ensemble (UDL 9.3.2): several separately trained networks predict together.
 
 f[x] = (1/M) Σₘ fₘ[x]
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Ensemble(nn.Module):
-    """The mean of the members' outputs; of classes, that is of their logits. Raises ValueError without a member."""
+    """The mean of the members' outputs; for classes, of their logits. Raises ValueError without a member."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()

@@ -9,14 +9,14 @@ from piecewise.errors import BadInput
 from piecewise.models.activations import ForwardPass
 from piecewise.shapes import check_shape
 
-# Where a start is drawn, uniformly: the part of the loss surface that UDL figure 6.4 shows.
+# Starts are drawn uniformly from the part of the loss surface that UDL figure 6.4 shows.
 PHI0, PHI1 = (-10.0, 10.0), (2.5, 22.5)
 
 
 class Gabor(nn.Module):
     """y = sin[φ₀ + 0.06 φ₁x] exp(−(φ₀ + 0.06 φ₁x)² / 32)   (UDL eq. 6.8).   x: (N, 1) → (N, 1), or ValueError.
 
-    `phi0` and `phi1` are where training starts; what is left out is drawn under the job's seed.
+    Training starts at `phi0` and `phi1`; a missing one is drawn under the job's seed.
     """
 
     def __init__(self, num_inputs: int, num_outputs: int, phi0: float | None = None, phi1: float | None = None) -> None:
@@ -27,7 +27,7 @@ class Gabor(nn.Module):
         self.phi1 = nn.Parameter(_start(phi1, *PHI1))
 
     def trace(self, x: Tensor) -> ForwardPass:
-        """The forward pass with its phase φ₀ + 0.06 φ₁x, and the wave at it, as those of a single unit."""
+        """The forward pass, with the phase φ₀ + 0.06 φ₁x and the wave as input and output of a single unit."""
         check_shape("x", x, ("N", 1))
         phase = self.phi0 + 0.06 * self.phi1 * x
         y = torch.sin(phase) * torch.exp(-phase.square() / 32)
@@ -38,5 +38,5 @@ class Gabor(nn.Module):
 
 
 def _start(given: float | None, low: float, high: float) -> Tensor:
-    drawn = low + (high - low) * torch.rand(())  # also where it is not used: φ₁ must not depend on whether φ₀ was given
+    drawn = low + (high - low) * torch.rand(())  # always both: the drawn φ₁ must not depend on whether φ₀ is given
     return drawn if given is None else torch.full_like(drawn, given)

@@ -9,7 +9,7 @@ from torch import nn
 
 from piecewise.errors import BadInput, nearest
 
-# σ² of a layer's weights, from its numbers of inputs and outputs.
+# σ² of a layer's weights, as a function of its numbers of inputs and outputs.
 VARIANCES: dict[str, Callable[[int, int], float]] = {
     "he": lambda fan_in, fan_out: 2 / fan_in,  # UDL eq. 7.32: ReLU halves the second moment
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
@@ -21,8 +21,8 @@ NAMES = ("default", *VARIANCES, "normal")
 def initialise(model: nn.Module, name: str, variance: float | None = None) -> None:
     """Draw the weights of every linear and convolutional layer from Norm[0, σ²], and make their biases zero.
 
-    `default` leaves them as PyTorch draws them, both uniform on ±1 / √fan_in; `normal` takes σ² from `variance`.
-    Raises BadInput for an unknown name, and for a variance that is missing, not asked for, or negative.
+    `default` keeps what PyTorch draws, both uniform on ±1 / √fan_in; `normal` takes σ² from `variance`.
+    Raises BadInput for an unknown name, and for a variance that is missing, not applicable, or negative.
     """
     if name not in NAMES:
         raise BadInput(f"model.init={name!r} is unknown; {nearest(name, NAMES)}")

@@ -21,7 +21,7 @@ class Mlp(nn.Module):
 
     `width` is D for all `depth` hidden layers, or a list with the width of each (then `depth` is its length).
     `norm` is applied to pre-activations, `dropout` to activations; `residual` adds h_{k−1} to h_k from the second
-    layer on, which takes equal widths.   x: (N, …) with D_i numbers each → (N, D_o), or ValueError.
+    layer on, and needs equal widths.   x: (N, …) with D_i numbers each → (N, D_o), or ValueError.
     """
 
     def __init__(

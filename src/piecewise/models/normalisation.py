@@ -11,9 +11,9 @@ GROUPS = 4
 
 
 def named_norm(name: str, width: int) -> nn.Module:
-    """What brings (N, `width`) to mean 0 and variance 1: over the batch, the layer, or each of GROUPS groups of units.
+    """A layer that gives (N, `width`) mean 0 and variance 1 over the batch, the layer, or each of GROUPS unit groups.
 
-    Raises BadInput for an unknown name, and for a width that cannot be cut into groups.
+    Raises BadInput for an unknown name, and for a width that GROUPS does not divide.
     """
     if name not in NAMES:
         raise BadInput(f"model.norm={name!r} is unknown; {nearest(name, NAMES)}")

@@ -1,4 +1,4 @@
-"""Residual networks: each block adds to what it is given (UDL chapter 11)."""
+"""Residual networks: each block adds to its input (UDL chapter 11)."""
 
 from __future__ import annotations
 

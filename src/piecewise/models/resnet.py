@@ -15,7 +15,7 @@ from piecewise.shapes import check_shape
 
 
 class Block(nn.Module):
-    """h + conv[a[norm[conv[a[norm[h]]]]]], the image halved; where shapes change, h passes a 1×1 convolution."""
+    """h + conv[a[norm[conv[a[norm[h]]]]]], the image halved; a 1×1 convolution adapts h if shapes differ."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ class ResNet(nn.Module):
     """A convolution, one residual block per entry of `width` after the first, the mean over all positions, and a
     linear layer.
 
-    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for so many
-    blocks.
+    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for the
+    number of blocks.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ResNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # for a CPU's matrix units and a GPU's tensor cores
 
     def trace(self, x: Tensor) -> ForwardPass:
-        """The forward pass with what goes into and comes out of every ReLU, (N, C, H, W) each."""
+        """The forward pass with the input and output of every ReLU, (N, C, H, W) each."""
         return trace_activations(self, nn.ReLU, x)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether a model can have the sizes it is asked for."""
+"""Checks of a model's requested sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_size(name: str, value: object, least: int = 1) -> int:
 
 
 def check_images(model: str, input_shape: Sequence[int], width: Sequence[int]) -> list[int]:
-    """Channels before the first of `width` and after each, if the data are images that can be halved so often.
+    """The channels of the images and of each block in `width`, if the images can be halved once per block.
 
     Raises BadInput naming the option.
     """

@@ -24,7 +24,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class Remembered:
-    """What the backward pass needs of the forward one: f_k before and h_k after each ReLU; h_0 is x."""
+    """The forward values that the backward pass needs: f_k before and h_k after each ReLU; h_0 is x."""
 
     pre_activations: list[Tensor]
     activations: list[Tensor]

@@ -16,7 +16,7 @@ from piecewise.models.sizes import check_size
 
 def zaslavsky(num_units: int, num_inputs: int) -> int:
     """Σ_{j ≤ D_i} C(D, j): regions into which D hyperplanes in general position cut D_i dimensions (Zaslavsky, 1975;
-    UDL, notes on chapter 3). D and D_i can be 0."""
+    UDL, notes on chapter 3). D and D_i may be 0."""
     check_size("num_units", num_units, least=0)
     check_size("num_inputs", num_inputs, least=0)
     return sum(comb(num_units, j) for j in range(num_inputs + 1))
@@ -51,7 +51,7 @@ def num_parameters(num_inputs: int, num_outputs: int, widths: Sequence[int]) -> 
 
 @dataclass(frozen=True)
 class Budget:
-    """The `width` at a depth whose number of parameters, `reached`, comes nearest to `requested` from below."""
+    """The largest `width` at a depth whose number of parameters, `reached`, is at most `requested`."""
 
     width: int
     requested: int
@@ -61,7 +61,7 @@ class Budget:
 def parameters_for_budget(budget: int, depth: int, num_inputs: int = 1, num_outputs: int = 1) -> Budget:
     """The widest MLP of `depth` equal hidden layers with at most `budget` parameters.
 
-    Raises BadInput if one unit in each layer is too much already.
+    Raises BadInput if one unit in each layer already has more.
     """
     _check_sizes(budget=budget, depth=depth, num_inputs=num_inputs, num_outputs=num_outputs)
     least = num_parameters(num_inputs, num_outputs, [1] * depth)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from piecewise.shapes import check_rank, check_same_shape
 
-CONSTANT = 1e-14  # of an input's size: a smaller spread is rounding
-DEPENDENT = 1e-12  # of an input's spread: if no more than that is independent of the inputs before it
+CONSTANT = 1e-14  # relative to an input's size: a smaller spread is rounding
+DEPENDENT = 1e-12  # relative to an input's spread: a smaller part independent of earlier inputs is rounding
 
 
 def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,7 +25,7 @@ def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if len(x) > x.shape[1]:
         x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
         spread = torch.linalg.vector_norm(x - x_mean, dim=0)
-        # Columns of length 1, so that no unit matters; what a constant input spreads is the rounding of its mean.
+        # Columns get length 1, so that units do not matter. A constant input spreads only by the rounding of its mean.
         is_constant = spread <= CONSTANT * torch.linalg.vector_norm(x, dim=0)
         q, r = torch.linalg.qr((x - x_mean) / spread.masked_fill(is_constant, 1))
         if not is_constant.any() and (r.diagonal().abs() > DEPENDENT).all():

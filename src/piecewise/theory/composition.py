@@ -15,7 +15,7 @@ Network = Shallow | Mlp
 
 
 def compose(first: Network, second: Network) -> nn.Sequential:
-    """x → second[first[x]]. Raises ValueError if the outputs of one are not as many as the inputs of the other."""
+    """x → second[first[x]]. Raises ValueError if the first has not as many outputs as the second has inputs."""
     outputs, inputs = first.output.out_features, _hidden(second)[0].in_features
     if outputs != inputs:
         raise ValueError(f"the first network has {outputs} outputs but the second has {inputs} inputs")
@@ -25,7 +25,7 @@ def compose(first: Network, second: Network) -> nn.Sequential:
 @torch.no_grad()
 def merge(first: Network, second: Network) -> Mlp:
     """One deep ReLU network that is second[first[x]]: with ψ_d0 = θ′_d0 + θ′_d φ₀ and ψ_dj = θ′_d φ_j between them
-    (UDL eq. 4.4 to 4.6). In float64. Raises ValueError if they do not fit, or are no plain ReLU networks.
+    (UDL eq. 4.4 to 4.6). In float64. Raises ValueError if they do not fit or are not plain ReLU networks.
     """
     compose(first, second)
     steps = [relu_program(first), relu_program(second)]
@@ -56,7 +56,7 @@ def _hidden(model: Network) -> list[nn.Linear]:
 def zigzag(num_folds: int) -> Shallow:
     """The map of [0, 1] onto itself that rises and falls `num_folds` times, each over its whole range (UDL 4.1).
 
-    Composing with it repeats whatever comes after: regions multiply. In float64; one unit for each fold.
+    Composing with it repeats the function that follows, so regions multiply. In float64, with one unit per fold.
     """
     if num_folds < 1:
         raise ValueError(f"num_folds={num_folds} must be at least 1")

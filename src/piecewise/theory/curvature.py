@@ -1,4 +1,4 @@
-"""How steep steps may be: the Hessian of a loss, and the step size from which gradient descent diverges (UDL 6.1)."""
+"""The Hessian of a loss, and the step size above which gradient descent diverges (UDL 6.1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def hessian(loss: Callable[[Tensor], Tensor], phi: Tensor) -> Tensor:
 
 
 def least_squares_hessian(x: Tensor) -> Tensor:
-    """Of the mean squared error (1/N) Σ (y − β₀ − βx)² in (β₀, β): (2/N) XᵀX, whatever y.  x: (N, D) → (D+1, D+1)."""
+    """(2/N) XᵀX, the Hessian of (1/N) Σ (y − β₀ − βx)² in (β₀, β) for any y.  x: (N, D) → (D+1, D+1)."""
     check_rank("x", x, 2)
     design = torch.cat([torch.ones(len(x), 1, dtype=torch.float64), x.double()], dim=1)
     return 2 * design.T @ design / len(x)
@@ -27,8 +27,8 @@ def least_squares_hessian(x: Tensor) -> Tensor:
 def step_limit(hessian: Tensor) -> float:
     """2 / λ_max: on a quadratic loss gradient descent converges for step sizes below it and diverges above.
 
-    hessian: (P, P), symmetric. Raises ValueError if it is no square, or if no direction curves upwards, where
-    there is no limit to speak of.
+    hessian: (P, P), symmetric. Raises ValueError if it is not square, or if no direction curves upwards: then
+    there is no limit.
     """
     check_shape("hessian", hessian, ("P", "P"))
     steepest = float(torch.linalg.eigvalsh(hessian)[-1])

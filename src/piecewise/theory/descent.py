@@ -1,5 +1,5 @@
 """One step of each optimizer as a pure function (UDL 6.1 to 6.4), in the order of operations of `torch.optim`, so
-that both agree to the last bit. φ, its gradient g and a state, which is what a step leaves for the next, have one
+that both agree to the last bit. φ, its gradient g and the state that a step passes to the next have one
 shape, or ValueError is raised."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _check(phi: Tensor, **others: Tensor | None) -> None:
 
 
 def gd(phi: Tensor, gradient: Tensor, lr: float) -> Tensor:
-    """φ ← φ − α g  (UDL eq. 6.3); with the gradient of a batch it is stochastic gradient descent (eq. 6.10)."""
+    """φ ← φ − α g  (UDL eq. 6.3); with a batch's gradient it is stochastic gradient descent (eq. 6.10)."""
     _check(phi, gradient=gradient)
     return phi.add(gradient, alpha=-lr)
 
@@ -32,12 +32,12 @@ class Momentum:
     m: Tensor | None = None
 
     def step(self, phi: Tensor, gradient: Tensor, lr: float, beta: float) -> tuple[Tensor, Momentum]:
-        """m ← β m + g,   φ ← φ − α m: UDL eq. 6.11 with its factor (1 − β) left to the step size."""
+        """m ← β m + g,   φ ← φ − α m: UDL eq. 6.11, with its factor (1 − β) moved into the step size."""
         m = self._moved(phi, gradient, beta)
         return phi.add(m, alpha=-lr), Momentum(m)
 
     def nesterov(self, phi: Tensor, gradient: Tensor, lr: float, beta: float) -> tuple[Tensor, Momentum]:
-        """m ← β m + g,   φ ← φ − α (g + β m): the step that the next gradient is expected to make (UDL eq. 6.12)."""
+        """m ← β m + g,   φ ← φ − α (g + β m): a look ahead along the expected next step (UDL eq. 6.12)."""
         m = self._moved(phi, gradient, beta)
         return phi.add(gradient.add(m, alpha=beta), alpha=-lr), Momentum(m)
 
@@ -72,10 +72,10 @@ class Adam:
 def line_search(
     loss: Callable[[float], float], low: float, high: float, tolerance: float = 1e-6
 ) -> list[tuple[float, float]]:
-    """Brackets (a, d) around a minimum of `loss`, each two thirds of the one before, until one is at most `tolerance`.
+    """Brackets (a, d) around a minimum of `loss`, each two thirds of the last, until one is at most `tolerance`.
 
-    Of b and c at a third and two thirds, the bracket keeps the side of the lower (UDL figure 6.10): for a loss with a
-    single minimum between low and high it is never lost. Raises ValueError unless low < high and tolerance > 0.
+    Of the points b at one third and c at two thirds, the bracket keeps the lower (UDL figure 6.10): a single minimum
+    between low and high is never lost. Raises ValueError unless low < high and tolerance > 0.
     """
     if not low < high or not tolerance > 0:
         raise ValueError(f"low={low} must be less than high={high}, and tolerance={tolerance} positive")

@@ -11,10 +11,10 @@ from piecewise.shapes import check_rank, check_same_shape
 
 @torch.no_grad()
 def interpolant(x: Tensor, y: Tensor) -> Shallow:
-    """The network with one unit per piece that is linear between the points and exact at each, on [x_0, x_P].
+    """The network with one unit per piece that interpolates the points linearly on [x_0, x_P].
 
     h_d = a[x − x_d], and φ_d is the change of slope at x_d.  x: (P + 1,) increasing, y: (P + 1,); float64.
-    Raises ValueError for fewer than two points, or an order that is not increasing.
+    Raises ValueError for fewer than two points, or an x that is not increasing.
     """
     check_rank("x", x, 1)
     check_same_shape("x", x, "y", y)
@@ -31,5 +31,5 @@ def interpolant(x: Tensor, y: Tensor) -> Shallow:
 
 
 def interpolation_error(second_derivative: float, spacing: float) -> float:
-    """max|f″| h² / 8: no interpolant of f through points at most h apart is farther from it. ∝ D⁻² for D pieces."""
+    """max|f″| h² / 8: bounds the error of an interpolant of f through points at most h apart; ∝ D⁻² for D pieces."""
     return second_derivative * spacing**2 / 8

@@ -1,4 +1,4 @@
-"""The joints of a ReLU network with one input, exactly: no grid."""
+"""The joints of a ReLU network with one input, exactly, without a grid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from piecewise.theory.networks import Affine, Program, Step, bends, linearised, relu_program
 
-TOLERANCE = 1e-9  # of the interval: joints nearer to each other count as one, which no figure could show apart
+TOLERANCE = 1e-9  # relative to the interval: joints closer than this count as one
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,9 @@ class PiecewiseLinear:
 
     `knots`: (P + 1,) the interval's ends and the joints between them; `values`: (P + 1, C) the function there;
     `slopes`: (P, C) on each linear region. `num_patterns` counts the pieces with an activation pattern of their own,
-    at least P: some bend nothing, because later layers switch them off. `num_straightened` counts those among them
-    whose bend is there, but within rounding. `num_merged` counts the zeros of pre-activations that were taken for one
-    joint with a neighbour within TOLERANCE of the interval; a unit that is zero exactly at a joint of an earlier layer
-    adds none, and is not among them.
+    at least P: between some, the function does not bend, because later layers switch the bend off. `num_straightened`
+    counts bends that are smaller than rounding. `num_merged` counts zeros of pre-activations that were merged with a
+    joint within TOLERANCE; a unit whose zero is exactly at a joint of an earlier layer is not counted.
     """
 
     knots: Tensor
@@ -39,7 +38,7 @@ class PiecewiseLinear:
 
 @torch.no_grad()
 def piecewise_linear(model: nn.Module, low: float, high: float) -> PiecewiseLinear | None:
-    """The function of a ReLU network on [low, high]; None if the model is no ReLU network with one input.
+    """The function of a ReLU network on [low, high]; None if the model is not a ReLU network with one input.
 
     Layer by layer: on a piece every pre-activation is linear, so it crosses zero at most once, and the crossing of
     the line through its two ends is a joint of the next layer (UDL 3.2, 4.1). Computed in float64.
@@ -62,7 +61,7 @@ def piecewise_linear(model: nn.Module, low: float, high: float) -> PiecewiseLine
 
 
 def _knots(program: Program, low: float, high: float) -> Tensor:
-    """The ends and every zero of a pre-activation between them, sorted; twice where two units share one."""
+    """The ends and every zero of a pre-activation between them, sorted; a zero that two units share appears twice."""
     knots = torch.tensor([low, high], dtype=torch.float64)
     h = knots.unsqueeze(1)
     saved: list[Tensor] = []
@@ -91,7 +90,7 @@ def _insert_crossings(knots: Tensor, functions: list[Tensor]) -> tuple[Tensor, l
 
 
 def _apart(knots: Tensor) -> tuple[Tensor, int]:
-    """The knots without those within TOLERANCE of the last one kept, and how many these are; both ends are kept."""
+    """Merge knots within TOLERANCE of each other, keeping both ends; also return how many were removed."""
     low, *inner, high = knots.tolist()
     reach, kept = TOLERANCE * (high - low), [low]
     for knot in inner:

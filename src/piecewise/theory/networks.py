@@ -1,4 +1,4 @@
-"""A ReLU network as the list of what it does to its input, in float64: what the exact theory is computed from."""
+"""A ReLU network as a list of steps in float64, from which the exact theory is computed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Affine:
 
 
 class Step(Enum):
-    """What else happens to h; a residual path saves it and adds it later."""
+    """A step other than an affine map; a residual path saves h and adds it later."""
 
     RELU = auto()
     SAVE = auto()
@@ -36,13 +36,13 @@ class Step(Enum):
 Program = list[Affine | Step]
 
 STRAIGHT = (
-    1e-12  # of the steeper side: a smaller change of slope is taken for rounding; real ones seldom are below 1e-6
+    1e-12  # relative to the steeper side: a smaller change of slope counts as rounding; real ones are seldom below 1e-6
 )
 
 
 @torch.no_grad()
 def relu_program(model: nn.Module) -> Program | None:
-    """The steps of a network of affine maps and ReLU, as it evaluates: without dropout, batch norm with its running
+    """The steps of a network of affine maps and ReLU, in evaluation: without dropout, and batch norm with its running
     statistics. None for any other model: other activations, layer or group norm, convolutions."""
     if isinstance(model, Linear):
         return [_affine(model.output)]
@@ -79,7 +79,7 @@ def _affine(layer: nn.Module) -> Affine:
 
 
 def _norm(norm: nn.Module) -> Program:
-    """γ(h − μ)/√(σ² + ε) + δ as the affine map that it is in evaluation."""
+    """γ(h − μ)/√(σ² + ε) + δ as an affine map: batch norm in evaluation."""
     if not isinstance(norm, nn.BatchNorm1d):
         return []
     assert norm.running_mean is not None
@@ -89,7 +89,7 @@ def _norm(norm: nn.Module) -> Program:
 
 
 def linearised(program: Program, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The network at each x and the affine function that it is around it, from its activation pattern there.
+    """The network's value at each x, and the affine function that equals it near x, from its activation pattern.
 
     x: (N, D_i) float64 → y (N, C), its slope (N, C, D_i), and the pattern (N, D_1 + … + D_K) bool, True where active.
     """
@@ -112,11 +112,11 @@ def linearised(program: Program, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def bends(before: Tensor, after: Tensor, steepest: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether a function bends where two pieces meet, and whether its slope changes there, but only within rounding.
+    """Whether a function bends where two pieces meet, and whether its slope there changes only within rounding.
 
     before, after: (J, C, D_i), the slopes on both sides; steepest: (C,), of each output on any piece → (J,) bool each.
     An output bends if its slope changes by more than STRAIGHT of the steeper side, and by more than four rounding
-    errors of its steepest: outputs, and pieces, of very different size are judged each by its own.
+    errors of its steepest: so outputs and pieces of very different size are judged separately.
     """
     change = torch.linalg.vector_norm(after - before, dim=2)
     sides = [torch.linalg.vector_norm(slope, dim=2) for slope in (before, after)]

@@ -1,4 +1,4 @@
-"""Counting linear regions where they cannot be listed: by the activation patterns met on a sample."""
+"""Counts activation patterns on a sample, for networks whose linear regions cannot be listed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK = 4096
 
 @torch.no_grad()
 def count_patterns(model: nn.Module, x: Tensor) -> int:
-    """How many activation patterns of a ReLU network occur among x, (N, …): at most as many as there are regions.
+    """The number of activation patterns of a ReLU network among x, (N, …): at most the number of regions.
 
     Raises ValueError for a model that cannot be traced or has no ReLU.
     """

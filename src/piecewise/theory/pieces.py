@@ -1,4 +1,4 @@
-"""The linear regions of a function of two inputs: what remains of the activation patterns where nothing bends."""
+"""The linear regions of a function of two inputs: activation patterns, merged where the function does not bend."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from piecewise.theory.polygons import TOLERANCE, RegionMap
 
 
 def count_pieces(found: RegionMap) -> int:
-    """How many linear regions the function has: regions that share an edge across which it does not bend are one.
+    """The number of linear regions. Patterns that share an edge count as one if the function does not bend there.
 
-    As many as there are activation patterns, or fewer: units that later layers switch off, or whose weights are zero,
-    bend nothing.
+    At most the number of activation patterns: units that later layers switch off, or whose weights are zero, bend
+    nothing.
     """
     one, other = _neighbours(found).T
     slopes = torch.stack([region.slope for region in found.regions])
@@ -29,8 +29,8 @@ def count_pieces(found: RegionMap) -> int:
 
 
 def _neighbours(found: RegionMap) -> Tensor:
-    """Pairs of regions with an edge in common, (E, 2). Their edges are whole: where a line that cuts one ends, the
-    other has a vertex, too, because a pre-activation that is zero on one side of an edge is zero on both."""
+    """Pairs of regions with an edge in common, (E, 2). They share whole edges: a line that
+    ends at an edge gives both regions a vertex there, because a pre-activation is continuous across the edge."""
     polygons = [region.vertices for region in found.regions]
     middles = np.concatenate([(polygon + np.roll(polygon, -1, axis=0)) / 2 for polygon in polygons])
     owner = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from piecewise.theory.networks import Affine, Program, Step, linearised, relu_program
 
-TOLERANCE = 1e-9  # of the box's diagonal: a line that passes a vertex so near passes through it
+TOLERANCE = 1e-9  # relative to the box's diagonal: a line this close to a vertex passes through it
 
 Box = tuple[float, float, float, float]  # x₁ from, to, x₂ from, to
 
 
 @dataclass(frozen=True)
 class Region:
-    """A convex polygon on which one activation pattern holds, so that the network is y = intercept + slope x there.
+    """A convex polygon with one activation pattern, on which the network is y = intercept + slope x.
 
     `vertices`: (V, 2) counter-clockwise; `slope`: (C, 2); `intercept`: (C,); `pattern`: (D_1 + … + D_K,) bool.
     """
@@ -29,17 +29,16 @@ class Region:
 
     @property
     def area(self) -> float:
-        """By the shoelace formula."""
+        """The polygon's area, by the shoelace formula."""
         x, y = self.vertices.T
         return float(0.5 * (x * np.roll(y, -1) - y * np.roll(x, -1)).sum())
 
 
 @dataclass(frozen=True)
 class RegionMap:
-    """All regions within a box, one for each activation pattern: neighbours can have one affine function, and are one
-    linear region of the function then (`pieces.py` counts these). `num_snapped` counts how often a line passed a vertex
-    within TOLERANCE, and was taken to pass through it: three lines that meet in one point, or one through a corner of
-    the box."""
+    """All regions within a box, one for each activation pattern. Neighbours with the same affine function form one
+    linear region of the function (`pieces.py` counts these). `num_snapped` counts how often a line within TOLERANCE of
+    a vertex was moved onto it, where three lines meet in one point or a line meets a corner of the box."""
 
     box: Box
     regions: list[Region]
@@ -47,16 +46,16 @@ class RegionMap:
 
 
 class TooManyRegions(ValueError):
-    """A network has more activation patterns than its caller wants to wait for."""
+    """A network has more activation patterns than the caller's limit."""
 
 
 @torch.no_grad()
 def region_map(model: nn.Module, box: Box, limit: int | None = None) -> RegionMap | None:
-    """The activation patterns of a ReLU network on `box`; None if the model is no ReLU network with two inputs.
+    """The activation patterns of a ReLU network on `box`; None if the model is not a ReLU network with two inputs.
 
-    Layer by layer, unit by unit: on a polygon a pre-activation is linear; where it is zero it cuts the polygon in two.
-    Computed in float64. Raises ValueError for a box without an inside, and TooManyRegions after at most `limit` cuts,
-    as soon as there are more pieces than that: each cut makes one more.
+    Layer by layer, unit by unit: on a polygon a pre-activation is linear, and its zero line cuts the polygon in two.
+    Computed in float64. Raises ValueError for an empty box, and TooManyRegions as soon as there are more than `limit`
+    pieces.
     """
     if not (box[0] < box[1] and box[2] < box[3]):
         raise ValueError(f"box={box} must be x₁ from, to, x₂ from, to, each from below its to")
@@ -73,8 +72,11 @@ def region_map(model: nn.Module, box: Box, limit: int | None = None) -> RegionMa
 
 
 class _Cutter:
-    """Polygons are arrays with a row per vertex: its place, then the network's numbers there. On a polygon all of them
-    are linear, so a new vertex's are between those of the two it lies between. NumPy: thousands of tiny arrays."""
+    """Cuts polygons, which are arrays with a row per vertex: its position, then the network's values there.
+
+    The values are linear on a polygon, so those of a new vertex are interpolated. NumPy is faster than torch for
+    thousands of tiny arrays.
+    """
 
     def __init__(self, diagonal: float, limit: int | None) -> None:
         self.reach = TOLERANCE * diagonal
@@ -82,8 +84,8 @@ class _Cutter:
         self.num_snapped = 0
 
     def cut(self, program: Program, corners: np.ndarray) -> list[np.ndarray]:
-        """The places, (V, 2), of the vertices of every polygon."""
-        polygons = [(corners, corners)]  # (places and what is saved, h)
+        """The vertices (V, 2) of every polygon."""
+        polygons = [(corners, corners)]  # (positions and saved values, h)
         for step in program:
             if isinstance(step, Affine):
                 weight, bias = step.weight.numpy().T, step.bias.numpy()
@@ -97,7 +99,7 @@ class _Cutter:
         return [places[:, :2] for places, _ in polygons]
 
     def _by_layer(self, polygons: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The pieces on which no unit of the layer changes sign, with activations in place of pre-activations."""
+        """Cut until no unit of the layer changes sign on a polygon, and replace pre-activations by activations."""
         todo, done = polygons[::-1], list[tuple[np.ndarray, np.ndarray]]()
         while todo:
             if self.limit is not None and len(todo) + len(done) > self.limit:
@@ -108,11 +110,11 @@ class _Cutter:
             if len(crossing):
                 todo += _split(places, z, crossing[0])
             else:
-                done.append((places.copy(), np.maximum(z, 0)))  # a view would keep the pre-activations, too
+                done.append((places.copy(), np.maximum(z, 0)))  # a view would keep the pre-activations in memory
         return done
 
     def _snapped(self, places: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """z with zeros where a unit's line passes a vertex within reach.
+        """z, set to zero at vertices that a unit's zero line passes within TOLERANCE.
 
         A unit that changes by r over a polygon of size s is zero at a distance of about |z| s / r.
         """
@@ -124,7 +126,7 @@ class _Cutter:
 
 
 def _split(places: np.ndarray, z: np.ndarray, unit: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The two sides of the line on which `unit` is zero."""
+    """The two parts of a polygon on either side of the line where `unit` is zero."""
     s, width = z[:, unit], places.shape[1]
     rows = np.hstack([places, z])
     after, s_after = np.roll(rows, -1, axis=0), np.roll(s, -1)

@@ -1,4 +1,4 @@
-"""Losses that are formulas, with minima that are known: for watching an optimizer where nothing is hidden."""
+"""Losses given by formulas with known minima, for watching an optimizer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Valley:
 
 
 def bowl(curvatures: tuple[float, ...] = (1.0, 30.0)) -> Valley:
-    """½ Σ λ_i φ_i²: with curvatures of different sizes a long narrow valley, in which a step size that is safe across
-    is slow along."""
+    """½ Σ λ_i φ_i²: with unequal curvatures, a long narrow valley, where a step size that is stable across the valley
+    is slow along it."""
     scale = torch.tensor(curvatures, dtype=torch.float64)
     count = len(curvatures)
     box = torch.tensor([[-2.0, 2.0]], dtype=torch.float64).expand(count, -1)
@@ -56,7 +56,7 @@ def banana(steepness: float = 100.0) -> Valley:
 
 
 def saddle() -> Valley:
-    """½ φ₀² + ¼ φ₁⁴ − ½ φ₁²: minima at (0, ±1), and at the origin a saddle that a start on φ₁ = 0 never leaves."""
+    """½ φ₀² + ¼ φ₁⁴ − ½ φ₁²: minima at (0, ±1), and a saddle at the origin, which descent from φ₁ = 0 never leaves."""
     minima = torch.tensor([[0.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
     box = torch.tensor([[-2.0, 2.0], [-2.0, 2.0]], dtype=torch.float64)
     return Valley(lambda phi: 0.5 * phi[0].square() + 0.25 * phi[1] ** 4 - 0.5 * phi[1].square(), minima, box)
