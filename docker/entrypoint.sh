@@ -1,5 +1,5 @@
 #!/bin/sh
-# Secrets are files. Programs that want one in their environment get it here: NAME from the file that NAME_FILE names.
+# Secrets are files. For a program that reads one from its environment, set NAME from the file that NAME_FILE names.
 set -eu
 umask 077
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the secrets of compose.yaml, once: what is there stays. Only you can enter the folder; the files in it are
-# readable, because each container reads its own as a user that does not exist on this machine.
+# Makes the secrets of compose.yaml that do not exist yet. Only you can enter their folder. The files themselves are
+# readable by everyone, because each container reads them as a user that does not exist on this machine.
 set -eu
 umask 077
 folder=${1:-$(dirname "$0")/secrets}
