@@ -187,7 +187,7 @@ def test_seeded_fault_is_found_with_its_remedy_and_nothing_else(
     assert what in lines[number]
     assert lines[number + 1].strip().startswith("remedy: ")
     assert remedy in lines[number + 1]
-    assert lines[-1] == f"1 fault; the commands are meant for {healthy}"
+    assert lines[-1] == f"1 fault; the remedies are for {healthy}"
 
 
 def test_healthy_project_has_a_good_line_for_each_check(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -246,6 +246,6 @@ def test_doctor_imports_nothing_that_it_judges(healthy: Path) -> None:
 
 def test_help_says_what_it_does(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--help"]) == 0
-    assert "say the remedy. Nothing is changed." in capsys.readouterr().out
+    assert "print a remedy for each fault. Nothing is changed." in capsys.readouterr().out
     assert main(["doctor", "--fix"]) == 2
     assert "--fix" in capsys.readouterr().err
