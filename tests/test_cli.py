@@ -1,4 +1,4 @@
-"""The command, as a process where it matters."""
+"""The command, run as a process where that matters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from piecewise.project import Project
 from piecewise.stopping import Stopped
 
 
-def test_help_needs_nothing_heavy() -> None:
+def test_help_and_list_import_no_heavy_package() -> None:
     code = (
         "import sys; from piecewise.cli import main; main([]); main(['list']); "
         "print({'hydra', 'torch', 'mlflow', 'matplotlib', 'pytorch_lightning'} & set(sys.modules))"
@@ -44,28 +44,28 @@ def test_help_needs_nothing_heavy() -> None:
         (0.6, "-sc query=bash"),
     ],
 )
-def test_what_is_asked_for_all_day_is_quick(seconds: float, words: str) -> None:
-    """In the processor's time, and the best of a few: the machine may have other things to do."""
+def test_frequent_commands_are_quick(seconds: float, words: str) -> None:
+    """Measured in CPU time, the least of five: the machine may be busy."""
     command = [str(Path(sys.executable).with_name("piecewise")), *words.split()]
     environment = os.environ | {"COMP_LINE": "piecewise train model.", "COMP_POINT": "22"}
     taken = []
     for _ in range(5):
-        before = _processor_seconds()
+        before = _cpu_seconds()
         subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
-        taken.append(_processor_seconds() - before)
+        taken.append(_cpu_seconds() - before)
     assert min(taken) < seconds
 
 
-def _processor_seconds() -> float:
-    """What all processes that this one has waited for have used."""
+def _cpu_seconds() -> float:
+    """The CPU time of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("command", ["piecewise", "piecewise list", "piecewise train model=nope"])
 @pytest.mark.parametrize("where", [">&-", "2>&-", ">&- 2>&-", "| true"])
-def test_nobody_who_listens_is_no_error_of_its_own(command: str, where: str) -> None:
-    """Neither a traceback nor an exit code of Python's."""
+def test_a_closed_output_is_no_error(command: str, where: str) -> None:
+    """No traceback is printed, and the exit code is piecewise's."""
     line = f"{shlex.quote(sys.executable)} -m {command} {where}" + "; exit ${PIPESTATUS[0]}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode in ((2,) if "nope" in command else (0, 141))
@@ -74,7 +74,7 @@ def test_nobody_who_listens_is_no_error_of_its_own(command: str, where: str) -> 
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_costs_no_run(project: Project) -> None:
+def test_a_reader_that_closes_the_pipe_costs_no_run(project: Project) -> None:
     train = f"{shlex.quote(sys.executable)} -m piecewise train trainer=smoke tracking=none"
     line = f"{train} | head -0; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
@@ -106,12 +106,12 @@ def test_bad_input_ends_with_2_one_line_and_nothing_started(
     assert not list(project.root.glob("runs/*/journal.jsonl"))
 
 
-def test_outside_a_project_its_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_project_the_checkout_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert (Project.find().conf / "config.yaml").is_file()
 
 
-def test_train_says_what_came_of_it_and_where_it_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_metrics_and_folders(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "-m", "model.width=4,8", "trainer=smoke", "tracking=none"]
     assert main(arguments) == 0
     said = capsys.readouterr().out
@@ -124,7 +124,7 @@ def test_train_says_what_came_of_it_and_where_it_is(project: Project, capsys: py
     assert (place / "journal.jsonl").is_file()
 
 
-def test_failed_job_stops_neither_the_others_nor_the_truth(
+def test_a_failed_job_does_not_stop_the_others_and_is_recorded_as_failed(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "trainer.max_epochs=3", "tracking=none"]
@@ -148,7 +148,7 @@ def test_failed_job_stops_neither_the_others_nor_the_truth(
         (KeyError("k"), 1, "error: KeyError: 'k' (a bug in piecewise: PIECEWISE_DEBUG=1 shows where)\n"),
     ],
 )
-def test_every_error_is_one_line_and_a_code_of_its_own(
+def test_every_error_has_one_line_and_its_own_exit_code(
     capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
 ) -> None:
     def fail() -> int:
@@ -158,7 +158,7 @@ def test_every_error_is_one_line_and_a_code_of_its_own(
     assert capsys.readouterr() == ("", message)
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_broken_pipe_is_exit_code_141() -> None:
     code = "from piecewise.cli import guarded; import sys; sys.exit(guarded(lambda: print('x' * 10**6) or 0))"
     writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert writer.stdout is not None
@@ -169,7 +169,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert writer.wait(60) == 141
 
 
-def test_full_disk_in_the_midst_fails_the_run_by_name(
+def test_a_full_disk_fails_the_run_and_names_the_file(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:

@@ -12,7 +12,7 @@ class Screen(io.StringIO):
         return True
 
 
-def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_is_only_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     assert terminal.paint("x", "red", Screen()) == "\x1b[31mx\x1b[0m"
@@ -20,12 +20,14 @@ def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_colour_can_be_refused(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
+def test_colour_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
     monkeypatch.setenv(key, value)
     assert terminal.paint("x", "red", Screen()) == "x"
 
 
-def test_quiet_leaves_warnings_and_errors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_only_warnings_and_errors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     terminal.say("one", 2)
     monkeypatch.setenv(terminal.QUIET, "1")
     terminal.say("nothing")

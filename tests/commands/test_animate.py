@@ -43,7 +43,7 @@ def test_a_long_path_is_thinned_from_its_start_to_its_end(count: int) -> None:
     assert chosen == sorted(set(chosen))
 
 
-def test_a_run_is_animated_where_the_command_is_typed(
+def test_the_animation_is_written_to_the_current_folder(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", *TINY, "trainer.max_epochs=5"]) == 0
@@ -72,7 +72,7 @@ def test_a_run_is_animated_where_the_command_is_typed(
         (["data=mnist1d", "model=linear", "loss=categorical"], "has 40 inputs; only a function of one"),
     ],
 )
-def test_what_cannot_be_animated_is_refused(
+def test_runs_and_options_that_cannot_be_animated_are_refused(
     project: Project, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     small = ["trainer=smoke", "tracking=none", "evaluate=false"]

@@ -81,7 +81,7 @@ def test_a_plane_with_too_many_regions_is_refused(
     assert said in capsys.readouterr().err
 
 
-def test_of_several_outputs_the_picture_says_which_it_is_of(project: Project, capsys: Capture) -> None:
+def test_the_picture_names_the_output_that_it_shows(project: Project, capsys: Capture) -> None:
     trained("loss=heteroscedastic", "model.width=4")
     capsys.readouterr()
     assert main(["regions", "last", "--output", "r.svg"]) == 0
@@ -104,7 +104,7 @@ def test_of_several_outputs_the_picture_says_which_it_is_of(project: Project, ca
         ([], ["--range", "a"], "invalid float value: 'a'"),
     ],
 )
-def test_what_has_no_regions_is_refused(
+def test_runs_and_options_without_regions_are_refused(
     project: Project, capsys: Capture, options: list[str], arguments: list[str], message: str
 ) -> None:
     trained(*options)

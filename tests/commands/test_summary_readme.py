@@ -1,4 +1,4 @@
-"""The README's table is written by a command, and nothing beside it."""
+"""`piecewise summary --readme` writes the README's table and changes nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from piecewise.cli import main
 from piecewise.project import Project
 
 
-def test_the_table_takes_the_place_between_the_comments(project: Project) -> None:
+def test_the_table_between_the_comments_is_replaced(project: Project) -> None:
     readme = project / "README.md"
     readme.write_text("before\n<!-- results: made by us -->\nold | table\n<!-- end of results -->\nafter\n")
     assert main(["summary", "--readme"]) == 0
@@ -20,7 +20,7 @@ def test_the_table_takes_the_place_between_the_comments(project: Project) -> Non
     assert readme.read_text() == first
 
 
-def test_a_readme_without_a_place_for_it_is_left_alone(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_readme_without_the_comments_is_not_changed(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     readme = project / "README.md"
     readme.write_text("no comments\n")
     assert main(["summary", "--readme"]) == 2

@@ -1,4 +1,4 @@
-"""`piecewise sync --rebuild`: the journals make again what was in a store that is corrupt."""
+"""`piecewise sync`: rebuilding a corrupt store from the journals, new addresses, watching."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlf
 
 
 def contents(root: Path) -> dict[str, Any]:
-    """What MLflow says about the one run, but for its own numbers and times."""
+    """The one run in MLflow, without MLflow's own ids and times."""
     client = open_store(EMBEDDED, Project(root))
     (experiment,) = client.search_experiments()
     (run,) = client.search_runs([experiment.experiment_id])
@@ -52,7 +52,7 @@ def contents(root: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_corrupt_store_is_made_again_and_kept(
+def test_rebuild_makes_a_corrupt_store_again_and_keeps_the_old_one(
     tiny_job: Job, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = RunFolder.at(project / "runs" / "one")
@@ -89,7 +89,7 @@ def test_rebuild_without_a_store_is_a_sync(project: Project, capsys: pytest.Capt
     assert not (project / "mlflow.db").exists()
 
 
-def test_sync_refuses_an_option_that_it_does_not_have(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sync_refuses_an_unknown_option(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sync", "--rebuilt"]) == 2
     assert "piecewise sync --help says what is allowed" in capsys.readouterr().err
 
@@ -112,7 +112,7 @@ def test_a_network_disk_is_bad_input_and_nothing_is_moved(
     assert list((project / "runs").glob(".aside-*")) == []
 
 
-def test_a_server_that_moved_is_said_once(
+def test_a_new_address_of_a_server_is_recorded_for_good(
     project: Project, plan: Callable[..., list[Job]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     typo, right, later = "http://nowhere.invalid:5001", "http://127.0.0.1:9", "https://127.0.0.1:9"
@@ -139,7 +139,7 @@ def test_a_server_that_moved_is_said_once(
     assert moves(project) == {typo: right, later: right}
 
 
-def test_watching_looks_again_only_at_what_has_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_syncs_only_changed_runs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep's end may have made another job the best one."""
     done, ended, live, sweep, job = (
         RunFolder.at(project / "runs" / name) for name in ("done", "ended", "live", "sweep", "sweep/0000")
@@ -179,7 +179,7 @@ def test_watching_looks_again_only_at_what_has_changed(project: Project, monkeyp
 
 @pytest.mark.slow
 def test_watching_follows_a_training_and_ends_in_order(project: Project) -> None:
-    """Two commands side by side, as in two terminals; what has arrived is counted by SQL."""
+    """Two commands run side by side, as in two terminals. SQL counts the points in the store."""
     piecewise = [sys.executable, "-m", "piecewise"]
     options = [*TINY, "trainer.max_epochs=1000000"]
     watching = subprocess.Popen([*piecewise, "sync", "--watch"], stdout=subprocess.PIPE, text=True)
@@ -213,13 +213,13 @@ def ask(project: Project, query: str) -> int:
 
 
 def measured(project: Project) -> int:
-    """How many points the one journal has."""
+    """The number of points in the only journal."""
     (path,) = project.root.glob("runs/*/journal.jsonl")
     return sum(len(record.get("values", ())) for record in read_records(path))
 
 
 def arrived(project: Project, above: int) -> int:
-    """How many points are in the store, once it is more than so many."""
+    """The number of points in the store, after waiting for more than `above`."""
     points = "SELECT count(*) FROM metrics"
     wait_for(lambda: ask(project, points) > above, f"more than {above} points", 120)
     return ask(project, points)

@@ -1,4 +1,4 @@
-"""The verbs, as a person uses them one after the other."""
+"""The verbs, used one after the other."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def run(*arguments: str) -> int:
 
 @pytest.fixture
 def trained(project: Project) -> Path:
-    """The folder of a run that is done."""
+    """The folder of a finished run."""
     assert run("train", *TINY) == 0
     (place,) = (project / "runs").glob("2*")
     return place
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
-def test_every_verb_explains_itself(project: Project, capsys: Capture, verb: str) -> None:
+def test_every_verb_has_a_help(project: Project, capsys: Capture, verb: str) -> None:
     assert run(verb, "--help") == 0
     said = capsys.readouterr()
     assert said.out.startswith(f"usage: piecewise {verb}")
@@ -47,12 +47,12 @@ def test_every_verb_explains_itself(project: Project, capsys: Capture, verb: str
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train", "show", "list"}))
-def test_every_verb_refuses_what_it_does_not_know(project: Project, capsys: Capture, verb: str) -> None:
+def test_every_verb_refuses_unknown_options(project: Project, capsys: Capture, verb: str) -> None:
     assert run(verb, "--nonsense") == 2
     assert f"piecewise {verb}" in capsys.readouterr().err
 
 
-def test_dry_run_announces_and_starts_nothing(project: Project, capsys: Capture) -> None:
+def test_dry_run_prints_estimates_and_starts_nothing(project: Project, capsys: Capture) -> None:
     assert run("train", "-m", "--dry-run", *TINY, "model.width=2,3") == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
@@ -62,7 +62,7 @@ def test_dry_run_announces_and_starts_nothing(project: Project, capsys: Capture)
     assert not (project / "runs").exists()
 
 
-def test_closing_words_say_where_everything_is(project: Project, capsys: Capture) -> None:
+def test_train_prints_where_run_and_figures_are(project: Project, capsys: Capture) -> None:
     assert run("train", *TINY) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("curve_1d-shallow ")
@@ -76,19 +76,19 @@ def test_closing_words_say_where_everything_is(project: Project, capsys: Capture
 @pytest.mark.parametrize(
     ("uri", "where"), [("sqlite:///mlflow.db", "piecewise ui  (or mlflow ui)"), ("https://a:5000", "https://a:5000")]
 )
-def test_closing_words_say_where_runs_are_compared(uri: str, where: str, capsys: Capture) -> None:
+def test_train_prints_where_runs_can_be_compared(uri: str, where: str, capsys: Capture) -> None:
     conclude(Path("runs", "x"), 1, uri)
     assert capsys.readouterr().out.splitlines()[-1] == f"compare     {where}"
 
 
-def test_quiet_leaves_the_result_alone(project: Project, capsys: Capture) -> None:
+def test_quiet_prints_only_the_result(project: Project, capsys: Capture) -> None:
     assert run("train", "--quiet", *TINY) == 0
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 1
     assert "test/nll" in said.out
 
 
-def test_evaluate_measures_again_and_says_so_when_it_differs(trained: Path, capsys: Capture) -> None:
+def test_evaluate_measures_again_and_reports_a_difference(trained: Path, capsys: Capture) -> None:
     capsys.readouterr()
     recorded = json.loads((trained / "evaluation" / "metrics.json").read_text())
     assert run("evaluate", "last") == 0
@@ -99,7 +99,7 @@ def test_evaluate_measures_again_and_says_so_when_it_differs(trained: Path, caps
     assert "test/nll is recorded as 0.5, measured now" in capsys.readouterr().err
 
 
-def test_evaluate_gives_a_run_what_it_was_trained_without(project: Project, capsys: Capture) -> None:
+def test_evaluate_adds_metrics_and_figures_to_a_run_without_them(project: Project, capsys: Capture) -> None:
     assert run("train", *TINY, "evaluate=false") == 0
     (place,) = (project / "runs").glob("2*")
     assert not (place / "evaluation").exists()
@@ -108,7 +108,7 @@ def test_evaluate_gives_a_run_what_it_was_trained_without(project: Project, caps
     assert run("verify") == 0, capsys.readouterr()
 
 
-def test_predict_writes_where_it_is_told(trained: Path, project: Project, capsys: Capture) -> None:
+def test_predict_writes_to_its_output(trained: Path, project: Project, capsys: Capture) -> None:
     (project / "x.csv").write_text("x\n0.5\n")
     capsys.readouterr()
     assert run("predict", "last", "--input", "x.csv") == 0
@@ -122,7 +122,7 @@ def test_predict_writes_where_it_is_told(trained: Path, project: Project, capsys
     assert "is a folder" in capsys.readouterr().err
 
 
-def test_paths_are_meant_from_where_the_command_is_typed(
+def test_paths_are_relative_to_the_current_folder(
     trained: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     below = project / "below"
@@ -133,14 +133,14 @@ def test_paths_are_meant_from_where_the_command_is_typed(
     assert (below / "y.csv").is_file()
 
 
-def test_resume_of_what_is_done_does_nothing(trained: Path, capsys: Capture) -> None:
+def test_resume_of_a_finished_run_does_nothing(trained: Path, capsys: Capture) -> None:
     before = (trained / "journal.jsonl").read_bytes()
     assert run("resume", "last") == 0
     assert "nothing is left to train" in capsys.readouterr().out
     assert (trained / "journal.jsonl").read_bytes() == before
 
 
-def test_resume_trains_the_rest_of_a_sweep(project: Project, capsys: Capture) -> None:
+def test_resume_trains_the_remaining_jobs_of_a_sweep(project: Project, capsys: Capture) -> None:
     assert run("train", "-m", *TINY, "seed=0,1") == 0
     (place,) = (project / "runs").glob("2*")
     lost = place / "0001"
@@ -158,7 +158,7 @@ def test_unknown_run_is_refused_before_anything_is_loaded(trained: Path, capsys:
         assert "run 'nope' is unknown" in capsys.readouterr().err
 
 
-def test_clean_shows_and_only_then_removes(trained: Path, capsys: Capture) -> None:
+def test_clean_removes_only_with_yes(trained: Path, capsys: Capture) -> None:
     assert run("clean") == 0
     assert "checkpoints of a finished run" in capsys.readouterr().out
     assert (trained / "checkpoints").is_dir()
@@ -167,7 +167,7 @@ def test_clean_shows_and_only_then_removes(trained: Path, capsys: Capture) -> No
     assert run("verify") == 0
 
 
-def test_an_error_of_the_system_is_one_line(
+def test_an_operating_system_error_is_one_line(
     project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tiny_job: Job
 ) -> None:
     (project / "runs").write_text("a file where a folder must be")
@@ -177,7 +177,7 @@ def test_an_error_of_the_system_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_debug_shows_where(project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_prints_the_traceback(project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIECEWISE_DEBUG", "1")
     assert run("train", "model.width=0") == 2
     assert "Traceback" in capsys.readouterr().err
@@ -199,7 +199,7 @@ def test_ui_refuses_a_port_that_is_taken(project: Project, capsys: Capture) -> N
     assert "cannot be used" in capsys.readouterr().err
 
 
-def test_ui_says_in_a_line_what_is_wrong_with_the_store(
+def test_ui_reports_a_faulty_store_in_one_line(
     project: Project, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "mlflow.db").write_bytes(b"no database" * 1000)
@@ -213,7 +213,7 @@ def test_ui_says_in_a_line_what_is_wrong_with_the_store(
     assert capsys.readouterr().err.endswith("error: mlflow.db: another process is writing to it\n")
 
 
-def test_ui_needs_something_to_show(project: Project, capsys: Capture) -> None:
+def test_ui_refuses_a_project_without_a_store(project: Project, capsys: Capture) -> None:
     assert run("ui") == 2
     assert "has no mlflow.db yet" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Batches that ranks can share, and that batch norm can do with."""
+"""Batches must suit the ranks and batch norm."""
 
 from __future__ import annotations
 
@@ -53,12 +53,14 @@ def test_batches_that_do_not_fit_are_refused(plan: Plan, options: tuple[str, ...
         ("batch_size=1", "model=mlp", "model.norm=layer"),
     ],
 )
-def test_batches_that_fit_are_not(plan: Plan, options: tuple[str, ...]) -> None:
+def test_batches_that_fit_are_accepted(plan: Plan, options: tuple[str, ...]) -> None:
     assert len(plan(*SMALL, *options)) == 1
 
 
 @pytest.mark.parametrize(
     ("devices", "nodes", "count"), [(1, 1, 1), (2, 3, 6), (-1, 1, 1), ("auto", 2, 1), (None, 1, 1)]
 )
-def test_what_only_a_machine_can_tell_counts_as_one(devices: object, nodes: int, count: int) -> None:
+def test_a_number_of_ranks_that_depends_on_the_machine_is_planned_as_one(
+    devices: object, nodes: int, count: int
+) -> None:
     assert TrainerConfig("trainer", None, {"devices": devices, "num_nodes": nodes}).planned_ranks == count

@@ -31,7 +31,7 @@ def test_canonical_json_refuses_nan() -> None:
         canonical({"lr": float("nan")})
 
 
-def test_job_survives_its_file(tmp_path: Path) -> None:
+def test_job_read_from_its_file_equals_the_written_one(tmp_path: Path) -> None:
     job = Job("line-linear", "seed=0", CONFIG)
     job.write(tmp_path / "job.json")
     assert read_job(tmp_path / "job.json") == job
@@ -53,7 +53,7 @@ def _edit(path: Path, **changes: Any) -> None:
         ({"version": 2}, r"version 2 cannot be read; allowed: 1"),
     ],
 )
-def test_job_that_cannot_be_trusted_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_edited_or_incomplete_job_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = tmp_path / "job.json"
     Job("line-linear", "", CONFIG).write(path)
     _edit(path, **changes)
@@ -72,7 +72,7 @@ def test_file_that_is_no_job_is_refused(tmp_path: Path, content: str | None, mes
         read_job(path)
 
 
-def test_experiment_that_could_not_be_composed_says_why(tmp_path: Path) -> None:
+def test_error_of_composing_is_raised_again_when_jobs_are_read(tmp_path: Path) -> None:
     write_jobs(tmp_path / "x.json", "x", [], "model.wdth=3 is no option")
     with pytest.raises(BadInput, match=r"model\.wdth=3 is no option"):
         read_jobs(tmp_path / "x.json")

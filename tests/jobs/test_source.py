@@ -20,11 +20,11 @@ CODE = '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n'
         "# a comment\n" + CODE,
     ],
 )
-def test_comments_docstrings_and_layout_do_not_count(same: str) -> None:
+def test_comments_docstrings_and_layout_change_nothing(same: str) -> None:
     assert normalised(same) == normalised(CODE)
 
 
-def test_code_counts() -> None:
+def test_a_change_of_code_changes_the_normalised_source() -> None:
     assert normalised(CODE.replace("+ 1", "+ 2")) != normalised(CODE)
 
 

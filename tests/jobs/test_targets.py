@@ -45,14 +45,14 @@ def test_gadget_is_refused(target: object) -> None:
         resolve(target, "model._target_", nn.Module)
 
 
-def test_module_outside_the_fence_is_not_even_imported() -> None:
+def test_module_that_is_not_allowed_is_not_imported() -> None:
     with pytest.raises(BadInput):
         resolve("antigravity.fly", "model._target_", nn.Module)
     assert "antigravity" not in sys.modules
 
 
 @pytest.mark.parametrize("target", ["torch.optim.SGD", "torch.nn.functional.relu"])
-def test_class_of_another_slot_is_refused(target: str) -> None:
+def test_class_of_another_kind_is_refused(target: str) -> None:
     with pytest.raises(BadInput, match="allowed: a subclass of torch"):
         resolve(target, "model._target_", nn.Module)
 
@@ -66,7 +66,7 @@ def test_class_of_another_slot_is_refused(target: str) -> None:
         ("piecewise.data.regression.Line", DataSource, Line),
     ],
 )
-def test_class_of_its_slot_is_found(target: str, kind: type, expected: type) -> None:
+def test_class_of_the_right_kind_is_found(target: str, kind: type, expected: type) -> None:
     assert resolve(target, "key", kind) is expected
 
 
@@ -77,7 +77,7 @@ class _Target:
         pass
 
 
-def test_whole_numbers_become_real_where_real_ones_are_wanted() -> None:
+def test_whole_numbers_become_floats_where_floats_are_annotated() -> None:
     checked = check_arguments(_Target, {"width": 3, "rate": 1}, "model")
     assert checked == {"width": 3, "rate": 1.0}
     assert isinstance(checked["rate"], float)
@@ -95,7 +95,7 @@ def test_whole_numbers_become_real_where_real_ones_are_wanted() -> None:
         ({}, r"model\.width is missing"),
     ],
 )
-def test_arguments_that_are_not_the_targets_are_refused(arguments: dict[str, Any], message: str) -> None:
+def test_unknown_mistyped_and_missing_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         check_arguments(_Target, arguments, "model")
 

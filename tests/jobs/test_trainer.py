@@ -1,4 +1,4 @@
-"""Which of Lightning's options a job may set, and what they may be."""
+"""The options of Lightning's Trainer that a job may set, and their allowed values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_option_is_one_of_lightnings() -> None:
 @pytest.mark.parametrize(
     "option", ["callbacks", "logger", "fast_dev_run", "max_time", "profiler", "barebones", "plugins"]
 )
-def test_what_training_provides_or_ends_it_early_is_not_the_users(tiny_job: Job, option: str) -> None:
+def test_options_that_training_provides_or_that_end_it_early_are_refused(tiny_job: Job, option: str) -> None:
     with pytest.raises(BadInput, match=rf"trainer\.{option}='x' (is no option|must be)"):
         make_trainer(changed(tiny_job, {option: "x"}))
 
@@ -70,7 +70,7 @@ def test_a_limit_that_leaves_no_batch_is_refused(plan: Plan) -> None:
         plan("trainer.limit_train_batches=0.01")
 
 
-def test_a_training_shorter_than_its_validation_is_validated_at_its_end(tiny_job: Job) -> None:
+def test_a_training_shorter_than_the_validation_interval_is_validated_at_its_end(tiny_job: Job) -> None:
     trainer = changed(tiny_job, {"max_epochs": 2, "check_val_every_n_epoch": 5})
     assert make_trainer(trainer)(logger=False).check_val_every_n_epoch == 2
 
@@ -84,9 +84,7 @@ def test_a_training_shorter_than_its_validation_is_validated_at_its_end(tiny_job
         {"accelerator": "cpu", "devices": "two"},
     ],
 )
-def test_a_device_that_is_not_there_is_refused_in_every_job_of_a_sweep(
-    tiny_job: Job, options: dict[str, object]
-) -> None:
+def test_a_missing_device_is_refused_in_every_job_of_a_sweep(tiny_job: Job, options: dict[str, object]) -> None:
     trainer = tiny_job.config.trainer
     check_devices([trainer])
     with pytest.raises(BadInput, match=rf"trainer\.devices={options['devices']}.* not on this machine"):
@@ -99,7 +97,7 @@ def test_a_model_larger_than_memory_is_refused(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("width", [10**20, 10**30])
-def test_a_model_that_no_number_can_count_is_refused(plan: Plan, width: int) -> None:
+def test_a_model_with_more_weights_than_torch_can_count_is_refused(plan: Plan, width: int) -> None:
     with pytest.raises(BadInput, match="model cannot be built"):
         plan("model=mlp", f"model.width={width}")
     assert torch.get_default_dtype() is torch.float32
