@@ -1,4 +1,4 @@
-"""A project with one of everything that `piecewise verify` hashes, and bits flipped in it one at a time."""
+"""A project with every kind of file that `piecewise verify` hashes, and single bit flips in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from piecewise.project import Project
 from small_project import TINY, new_project
 
 COVERED = ("build", "data", "results", "report", "runs", "mlartifacts", ".dvc/cache/files")
-# What the pipeline leaves: each an out of its own.
+# The outs of the pipeline's stages.
 OUTS = {
     "compose": ["build"],
     "synthesise@curve_1d": ["data/curve_1d"],
@@ -31,7 +31,7 @@ OUTS = {
 
 @contextmanager
 def whole_project(root: Path) -> Iterator[Path]:
-    """A project at `root`, entered: two runs, what a pipeline leaves, DVC's cache of it, MLflow's artifacts."""
+    """A project at `root`: two runs, a pipeline's outs, DVC's cache of them, MLflow's artifacts. It is entered."""
     new_project(root)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's and torch.export's own
@@ -104,7 +104,7 @@ def _lay_out_pipeline(root: Path) -> None:
 
 
 def record_in_dvc(root: Path, outs: dict[str, list[str]]) -> None:
-    """Write cache and dvc.lock as `dvc commit` would."""
+    """Write DVC's cache and dvc.lock as `dvc commit` would."""
     stages = {
         name: {"cmd": "true", "outs": [{"path": path, "md5": _cached(root, root / path)} for path in paths]}
         for name, paths in outs.items()
@@ -120,8 +120,8 @@ def _cached(root: Path, path: Path) -> str:
     return _keep(root, json.dumps(members).encode(), ".dir")
 
 
-def _keep(root: Path, data: bytes, ending: str) -> str:
-    name = hashlib.md5(data).hexdigest() + ending
+def _keep(root: Path, data: bytes, suffix: str) -> str:
+    name = hashlib.md5(data).hexdigest() + suffix
     target = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
@@ -129,14 +129,14 @@ def _keep(root: Path, data: bytes, ending: str) -> str:
 
 
 def covered_files(root: Path) -> list[Path]:
-    """Every file that has a bit to flip, found without asking the code under test."""
+    """Every file that has a bit to flip, found without the code under test."""
     files = [path for folder in COVERED for path in sorted((root / folder).rglob("*"))]
     return [path for path in files if path.is_file() and path.stat().st_size > 0]
 
 
 @contextmanager
 def flipped(path: Path, bit: int) -> Iterator[None]:
-    """The file with one bit flipped, and size and times as they were; whole again afterwards."""
+    """Flip one bit of the file, with size and times unchanged, and flip it back afterwards."""
     _flip(path, bit)
     try:
         yield
@@ -153,7 +153,7 @@ def _flip(path: Path, bit: int) -> None:
 
 
 def flip_trial(root: Path, chance: Random) -> tuple[str, dict[str, str]]:
-    """Flip one random bit of one random file: the file, and what verify found, by the file it names."""
+    """Flip a random bit of a random file; the file's name, and what verify found, by file name."""
     from piecewise.health.verify import verify
 
     path = chance.choice(covered_files(root))

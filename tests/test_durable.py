@@ -68,7 +68,7 @@ def test_a_failed_write_leaves_the_old_bytes_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_bytes_reach_the_disk_before_the_name_and_the_name_after(
+def test_bytes_are_flushed_before_the_rename_and_the_folder_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
@@ -85,7 +85,7 @@ def test_json_is_sorted_readable_and_ends_with_a_newline(tmp_path: Path) -> None
     assert path.read_text("utf-8") == '{\n "a": "λ",\n "b": [\n  1,\n  2.5\n ]\n}\n'
 
 
-def test_a_value_that_is_no_json_touches_nothing(tmp_path: Path) -> None:
+def test_value_that_is_not_json_leaves_the_file_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     write_json(path, 1)
     with pytest.raises(TypeError, match="not JSON serializable"):
@@ -93,21 +93,21 @@ def test_a_value_that_is_no_json_touches_nothing(tmp_path: Path) -> None:
     assert json.loads(path.read_bytes()) == 1
 
 
-def test_a_line_is_checksum_space_json() -> None:
+def test_line_is_checksum_space_json() -> None:
     text = b'{"kind":"end"}'
     assert lines_of([{"kind": "end"}]) == f"{zlib.crc32(text):08x} ".encode() + text + b"\n"
 
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(records=st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=3), max_size=3))
-def test_records_come_back(records: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_records_are_read_as_written(records: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "records"
     path.write_bytes(lines_of(records))
     assert list(read_records(path)) == records
     assert last_record(path) == (records[-1] if records else None)
 
 
-def test_a_last_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
+def test_incomplete_last_line_is_skipped(tmp_path: Path) -> None:
     path, whole = tmp_path / "records", lines_of(RECORDS)
     start = len(lines_of(RECORDS[:2]))
     for cut in range(start, len(whole)):  # also without its newline: the next writer cuts it off
@@ -117,7 +117,7 @@ def test_a_last_line_torn_anywhere_is_left_out(tmp_path: Path) -> None:
         assert last_record(path) == (RECORDS[1] if cut == start else None)
 
 
-def test_a_last_record_is_whole_and_not_too_long(tmp_path: Path) -> None:
+def test_last_record_is_none_if_damaged_or_too_long(tmp_path: Path) -> None:
     path = tmp_path / "records"
     path.write_bytes(lines_of(RECORDS)[:-3] + b"x}\n")
     assert last_record(path) is None
@@ -127,7 +127,7 @@ def test_a_last_record_is_whole_and_not_too_long(tmp_path: Path) -> None:
     assert last_record(path) == {"kind": "end"}
 
 
-def test_records_are_followed_from_where_one_was(tmp_path: Path) -> None:
+def test_records_from_continues_at_a_position(tmp_path: Path) -> None:
     path = tmp_path / "records"
     path.write_bytes(lines_of(RECORDS))
     found = list(records_from(path, 0))
@@ -140,8 +140,8 @@ def test_records_are_followed_from_where_one_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("room", [0, 1, 20])
-def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, room: int) -> None:
-    """A limit on the size of files fails a write as a full disk does, after `room` bytes of it."""
+def test_full_disk_leaves_no_partial_line(tmp_path: Path, room: int) -> None:
+    """A limit on the file size fails a write after `room` bytes, as a full disk does."""
     path = tmp_path / "records"
     with open_records(path) as file:
         append_record(file, RECORDS[0])
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, room: int) -> None
     assert list(read_records(path)) == [RECORDS[0], RECORDS[2]]
 
 
-def test_any_damage_before_the_last_line_is_refused(tmp_path: Path) -> None:
+def test_damage_before_the_last_line_is_refused(tmp_path: Path) -> None:
     path, whole = tmp_path / "records", lines_of(RECORDS)
     for place in range(len(lines_of(RECORDS[:1]))):
         damaged = bytearray(whole)
@@ -175,29 +175,29 @@ def test_an_empty_line_between_records_is_damage(tmp_path: Path) -> None:
         list(read_records(path))
 
 
-def test_who_looks_for_a_writer_keeps_nobody_from_writing(tmp_path: Path) -> None:
+def test_has_writer_keeps_no_writer_out(tmp_path: Path) -> None:
     path = tmp_path / "records"
     is_over = threading.Event()
 
-    def look() -> None:
+    def probe() -> None:
         while not is_over.is_set():
             has_writer(path)
 
-    lookers = [threading.Thread(target=look) for _ in range(2)]
-    for looker in lookers:
-        looker.start()
+    probers = [threading.Thread(target=probe) for _ in range(2)]
+    for prober in probers:
+        prober.start()
     try:
         for number in range(300):
             with open_records(path) as file:
                 append_record(file, {"number": number})
     finally:
         is_over.set()
-        for looker in lookers:
-            looker.join()
+        for prober in probers:
+            prober.join()
     assert len(list(read_records(path))) == 300
 
 
-def test_file_is_put_in_the_place_of_another_as_a_whole(tmp_path: Path) -> None:
+def test_put_in_place_replaces_a_file_atomically(tmp_path: Path) -> None:
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "old").write_bytes(b"old")
     put_in_place(tmp_path / "new", tmp_path / "old")

@@ -28,13 +28,13 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_digest_is_sha256_or_what_was_asked_for(tmp_path: Path) -> None:
+def test_digest_is_sha256_or_the_given_algorithm(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1, and RFC 1321, appendix A.5
     assert digest_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert digest_file(tmp_path / "abc", "md5") == "900150983cd24fb0d6963f7d28e17f72"
 
 
-def test_folder_as_it_was_written_has_no_faults(folder: Path) -> None:
+def test_unchanged_folder_has_no_faults(folder: Path) -> None:
     assert check_manifest(folder) == []
     before = (folder / MANIFEST).read_bytes()
     write_manifest(folder)
@@ -50,13 +50,13 @@ def test_altered_missing_and_unexpected_files_are_named(folder: Path) -> None:
     assert check_manifest(folder) == expected
 
 
-def test_empty_folder_and_temporary_files_are_nobodys(folder: Path) -> None:
+def test_empty_folder_and_temporary_files_are_ignored(folder: Path) -> None:
     (folder / ".model.safetensors.123.tmp").write_bytes(b"half")
     (folder / "empty").mkdir()
     assert check_manifest(folder) == []
 
 
-def test_every_bit_of_a_manifest_counts(tmp_path: Path) -> None:
+def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
     path = tmp_path / MANIFEST
     write_sealed(path, {"files": {"a": "1"}})
     data = path.read_bytes()
@@ -75,20 +75,20 @@ def test_altered_manifest_is_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"digest"', b"{}\n", b'{"digest": 1}', b"\xff" * 9])
-def test_what_is_no_manifest_is_not_believed(folder: Path, data: bytes) -> None:
+def test_invalid_manifest_counts_as_altered(folder: Path, data: bytes) -> None:
     (folder / MANIFEST).write_bytes(data)
     assert check_manifest(folder) == [f"{MANIFEST} was altered"]
     with pytest.raises(AlteredManifest, match=r"manifest\.json was altered"):
         update_manifest(folder, ["figures"])
 
 
-def test_same_content_in_another_form_is_altered(folder: Path) -> None:
+def test_same_content_in_another_format_is_altered(folder: Path) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     (folder / MANIFEST).write_text(json.dumps(content))
     assert check_manifest(folder) == [f"{MANIFEST} was altered"]
 
 
-def test_parent_of_a_sweep_covers_its_own_files_only(folder: Path) -> None:
+def test_manifest_of_a_sweep_leaves_out_its_jobs(folder: Path) -> None:
     (folder / "0000" / "training").mkdir(parents=True)
     (folder / "0000" / "journal.jsonl").touch()
     write_manifest(folder)
@@ -99,7 +99,7 @@ def test_parent_of_a_sweep_covers_its_own_files_only(folder: Path) -> None:
     assert check_manifest(folder) == ["figures/ü.svg is missing"]
 
 
-def test_update_records_what_was_changed_on_purpose_and_nothing_else(folder: Path) -> None:
+def test_update_records_only_the_named_changes(folder: Path) -> None:
     (folder / "figures" / "ü.svg").unlink()
     (folder / "figures" / "new.svg").write_bytes(b"<svg></svg>")
     (folder / "figures2").touch()
@@ -109,7 +109,7 @@ def test_update_records_what_was_changed_on_purpose_and_nothing_else(folder: Pat
     assert check_manifest(folder) == ["figures2 was not there", "training/weights was altered"]
 
 
-def test_folder_without_a_manifest_stays_without(folder: Path) -> None:
+def test_update_creates_no_manifest(folder: Path) -> None:
     remove_manifest(folder)
     remove_manifest(folder)
     update_manifest(folder, ["figures"])
@@ -124,7 +124,7 @@ def test_name_that_is_not_utf8_survives(folder: Path) -> None:
     assert check_manifest(folder) == ["caf\udce9 was altered"]
 
 
-def test_sealed_content_comes_back(tmp_path: Path) -> None:
+def test_sealed_content_is_read_as_written(tmp_path: Path) -> None:
     content = {"files": {"b": "1", "a": "é"}}
     write_sealed(tmp_path / "x.json", content)
     assert read_sealed(tmp_path / "x.json") == content

@@ -8,20 +8,20 @@ from dataclasses import replace
 from piecewise.processes import Process, is_gone, this_process
 
 
-def test_this_process_is_here() -> None:
+def test_this_process_is_not_gone() -> None:
     process = this_process()
     assert not is_gone(process)
     assert process == this_process()
 
 
-def test_a_process_that_ended_is_gone() -> None:
+def test_ended_process_is_gone() -> None:
     code = "import json; from piecewise.processes import this_process; print(json.dumps(this_process().as_dict()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     parsed = Process.parse(json.loads(done.stdout))
     assert is_gone(parsed)
 
 
-def test_a_process_that_ended_and_was_not_waited_for_is_gone_too() -> None:
+def test_zombie_is_gone() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert child.stdin is not None
     try:
@@ -37,10 +37,10 @@ def test_a_process_that_ended_and_was_not_waited_for_is_gone_too() -> None:
         child.wait()
 
 
-def test_a_number_that_another_process_has_now_is_gone() -> None:
+def test_process_whose_number_was_reused_is_gone() -> None:
     assert is_gone(replace(this_process(), started=1))
 
 
-def test_after_a_boot_everything_is_gone_and_of_another_machine_nothing_is_known() -> None:
+def test_process_of_an_earlier_boot_is_gone_and_of_another_host_is_unknown() -> None:
     assert is_gone(replace(this_process(), boot="another"))
     assert not is_gone(replace(this_process(), host="elsewhere", boot="another"))

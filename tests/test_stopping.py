@@ -24,7 +24,7 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_at_once_what_does_not_poll(number: int, code: int) -> None:
+def test_signal_ends_code_that_does_not_poll_at_once(number: int, code: int) -> None:
     with pytest.raises(stopping.Stopped) as stopped:
         send(number)
     assert stopped.value.code == code
@@ -32,7 +32,7 @@ def test_a_signal_ends_at_once_what_does_not_poll(number: int, code: int) -> Non
 
 
 def work(seen: list[int | None], *signals: int, error: BaseException | None = None) -> None:
-    """Something that polls, and gets signals meanwhile."""
+    """Work that polls and receives signals."""
     with stopping.poll_signals():
         seen.append(stopping.requested_stop())
         for number in signals:
@@ -42,7 +42,7 @@ def work(seen: list[int | None], *signals: int, error: BaseException | None = No
             raise error
 
 
-def test_the_first_signal_is_noted_and_the_second_ends_at_once() -> None:
+def test_first_signal_is_noted_and_second_ends_at_once() -> None:
     seen: list[int | None] = []
     with pytest.raises(stopping.Stopped) as stopped:
         work(seen, signal.SIGTERM, signal.SIGINT)
@@ -51,7 +51,7 @@ def test_the_first_signal_is_noted_and_the_second_ends_at_once() -> None:
     assert stopping.requested_stop() is None
 
 
-def test_a_signal_that_nobody_answered_ends_what_polls_when_it_is_done() -> None:
+def test_unanswered_signal_raises_stopped_when_the_work_is_done() -> None:
     seen: list[int | None] = []
     with pytest.raises(stopping.Stopped) as stopped:
         work(seen, signal.SIGTERM)
@@ -63,11 +63,11 @@ def test_an_error_is_not_hidden_by_a_signal() -> None:
         work([], signal.SIGTERM, error=ValueError("first"))
 
 
-def test_no_except_exception_swallows_it() -> None:
+def test_stopped_is_no_exception_subclass() -> None:
     assert not issubclass(stopping.Stopped, Exception)
 
 
-def test_the_exit_code_is_that_of_the_signal() -> None:
+def test_exit_code_is_that_of_the_signal() -> None:
     code = "import os, signal; from piecewise.stopping import listen; listen(); os.kill(os.getpid(), signal.SIGTERM)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 143
 
@@ -75,7 +75,7 @@ def test_the_exit_code_is_that_of_the_signal() -> None:
 def test_an_import_is_finished_before_a_signal_ends_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A module that is half there has made torch abort, NumPy recurse without end, and the command go on."""
+    """Half-imported modules have made torch abort, NumPy recurse endlessly, and the command go on."""
     lines = [
         "import os, signal",
         "try:",
@@ -91,25 +91,25 @@ def test_an_import_is_finished_before_a_signal_ends_the_command(
         time.sleep(5)
 
 
-def test_a_signal_that_foreign_code_swallowed_is_not_forgotten() -> None:
+def test_signal_that_a_library_swallowed_is_raised_again() -> None:
     stopping.raise_if_stopped()
     with contextlib.suppress(BaseException):
         send(signal.SIGTERM)
     with pytest.raises(stopping.Stopped), stopping.poll_signals():
-        pytest.fail("work began after all")
+        pytest.fail("work began after the signal")
     with pytest.raises(stopping.Stopped):
         stopping.raise_if_stopped()
     stopping.listen()
     stopping.raise_if_stopped()
 
 
-def test_the_code_with_which_lightning_answers_a_signal_does_not_count() -> None:
+def test_exit_code_0_of_lightning_becomes_that_of_the_signal() -> None:
     with pytest.raises(stopping.Stopped) as stopped:
         work([], signal.SIGTERM, error=SystemExit(0))
     assert stopped.value.code == 143
 
 
-def test_who_leaves_without_a_signal_leaves() -> None:
+def test_exit_without_a_signal_passes_through() -> None:
     with pytest.raises(SystemExit) as left:
         work([], error=SystemExit(7))
     assert left.value.code == 7

@@ -62,7 +62,7 @@ def test_unknown_and_ambiguous_runs_are_refused(runs: Project, text: str, messag
         find_run(runs, text)
 
 
-def test_without_runs_there_is_no_last(project: Project) -> None:
+def test_last_is_refused_without_runs(project: Project) -> None:
     with pytest.raises(BadInput, match="there are no runs"):
         find_run(project, "last")
 

@@ -29,7 +29,7 @@ def test_history_collects_each_metric_in_order(path: Path) -> None:
     assert (record.end.status, record.end.raw["steps"]) == ("FINISHED", 2)
 
 
-def test_a_run_that_is_still_going_has_no_end(path: Path) -> None:
+def test_running_run_has_no_end(path: Path) -> None:
     with Journal(path) as journal:
         journal.start(id="a")
         record = read_journal(path)
@@ -53,7 +53,7 @@ def test_a_new_start_begins_the_record_anew(path: Path) -> None:
     assert (record.start.id, record.metrics, record.end) == ("second", [], None)
 
 
-def test_anything_before_the_start_is_refused(path: Path) -> None:
+def test_record_before_the_start_is_refused(path: Path) -> None:
     with Journal(path) as journal:
         journal.metrics(1, {"train/nll": 3.0})
     with pytest.raises(ValueError, match=r"journal\.jsonl has a record of kind 'metrics' before its start"):

@@ -8,7 +8,7 @@ import pytest
 from piecewise.journal.run_folder import RunFolder
 
 
-def test_a_run_of_its_own_lies_below_one_folder() -> None:
+def test_single_run_is_below_one_folder() -> None:
     folder = RunFolder.at(Path("runs/x"))
     found = [folder.journal, folder.job, folder.weights, folder.result, folder.metrics, folder.arrays]
     assert [path.as_posix() for path in found] == [
@@ -22,7 +22,7 @@ def test_a_run_of_its_own_lies_below_one_folder() -> None:
     assert (folder.figures, folder.checkpoints) == (Path("runs/x/figures"), Path("runs/x/checkpoints"))
 
 
-def test_a_stage_keeps_apart_what_changes_with_time() -> None:
+def test_outs_of_a_stage_hold_no_journal_and_no_checkpoints() -> None:
     """No output of a stage may hold a journal or live checkpoints: their bytes differ from run to run."""
     folder = RunFolder.of_stage("line", "lr=1")
     assert folder.job.as_posix() == "results/train/line/lr=1/job.json"
@@ -33,7 +33,7 @@ def test_a_stage_keeps_apart_what_changes_with_time() -> None:
 
 
 @pytest.mark.parametrize("folder", [RunFolder.at(Path("/a b/ü")), RunFolder.of_stage("line", "0")])
-def test_text_brings_the_folder_to_another_process(folder: RunFolder) -> None:
+def test_from_text_is_the_inverse_of_as_text(folder: RunFolder) -> None:
     assert RunFolder.from_text(folder.as_text()) == folder
 
 

@@ -67,7 +67,7 @@ def test_a_killed_process_loses_no_record(tmp_path: Path) -> None:
     assert [record["step"] for record in read_records(path)] == [0, 1, 2]
 
 
-def test_a_closed_journal_takes_no_more(tmp_path: Path) -> None:
+def test_closed_journal_refuses_records(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.metrics(1, {"train/nll": 1.0})
     with pytest.raises(ValueError, match="closed file"):
@@ -84,8 +84,8 @@ def test_an_error_in_the_run_passes_through(tmp_path: Path) -> None:
     assert [record["kind"] for record in read_records(path)] == ["start"]
 
 
-def test_a_disk_that_takes_no_bytes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some file systems say only then that there is no room. An error of the run's own stays what is told."""
+def test_failed_flush_names_the_journal_and_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems report a full disk only at fsync. An error of the run itself is not replaced."""
 
     def full(*_: object) -> None:
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
@@ -101,9 +101,7 @@ def test_a_disk_that_takes_no_bytes_is_named(tmp_path: Path, monkeypatch: pytest
         pass
 
 
-def test_a_journal_that_cannot_be_written_says_so_and_stays_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_names_the_journal_and_leaves_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""A mirror to an empty embedded store, and a run to bring there."""
+"""A mirror to an empty embedded store, and a run to push."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the mirror leaves so that the embedded store's artifacts can be verified, and how they are made whole again."""
+"""The mirror records digests of the embedded store's artifacts and restores what is missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlf
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a finished run and an empty store: creating one takes seconds."""
+    """A project with a finished run and an empty store. It is copied for each test: making one takes seconds."""
     root = new_project(tmp_path_factory.mktemp("artifacts") / "a project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -60,7 +60,7 @@ def run(project: Project) -> RunFolder:
 
 @pytest.fixture
 def push(run: RunFolder, project: Project) -> Callable[[], bool]:
-    """Push the run and its model, as a new process would."""
+    """Push the run and its model as a new process would; whether something was missing."""
     client = open_store(EMBEDDED, project)
     return lambda: Mirror(client, project).push(run, load_model) is not None
 
@@ -86,7 +86,7 @@ def models(root: Path) -> list[Any]:
     return list(client.search_logged_models([item.experiment_id for item in client.search_experiments()]))
 
 
-def test_every_artifact_is_recorded_and_twice_is_once(push: Callable[[], bool], project: Project) -> None:
+def test_every_artifact_is_recorded_and_a_second_push_does_nothing(push: Callable[[], bool], project: Project) -> None:
     assert push() is True
     assert {project / name for name in recorded(project)} == set(artifacts(project).values())
     assert {"model.yaml", "learning_curves.svg", "model.pt2", "MLmodel"} <= artifacts(project).keys()
@@ -94,7 +94,7 @@ def test_every_artifact_is_recorded_and_twice_is_once(push: Callable[[], bool], 
     assert push() is False
 
 
-def test_lost_artifacts_are_brought_again(push: Callable[[], bool], project: Project) -> None:
+def test_deleted_artifacts_are_pushed_again(push: Callable[[], bool], project: Project) -> None:
     push()
     (before,) = models(project)
     artifacts(project)["learning_curves.svg"].unlink()
@@ -104,24 +104,24 @@ def test_lost_artifacts_are_brought_again(push: Callable[[], bool], project: Pro
     artifacts(project)["MLmodel"].unlink()
     assert found(project) == {"MLmodel": "is missing"}
     assert push() is True
-    (after,) = models(project)  # the one that lost a file is not offered any more
+    (after,) = models(project)  # the model that lost a file is deleted
     assert after.model_id != before.model_id
     assert found(project) == {}
     assert push() is False
 
 
-def test_damage_does_not_become_the_truth(push: Callable[[], bool], run: RunFolder, project: Project) -> None:
+def test_damage_is_not_recorded_as_correct(push: Callable[[], bool], run: RunFolder, project: Project) -> None:
     push()
     artifacts(project)["model.pt2"].write_bytes(b"damaged")
     artifacts(project)["learning_curves.svg"].write_bytes(b"damaged")
     (run.figures / "fitted_function.svg").write_text("<svg>drawn anew</svg>")
     assert found(project) == {"model.pt2": "was altered", "learning_curves.svg": "was altered"}
     assert push() is True
-    assert found(project) == {"model.pt2": "was altered"}  # figures are always brought anew
+    assert found(project) == {"model.pt2": "was altered"}  # figures are always compared, and sent again
     assert artifacts(project)["fitted_function.svg"].read_text() == "<svg>drawn anew</svg>"
 
 
-def test_copy_that_is_not_like_the_original_is_sent_again(
+def test_file_that_arrives_altered_is_sent_again(
     push: Callable[[], bool], run: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
@@ -130,7 +130,7 @@ def test_copy_that_is_not_like_the_original_is_sent_again(
 
     def copy_wrong(client: MlflowClient, run_id: str, path: str, place: str) -> None:
         copy(client, run_id, path, place)
-        if Path(path).name == "results.json":  # which is made anew each time
+        if Path(path).name == "results.json":  # its bytes differ on each push
             return
         sent.append(Path(path).name)
         if len(sent) in spoilt:
@@ -140,18 +140,18 @@ def test_copy_that_is_not_like_the_original_is_sent_again(
     spoilt = {1}
     monkeypatch.setattr(MlflowClient, "log_artifact", copy_wrong)
     assert push()
-    assert sent[0] == sent[1]  # once more, and then it was right
+    assert sent[0] == sent[1]  # the second attempt arrived intact
     assert found(project) == {}
     (run.figures / "fitted_function.svg").write_text("<svg>drawn anew</svg>")
     sent.clear()
     spoilt = {1, 2}
     with pytest.raises(Damaged, match=r"fitted_function\.svg arrives as another file each time it is sent"):
         push()
-    assert sent == ["fitted_function.svg"] * 2  # and nothing that was there already
+    assert sent == ["fitted_function.svg"] * 2  # files that had arrived are not sent again
     assert found(project) == {"fitted_function.svg": "was altered"}
 
 
-def test_altered_record_is_not_written_over(push: Callable[[], bool], project: Project) -> None:
+def test_altered_manifest_is_not_overwritten(push: Callable[[], bool], project: Project) -> None:
     push()
     (manifest,) = (project / FOLDER).glob("*.json")
     manifest.write_bytes(manifest.read_bytes() + b" ")
@@ -163,7 +163,9 @@ def test_altered_record_is_not_written_over(push: Callable[[], bool], project: P
     assert (found(project), len(models(project))) == ({}, 1)
 
 
-def test_run_that_was_mirrored_live_gets_its_model(push: Callable[[], bool], run: RunFolder, project: Project) -> None:
+def test_run_pushed_live_gets_its_model_at_the_final_push(
+    push: Callable[[], bool], run: RunFolder, project: Project
+) -> None:
     mirror = Mirror(open_store(EMBEDDED, project), project)
     assert mirror.push_live(run) is True
     assert models(project) == []
@@ -174,7 +176,7 @@ def test_run_that_was_mirrored_live_gets_its_model(push: Callable[[], bool], run
 
 
 @pytest.mark.parametrize("step", ["log_outputs", "create_model_version", "set_registered_model_alias"])
-def test_model_is_registered_whatever_its_first_try_was_cut_off_from(
+def test_model_is_registered_after_a_first_push_that_failed_midway(
     push: Callable[[], bool], project: Project, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     from mlflow import MlflowClient
@@ -196,7 +198,7 @@ def test_model_is_registered_whatever_its_first_try_was_cut_off_from(
     assert len(client.search_model_versions("name = 'curve_1d-shallow'")) == 1
 
 
-def test_model_that_cannot_be_exported_keeps_nothing_else_back(run: RunFolder, project: Project) -> None:
+def test_files_arrive_although_the_model_cannot_be_exported(run: RunFolder, project: Project) -> None:
     def fail(folder: RunFolder) -> Any:
         raise RuntimeError("no export")
 

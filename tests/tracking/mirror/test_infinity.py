@@ -1,4 +1,4 @@
-"""Infinities, which MLflow's databases have none of, are NaN there, and tags say which."""
+"""MLflow's databases cannot store infinity: it is sent as NaN, and a tag keeps its sign."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recorded import runs_at
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
 
 
-def test_infinity_and_nan_arrive_as_nan_and_the_tag_says_which(mirror: Mirror, project: Project) -> None:
+def test_infinity_and_nan_arrive_as_nan_and_a_tag_keeps_the_sign(mirror: Mirror, project: Project) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x")
@@ -35,8 +35,8 @@ def test_infinity_and_nan_arrive_as_nan_and_the_tag_says_which(mirror: Mirror, p
     assert [value for _, value in record.history()["train/nll"]][2:] == [math.inf, -math.inf]
 
 
-def test_a_full_batch_of_infinities_is_taken(mirror: Mirror, project: Project) -> None:
-    """MLflow takes a thousand points, tags included, and a hundred tags."""
+def test_full_batch_of_infinities_is_accepted(mirror: Mirror, project: Project) -> None:
+    """MLflow accepts 1,000 points and tags in one batch, and at most 100 tags."""
     folder = RunFolder.at(project / "runs" / "one")
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x")
@@ -47,7 +47,7 @@ def test_a_full_batch_of_infinities_is_taken(mirror: Mirror, project: Project) -
     assert len([key for key in seen.data.tags if key.startswith("infinite.")]) == 1000
 
 
-def test_an_infinite_measurement_is_a_nan_too(mirror: Mirror, run: RunFolder) -> None:
+def test_infinite_evaluation_metric_arrives_as_nan(mirror: Mirror, run: RunFolder) -> None:
     run.metrics.write_text('{"test/nll": Infinity}')
     mirror.push(run)
     (seen,) = runs_at(mirror.client)

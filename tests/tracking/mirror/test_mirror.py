@@ -1,4 +1,4 @@
-"""Tests from MLflow's side: what its client sees of a run."""
+"""What MLflow's client sees of a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ PIECEWISE_SYNC = [sys.executable, "-m", "piecewise", "sync"]
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
 
 
-def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, tiny_job: Job, project: Project) -> None:
+def test_run_arrives_whole_and_a_second_push_does_nothing(
+    mirror: Mirror, run: RunFolder, tiny_job: Job, project: Project
+) -> None:
     points = 8 + 3 * torch.cuda.is_available()  # a GPU is measured too
     assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: {points} points, 5 files, its model"
     assert Mirror(mirror.client, project).push(run, load_model) is None
@@ -50,11 +52,11 @@ def test_a_run_arrives_whole_and_twice_is_once(mirror: Mirror, run: RunFolder, t
     assert [item.path for item in mirror.client.list_artifacts(seen.info.run_id, "config")] == ["config/model.yaml"]
 
 
-def test_evaluation_of_an_earlier_training_is_not_taken_for_this_ones(
+def test_evaluation_of_an_earlier_run_is_not_pushed(
     mirror: Mirror, run: RunFolder, plan: Callable[..., list[Job]]
 ) -> None:
     run.journal.unlink()
-    train(plan(*TINY, "seed=1")[0], run, {"id": "second"})  # into the same place, as a stage that runs again does
+    train(plan(*TINY, "seed=1")[0], run, {"id": "second"})  # into the same folder, as a stage that runs again does
     mirror.push_live(run)
     mirror.push(run)
     (seen,) = runs_at(mirror.client)
@@ -69,7 +71,7 @@ def test_evaluation_of_an_earlier_training_is_not_taken_for_this_ones(
 def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFolder, project: Project) -> None:
     mirror.push_live(run)
     mirror.push_live(run)
-    Mirror(mirror.client, project).push(run)  # another process that sends everything again
+    Mirror(mirror.client, project).push(run)  # another process sends everything again
     (seen,) = runs_at(mirror.client)
     record = read_journal(run.journal)
     assert record is not None
@@ -78,8 +80,8 @@ def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFold
         assert sorted(found) == sorted(points)
 
 
-def test_a_second_end_makes_no_second_point(mirror: Mirror, run: RunFolder) -> None:
-    """A stage whose pipeline was killed before it was recorded ends once more, with the evaluation it had."""
+def test_second_end_adds_no_point(mirror: Mirror, run: RunFolder) -> None:
+    """A stage ends a second time if its pipeline was killed before it was recorded; its evaluation is the same."""
     mirror.push(run)
     record = read_journal(run.journal)
     assert record is not None
@@ -93,7 +95,7 @@ def test_a_second_end_makes_no_second_point(mirror: Mirror, run: RunFolder) -> N
 
 
 @pytest.mark.slow
-def test_what_somebody_else_creates_meanwhile_is_taken(
+def test_experiment_and_model_that_another_process_has_just_created_are_used(
     mirror: Mirror, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("create_experiment", "create_registered_model"):
@@ -106,7 +108,7 @@ def test_what_somebody_else_creates_meanwhile_is_taken(
 
 
 @pytest.mark.slow
-def test_lost_store_is_made_again_from_the_journals(mirror: Mirror, run: RunFolder, project: Project) -> None:
+def test_deleted_store_is_rebuilt_from_the_journals(mirror: Mirror, run: RunFolder, project: Project) -> None:
     mirror.push(run)
     (project / "mlflow.db").unlink()
     # In a process of its own: this one still holds the deleted file open.
@@ -118,9 +120,7 @@ def test_lost_store_is_made_again_from_the_journals(mirror: Mirror, run: RunFold
     assert not (project / "mlruns").exists()
 
 
-def test_what_is_deleted_stays_deleted_until_it_is_wanted_back(
-    mirror: Mirror, run: RunFolder, project: Project
-) -> None:
+def test_deleted_run_stays_deleted_until_it_is_restored(mirror: Mirror, run: RunFolder, project: Project) -> None:
     mirror.push(run)
     (seen,) = runs_at(mirror.client)
     mirror.client.delete_run(seen.info.run_id)
@@ -128,20 +128,20 @@ def test_what_is_deleted_stays_deleted_until_it_is_wanted_back(
         journal.metrics(99, {"late": 1.0})
     for again in (mirror, Mirror(mirror.client, project)):
         assert again.push(run) is None
-        assert again.push_live(run) is True  # nothing more is to be done
+        assert again.push_live(run) is True  # there is nothing left to follow
     assert runs_at(mirror.client) == []
     other = RunFolder.at(project / "runs" / "other")
     mirror.client.delete_experiment(seen.info.experiment_id)
     with Journal(other.journal) as journal:
         journal.start(id="other", name="curve_1d-shallow", title="other")
-    Mirror(mirror.client, project).push(other)  # brings its experiment back, and nobody else
+    Mirror(mirror.client, project).push(other)  # restores its experiment, but no other run
     assert [found.info.run_name for found in runs_at(mirror.client)] == ["other"]
     assert Mirror(mirror.client, project, restores=True).push(run) is not None
     assert {found.info.run_id for found in runs_at(mirror.client)} > {seen.info.run_id}
     assert mirror.client.get_run(seen.info.run_id).data.metrics["late"] == 1.0
 
 
-def test_one_run_stays_of_several_that_lost_replies_have_made(mirror: Mirror, run: RunFolder, project: Project) -> None:
+def test_duplicates_that_lost_replies_created_are_deleted(mirror: Mirror, run: RunFolder, project: Project) -> None:
     mirror.push(run)
     (seen,) = runs_at(mirror.client)
     for _ in range(2):
@@ -154,7 +154,7 @@ def test_one_run_stays_of_several_that_lost_replies_have_made(mirror: Mirror, ru
     assert [(point.step, point.value) for point in points] == record.history()["train/nll"]
 
 
-def test_experiment_list_has_no_clutter(mirror: Mirror, run: RunFolder) -> None:
+def test_experiment_list_has_no_default_experiment(mirror: Mirror, run: RunFolder) -> None:
     mirror.push(run)
     assert [experiment.name for experiment in mirror.client.search_experiments()] == ["curve_1d-shallow"]
 
@@ -178,7 +178,7 @@ def test_model_loads_without_piecewise_and_without_pickle(mirror: Mirror, run: R
     assert done.stdout.strip() == "(5, 1)", done.stderr[-2000:]
 
 
-def test_flatten_names_options_and_leaves_out_what_is_no_parameter() -> None:
+def test_flatten_names_options_and_skips_untracked_groups() -> None:
     config = {"model": {"width": [3, 4], "activation": "relu"}, "tracking": {"uri": "x"}, "scheduler": None}
     expected = {"model.width": "[3, 4]", "model.activation": "relu", "scheduler": "null"}
     assert dict(flatten(config)) == expected

@@ -1,4 +1,4 @@
-"""What of a journal is a point of its own: each step of a metric once, as whoever reads the journal counts."""
+"""Each step of a metric is sent once: the points equal those that `read_journal` counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.writer import Journal
 from piecewise.tracking.mirror.points import Points
 
-Leg = tuple[int, int, int]  # first step, last step, every so many
+Leg = tuple[int, int, int]  # first step, last step, interval
 
 
 def write(journal: Journal, leg: Leg) -> None:
@@ -42,17 +42,17 @@ def expected(path: Path) -> list[tuple[str, int, float]]:
     "legs",
     [
         [(1, 100, 10), (51, 150, 10)],
-        [(1, 100, 10), (51, 150, 1)],  # which reads more often than before
+        [(1, 100, 10), (51, 150, 1)],  # logs more often than before
         [(1, 100, 1), (51, 150, 7)],
         [(1, 100, 10), (51, 80, 3), (21, 150, 1)],
         [(1, 100, 10), (101, 150, 5)],
-        [(1, 100, 10), (10, 9, 1), (51, 150, 1)],  # the second was killed at once
+        [(1, 100, 10), (10, 9, 1), (51, 150, 1)],  # the second leg recorded nothing
     ],
 )
 @pytest.mark.parametrize("is_followed", [True, False])
 @pytest.mark.parametrize("ahead", [0, 9])
-def test_steps_that_are_taken_again_count_once(tmp_path: Path, legs: list[Leg], is_followed: bool, ahead: int) -> None:
-    """Also where the machine was looked at some steps before the readings were fetched from its device."""
+def test_repeated_steps_are_sent_once(tmp_path: Path, legs: list[Leg], is_followed: bool, ahead: int) -> None:
+    """Also if the system metrics after a resume begin at a later step than the others."""
     path, found = tmp_path / "journal.jsonl", []
     points = Points(path)
     with Journal(path) as journal:
@@ -68,7 +68,7 @@ def test_steps_that_are_taken_again_count_once(tmp_path: Path, legs: list[Leg], 
     assert sorted(sent(Points(path))) == expected(path)  # another process sends everything again
 
 
-def test_a_batch_that_is_refused_comes_again(tmp_path: Path) -> None:
+def test_refused_batch_is_sent_again(tmp_path: Path) -> None:
     path, chance, found = tmp_path / "journal.jsonl", random.Random(0), []
     with Journal(path) as journal:
         journal.start(id="a")
@@ -92,7 +92,7 @@ def test_a_batch_that_is_refused_comes_again(tmp_path: Path) -> None:
     assert sorted(found) == expected(path)
 
 
-def test_another_run_in_the_place_of_one_before_begins_anew(tmp_path: Path) -> None:
+def test_new_run_in_the_same_journal_forgets_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path) as journal:
         journal.start(id="a")

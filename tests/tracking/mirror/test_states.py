@@ -1,4 +1,4 @@
-"""In which state MLflow shows a run, and a sweep, whose best job alone has its model there."""
+"""The state that MLflow shows of a run and of a sweep, and whose model it gets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorded import runs_at
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
 
 
-def test_a_run_that_was_stopped_and_goes_on_is_one_run(mirror: Mirror, project: Project) -> None:
+def test_stopped_and_resumed_run_is_one_run(mirror: Mirror, project: Project) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     statuses = []
     with Journal(folder.journal) as journal:
@@ -44,10 +44,10 @@ def test_a_run_that_was_stopped_and_goes_on_is_one_run(mirror: Mirror, project: 
 
 
 @pytest.mark.parametrize(("status", "is_done"), [("FINISHED", False), ("FAILED", True), ("KILLED", True)])
-def test_a_run_that_is_followed_has_its_state_as_soon_as_it_ends(
+def test_followed_run_has_its_final_state_as_soon_as_it_ends(
     mirror: Mirror, project: Project, status: str, is_done: bool
 ) -> None:
-    """Before it is evaluated, which may take long, and though it may never be."""
+    """Before its evaluation, which may take long or never come."""
     folder = RunFolder.at(project / "runs" / "one")
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x")
@@ -60,8 +60,8 @@ def test_a_run_that_is_followed_has_its_state_as_soon_as_it_ends(
         assert [run.info.status for run in runs_at(mirror.client)] == [status]
 
 
-def test_a_run_that_goes_on_is_said_to_whoever_brings_it(mirror: Mirror, project: Project) -> None:
-    """From its first moment on, and though another machine has called it dead meanwhile."""
+def test_running_run_is_shown_as_running_with_a_heartbeat(mirror: Mirror, project: Project) -> None:
+    """From its creation on, and even if another machine has ended it as abandoned."""
     folder = RunFolder.at(project / "runs" / "one")
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x", process={"host": "elsewhere"})
@@ -77,11 +77,11 @@ def test_a_run_that_goes_on_is_said_to_whoever_brings_it(mirror: Mirror, project
         assert int(seen.data.tags[HEARTBEAT]) >= before
     mirror.client.set_tag(run_id, HEARTBEAT, "1")
     Mirror(mirror.client, project).push(folder)
-    assert mirror.client.get_run(run_id).data.tags[HEARTBEAT] == "1"  # nobody writes to it
+    assert mirror.client.get_run(run_id).data.tags[HEARTBEAT] == "1"  # no process writes the journal, so no heartbeat
 
 
-def test_a_state_that_was_said_too_late_is_put_right(mirror: Mirror, project: Project) -> None:
-    """By one who had looked while the run went on, and was slower than whoever brought its end."""
+def test_late_heartbeat_does_not_hide_the_end(mirror: Mirror, project: Project) -> None:
+    """A process that saw the run running may write its heartbeat after another has pushed the end."""
     folder = RunFolder.at(project / "runs" / "one")
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x")
@@ -101,16 +101,18 @@ def test_a_state_that_was_said_too_late_is_put_right(mirror: Mirror, project: Pr
         (["KILLED", "FAILED"], "FAILED"),
         (["FINISHED", "KILLED"], "KILLED"),
         (["FINISHED", None], "KILLED"),
-        (["FINISHED"], "KILLED"),  # the other never began
+        (["FINISHED"], "KILLED"),  # the second job never began
     ],
 )
-def test_a_sweep_is_what_its_jobs_are(mirror: Mirror, project: Project, ends: list[str | None], state: str) -> None:
+def test_state_of_a_sweep_follows_from_its_jobs(
+    mirror: Mirror, project: Project, ends: list[str | None], state: str
+) -> None:
     parent = RunFolder.at(project / "runs" / "sweep")
     (parent.figures).mkdir(parents=True)
     (parent.figures / "results.csv").write_text("seed,test/nll\n0,1.5\n")
     with Journal(parent.journal) as journal:
         journal.start(id="parent", name="x", title="parent", num_jobs=2)
-        journal.end("FINISHED")  # says nothing: a sweep that was killed has had no time to count
+        journal.end("FINISHED")  # ignored: the jobs decide
     for number, end in enumerate(ends):
         with Journal(RunFolder.at(project / "runs" / "sweep" / f"{number:04d}").journal) as journal:
             journal.start(id=f"child {number}", name="x", title=f"child {number}", parent="parent")
@@ -126,11 +128,11 @@ def test_a_sweep_is_what_its_jobs_are(mirror: Mirror, project: Project, ends: li
     assert [seen[f"child {number}"].info.status for number in range(len(ends))] == [end or "RUNNING" for end in ends]
     assert seen["child 0"].data.tags["mlflow.parentRunId"] == seen["parent"].info.run_id
     shown = mirror.client.list_artifacts(seen["parent"].info.run_id, "figures")
-    assert [item.path for item in shown] == ["figures/results.csv"]  # what the sweep found is its parent's
+    assert [item.path for item in shown] == ["figures/results.csv"]  # the sweep's own table
 
 
 @pytest.mark.parametrize(("choice", "whose"), [("best", [1]), ("all", [0, 1, 2]), ("none", []), (None, [1])])
-def test_of_a_sweep_the_best_ones_model_is_wanted_unless_all_are(
+def test_log_model_decides_which_jobs_of_a_sweep_push_their_model(
     project: Project, choice: str | None, whose: list[int]
 ) -> None:
     config = {} if choice is None else {"log_model": choice}

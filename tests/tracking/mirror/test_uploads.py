@@ -1,4 +1,4 @@
-"""What a server's manifest says has arrived is what was seen to arrive."""
+"""A server's manifest lists exactly the files that were verified to have arrived."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from recorded import run_of
 
 
 class Store:
-    """The artifacts of one run, in a folder. `refused` ones cannot be sent, `spoilt` ones arrive as junk."""
+    """A store with the artifacts of one run in a folder. It rejects `refused` files and damages `spoilt` ones."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.refused: set[str] = set()
         self.spoilt: set[str] = set()
         self.sent: list[str] = []
 
     def list_artifacts(self, run_id: str, folder: str | None = None) -> list[Any]:
-        place = self.place / (folder or "")
-        found = [path for path in place.iterdir() if path.is_file()] if place.is_dir() else []
-        names = [path.relative_to(self.place).as_posix() for path in found]
+        listed = self.folder / (folder or "")
+        found = [path for path in listed.iterdir() if path.is_file()] if listed.is_dir() else []
+        names = [path.relative_to(self.folder).as_posix() for path in found]
         return [
             SimpleNamespace(path=name, file_size=path.stat().st_size, is_dir=False)
             for name, path in zip(names, found, strict=True)
@@ -40,7 +40,7 @@ class Store:
         name = Path(path).name
         if name in self.refused:
             raise ConnectionError(name)
-        target = self.place / (folder or "") / name
+        target = self.folder / (folder or "") / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
         if name in self.spoilt:
@@ -48,10 +48,10 @@ class Store:
         self.sent.append(name)
 
     def get_run(self, run_id: str) -> Any:
-        return SimpleNamespace(info=SimpleNamespace(artifact_uri=str(self.place)))
+        return SimpleNamespace(info=SimpleNamespace(artifact_uri=str(self.folder)))
 
     def log_text(self, run_id: str, text: str, name: str) -> None:
-        (self.place / name).write_text(text)
+        (self.folder / name).write_text(text)
 
 
 @pytest.fixture
@@ -77,26 +77,28 @@ def send(store: Store, files: dict[str, Path]) -> int:
 
 
 def recorded(store: Store) -> dict[str, str]:
-    digests: dict[str, str] = json.loads((store.place / MANIFEST).read_text())["files"]
+    digests: dict[str, str] = json.loads((store.folder / MANIFEST).read_text())["files"]
     return digests
 
 
-def test_what_is_there_is_not_sent_again(store: Store, files: dict[str, Path]) -> None:
+def test_files_that_have_arrived_are_not_sent_again(store: Store, files: dict[str, Path]) -> None:
     assert (send(store, files), send(store, files)) == (3, 0)
     assert recorded(store) == {name: digest_file(path) for name, path in files.items()}
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
-def test_a_damaged_manifest_is_written_anew(store: Store, files: dict[str, Path], text: str) -> None:
+def test_damaged_manifest_is_replaced(store: Store, files: dict[str, Path], text: str) -> None:
     send(store, files)
-    (store.place / MANIFEST).write_text(text)
+    (store.folder / MANIFEST).write_text(text)
     assert send(store, files) == 0
     assert recorded(store) == {name: digest_file(path) for name, path in files.items()}
 
 
 @pytest.mark.parametrize("how", ["refused", "spoilt"])
-def test_what_did_not_arrive_is_not_recorded_and_comes_again(store: Store, files: dict[str, Path], how: str) -> None:
-    """Though a file of the same name and size is there."""
+def test_file_that_did_not_arrive_is_not_recorded_and_is_sent_again(
+    store: Store, files: dict[str, Path], how: str
+) -> None:
+    """Although the store has a file of the same name and size."""
     send(store, files)
     files["figures/b.svg"].write_text("<svg>b.svg 2</svg>")
     getattr(store, how).add("b.svg")
@@ -105,18 +107,18 @@ def test_what_did_not_arrive_is_not_recorded_and_comes_again(store: Store, files
     assert recorded(store)["figures/b.svg"] != digest_file(files["figures/b.svg"])
     getattr(store, how).clear()
     assert send(store, files) == 1
-    assert (store.place / "figures/b.svg").read_text() == "<svg>b.svg 2</svg>"
+    assert (store.folder / "figures/b.svg").read_text() == "<svg>b.svg 2</svg>"
     assert recorded(store) == {name: digest_file(path) for name, path in files.items()}
 
 
 def test_manifest_has_every_file_of_a_run_at_a_server(mirror: Mirror, run: RunFolder, tmp_path: Path) -> None:
-    """The table of results too, which is written for MLflow alone."""
+    """Including the table of results, which exists only in MLflow."""
     mirror._artifacts = None  # as at a server
     mirror.push(run)
-    place = tmp_path / "arrived"
-    place.mkdir()
-    mirror.client.download_artifacts(run_of(mirror.client, run).info.run_id, "", str(place))
-    files = [path for path in place.rglob("*") if path.is_file() and path.name != MANIFEST]
-    arrived = {path.relative_to(place).as_posix(): digest_file(path) for path in files}
-    assert json.loads((place / MANIFEST).read_text())["files"] == arrived
+    folder = tmp_path / "arrived"
+    folder.mkdir()
+    mirror.client.download_artifacts(run_of(mirror.client, run).info.run_id, "", str(folder))
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST]
+    arrived = {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
+    assert json.loads((folder / MANIFEST).read_text())["files"] == arrived
     assert TABLE in arrived
