@@ -13,7 +13,7 @@ from piecewise.report.results import collect
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
-ROW = re.compile(r"^\| `(\w+)`(?: (\S+))? \| `(\S+)` \| ([≤≥]) (\S+) \| (\S+?)(?: ± (\S+))? \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)`(?: (\S+))? \| `(\S+)` \| ([≤≥]) (\S+) \| (\S+?)(?: ± (\S+))? \| (\d+) \|$", re.MULTILINE)
 
 
 def test_it_is_short_and_what_it_names_is_there() -> None:
@@ -33,7 +33,7 @@ def test_every_expectation_is_in_the_table_and_met_by_its_number() -> None:
         for item in read_about(ROOT / "conf", name)["expected"]
     ]
     assert sorted((row[0], row[2], row[4]) for row in rows) == sorted(expected)
-    for _, _, _, sign, bound, found, _ in rows:
+    for _, _, _, sign, bound, found, _, _ in rows:
         assert float(found) >= float(bound) if sign == "≥" else float(found) <= float(bound)
 
 
@@ -45,7 +45,8 @@ def test_the_table_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     if not measured:
         pytest.skip("make repro has not run here")
-    for name, label, metric, _, bound, found, _ in ROW.findall(TEXT):
+    for name, label, metric, _, bound, found, _, count in ROW.findall(TEXT):
         row = measured[name, label, metric]
+        assert int(count) == row.count
         tiny = 1e-3 * float(bound)  # a number far below its bound is only rounding
         assert float(found) == pytest.approx(row.mean, rel=0.01, abs=max(4 * (row.spread or 0), tiny))

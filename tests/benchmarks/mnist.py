@@ -44,7 +44,7 @@ def plain_loop() -> float:
     optimizer = build.make_optimizer(config)(parts.model.parameters())
     for _ in range(EPOCHS):
         start = time.perf_counter()
-        for rows in torch.randperm(len(train)).split(config["batch_size"]):
+        for rows in torch.randperm(len(train)).split(config.batch_size):
             loss = cross_entropy(parts.model(train.x[rows]), train.y[rows])
             optimizer.zero_grad()
             loss.backward()
@@ -70,7 +70,7 @@ def _timed(module_fit: Callable[[Any], None]) -> float:
 
 def piecewise() -> float:
     """Seconds of an epoch of `piecewise train`, journal and mirror running."""
-    from piecewise.execution import train as training
+    from piecewise.execution import fit as training
     from piecewise.execution.train import train
     from piecewise.journal.run_folder import RunFolder
     from piecewise.tracking.sync.background import BackgroundMirror
@@ -124,7 +124,7 @@ def torchvision_loader() -> float:
             data = Subset(
                 MNIST(folder, transform=Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])), range(57_000)
             )
-            loader = DataLoader(data, batch_size=config["batch_size"], shuffle=True)
+            loader = DataLoader(data, batch_size=config.batch_size, shuffle=True)
             quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
             pl.Trainer(max_epochs=2, accelerator="cpu", callbacks=[clock], enable_checkpointing=False, **quiet).fit(
                 Module(), loader

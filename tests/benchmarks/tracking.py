@@ -40,7 +40,7 @@ import psutil
 import pytorch_lightning as pl
 from piecewise.cli import main
 from piecewise.journal.writer import Journal
-from piecewise.execution import train as training
+from piecewise.execution import fit as training
 
 record = Journal.metrics
 def four(journal, step, values):

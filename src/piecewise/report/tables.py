@@ -7,12 +7,12 @@ from piecewise.report.results import Result
 
 
 def markdown_table(results: list[Result]) -> str:
-    """The table for the README: expected bounds beside means over seeds."""
-    lines = ["| experiment | metric | expected | found |", "|---|---|---|---|"]
+    """The table for the README: expected bounds beside means and standard deviations over n seeds."""
+    lines = ["| experiment | metric | expected | found | n |", "|---|---|---|---|---|"]
     for row in (row for result in results for row in result.rows):
         name = f"`{row.experiment}`" + (f" {row.label}" if row.label else "")
         spread = "" if row.spread is None else f" ± {row.spread:.1g}"
-        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {row.mean:.4g}{spread} |")
+        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {row.mean:.4g}{spread} | {row.count} |")
     return "\n".join(lines)
 
 
