@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from piecewise.errors import BadInput
@@ -11,7 +10,6 @@ from piecewise.errors import BadInput
 STORE = "mlflow.db"  # the embedded MLflow store
 
 
-@dataclass(frozen=True)
 class Project(os.PathLike[str]):
     """The folders and files of one project, below `root`.
 
@@ -19,7 +17,22 @@ class Project(os.PathLike[str]):
     frozen jobs and DVC's files hold paths relative to it.
     """
 
-    root: Path = Path()
+    def __init__(self, root: Path = Path()) -> None:
+        self.root = root
+        self.conf = root / "conf"  # Hydra's configurations
+        self.lock = root / "requirements.lock"  # the pinned packages that the environment is installed from
+        self.dvc_lock = root / "dvc.lock"
+        self.data = root / "data"
+        self.build = root / "build"  # frozen jobs and source digests, written by the stage `compose`
+        self.results = root / "results"  # what the pipeline has trained and measured
+        self.stage_journals = self.results / "journal"  # of finished training stages, a folder for each experiment
+        self.report = root / "report"
+        self.runs = root / "runs"  # the runs of `piecewise train`
+        # Journals and checkpoints of training stages. DVC deletes a stage's outs before it starts, but not these.
+        self.live_stages = self.runs / "pipeline"
+        self.server = self.runs / ".server"  # all files of `piecewise server`
+        self.store = root / STORE
+        self.artifacts = root / "mlartifacts"  # the files of the embedded store's runs and models
 
     @classmethod
     def find(cls) -> Project:
@@ -33,67 +46,6 @@ class Project(os.PathLike[str]):
             if (folder / "conf" / "config.yaml").is_file() and not (folder / "__init__.py").exists():
                 return cls(folder)
         raise BadInput(f"no conf/config.yaml in {Path.cwd()} or above it: run piecewise inside its project")
-
-    @property
-    def conf(self) -> Path:
-        """Hydra's configurations."""
-        return self.root / "conf"
-
-    @property
-    def lock(self) -> Path:
-        """The pinned packages that the environment is installed from."""
-        return self.root / "requirements.lock"
-
-    @property
-    def build(self) -> Path:
-        """Frozen jobs and source digests, written by the stage `compose`."""
-        return self.root / "build"
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def results(self) -> Path:
-        """What the pipeline has trained and measured."""
-        return self.root / "results"
-
-    @property
-    def stage_journals(self) -> Path:
-        """The journals of finished training stages: one file per run, below a folder per experiment."""
-        return self.results / "journal"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report"
-
-    @property
-    def runs(self) -> Path:
-        """The runs of `piecewise train`, and the checkpoints of a stage that trains."""
-        return self.root / "runs"
-
-    @property
-    def live_stages(self) -> Path:
-        """Journals and checkpoints of training stages. DVC deletes a stage's outs before it starts, but not these."""
-        return self.runs / "pipeline"
-
-    @property
-    def server(self) -> Path:
-        """All files of `piecewise server`."""
-        return self.runs / ".server"
-
-    @property
-    def store(self) -> Path:
-        return self.root / STORE
-
-    @property
-    def artifacts(self) -> Path:
-        """The files of the embedded store's runs and models."""
-        return self.root / "mlartifacts"
-
-    @property
-    def dvc_lock(self) -> Path:
-        return self.root / "dvc.lock"
 
     def name(self, path: Path) -> str:
         """`path` relative to the root, with slashes; a path outside the root stays as it is."""
