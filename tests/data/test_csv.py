@@ -111,7 +111,7 @@ def test_a_byte_order_mark_and_quotes_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,price\n" + "1,2\n" * 5, r"data.target='prize' is no column of .*table\.csv; did you mean 'price'"),
+        ("a,price\n" + "1,2\n" * 5, r"data.target='prize' is not a column of .*table\.csv; did you mean 'price'"),
         ("", "is empty; wanted a header line"),
         ("prize\n" + "1\n" * 5, "has the target 'prize' and no other column"),
         ("a,prize\n1,2\n1,x\n" + "1,2\n" * 5, r"table\.csv must hold numbers only, 2 in each row: .*'x'"),
@@ -131,7 +131,7 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, text: str, messa
 
 @pytest.mark.parametrize("fraction", [0.0, 0.04, 0.9, 1.0])
 def test_a_fraction_that_leaves_nothing_is_refused(path: Path, fraction: float) -> None:
-    with pytest.raises(BadInput, match=f"data.test_fraction={fraction} of 10 rows leaves nothing"):
+    with pytest.raises(BadInput, match=f"data.test_fraction={fraction} of 10 rows leaves no rows"):
         Csv(str(path), "y", test_fraction=fraction).spec()
 
 

@@ -45,7 +45,7 @@ def test_an_array_comes_back(tmp_path: Path, array: np.ndarray) -> None:
         (idx(PIXELS) + b"\0", "has 41 bytes"),
         (idx(PIXELS)[:9], "ends inside its header"),
         (b"", "begins with nothing"),
-        (b"<!DOCTYPE html>", "is no IDX file of unsigned bytes: it begins with 3c21444f"),
+        (b"<!DOCTYPE html>", "is not an IDX file of unsigned bytes: it begins with 3c21444f"),
         (b"\0\0\x0d\x01" + idx(PIXELS)[4:], "begins with 00000d01"),
         (b"\0\0\x08\x00", "begins with 00000800"),
     ],

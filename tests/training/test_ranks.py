@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
-from piecewise.data.resident import CHUNK
+from piecewise.data.resident import CHUNK_SIZE
 from piecewise.data.spec import Examples
 from piecewise.training.datamodule import _limited
 from piecewise.training.strategy import START_TIMEOUT, DDPWithTimeouts, warn_of_local_batch_norm
@@ -37,7 +37,7 @@ def test_batch_norm_that_is_not_synchronised_is_warned_of_once(
     ("limit", "kept"), [(1.0, 3500), (4, 3500), (9, 3500), (3, 3000), (1, 1000), (0.5, 2000), (0.01, 1000)]
 )
 def test_a_limit_of_validation_batches_is_of_all_ranks_together(limit: float, kept: int) -> None:
-    assert CHUNK == 1000
+    assert CHUNK_SIZE == 1000
     val = Examples(torch.arange(3500.0)[:, None], torch.arange(3500))
     trainer = SimpleNamespace(limit_val_batches=limit)
     found = _limited(val, trainer)  # type: ignore[arg-type]

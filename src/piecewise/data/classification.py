@@ -1,4 +1,4 @@
-"""Classes whose probabilities are known at every x."""
+"""Data sets of classes whose probabilities are known at every x."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from piecewise.data.synthetic import Synthetic
 
 
 class TwoClasses(Synthetic):
-    """y = 1 with a probability that a set says, its `mean`."""
+    """Pr(y = 1 | x) is `mean`, which each data set defines."""
 
     kind = TargetKind.BINARY
 
@@ -28,9 +28,9 @@ class TwoClasses(Synthetic):
     ) -> None:
         super().__init__(num_train, num_test, seed, folder, sharpness=sharpness)
 
-    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
+    def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
         probability = self.mean(x)
-        drawn = torch.rand(probability.shape, generator=chance, dtype=x.dtype)
+        drawn = torch.rand(probability.shape, generator=rng, dtype=x.dtype)
         return (drawn < probability).to(x.dtype)
 
     def given(self, x: Tensor) -> Distribution:
@@ -50,7 +50,7 @@ class Binary1d(TwoClasses):
 
 
 class Regions2d(TwoClasses):
-    """Pr(y = 1 | x) = sig[sharpness · sin πx₁ sin πx₂] on [−1, 1]²: a board of four fields."""
+    """Pr(y = 1 | x) = sig[sharpness · sin πx₁ sin πx₂] on [−1, 1]²: class 1 is likely in two opposite quadrants."""
 
     name = "regions_2d"
     low = -1.0

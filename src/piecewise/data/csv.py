@@ -15,13 +15,13 @@ from piecewise.data.spec import DataSpec, Examples, TargetKind
 from piecewise.data.table import read_header, read_table
 from piecewise.errors import BadInput, nearest
 
-MAX_CLASSES = 1000  # beyond this, whole-number targets are taken for quantities, not classes
+MAX_CLASSES = 1000  # targets with a larger whole number are quantities, not classes
 
 
 class Csv:
-    """Reads `path`, cuts `test_fraction` off by `test_seed` for the test, and standardises the inputs.
+    """The table in `path`; `test_seed` chooses the `test_fraction` of its rows that are the test set.
 
-    Mean and standard deviation of the inputs come from the training part alone. The targets are left as they are.
+    Inputs are standardised with the training rows' mean and standard deviation. Targets are not changed.
     """
 
     name = "csv"
@@ -39,7 +39,9 @@ class Csv:
     def _header(self) -> list[str]:
         header = read_header(self.path)
         if self.target not in header:
-            raise BadInput(f"data.target={self.target!r} is no column of {self.path}; {nearest(self.target, header)}")
+            raise BadInput(
+                f"data.target={self.target!r} is not a column of {self.path}; {nearest(self.target, header)}"
+            )
         if len(header) < 2:
             raise BadInput(f"{self.path} has the target {self.target!r} and no other column to predict it from")
         return header
@@ -56,7 +58,7 @@ class Csv:
         num_test = round(count * self.test_fraction)
         if not 0 < num_test < count - 1:
             raise BadInput(
-                f"data.test_fraction={self.test_fraction} of {count} rows leaves nothing to train or test on"
+                f"data.test_fraction={self.test_fraction} of {count} rows leaves no rows to train on or to test on"
             )
         rows = np.zeros(count, dtype=bool)
         rows[torch.randperm(count, generator=generator(self.test_seed, "csv"))[:num_test].numpy()] = True
@@ -91,7 +93,7 @@ class Csv:
         ).hexdigest()
 
     def inputs(self, path: Path) -> Tensor:
-        """The examples in another table with the same columns; the target's may be missing, and the order differ."""
+        """The examples in another table. Its columns may be in another order; the target's column is not needed."""
         wanted = [name for name in self._header if name != self.target]
         header = read_header(path)
         for name in wanted:
@@ -109,6 +111,6 @@ class Csv:
 
     def _standardised(self, inputs: np.ndarray) -> Tensor:
         if self.standardise:
-            seen = np.delete(self._table[~self._test_rows], self._header.index(self.target), axis=1)
-            inputs = (inputs - seen.mean(axis=0)) / np.where(seen.std(axis=0) > 0, seen.std(axis=0), 1.0)
+            train = np.delete(self._table[~self._test_rows], self._header.index(self.target), axis=1)
+            inputs = (inputs - train.mean(axis=0)) / np.where(train.std(axis=0) > 0, train.std(axis=0), 1.0)
         return torch.from_numpy(inputs).float()

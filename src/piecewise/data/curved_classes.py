@@ -1,4 +1,4 @@
-"""Classes that wind around each other in the plane: each is a curve with normal noise around it."""
+"""Two classes in the plane, each a curve with normal noise around it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from piecewise.data.spec import Examples, TargetKind
 from piecewise.data.synthetic import Synthetic
 from piecewise.errors import BadInput
 
-POINTS = 200  # along a curve, for integrals over it
-NODES = 12  # along each axis of the noise around a point of it, Gauss and Hermite's
+POINTS = 200  # of the midpoint rule along a curve
+NODES = 12  # of Gauss-Hermite quadrature, along each axis of the noise
 
 
 class Arcs(Synthetic):
@@ -40,12 +40,12 @@ class Arcs(Synthetic):
         """Points of the class `label`.  t: (N,) in [0, 1] → (N, 2)."""
 
     def generate(self, part: str) -> Examples:
-        chance = generator(self.parameters["seed"], self.name, part)
+        rng = generator(self.parameters["seed"], self.name, part)
         count = self.parameters[f"num_{part}"]
-        y = torch.rand(count, generator=chance, dtype=torch.float64) < 0.5
-        t = torch.rand(count, generator=chance, dtype=torch.float64)
+        y = torch.rand(count, generator=rng, dtype=torch.float64) < 0.5
+        t = torch.rand(count, generator=rng, dtype=torch.float64)
         points = torch.where(y[:, None], self.curve(1, t), self.curve(0, t))
-        x = points + self.parameters["noise"] * torch.randn(count, 2, generator=chance, dtype=torch.float64)
+        x = points + self.parameters["noise"] * torch.randn(count, 2, generator=rng, dtype=torch.float64)
         return Examples(x.float(), y.float()[:, None])
 
     def mean(self, x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def _hermite() -> tuple[object, object]:
 
 
 class Moons(Arcs):
-    """Two half circles that reach into each other."""
+    """Two interlocking half circles."""
 
     name = "moons"
     low, high = -1.5, 2.5
@@ -91,7 +91,7 @@ class Moons(Arcs):
 
 
 class Spirals(Arcs):
-    """Two arms of one and a half turns around the origin, each the other turned by half a turn."""
+    """Two spiral arms of one and a half turns around the origin; they differ by a rotation of half a turn."""
 
     name = "spirals"
     low, high = -1.3, 1.3

@@ -22,16 +22,16 @@ FILES = {
 
 
 def read_header(path: Path) -> tuple[int, ...]:
-    """The sizes of the array in an IDX file of unsigned bytes, checked against the length of the file.
+    """The shape of the array in an IDX file of unsigned bytes.
 
-    Raises BadInput for a missing file, another magic number or type, and a file that is too short or too long.
+    Raises BadInput for a missing file, another magic number or type, and a file whose length does not fit the shape.
     """
     if not path.is_file():
-        raise BadInput(f"{path.absolute()} {'is no file' if path.exists() else 'does not exist'}")
+        raise BadInput(f"{path.absolute()} {'is not a file' if path.exists() else 'does not exist'}")
     with path.open("rb") as file:
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 0x08 or not 1 <= magic[3] <= 4:
-            raise BadInput(f"{path} is no IDX file of unsigned bytes: it begins with {magic.hex() or 'nothing'}")
+            raise BadInput(f"{path} is not an IDX file of unsigned bytes: it begins with {magic.hex() or 'nothing'}")
         sizes = file.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise BadInput(f"{path} ends inside its header")
@@ -43,7 +43,7 @@ def read_header(path: Path) -> tuple[int, ...]:
 
 
 def read_idx(path: Path, sha256: str | None = None) -> Tensor:
-    """The array in an IDX file, uint8. Raises BadInput as `read_header`, and if the bytes do not hash to `sha256`."""
+    """The uint8 array in an IDX file. Raises BadInput as `read_header`, and AlteredFile for another `sha256`."""
     shape = read_header(path)
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
@@ -53,7 +53,7 @@ def read_idx(path: Path, sha256: str | None = None) -> Tensor:
 
 
 class AlteredFile(BadInput):
-    """A data file whose bytes are not the ones that were recorded."""
+    """A data file whose digest differs from the recorded one."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class AlteredFile(BadInput):
 
 
 class Idx:
-    """Four IDX files under MNIST's names in one folder. Pixels are scaled to [0, 1]; images get one channel."""
+    """Four IDX files with MNIST's names in one folder. Pixels are scaled to [0, 1]; images get one channel."""
 
     name = "idx"
     sha256: dict[str, str] | None = None
@@ -97,7 +97,7 @@ class Idx:
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def inputs(self, path: Path) -> Tensor:
-        """The images in another IDX file. Raises BadInput if their size is not that of the training images."""
+        """The images in another IDX file. Raises BadInput if they and the training images differ in size."""
         x, wanted = _scaled(read_idx(path)), self.spec().input_shape
         if x.shape[1:] != wanted:
             raise BadInput(f"{path} holds examples of shape {tuple(x.shape[1:])}; the model takes {wanted}")
@@ -114,7 +114,7 @@ def _scaled(images: Tensor) -> Tensor:
 
 
 class Mnist(Idx):
-    """MNIST: 60,000 training and 10,000 test images of 28 × 28 pixels, byte for byte the canonical files."""
+    """MNIST: 60,000 training and 10,000 test images of 28 × 28 pixels, verified to be the canonical files."""
 
     name = "mnist"
     sha256 = {  # noqa: RUF012
@@ -125,10 +125,10 @@ class Mnist(Idx):
     }
 
     def spec(self) -> DataSpec:
-        """The facts of the canonical files: known without reading them, also before they have been fetched."""
+        """The facts of the canonical files. They need not have been fetched."""
         return DataSpec(self.name, (1, 28, 28), frozenset({TargetKind.CLASS}), 1, 10, 60_000, 10_000)
 
     def digest(self, part: str) -> str:
         for name in FILES[part]:
-            read_header(self.folder / name)  # whether they are here at all; reading them verifies every byte
+            read_header(self.folder / name)  # raises BadInput if it is missing; reading verifies its bytes
         return hashlib.sha256("".join(self.sha256[name] for name in FILES[part]).encode()).hexdigest()

@@ -14,7 +14,7 @@ from piecewise.errors import BadInput
 
 
 class Mnist1d(Generated):
-    """4,000 training and 1,000 test examples by default; the package's own settings but for number and seed."""
+    """4,000 training and 1,000 test examples by default. All other settings are the package's own."""
 
     name = "mnist1d"
     kind = TargetKind.CLASS
@@ -37,7 +37,7 @@ class Mnist1d(Generated):
     def _parts(self) -> dict[str, Examples]:
         from mnist1d.data import get_dataset_args, make_dataset
 
-        # The package seeds the global generators; they are put back, so that nobody else's numbers change.
+        # The package seeds the global generators. Restore them, or other random numbers would change.
         states = random.getstate(), np.random.get_state(), torch.get_rng_state()
         try:
             arguments = get_dataset_args()

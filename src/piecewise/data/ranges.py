@@ -1,4 +1,4 @@
-"""Targets that are no plain real numbers: one set for each distribution that fits them (UDL figure 5.11)."""
+"""Targets with a restricted range: a data set for each distribution in UDL figure 5.11."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from piecewise.data.spec import TargetKind
 from piecewise.data.synthetic import Synthetic
 from piecewise.errors import BadInput
 
-# The numbers of 32 bits next to the ends of (0, 1), for what would be rounded to an end, which no density knows.
+# The float32 numbers next to 0 and 1: a target rounded to 0 or 1 would have no density.
 ABOVE_ZERO, BELOW_ONE = torch.finfo(torch.float32).tiny, 1 - 2**-24
-HIGHEST_RATE = 1000  # its floor is summed over every count that matters
+HIGHEST_RATE = 1000  # the entropy is a sum over all likely counts
 
 
 class OneParameter(Synthetic):
-    """A set with the usual sizes and one positive parameter of its own, which a set's `__init__` names."""
+    """A data set with one positive parameter, which the subclass names in its `__init__`."""
 
     def __init__(self, num_train: int, num_test: int, seed: int, folder: str | None, **parameter: float) -> None:
         for key, value in parameter.items():
@@ -29,7 +29,7 @@ class OneParameter(Synthetic):
 
 
 class WaitingTimes(OneParameter):
-    """Seconds with a gamma distribution of mean exp(1 + sin 6x), x in [0, 1]; `shape` 1 is the exponential one."""
+    """Seconds, gamma-distributed with mean exp(1 + sin 6x), x in [0, 1]; `shape` 1 is exponential."""
 
     name = "waiting_times"
     kind = TargetKind.POSITIVE
@@ -44,8 +44,8 @@ class WaitingTimes(OneParameter):
         shape = torch.full_like(x, self.parameters["shape"])
         return Gamma(shape, shape / torch.exp(1 + torch.sin(6 * x)))
 
-    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
-        return super().draw(x, chance).clamp_min(ABOVE_ZERO)
+    def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        return super().draw(x, rng).clamp_min(ABOVE_ZERO)
 
 
 class Proportions(OneParameter):
@@ -68,8 +68,8 @@ class Proportions(OneParameter):
         mean = torch.sigmoid(2 * torch.sin(6 * x))
         return Beta(self.parameters["concentration"] * mean, self.parameters["concentration"] * (1 - mean))
 
-    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
-        return super().draw(x, chance).clamp(ABOVE_ZERO, BELOW_ONE)
+    def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        return super().draw(x, rng).clamp(ABOVE_ZERO, BELOW_ONE)
 
 
 class Directions(OneParameter):
@@ -89,7 +89,7 @@ class Directions(OneParameter):
         return VonMises(torch.atan2(angle.sin(), angle.cos()), torch.full_like(x, self.parameters["kappa"]))
 
     def entropy(self, x: Tensor) -> Tensor:
-        """log 2πI₀[κ] − κ I₁[κ] / I₀[κ], whatever x."""
+        """log 2πI₀[κ] − κ I₁[κ] / I₀[κ]; it does not depend on x."""
         kappa = torch.full_like(x[:, 0], self.parameters["kappa"])
         i0, i1 = torch.special.i0e(kappa), torch.special.i1e(kappa)
         entropy: Tensor = (2 * math.pi * i0).log() + kappa - kappa * i1 / i0
@@ -113,7 +113,7 @@ class Counts(OneParameter):
         return Poisson(self.parameters["rate"] * torch.exp(torch.sin(6 * x)))
 
     def entropy(self, x: Tensor) -> Tensor:
-        """The sum over all counts that matter: up to λ + 20 √λ + 20 of the largest rate."""
+        """The sum over counts up to λ + 20 √λ + 20, λ the largest rate; larger counts add nothing in float64."""
         most = self.parameters["rate"] * math.e
         counts = torch.arange(int(most + 20 * math.sqrt(most) + 20), dtype=torch.float64)
         log_p = self.given(x).log_prob(counts)
@@ -142,7 +142,7 @@ class Correlated(Synthetic):
 
 
 class Rankings(Synthetic):
-    """A judge's order of four items, best first, whose scores change with x in [−1, 1] at slopes of their own."""
+    """An order of four items, best first; the score of each item is linear in x in [−1, 1]."""
 
     name = "rankings"
     kind = TargetKind.RANKING
@@ -165,11 +165,11 @@ class Rankings(Synthetic):
         scores: Tensor = self.parameters["sharpness"] * slopes * x
         return scores
 
-    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
-        return super().draw(x, chance).argsort(dim=1, descending=True)
+    def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        return super().draw(x, rng).argsort(dim=1, descending=True)
 
     def given(self, x: Tensor) -> Distribution:
-        """Of the scores with Gumbel noise; their order has the distribution of the ranking."""
+        """The distribution of the scores with Gumbel noise. Their order is the ranking."""
         scores = self.scores(x)
         return Gumbel(scores, torch.ones_like(scores))
 

@@ -1,4 +1,4 @@
-"""Real targets: y = f(x) and noise of one kind or another around it."""
+"""Data sets of real targets: y = f(x) + noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from piecewise.errors import BadInput
 
 
 class WithNoise(Synthetic):
-    """y = f(x) + normal noise with standard deviation `noise`; a set says what f is, its `mean`."""
+    """y = f(x) + normal noise with standard deviation `noise`. f is `mean`, which each data set defines."""
 
     kind = TargetKind.REAL
 
@@ -25,12 +25,12 @@ class WithNoise(Synthetic):
             raise BadInput(f"data.noise={noise} must be at least 0")
         super().__init__(num_train, num_test, seed, folder, **parameters, noise=noise)
 
-    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
-        y: Tensor = self.mean(x) + self.parameters["noise"] * torch.randn(x.shape, generator=chance, dtype=x.dtype)
+    def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        y: Tensor = self.mean(x) + self.parameters["noise"] * torch.randn(x.shape, generator=rng, dtype=x.dtype)
         return y
 
     def given(self, x: Tensor) -> Distribution:
-        # Without noise the density has no bound; its entropy is −∞, as it should be.
+        # With noise 0 the density is unbounded and its entropy is −∞: both are correct.
         return Normal(self.mean(x), torch.tensor(self.parameters["noise"]).double(), validate_args=False)
 
     def mean(self, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Line(WithNoise):
 
 
 class Curve1d(WithNoise):
-    """y = exp(sin 4x) − 1 + noise on [−1, 1]: a smooth wave whose approximation by pieces can be seen."""
+    """y = exp(sin 4x) − 1 + noise on [−1, 1]: a smooth wave to approximate by linear pieces."""
 
     name = "curve_1d"
     low = -1.0
@@ -128,7 +128,7 @@ class Funnel(Synthetic):
 
 
 class Outliers(Synthetic):
-    """y = exp(sin 4x) − 1 on [−1, 1] with the noise of Student's t: now and then very far out."""
+    """y = exp(sin 4x) − 1 on [−1, 1] with noise from Student's t distribution: a few targets are far away."""
 
     name = "outliers"
     kind = TargetKind.REAL
@@ -153,11 +153,11 @@ class Outliers(Synthetic):
 
 
 class TwoModes(Synthetic):
-    """y = ±(x + ½) + noise on [0, 1], both signs equally likely: no single answer is near either."""
+    """y = ±(x + ½) + noise on [0, 1], both signs equally likely: the mean is near neither."""
 
     name = "two_modes"
     kind = TargetKind.REAL
-    num_points = 201  # the branches are so far apart that the entropy hardly changes with x
+    num_points = 201  # few, because the branches are far apart and the entropy hardly changes with x
 
     def __init__(
         self,
@@ -177,8 +177,10 @@ class TwoModes(Synthetic):
         return MixtureSameFamily(Categorical(torch.ones_like(branches)), Normal(branches, noise))
 
     def entropy(self, x: Tensor) -> Tensor:
-        """−E[log Pr(y | x)] for y = x + ½ + noise · t, the same by symmetry for the other sign: by the midpoint rule
-        over ten standard deviations t, however narrow they are."""
+        """−E[log Pr(y | x)] by the midpoint rule over t in [−10, 10], where y = x + ½ + noise · t.
+
+        By symmetry the other sign has the same entropy.
+        """
         count, reach = 2001, 10.0
         t = reach * (2 * (torch.arange(count, dtype=torch.float64) + 0.5) / count - 1)
         y = x + 0.5 + self.parameters["noise"] * t

@@ -1,4 +1,4 @@
-"""Loaders for data that lives on the training device: a batch is one indexed gather, its order a pure function."""
+"""Loaders for data that stays on the training device: a batch is one gather by index."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from piecewise.data.randomness import derive_seed, epoch_order, generator
 from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 
-CHUNK = 1000  # examples that are evaluated together
+CHUNK_SIZE = 1000  # examples that are evaluated together
 
 
 class Batch(NamedTuple):
-    """One rank's share of a global batch of `global_size` examples, which ones, and a seed for what is drawn.
+    """One rank's share of a global batch of `global_size` examples.
 
-    A chunk of an evaluation is a share of the whole set.
+    In an evaluation the whole data set is the global batch, and a chunk is a share of it.
     """
 
     x: Tensor
     y: Tensor
     global_size: int
-    seed: int = 0  # of this step, the same on every rank
-    share: slice = slice(None)
+    seed: int = 0  # of this step, the same on every rank; dropout masks are drawn from it
+    share: slice = slice(None)  # the positions of these examples in the global batch
 
 
 def check_shares(batch_size: int, num_examples: int, num_ranks: int) -> None:
-    """Raise BadInput if ranks cannot have equal shares of a batch that is not all of the examples."""
+    """Raise BadInput if the ranks cannot have equal shares of a batch. One batch of all examples may be unequal."""
     if batch_size < num_examples and batch_size % num_ranks:
         raise BadInput(
             f"batch_size={batch_size} cannot be cut into equal shares for {num_ranks} processes (trainer.devices times "
@@ -43,9 +43,9 @@ class TrainLoader:
     """Every example once per epoch, in the order `epoch_order(N, seed, epoch)`, cut into global batches.
 
     Rank r of W takes every W-th example of each global batch, so the global batches do not depend on W.
-    The position is a counter: `state_dict` is two numbers and resuming in mid-epoch is exact.
-    With a smaller `limit` an epoch ends after so many batches, and the next one begins with an order of its own.
-    With `max_shift`, images move by up to that many pixels each way, as a function of (seed, step, place in the batch).
+    `state_dict` is two counters, and resuming in the middle of an epoch is exact.
+    An epoch ends after `limit` batches. Every epoch has its own order.
+    `max_shift` moves images by up to that many pixels each way, drawn from the seed and the step.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class TrainLoader:
         self.world_size = world_size
         self.windows = _shifted_windows(examples.x, max_shift) if max_shift else None
         self.epoch = 0
-        self.position = 0  # global batches of this epoch already handed out
+        self.position = 0  # global batches of this epoch already yielded
 
     def __len__(self) -> int:
         return math.ceil(len(self.examples) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        # The epoch rolls here and not after the last `yield`: a consumer that counts batches never asks for one more.
+        # The next epoch starts here, not after the last `yield`: a consumer that counts batches stops at that `yield`.
         if self.position == self.limit:
             self.epoch, self.position = self.epoch + 1, 0
-        # On the device once per epoch: a copy at every step would wait for the step before.
+        # Copied to the device once per epoch: a copy at each step would wait for the previous step.
         order = epoch_order(len(self.examples), self.seed, self.epoch).to(self.examples.x.device)
         for batch in range(self.position, self.limit):
             self.position = batch + 1
@@ -89,14 +89,14 @@ class TrainLoader:
         seed = derive_seed(self.seed, "masks", step)
         if self.windows is None:
             return Batch(self.examples.x[rows], y, len(index), seed, mine)
-        chance = generator(self.seed, "shift", step)
-        # Drawn for the whole global batch and then cut, so that an example moves alike on any number of ranks.
-        shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=chance)[mine].to(rows.device)
+        rng = generator(self.seed, "shift", step)
+        # Drawn for the whole global batch, so that an example's shift does not depend on the number of ranks.
+        shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=rng)[mine].to(rows.device)
         return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index), seed, mine)
 
     @property
     def num_epochs(self) -> int:
-        """How often the examples have been gone through."""
+        """The number of epochs that are complete."""
         return self.epoch + (self.position == self.limit)
 
     def state_dict(self) -> dict[str, Any]:
@@ -109,11 +109,11 @@ class TrainLoader:
 class ChunkLoader:
     """Examples in order, in fixed chunks of the unpadded set; rank r of W takes every W-th whole chunk.
 
-    A rank that is left without one gets a chunk of no examples, since Lightning wants at least one batch from each.
-    The last places of a floating-point output depend on the batch it was computed in: a fixed grid fixes them.
+    A rank without a chunk gets an empty one, because Lightning needs at least one batch on each rank.
+    The last bits of an output depend on the batch it is computed in, so the chunks are the same on any number of ranks.
     """
 
-    def __init__(self, examples: Examples, chunk_size: int = CHUNK, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, examples: Examples, chunk_size: int = CHUNK_SIZE, rank: int = 0, world_size: int = 1) -> None:
         self.examples = examples
         self.chunk_size = chunk_size
         self.starts = range(0, len(examples), chunk_size)[rank::world_size] or range(len(examples), len(examples) + 1)

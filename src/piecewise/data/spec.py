@@ -1,4 +1,4 @@
-"""What a data set is: its facts, known before it is read, and its examples."""
+"""The facts of a data set, and its examples."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class TargetKind(StrEnum):
     BINARY = "binary"  # y: (N, 1), each 0 or 1
     CLASS = "class"  # y: (N,) whole numbers 0 … C − 1
     POSITIVE = "positive"  # y: (N, C), above 0
-    PROPORTION = "proportion"  # y: (N, C), between 0 and 1, neither of them
+    PROPORTION = "proportion"  # y: (N, C), above 0 and below 1
     ANGLE = "angle"  # y: (N, C) radians
-    COUNT = "count"  # y: (N, C) whole numbers from 0
-    RANKING = "ranking"  # y: (N, C) the numbers of C items, best first
+    COUNT = "count"  # y: (N, C) whole numbers, at least 0
+    RANKING = "ranking"  # y: (N, C) the indices of C items, best first
 
 
-# Where the targets of a kind lie; how many classes, or items, there are is for a data set to say.
+# The range of each kind of target. The range of classes and rankings depends on the data set.
 TARGET_RANGES: dict[TargetKind, tuple[float, float]] = {
     TargetKind.REAL: (-math.inf, math.inf),
     TargetKind.BINARY: (0, 1),
@@ -37,11 +37,11 @@ TARGET_RANGES: dict[TargetKind, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The facts of a data set that models, losses and checks need; nothing here is typed into a configuration."""
+    """The facts of a data set that models, losses and checks need. They are derived, never configured."""
 
     name: str
     input_shape: tuple[int, ...]  # of one example
-    kinds: frozenset[TargetKind]  # every way the targets can be read
+    kinds: frozenset[TargetKind]  # every kind that the targets can be read as
     num_targets: int  # C numbers per example; 1 for binary and class
     num_classes: int | None  # for class targets
     num_train: int  # examples before the validation split
@@ -72,10 +72,10 @@ class Examples:
 
 
 class DataSource(Protocol):
-    """A data configuration, ready to be asked for its facts and its examples.
+    """A data set, built from its configuration.
 
-    `train` and `test` verify the bytes they read; `digest` names the content of the part ("train" or "test");
-    `inputs` reads examples without targets from a file, (N, *input_shape), prepared as those of `train` are.
+    `train` and `test` verify the bytes they read. `digest` identifies the content of the part "train" or "test".
+    `inputs` reads examples without targets from a file, (N, *input_shape), and prepares them like those of `train`.
     """
 
     def spec(self) -> DataSpec: ...

@@ -1,4 +1,4 @@
-"""The validation split: cut from the training data by a seed of its own, so that every job sees the same one."""
+"""The validation split of the training data. It has its own seed, so all jobs have the same split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated data: examples that are a pure function of their parameters, and the verified copy of them on disk."""
+"""Generated data: examples computed from parameters, and a verified copy of them on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from piecewise.errors import BadInput
 
 
 class Generated(ABC):
-    """A data set made by this project. `parameters` are the arguments that, with the code, determine every byte."""
+    """A data set that the package computes. The code and `parameters` determine every byte."""
 
     low: ClassVar[float] = -math.inf  # of each number of x
     high: ClassVar[float] = math.inf
@@ -32,7 +32,7 @@ class Generated(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[TargetKind]
-    parameters: dict[str, Any]  # arguments that determine the examples
+    parameters: dict[str, Any]
     folder: str | None
 
     @abstractmethod
@@ -43,13 +43,13 @@ class Generated(ABC):
         """The examples of the part "train" or "test"."""
 
     def target_range(self) -> tuple[float, float]:
-        """The least and the largest number that y can be, in its unit; it need not reach them."""
+        """The bounds of y, in its unit. y need not reach them."""
         spec = self.spec()
         numbers = {TargetKind.CLASS: spec.num_classes, TargetKind.RANKING: spec.num_targets}.get(self.kind)
         return TARGET_RANGES[self.kind] if numbers is None else (0, numbers - 1)
 
     def inputs(self, path: Path) -> Tensor:
-        """The examples in a table whose columns are the inputs, in order."""
+        """The examples in a table whose columns are the inputs in order. Raises BadInput if their number differs."""
         table, count = torch.from_numpy(read_table(path)).float(), self.spec().num_inputs
         if table.shape[1] != count:
             raise BadInput(f"{path} has {table.shape[1]} columns; the model takes {count}")
@@ -65,13 +65,13 @@ class Generated(ABC):
         return digest_examples(self.read(part))
 
     def file(self, part: str) -> Path | None:
-        """Where `synthesise` keeps the part; None if this configuration names no folder."""
+        """The file of the part, written by `synthesise`; None if this configuration has no folder."""
         return None if self.folder is None else Path(self.folder) / f"{part}.safetensors"
 
     def read(self, part: str) -> Examples:
-        """The stored copy if it was made by the same recipe, else the examples made anew: the same bits.
+        """The stored examples if their recipe is this one, else newly generated examples.
 
-        Raises AlteredFile if the stored bytes are not the ones that were written.
+        Raises AlteredFile if the stored bytes have changed since they were written.
         """
         path = self.file(part)
         if path is None or not path.is_file():
@@ -88,7 +88,7 @@ class Generated(ABC):
         return examples if recipe == self.recipe() else self.generate(part)
 
     def recipe(self) -> dict[str, Any]:
-        """What the examples were made from: the parameters, and a digest of the code that makes them."""
+        """What determines the examples: the parameters, and a digest of the code."""
         modules = {kind.__module__ for kind in type(self).__mro__ if issubclass(kind, Generated)}
         code = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
         return {
@@ -98,10 +98,10 @@ class Generated(ABC):
         }
 
     def write(self, part: str, path: Path) -> None:
-        """Generate the part and keep it at `path`, its recipe and digest in the file's header."""
+        """Generate the part and write it to `path`, with its recipe and digest in the file's header."""
         examples = self.generate(part)
         about = {"recipe": self.recipe(), "digest": digest_examples(examples)}
-        # One metadata entry only: safetensors does not keep the order of several, and the bytes must not vary.
+        # One metadata entry only: the order of several entries varies in safetensors, and the bytes must not.
         metadata = {"piecewise": json.dumps(about, sort_keys=True)}
         write_atomic(path, save({"x": examples.x, "y": examples.y}, metadata))
 

@@ -1,7 +1,6 @@
-"""Data sets with known answers: x is drawn from a range, y from a distribution given x, and all of it is written down.
+"""Data sets with known answers: x is uniform, and y has a known distribution given x.
 
-They carry what a fit is judged by: the ranges and units of x and y, E[y | x], and the least negative log-likelihood
-that any model can reach on average, the conditional entropy of y.
+A fit is judged by E[y | x], and by the conditional entropy of y: no model's expected negative log-likelihood is lower.
 """
 
 from __future__ import annotations
@@ -43,20 +42,20 @@ class Synthetic(Generated):
 
     def spec(self) -> DataSpec:
         sizes = self.parameters["num_train"], self.parameters["num_test"]
-        kinds = frozenset({self.kind, *ALSO.get(self.kind, ())})
+        kinds = frozenset({self.kind, *OTHER_KINDS.get(self.kind, ())})
         return DataSpec(self.name, (self.num_inputs,), kinds, self.num_targets, self.num_classes, *sizes)
 
     def generate(self, part: str) -> Examples:
-        chance = generator(self.parameters["seed"], self.name, part)
+        rng = generator(self.parameters["seed"], self.name, part)
         shape = self.parameters[f"num_{part}"], self.num_inputs
-        x = self.low + (self.high - self.low) * torch.rand(shape, generator=chance, dtype=torch.float64)
-        y = self.draw(x, chance)
+        x = self.low + (self.high - self.low) * torch.rand(shape, generator=rng, dtype=torch.float64)
+        y = self.draw(x, rng)
         return Examples(x.float(), y.float() if y.is_floating_point() else y)
 
-    def draw(self, x: Tensor, chance: torch.Generator) -> Tensor:
+    def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """y given x.  x: (N, D_i) → (N, C), or (N,) for classes."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.parameters["seed"], self.name, chance.initial_seed()))
+            torch.manual_seed(derive_seed(self.parameters["seed"], self.name, rng.initial_seed()))
             return self.given(x).sample()
 
     def given(self, x: Tensor) -> Distribution:
@@ -80,8 +79,8 @@ class Synthetic(Generated):
         return float(self.entropy(grid).mean())
 
 
-# Targets of one kind that can also be fitted as another: to see what the wrong distribution costs.
-ALSO: dict[TargetKind, tuple[TargetKind, ...]] = {
+# Other kinds that targets of a kind can be fitted as, to measure the cost of the wrong distribution.
+OTHER_KINDS: dict[TargetKind, tuple[TargetKind, ...]] = {
     TargetKind.POSITIVE: (TargetKind.REAL,),
     TargetKind.PROPORTION: (TargetKind.REAL, TargetKind.POSITIVE),
     TargetKind.ANGLE: (TargetKind.REAL,),

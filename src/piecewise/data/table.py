@@ -10,20 +10,20 @@ import numpy as np
 
 from piecewise.errors import BadInput
 
-LARGEST = float(np.finfo(np.float32).max)
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def read_header(path: Path) -> list[str]:
-    """The names of the columns. Raises BadInput if there is no such text file, or a name stands twice."""
+    """The names of the columns. Raises BadInput for a file that is missing or not text, and for a repeated name."""
     if not path.is_file():
-        raise BadInput(f"{path.absolute()} {'is no file' if path.exists() else 'does not exist'}")
+        raise BadInput(f"{path.absolute()} {'is not a file' if path.exists() else 'does not exist'}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = next(csv.reader(file), [])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is no text in UTF-8 with a header line: {error}") from error
+        raise BadInput(f"{path} is not a UTF-8 text with a header line: {error}") from error
     if not header:
-        raise BadInput(f"{path} is empty; wanted a header line, and numbers below it")
+        raise BadInput(f"{path} is empty; wanted a header line and rows of numbers")
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise BadInput(f"{path} has more than one column {twice!r}")
@@ -31,11 +31,11 @@ def read_header(path: Path) -> list[str]:
 
 
 def read_table(path: Path, min_rows: int = 1) -> np.ndarray:
-    """The numbers below the header, float64 (N, columns). Raises BadInput naming the first that is none."""
+    """The numbers below the header, float64 (N, columns). Raises BadInput for anything but finite numbers."""
     header = read_header(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an empty table is refused below, by name
+            warnings.simplefilter("ignore", UserWarning)  # on an empty table, which is refused below
             table = np.loadtxt(
                 path, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8-sig", quotechar='"', comments=None
             )
@@ -43,7 +43,7 @@ def read_table(path: Path, min_rows: int = 1) -> np.ndarray:
         raise BadInput(f"{path} must hold numbers only, {len(header)} in each row: {error}") from error
     if len(table) < min_rows or table.shape[1] != len(header):
         raise BadInput(f"{path} has {table.shape} numbers; wanted at least {min_rows} rows of {len(header)}")
-    wrong = np.argwhere(~(np.abs(table) <= LARGEST))  # NaN and infinity too
+    wrong = np.argwhere(~(np.abs(table) <= MAX_FLOAT32))  # NaN and infinity too
     if len(wrong):
         row, column = wrong[0]
         raise BadInput(

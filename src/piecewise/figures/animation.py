@@ -1,4 +1,4 @@
-"""A fit over the steps of its training, as moving pictures."""
+"""An animation of a fit during its training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from piecewise.figures.style import BLUE, GREY, RED, style
 
 DPI = 100
-LAST = 2000  # milliseconds that the end stays
+LAST_FRAME_MILLISECONDS = 2000
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Frame:
 
 
 def animate(data: tuple[np.ndarray, np.ndarray], frames: Sequence[Frame], y_label: str, milliseconds: int) -> bytes:
-    """A GIF: the function and its joints over the training `data`, (N,) each, a picture for each frame."""
+    """A GIF with one picture per frame: the function and its joints over the training `data`, (N,) each."""
     with style():
         figure = Figure(dpi=DPI)
         canvas = FigureCanvasAgg(figure)
@@ -49,7 +49,7 @@ def animate(data: tuple[np.ndarray, np.ndarray], frames: Sequence[Frame], y_labe
             picture = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
             pictures.append(Image.fromarray(picture[..., :3]).quantize(64))
     buffer = io.BytesIO()
-    times = [milliseconds] * (len(pictures) - 1) + [LAST]
+    times = [milliseconds] * (len(pictures) - 1) + [LAST_FRAME_MILLISECONDS]
     pictures[0].save(buffer, "gif", save_all=True, append_images=pictures[1:], duration=times, loop=0)
     return buffer.getvalue()
 

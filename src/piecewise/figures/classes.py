@@ -1,4 +1,4 @@
-"""What a classifier confuses."""
+"""Figures of a classifier's mistakes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from piecewise.figures.style import WIDTH, conclude, style
 
 
 def confusion_matrix(counts: np.ndarray) -> Figure:
-    """Examples by true class (rows) and predicted class (columns); colours show the mistakes.  counts: (C, C)."""
+    """Examples by true class (rows) and predicted class (columns); the mistakes are coloured.  counts: (C, C)."""
     right, total = int(np.trace(counts)), int(counts.sum())
     wrong = counts - np.diag(np.diag(counts))
     with style():
@@ -35,7 +35,7 @@ def _worst(wrong: np.ndarray) -> str:
 
 
 def hardest_digits(images: np.ndarray, true: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> Figure:
-    """The most confidently wrong images with both classes and the probability given to the wrong one.
+    """The most confident mistakes: each image with its true class, the predicted class and its probability.
 
     images: (M, H, W) in [0, 1]; true, predicted, confidence: (M,).
     """

@@ -9,13 +9,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from piecewise.figures.style import BLUE, ORANGE, RED, conclude, style
 
-WIDE = 30  # ratio of the largest to the smallest value beyond which a linear axis hides the end of training
+MAX_LINEAR_RATIO = 30  # of largest to smallest value; above it a linear axis would hide the end of training
 
 History = Mapping[str, Sequence[tuple[int, float]]]  # (step, value) pairs by metric
 
 
 def learning_curves(history: History, selected_step: int) -> Figure:
-    """`train/nll` and `val/nll` (in nats) over optimizer steps, with the step whose weights were kept marked."""
+    """`train/nll` and `val/nll` (in nats) over optimizer steps, with a mark at the step whose weights were kept."""
     with style():
         figure = Figure()
         axes = figure.add_subplot()
@@ -25,7 +25,7 @@ def learning_curves(history: History, selected_step: int) -> Figure:
                 axes.plot(steps, values, color=colour, label=label)
         axes.axvline(selected_step, color=RED, linestyle=":", label=f"kept: step {selected_step:,}")
         seen = [value for key in ("train/nll", "val/nll") for _, value in history.get(key, ())]
-        if seen and min(seen) > 0 and max(seen) > WIDE * min(seen):
+        if seen and min(seen) > 0 and max(seen) > MAX_LINEAR_RATIO * min(seen):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")

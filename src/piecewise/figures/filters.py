@@ -1,4 +1,4 @@
-"""What the first layer looks for."""
+"""The weights of the first layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def first_layer(filters: np.ndarray) -> Figure:
 
 
 def _mosaic(filters: np.ndarray) -> np.ndarray:
-    """All of them in rows of COLUMNS, with empty lines between."""
+    """The filters in rows of COLUMNS, separated by empty lines."""
     count, height, width = filters.shape
     columns = min(COLUMNS, count)
     tiles = np.full((-(-count // columns) * (height + 1) - 1, columns * (width + 1) - 1), np.nan)

@@ -1,4 +1,4 @@
-"""A function of one input: its joints and regions, the data it was fitted to, and what that data is made from."""
+"""A fitted function of one input: its joints and linear regions, the training data and the true function."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from piecewise.figures.style import BLUE, GREEN, GREY, RED, conclude, style
 
-MAX_SHADED = 60  # regions beyond which shading is only a blur
+MAX_SHADED = 60  # joints; with more of them shading would be a blur
 
 
 @dataclass(frozen=True)
 class Truth:
-    """E[y | x] at the points x, (P,) each, and the standard deviation of the noise around it, 0 if there is none."""
+    """E[y | x] at the points x, (P,) each, and the standard deviation of the noise around it."""
 
     x: np.ndarray
     y: np.ndarray
@@ -33,7 +33,7 @@ def fitted_function(
 ) -> Figure:
     """The network's function through (x, y), (P,) each, over the training `data`, (N,) each; `joints`: (J,).
 
-    `band`: between which values, (P,) each, 95 % of the targets are predicted to lie.
+    `band`: the lower and upper bound, (P,) each, of the predicted 95 % interval of the targets.
     """
     with style():
         figure = Figure()
@@ -54,7 +54,7 @@ def fitted_function(
 
 
 def shade_regions(axes: Axes, edges: np.ndarray) -> None:
-    """Every second linear region between `edges`, (R + 1,), on a darker ground."""
+    """Shade every second linear region between `edges`, (R + 1,)."""
     for left, right in zip(edges[:-1:2], edges[1::2], strict=False):
         axes.axvspan(left, right, color=GREY, alpha=0.13, linewidth=0)
 

@@ -1,4 +1,4 @@
-"""Functions of two inputs, as maps of the plane."""
+"""Maps of the plane for functions of two inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from piecewise.figures.style import CYCLE, GROUND, INK, conclude, style
 
 Extent = tuple[float, float, float, float]  # x₁ from, to, x₂ from, to
-MAX_VECTORS = 3000  # polygons; more are drawn as pixels, or the file would be slow to look at
+MAX_VECTORS = 3000  # polygons; more of them are drawn as pixels, because a viewer would be slow
 
 
 def decision_map(classes: np.ndarray, extent: Extent, points: np.ndarray, targets: np.ndarray) -> Figure:
@@ -33,10 +33,10 @@ def decision_map(classes: np.ndarray, extent: Extent, points: np.ndarray, target
 
 
 def polygon_map(polygons: list[np.ndarray], extent: Extent) -> Figure:
-    """The activation patterns of a ReLU network, a polygon each.  polygons: (V, 2) vertices each."""
+    """One polygon for each activation pattern of a ReLU network.  polygons: (V, 2) vertices each."""
     with style():
         figure, axes = _square(extent)
-        shades = np.arange(len(polygons)) * 0.61803 % 1.0  # neighbours far apart on the scale
+        shades = np.arange(len(polygons)) * 0.61803 % 1.0  # the golden ratio keeps neighbours apart on the scale
         drawn = PolyCollection(polygons, array=shades, cmap="cividis", edgecolors=INK, alpha=0.8)
         is_crowded = len(polygons) > MAX_VECTORS
         drawn.set(clim=(-0.3, 1.3), linewidth=0.1 if is_crowded else 0.5, rasterized=is_crowded)
@@ -53,7 +53,7 @@ def _square(extent: Extent) -> tuple[Figure, Axes]:
 
 
 def _draw_borders(axes: Axes, numbers: np.ndarray, extent: Extent) -> None:
-    """Lines wherever two neighbours on the grid differ."""
+    """Draw a line between neighbours on the grid that differ."""
     edges = np.zeros(numbers.shape)
     edges[:-1] += numbers[:-1] != numbers[1:]
     edges[:, :-1] += numbers[:, :-1] != numbers[:, 1:]

@@ -1,6 +1,6 @@
-"""One look for every figure: colour-blind safe (Okabe and Ito), vector output, the same bytes on every run.
+"""The style of every figure: colour-blind safe (Okabe and Ito), vector output, the same bytes on every run.
 
-The finding of a figure is its title, and its label: what is said to whoever cannot see it.
+The finding of a figure is its title, and also its label, which screen readers read out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#7f7f7f"
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, "#56B4E9")
-# Text, axes and ground, in these shades and nothing else: the report exchanges them for its own, dark or light.
+# Text and axes, and the background. No other part has these shades: the report replaces them by its own colours.
 INK, GROUND = "#1a1a1b", "#fffffe"
-WIDTH = 6.4  # inches; on a phone a figure shrinks to 3.4, and its text to 6 points
+WIDTH = 6.4  # inches; on a phone it shrinks to 3.4, and text to 6 points
 
 _STYLE: dict[str, Any] = {
     "figure.figsize": (WIDTH, 3.6),
@@ -35,20 +35,20 @@ _STYLE: dict[str, Any] = {
     "font.size": 11,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "svg.hashsalt": "piecewise",  # ids in the SVG come from its content, not from chance
+    "svg.hashsalt": "piecewise",  # ids in the SVG depend on its content only
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw within it."""
+    """Apply the style to everything drawn in this context."""
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
         yield
 
 
 def conclude(figure: Figure, finding: str, axes: Axes | None = None) -> Figure:
-    """Give the figure its finding, as the title of `axes` or, without them, above everything."""
+    """Set the figure's finding as the title of `axes`, or of the figure without `axes`."""
     figure.set_label(finding)
     if axes is not None:
         axes.set_title(finding)
@@ -58,7 +58,7 @@ def conclude(figure: Figure, finding: str, axes: Axes | None = None) -> Figure:
 
 
 def to_svg(figure: Figure) -> bytes:
-    """The figure as SVG without a date, so that the same figure has the same bytes."""
+    """The figure as SVG, without a date: the same figure has the same bytes."""
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": str(figure.get_label())})

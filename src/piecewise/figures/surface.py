@@ -1,4 +1,4 @@
-"""The loss as a landscape over two parameters, and the way an optimizer took through it."""
+"""The loss over two parameters, and the path of an optimizer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def loss_surface(
         figure = Figure(figsize=(6.0, 4.6))
         axes = figure.add_subplot()
         low, high = float(losses.min()), float(losses.max())
-        # The bottom of a valley is flat: equal ratios above the minimum show it, equal steps would not.
+        # Levels at equal ratios above the minimum show the flat bottom of a valley. Levels at equal steps would not.
         floor = max((high - low) * 1e-4, 1e-12)
         levels = low - floor + np.geomspace(floor * 1.01, high - low + floor, LEVELS)
         norm: Normalize = LogNorm(floor, high - low + floor)

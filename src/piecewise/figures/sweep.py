@@ -1,4 +1,4 @@
-"""What a sweep found: a metric over what was varied."""
+"""A metric over the keys that a sweep varied."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from piecewise.figures.style import CYCLE, WIDTH, conclude, style
 
-Point = tuple[float | str, Sequence[float]]  # a value of the axis, and the metric for each seed there
+Point = tuple[float | str, Sequence[float]]  # a value of the axis, and the metric of each seed
 
 
 def metric_over_axis(axis: str, metric: str, lines: dict[str, list[Point]]) -> Figure:
-    """The mean of the metric over one axis, a line for each label, with a band from the lowest to the highest seed."""
+    """The mean of a metric over one axis: a line per label, and a band from the lowest to the highest seed."""
     with style():
         figure = Figure()
         axes = figure.add_subplot()
@@ -36,7 +36,7 @@ def metric_over_axis(axis: str, metric: str, lines: dict[str, list[Point]]) -> F
 
 
 def heat_map(axes_names: tuple[str, str], metric: str, means: dict[tuple[str, str], float]) -> Figure:
-    """The mean of the metric over two axes; a cell without a run is empty."""
+    """The mean of a metric over two axes. A cell without a run is empty."""
     rows, columns = (list(dict.fromkeys(key[index] for key in means)) for index in (0, 1))
     grid = np.full((len(rows), len(columns)), np.nan)
     for (row, column), mean in means.items():
@@ -60,7 +60,7 @@ def heat_map(axes_names: tuple[str, str], metric: str, means: dict[tuple[str, st
 
 
 def _places(values: list[float | str]) -> tuple[dict[float | str, float], list[str] | None]:
-    """Where each value stands on the axis, and the words for it if they are no numbers."""
+    """The position of each value on the axis; also tick labels, unless all values are numbers."""
     if all(isinstance(value, int | float) for value in values):
         return {value: float(value) for value in values}, None
     words = list(dict.fromkeys(values))

@@ -1,4 +1,4 @@
-"""A shallow network built up unit by unit, as the lecture draws it (UDL figure 3.3)."""
+"""A shallow network, drawn unit by unit (UDL figure 3.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = ("pre-activation", "activation", "weighted")
 def unit_by_unit(
     x: np.ndarray, pre_activations: np.ndarray, activations: np.ndarray, weights: np.ndarray, bias: float
 ) -> Figure:
-    """Lines, lines through a[·], those times φ_d, and their sum with φ₀.
+    """Each unit's pre-activation, activation a[·] and activation times φ_d; below them their sum plus φ₀.
 
     x: (P,); pre_activations, activations: (P, D); weights: (D,) the φ_d; bias: φ₀.
     """

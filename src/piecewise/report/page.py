@@ -18,12 +18,12 @@ from piecewise.report.provenance import provenance
 from piecewise.report.results import Result, collect
 from piecewise.report.runs import Group
 
-SHOWN = 2  # figures of a group that are not folded away
+MAX_OPEN = 2  # figures of a group that are visible; a click unfolds the others
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A group as the page shows it: its figures, its configuration, and where each run's number comes from."""
+class GroupView:
+    """A group as the page shows it: its figures, its configuration and the provenance of each run."""
 
     title: str
     figures: list[Inline]
@@ -38,11 +38,11 @@ class Section:
 
     result: Result
     comparison: list[Inline]
-    groups: list[Shown]
+    groups: list[GroupView]
 
 
 def write_report(project: Project) -> Path:
-    """Draw every run's figures and write `report/index.html`; the same results give the same bytes."""
+    """Draw every run's figures and write `report/index.html`. The same results give the same bytes."""
     sections = [_section(result) for result in collect(project)]
     environment = Environment(
         loader=PackageLoader("piecewise.report", "."),
@@ -65,20 +65,20 @@ def _section(result: Result) -> Section:
     return Section(result, [_read(folder, name, result.name) for name in names], groups)
 
 
-def _group(experiment: str, group: Group) -> Shown:
-    """All runs are drawn; the page has room for the first."""
+def _group(experiment: str, group: Group) -> GroupView:
+    """Draw the figures of all runs; the page shows those of the first."""
     names, *_ = [draw_run(run.folder) for run in group.runs]
     first = group.runs[0]
     figures = [_read(first.folder, name, f"{experiment}-{first.job.folder_name}") for name in names]
-    return Shown(
+    return GroupView(
         first.job.label or "one run",
-        figures[:SHOWN],
-        figures[SHOWN:],
+        figures[:MAX_OPEN],
+        figures[MAX_OPEN:],
         yaml.safe_dump(first.job.frozen, sort_keys=True, allow_unicode=True),
         [(run.job.label or run.job.name, provenance(run)) for run in group.runs],
     )
 
 
-def _read(folder: RunFolder, name: str, place: str) -> Inline:
-    ids = "".join(letter if letter.isalnum() else "-" for letter in f"{place}-{name}")
+def _read(folder: RunFolder, name: str, owner: str) -> Inline:
+    ids = "".join(letter if letter.isalnum() else "-" for letter in f"{owner}-{name}")
     return inline((folder.figures / f"{name}.svg").read_text(), ids)

@@ -1,4 +1,4 @@
-"""Where a run's number comes from, as the report shows it."""
+"""The provenance of a run's numbers, as the report shows it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.records import End, Start
 from piecewise.report.runs import Run
 
-SHORT = 12  # characters of a digest that a person compares
+DIGEST_CHARACTERS = 12  # shown of a digest
 
 
 def provenance(run: Run) -> dict[str, str]:
-    """What went into the run and what came out, by name: digests, numerics, commit, times."""
+    """The run's inputs and outputs by name: digests, numerics, commit and times."""
     digests = run.result["digests"]
     record = read_journal(run.folder.journal)
     facts = {
-        "job digest": run.result["job_digest"][:SHORT],
-        "run key": run.result["run_key"][:SHORT],
-        "data digest": digests["data"][:SHORT],
-        "source digest": digests["source"][:SHORT],
-        "lock digest": digests["lock"][:SHORT],
-        "weights digest": run.result["weights_digest"][:SHORT],
+        "job digest": run.result["job_digest"][:DIGEST_CHARACTERS],
+        "run key": run.result["run_key"][:DIGEST_CHARACTERS],
+        "data digest": digests["data"][:DIGEST_CHARACTERS],
+        "source digest": digests["source"][:DIGEST_CHARACTERS],
+        "lock digest": digests["lock"][:DIGEST_CHARACTERS],
+        "weights digest": run.result["weights_digest"][:DIGEST_CHARACTERS],
         "weights kept": f"{run.result['selected']}: step {run.result['selected_step']:,} of {run.result['steps']:,}",
         "examples": f"{run.result['num_train']:,} to train, {run.result['num_val']:,} to validate",
         "parameters": f"{run.result['num_parameters']:,}",
@@ -43,8 +43,8 @@ def _numerics(numerics: dict[str, Any]) -> str:
 
 
 def _origin(start: Start, end: End | None) -> dict[str, str]:
-    commit = start.tags.get("git.commit", "")[:SHORT]
-    facts = {"begun": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start.time))}
+    commit = start.tags.get("git.commit", "")[:DIGEST_CHARACTERS]
+    facts = {"started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start.time))}
     if end is not None:
         facts["took"] = terminal.duration(end.time - start.time)
     if commit:

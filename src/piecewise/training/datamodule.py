@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from piecewise.data.resident import CHUNK, ChunkLoader, TrainLoader
+from piecewise.data.resident import CHUNK_SIZE, ChunkLoader, TrainLoader
 from piecewise.data.spec import Examples
 
 
@@ -66,7 +66,7 @@ class ResidentData(pl.LightningDataModule):
 
 def _limited(val: Examples, trainer: pl.Trainer) -> Examples:
     """Apply `limit_val_batches` here: Lightning would limit each rank, and choose other examples with more ranks."""
-    chunks, limit = math.ceil(len(val) / CHUNK), trainer.limit_val_batches
+    chunks, limit = math.ceil(len(val) / CHUNK_SIZE), trainer.limit_val_batches
     kept = limit if isinstance(limit, int) else max(1, int(chunks * limit))
     trainer.limit_val_batches = 1.0
-    return val if kept >= chunks else val[torch.arange(kept * CHUNK, device=val.x.device)]
+    return val if kept >= chunks else val[torch.arange(kept * CHUNK_SIZE, device=val.x.device)]

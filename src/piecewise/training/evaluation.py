@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from piecewise.data.resident import CHUNK, ChunkLoader
+from piecewise.data.resident import CHUNK_SIZE, ChunkLoader
 from piecewise.data.spec import Examples
 from piecewise.losses.likelihood import NegativeLogLikelihood
 
@@ -22,7 +22,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def outputs_of(model: nn.Module, examples: Examples, chunk_size: int = CHUNK) -> Tensor:
+def outputs_of(model: nn.Module, examples: Examples, chunk_size: int = CHUNK_SIZE) -> Tensor:
     """The network's outputs for each example, (N, D_o), in the model's precision, computed in chunks."""
     model.eval()
     dtype = next(model.parameters()).dtype
@@ -36,7 +36,7 @@ def exact_values(loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor) 
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples, chunk_size: int = CHUNK) -> Evaluation:
+def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples, chunk_size: int = CHUNK_SIZE) -> Evaluation:
     """Mean `test/nll` in nats and mean `test/<score>` over the test set; sums are exact (`math.fsum`)."""
     outputs = outputs_of(model, test, chunk_size)
     nll, score = (math.fsum(values.tolist()) / len(test) for values in exact_values(loss, outputs, test.y))
