@@ -30,6 +30,12 @@ def test_multirun_is_the_product_of_its_values(plan: Plan) -> None:
     assert len({job.digest for job in jobs}) == 6
 
 
+def test_experiment_has_the_jobs_that_hydra_sweeps(plan: Plan) -> None:
+    swept = plan("-m", "experiment=shallow_regression")
+    planned = plan_experiment(ROOT / "conf", "shallow_regression")
+    assert [(job.label, job.digest) for job in planned] == [(job.label, job.digest) for job in swept]
+
+
 def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Plan) -> None:
     assert plan("data=line", "optimizer=gd")[0].frozen["batch_size"] == "all"
     assert plan("data=line", "optimizer=gd", "batch_size=10")[0].frozen["batch_size"] == 10

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import initialize_config_dir
 from hydra.core.default_element import ResultDefault
-from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.config_source import ConfigSource
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from piecewise.jobs.config_folders import config_name, find_config
-from piecewise.planning.plan import register_schema
+from piecewise.planning.plan import composing
 
 COMMAND_LINE = "command line"
 SCHEMA = "schema default"
@@ -74,10 +72,8 @@ class Origins:
 
 def find_origins(conf: Path, overrides: list[str]) -> Origins:
     """The origin of each key when the project's configuration is composed with `overrides`, which must compose."""
-    register_schema()
     origins = Origins()
-    with initialize_config_dir(str(conf.resolve()), version_base=None):
-        loader = GlobalHydra.instance().config_loader()
+    with composing(conf) as loader:
         found = loader.compute_defaults_list("config", overrides, RunMode.RUN)
         for default in found.defaults:
             source, content = _load(default, loader.get_sources(), conf)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -20,35 +22,41 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from piecewise import process_settings
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.config import JobConfig
 from piecewise.jobs.job import Job, canonical
 from piecewise.planning.explain import hydra_message
+from piecewise.planning.hydra_internals import shared_config_store
 from piecewise.planning.hydra_settings import COMPUTED, refuse_hydra_settings
 from piecewise.planning.schema import Config
 
 FLAGS = ("--cfg", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve", "--run", "--version")
 SHORT_FLAGS = ("-c", "-h", "-i", "-m", "-p", "-r")
-# What may follow --cfg and --info.
-# What a run's title and the command that repeats it leave out: its name says the one, and the other changes no number.
-NOT_VARIED = re.compile(r"experiment=|\+*tracking[.=]")
-FLAG_VALUES = ("job", "hydra", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+FLAG_VALUES = ("job", "hydra", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # --cfg, --info
+# Overrides that a job's label leaves out: its name has the experiment, and tracking changes no result.
+UNLABELLED = re.compile(r"experiment=|\+*tracking[.=]")
 
 
-def register_schema() -> None:
-    """Make the typed root known to Hydra as `schema`."""
-    # Hydra copies the whole store for each group that its help names, half of the command's time; there is only one.
-    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+@contextmanager
+def composing(conf: Path) -> Iterator[ConfigLoader]:
+    """Let Hydra compose the configurations in `conf`, with the typed root as `schema`."""
+    _register_schema()
+    with shared_config_store(), initialize_config_dir(str(conf.resolve()), version_base=None):
+        yield GlobalHydra.instance().config_loader()
+
+
+def _register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
 def freeze(config: DictConfig, name: str, label: str = "") -> Job:
     """One composed configuration as a checked job.
 
-    Raises BadInput, naming the key, if it resolves anything that another machine or moment would resolve otherwise,
-    holds NaN or infinity, misses a value, or cannot be built.
+    Raises BadInput, naming the key, if a value depends on the machine or the moment, is missing, is NaN or infinite,
+    or cannot be used.
     """
-    _refuse_volatile_values(config)
+    _refuse_computed_values(config)
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
         canonical(resolved)
@@ -56,7 +64,7 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
         raise BadInput(hydra_message(error)) from error
     except ValueError as error:
         raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
-    from piecewise.planning import check  # and with it torch, which neither --help nor completion can wait for
+    from piecewise.planning import check  # imports torch, which --help and completion do not need
 
     check.check(JobConfig.parse(resolved))
     return Job(name, label, check.coerced(resolved))
@@ -65,14 +73,13 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
     """Every job of one experiment: the product of its `hydra.sweeper.params`. Raises BadInput."""
     refuse_hydra_settings(conf, ())
-    register_schema()
     try:
-        with initialize_config_dir(str(conf.resolve()), version_base=None):
+        with composing(conf):
             chosen = [f"experiment={experiment}"]
-            whole = compose("config", overrides=chosen, return_hydra_config=True)
-            params = OmegaConf.to_container(whole.hydra.sweeper, resolve=False).get("params") or {}  # type: ignore[union-attr]
+            whole: Any = compose("config", overrides=chosen, return_hydra_config=True)
+            params: Any = OmegaConf.to_container(whole.hydra.sweeper, resolve=False)
             jobs = []
-            for overrides in expand([f"{key}={value}" for key, value in params.items()]):
+            for overrides in expand([f"{key}={value}" for key, value in (params.get("params") or {}).items()]):
                 config = compose("config", overrides=[*chosen, *overrides])
                 jobs.append(freeze(config, experiment, ",".join(overrides)))
             return jobs
@@ -81,53 +88,64 @@ def plan_experiment(conf: Path, experiment: str) -> list[Job]:
 
 
 def expand(overrides: list[str]) -> list[list[str]]:
-    """The product of all comma-separated values, as Hydra's own sweeper forms it."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+    """The product of all comma-separated values, in the order of Hydra's own sweeper."""
+    choices = {}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key, is_swept = override.get_key_element(), override.is_sweep_override()
+        values = override.sweep_string_iterator() if is_swept else [override.get_value_element_as_str()]
+        choices[key] = [f"{key}={value}" for value in values]
+    return [list(chosen) for chosen in product(*choices.values())]
 
 
 def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
-    """The jobs that `piecewise train ARGUMENTS` asks for, all checked, none started. Raises BadInput.
+    """The jobs of `piecewise train ARGUMENTS`, all checked, none started. Raises BadInput.
 
-    Hydra parses, composes and, with -m, sweeps; its task function only freezes.
+    Hydra parses, composes and, with -m, sweeps. Its task function freezes one job and trains nothing.
     """
     refuse_hydra_settings(conf, arguments)
-    register_schema()
+    _register_schema()
     jobs: list[Job] = []
-    problems: list[Exception] = []
+    errors: list[Exception] = []
 
     def task(config: DictConfig) -> None:
-        hydra = HydraConfig.get()
-        choices: Any = hydra.runtime.choices
-        name = choices.experiment or f"{choices.data}-{choices.model}"
-        changed = [item for item in hydra.overrides.task if not NOT_VARIED.match(item)]
         try:
-            jobs.append(freeze(config, name, ",".join(changed)))
-        except Exception as error:  # raised below: Hydra would print a line of its own before
-            problems.append(error)
+            jobs.append(_freeze_composed(config))
+        except Exception as error:  # raised below: if Hydra sees it, Hydra prints a line of its own
+            errors.append(error)
 
-    # Overrides last, together: argparse takes only one row of them, wherever the flags stand.
-    flags = [word for word in arguments if word.startswith("-") or word in FLAG_VALUES]
-    for flag in flags:
-        if flag.startswith("-") and flag.partition("=")[0] not in (*FLAGS, *SHORT_FLAGS):
-            raise BadInput(f"{flag} is no option; {nearest(flag, (*FLAGS, '--dry-run', '--quiet'))}")
-    overrides = [word for word in arguments if word not in flags]
-    scratch = tempfile.TemporaryDirectory()  # where Hydra writes about a sweep: nothing is started here
-    argv, sys.argv = sys.argv, ["piecewise train", *flags, *overrides, f"hydra.sweep.dir={scratch.name}"]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing a stack and leaving with 1
     try:
-        hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
+        with (
+            tempfile.TemporaryDirectory() as scratch,  # where Hydra writes the settings of a sweep
+            process_settings.command_line("piecewise train", *_flags_first(arguments), f"hydra.sweep.dir={scratch}"),
+            process_settings.environment(HYDRA_FULL_ERROR="1"),  # raise, instead of printing a stack and exiting with 1
+            shared_config_store(),
+        ):
+            hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BadInput(hydra_message(error, arguments)) from error
-    finally:
-        sys.argv = argv
-        scratch.cleanup()
-    if problems:
-        raise problems[0]
+    if errors:
+        raise errors[0]
     return jobs
 
 
-def _refuse_volatile_values(config: DictConfig) -> None:
+def _freeze_composed(config: DictConfig) -> Job:
+    """The job that Hydra has just composed, named and labelled by what was chosen."""
+    hydra: Any = HydraConfig.get()
+    choices = hydra.runtime.choices
+    name = choices.experiment or f"{choices.data}-{choices.model}"
+    return freeze(config, name, ",".join(item for item in hydra.overrides.task if not UNLABELLED.match(item)))
+
+
+def _flags_first(arguments: list[str]) -> list[str]:
+    """The arguments with their overrides last: argparse reads only one unbroken row of them. Raises BadInput."""
+    flags = [argument for argument in arguments if argument.startswith("-") or argument in FLAG_VALUES]
+    for flag in flags:
+        if flag.startswith("-") and flag.partition("=")[0] not in (*FLAGS, *SHORT_FLAGS):
+            raise BadInput(f"{flag} is no option; {nearest(flag, (*FLAGS, '--dry-run', '--quiet'))}")
+    return [*flags, *(argument for argument in arguments if argument not in flags)]
+
+
+def _refuse_computed_values(config: DictConfig) -> None:
     for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
         if isinstance(value, str) and COMPUTED.search(value):
             raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")

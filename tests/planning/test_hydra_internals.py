@@ -1,0 +1,32 @@
+"""What piecewise changes inside Hydra still has its effect, and ends with the call."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hydra.core.config_store import ConfigStore
+
+from piecewise.planning import plan
+from piecewise.planning.hydra_internals import shared_config_store
+from piecewise.project import Project
+
+
+def test_the_store_is_copied_again_afterwards() -> None:
+    store = ConfigStore.instance()
+    with shared_config_store():
+        assert copy.deepcopy(store) is store
+    with pytest.raises(ZeroDivisionError), shared_config_store():
+        raise ZeroDivisionError
+    assert not hasattr(ConfigStore, "__deepcopy__")
+    assert copy.deepcopy(store) is not store
+
+
+def test_hydra_copies_the_store_when_it_composes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise `shared_config_store` is needed no more."""
+    copied = []
+    monkeypatch.setattr(ConfigStore, "__deepcopy__", lambda store, memo: copied.append(store) or store, raising=False)
+    with plan.initialize_config_dir(str(project.conf), version_base=None):
+        plan._register_schema()
+        plan.compose("config")
+    assert ConfigStore.instance() in copied
