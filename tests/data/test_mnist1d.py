@@ -43,7 +43,7 @@ def test_the_shipped_set_has_its_fingerprint() -> None:
     assert source.digest("test")[:16] == "d45ff2fd36ebe657"
 
 
-def test_nobody_elses_random_numbers_change() -> None:
+def test_global_random_states_are_restored() -> None:
     random.seed(1)
     np.random.seed(1)
     torch.manual_seed(1)

@@ -223,7 +223,7 @@ def test_download_gives_up_on_a_slow_server(servers: Servers, monkeypatch: pytes
 
 
 def test_download_gives_up_on_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket that listens and accepts nobody: the kernel connects, and the handshake gets no answer."""
+    """A socket that listens but never accepts: the kernel connects, and the TLS handshake gets no answer."""
     monkeypatch.setattr(sources, "CONNECT_SECONDS", 0.5)
     with socket.socket() as silent:
         silent.bind(("localhost", 0))

@@ -113,7 +113,7 @@ def tear_pages(project: Project, _: pytest.MonkeyPatch) -> None:
 
 
 def lose_pages(project: Project, _: pytest.MonkeyPatch) -> None:
-    """The header counts five free pages that nobody can find; every table can still be read."""
+    """The header counts five free pages that do not exist; every table can still be read."""
     path = project / "mlflow.db"
     data = path.read_bytes()
     path.write_bytes(data[:36] + (5).to_bytes(4, "big") + data[40:])

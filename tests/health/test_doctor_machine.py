@@ -43,9 +43,7 @@ def test_clock_may_be_behind_the_newest_journal_by_the_leeway(
     assert all("runs/one/journal.jsonl was written at" in finding.what for finding in found)
 
 
-def test_early_clock_is_told_in_words_and_a_wrong_file_by_name(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_early_clock_message_has_both_times_and_the_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: time.mktime((2001, 2, 3, 4, 5, 0, 0, 0, -1)))
     path = project / "conf" / "a name.yaml"
     path.touch()

@@ -1,4 +1,4 @@
-"""The modes of real files, seen as their owner and as somebody else: root, who may do anything, is told the same."""
+"""Modes of real files, checked as their owner, as another user and as root. Root gets the same findings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def private(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def as_root_of_a_strangers(folder: Path, monkeypatch: pytest.MonkeyPatch, groups: tuple[int, ...] = ()) -> int:
+def as_root_among_files_of_another_user(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, groups: tuple[int, ...] = ()
+) -> int:
     """Be root, who may write anywhere, where everything is another user's; returns that user."""
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
@@ -57,8 +59,8 @@ def test_remedy_is_one(private: Path) -> None:
     assert list(permissions(Project(private))) == []
 
 
-def test_root_is_told_whose_project_it_is(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = as_root_of_a_strangers(private, monkeypatch)
+def test_root_in_the_project_of_another_user_is_a_fault(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = as_root_among_files_of_another_user(private, monkeypatch)
     found = list(permissions(Project(private)))
     assert [finding.remedy for finding in found] == [
         f"sudo chown -R 0 {name}" for name in (".", "runs", "mlflow.db", ".dvc/tmp", "build", "results")
@@ -66,10 +68,10 @@ def test_root_is_told_whose_project_it_is(private: Path, monkeypatch: pytest.Mon
     assert all(f"belongs to user {owner}, mode 0" in finding.what for finding in found)
 
 
-def test_stranger_is_told_whose_project_it_is(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_who_cannot_write_is_a_fault_that_names_the_owner(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, user = os.geteuid(), os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    assert list(permissions(Project(private))) == []  # the system lets them, by a list of its own perhaps
+    assert list(permissions(Project(private))) == []  # the system permits it, perhaps by an access control list
     monkeypatch.setattr(os, "access", lambda path, mode: path.name != "build")
     (finding,) = permissions(Project(private))
     assert f"build belongs to user {owner}, mode 0700: user {user} may not" in finding.what
@@ -82,12 +84,12 @@ def test_group_may_share_a_folder(private: Path, monkeypatch: pytest.MonkeyPatch
         (private / name).chmod(0o777)
     (private / "build").chmod(mode)
     group = 12345 if os.geteuid() == 0 else (private / "build").stat().st_gid
-    as_root_of_a_strangers(private, monkeypatch, groups=(group,))
+    as_root_among_files_of_another_user(private, monkeypatch, groups=(group,))
     unwritable = [finding for finding in permissions(Project(private)) if "belongs" in finding.what]
     assert len(unwritable) == num_faults
 
 
-def test_file_system_without_writing_is_told_from_a_mode(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_file_system_has_its_own_message(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path.name != "build")
     (finding,) = permissions(Project(private))
     assert finding.what == "build cannot be written: its file system is read-only"

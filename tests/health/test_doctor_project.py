@@ -22,7 +22,7 @@ PROCESS = "import json; from piecewise.processes import this_process; print(json
 
 @pytest.fixture(scope="module")
 def gone() -> dict[str, Any]:
-    """A process that was, and is no more."""
+    """A process that has ended."""
     done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True, timeout=60)
     process: dict[str, Any] = json.loads(done.stdout)
     return process
@@ -54,7 +54,7 @@ def test_lock_whose_processes_are_all_gone_is_only_noted(tmp_path: Path, gone: d
     assert f"({gone['pid']}, {2**40})" in finding.what
 
 
-def test_lock_of_a_running_pipeline_is_its_own_business(tmp_path: Path, gone: dict[str, Any]) -> None:
+def test_lock_of_a_running_pipeline_is_sound(tmp_path: Path, gone: dict[str, Any]) -> None:
     write_rwlock(tmp_path, held(gone["pid"], os.getpid()))
     assert list(pipeline_lock(Project(tmp_path))) == []
 
@@ -89,7 +89,7 @@ def orphans(root: Path) -> list[Finding]:
     return list(orphan_runs(Project(root)))
 
 
-def test_orphan_is_named_with_the_command_that_goes_on(project: Project, gone: dict[str, Any]) -> None:
+def test_orphan_is_a_fault_whose_remedy_resumes_it(project: Project, gone: dict[str, Any]) -> None:
     record(project / "runs" / "one" / "journal.jsonl", process=gone)
     (finding,) = orphans(project)
     assert finding.level is Level.FAULT
@@ -118,7 +118,7 @@ def test_run_that_ended_or_still_trains_is_no_orphan(project: Project, gone: dic
     assert orphans(project) == []
 
 
-def test_run_that_goes_on_is_judged_by_the_process_it_goes_on_in(project: Project, gone: dict[str, Any]) -> None:
+def test_resumed_run_is_judged_by_its_latest_process(project: Project, gone: dict[str, Any]) -> None:
     path = project / "runs" / "one" / "journal.jsonl"
     record(path, "end", process=gone)
     with Journal(path) as journal:

@@ -15,7 +15,7 @@ from piecewise.manifest import check_manifest, write_manifest
 from piecewise.project import Project
 
 
-def test_a_finished_run_can_do_without_its_checkpoints_and_an_unfinished_one_cannot(
+def test_checkpoints_of_a_finished_run_are_leftovers_and_of_an_unfinished_run_are_not(
     tiny_job: Job, project: Project
 ) -> None:
     finished, unfinished = (RunFolder.at(project / "runs" / name) for name in ("finished", "unfinished"))
@@ -33,7 +33,7 @@ def test_a_finished_run_can_do_without_its_checkpoints_and_an_unfinished_one_can
     assert check_manifest(finished.sealed) == []
 
 
-def test_what_a_writer_left_behind_goes_and_what_one_writes_now_stays(project: Project) -> None:
+def test_old_temporary_file_is_a_leftover_and_a_new_one_is_not(project: Project) -> None:
     old, new = project / "runs" / "one" / ".job.json.12.tmp", project / "runs" / "one" / ".job.json.13.tmp"
     old.parent.mkdir(parents=True)
     for path in (old, new):
@@ -73,7 +73,7 @@ def test_the_newest_of_the_old_stores_stays(project: Project, capsys: pytest.Cap
     assert leftovers(project) == []
 
 
-def test_what_was_set_aside_just_now_stays_and_a_link_is_followed(project: Project, tmp_path: Path) -> None:
+def test_new_store_stays_and_a_linked_store_is_followed(project: Project, tmp_path: Path) -> None:
     for name, hours in (("runs/.aside-a", 0.5), ("runs/.aside-b", 0.0)):
         made(project, name, hours, 10)
     elsewhere = tmp_path / "elsewhere"

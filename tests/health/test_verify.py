@@ -1,4 +1,4 @@
-"""What verify finds in a project that was whole a moment ago."""
+"""Faults that verify finds after damage to an intact project."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_flipped_bit_is_found_and_nothing_else(whole: Path) -> None:
 
 
 def test_a_trial_sees_a_flip_that_is_missed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bit_flips.COVERED", ("conf",))  # which nobody verifies
+    monkeypatch.setattr("bit_flips.COVERED", ("conf",))  # verify does not cover it
     name, found = flip_trial(whole, Random(SEED))
     assert name.startswith("conf/")
     assert found == {}
@@ -167,7 +167,7 @@ def test_file_that_no_stage_left_is_named(root: Path) -> None:
     assert found(root) == {"results/train/x/extra": "was not there"}
 
 
-def test_damaged_object_is_not_what_an_out_is_restored_from(root: Path) -> None:
+def test_damaged_object_restores_no_out(root: Path) -> None:
     path = root / "data" / "curve_1d" / "train.safetensors"
     name = hashlib.md5(path.read_bytes()).hexdigest()
     cached = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
@@ -275,7 +275,7 @@ def test_unfinished_run_is_a_note(root: Path) -> None:
     assert notes(root) == ["runs/solo: unfinished (no manifest), not verified"]
 
 
-def test_journal_of_a_run_that_goes_on(root: Path) -> None:
+def test_journal_of_an_unfinished_run(root: Path) -> None:
     path = root / "runs" / "new" / "journal.jsonl"
     with Journal(path) as journal:
         journal.start(id="new", name="x", title="x")
@@ -332,7 +332,7 @@ def test_file_that_the_disk_does_not_give_back_is_named(root: Path, monkeypatch:
 
 def test_database_is_asked_whether_it_is_sound(root: Path) -> None:
     path = root / "mlflow.db"
-    for beside in root.glob("mlflow.db-*"):  # the log of whoever made it for these tests
+    for beside in root.glob("mlflow.db-*"):  # the log of the fixture's writer
         beside.unlink()
     path.write_bytes(b"no database" * 1000)
     (fault,) = faults(root)
@@ -340,7 +340,7 @@ def test_database_is_asked_whether_it_is_sound(root: Path) -> None:
     assert fault.remedy == "piecewise sync --rebuild makes it again from the journals"
 
 
-def test_database_that_somebody_writes_is_a_note(root: Path) -> None:
+def test_database_in_use_is_a_note(root: Path) -> None:
     with closing(sqlite3.connect(root / "mlflow.db", isolation_level=None)) as store:
         store.execute("PRAGMA locking_mode = EXCLUSIVE")
         store.execute("BEGIN EXCLUSIVE")

@@ -23,7 +23,7 @@ INDEX = "report/index.html"
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which one experiment of four jobs has been trained and evaluated; nobody changes it."""
+    """A project in which one experiment of four jobs has been trained and evaluated; tests must not change it."""
     root = new_project(tmp_path_factory.mktemp("report") / "a project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
