@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from piecewise.cli import main
-from piecewise.commands.show import written
+from piecewise.commands.show import one_line_yaml
 from piecewise.jobs.job import Job
 from piecewise.project import Project
 
@@ -119,6 +119,6 @@ LISTS = [[], {}, ["a\nb"], [1, [2, "a, b"]], [{"metric": "m", "when": {"model.wi
 
 @pytest.mark.parametrize("value", [*TEXTS, *NUMBERS, *LISTS])
 def test_value_is_yaml_on_one_line(value: object) -> None:
-    line = f"key: {written(value)}  # conf/x.yaml"
+    line = f"key: {one_line_yaml(value)}  # conf/x.yaml"
     assert "\n" not in line
     assert yaml.safe_load(line) == {"key": value}

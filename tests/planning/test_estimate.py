@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from piecewise.jobs.job import Job
-from piecewise.planning.estimate import OVERHEAD, START, estimate
+from piecewise.planning.estimate import SECONDS_PER_RUN, SECONDS_PER_STEP, estimate
 
 Plan = Callable[..., list[Job]]
 
@@ -13,8 +13,8 @@ def test_time_grows_with_the_steps_and_disk_with_the_weights(plan: Plan) -> None
         estimate(plan("data=mnist1d", "loss=categorical", "model=mlp", *options)[0])
         for options in (["trainer.max_epochs=1"], ["trainer.max_epochs=1000"], ["model.width=[2000]"])
     )
-    assert START < short.seconds < START + 30
-    assert long.seconds - START > 1000 * 50 * OVERHEAD
+    assert SECONDS_PER_RUN < short.seconds < SECONDS_PER_RUN + 30
+    assert long.seconds - SECONDS_PER_RUN > 1000 * 50 * SECONDS_PER_STEP
     assert wide.num_bytes - short.num_bytes > 4 * 40 * 1000
 
 

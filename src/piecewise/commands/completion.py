@@ -1,6 +1,6 @@
 """Completion in bash, zsh and fish: `eval "$(piecewise -sc install=bash)"`.
 
-Hydra's script asks `piecewise -sc query=SHELL` with the line so far in COMP_LINE.
+The script calls `piecewise -sc query=SHELL` with the typed line in COMP_LINE.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from piecewise import commands
 from piecewise.errors import BadInput
 from piecewise.project import Project
 
-COMPOSING = ("train", "show")
-ABOUT_A_RUN = ("resume", "evaluate", "predict")
+VERBS_WITH_OVERRIDES = ("train", "show")
+VERBS_WITH_A_RUN = ("resume", "evaluate", "predict")
 MULTIRUN = ("-m", "--multirun")
-NO_VERBS = ("arguments", "completion")  # every other module of this package is one
+NO_VERBS = ("arguments", "completion")  # every other module of the package `commands` is a verb
 
-# Bash expands what it is offered once more: a value such as $(…) in a file must not be run by looking at it.
+# Bash expands the candidates: offering a value such as $(…) from a file would run it.
 SAFE = re.compile(r"[\w=.,:/@%+~-]+")
 
 
@@ -39,21 +39,21 @@ def main(arguments: list[str]) -> int:
 
 
 def _answer(shell: str) -> str:
-    """The candidates as the shell's script wants them; nothing whatever goes wrong: a person is in mid-sentence."""
+    """The candidates in the format of the shell; empty after any error: a message would garble the prompt."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         try:
             found = [word for word in complete(os.environ["COMP_LINE"]) if SAFE.fullmatch(word)]
-        except (Exception, SystemExit):  # Hydra leaves if it cannot read its arguments
+        except (Exception, SystemExit):  # Hydra exits if it cannot read its arguments
             return ""
     return ("\n" if shell == "fish" else " ").join(found) + "\n" if found else ""
 
 
 def complete(line: str) -> list[str]:
-    """What the last word of `line` may become; after a space a new word begins."""
+    """The candidates for the last word of `line`; after a space a new word begins."""
     words = line.split()[1:]
     typed = words.pop() if words and not line[-1].isspace() else ""
     verb, *rest = [word for word in words if not word.startswith("-") or word in MULTIRUN] or [""]
-    if verb in COMPOSING:
+    if verb in VERBS_WITH_OVERRIDES:
         return _overrides(" ".join([*rest, typed]))
     return [] if rest else [word for word in _first_words(verb, typed) if word.startswith(typed)]
 
@@ -61,22 +61,22 @@ def complete(line: str) -> list[str]:
 def _overrides(words: str) -> list[str]:
     from piecewise.planning.completion import complete_overrides
 
-    os.chdir(Project.find())  # as train does before it reads a path
+    os.chdir(Project.find())  # paths in overrides are relative to it
     return complete_overrides(Path("conf"), words)
 
 
 def _first_words(verb: str, typed: str) -> list[str]:
-    """What may follow `verb`; without one, the verbs."""
+    """The candidates for the word after `verb`; if that is empty, the verbs."""
     if not verb:
         return [module.name for module in pkgutil.iter_modules(commands.__path__) if module.name not in NO_VERBS]
     if verb == "list":
         from piecewise.jobs.about import groups
 
-        return groups(Project.find() / "conf")
-    return _runs(Project.find() / "runs", typed) if verb in ABOUT_A_RUN else []
+        return groups(Project.find().conf)
+    return _runs(Project.find() / "runs", typed) if verb in VERBS_WITH_A_RUN else []
 
 
 def _runs(runs: Path, typed: str) -> list[str]:
-    """`last` and the runs' folders, newest first; those of a sweep's jobs once its own has been typed."""
+    """`last` and the folders of runs, newest first; after `SWEEP/`, the folders of its jobs."""
     journals = runs.glob("*/*/journal.jsonl" if "/" in typed else "*/journal.jsonl")
     return ["last", *sorted((path.parent.relative_to(runs).as_posix() for path in journals), reverse=True)]

@@ -1,4 +1,4 @@
-"""The experiments, what each asks and what it expects; or the options of a group.
+"""List the experiments with their questions and expected results, or the options of a group.
 
   piecewise list
   piecewise list model
@@ -35,7 +35,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
 
 
 def _experiment(conf: Path, name: str) -> list[tuple[str, str]]:
-    """Its question on its own line, what it expects below; or what is wrong with its file."""
+    """The rows of an experiment: its question, then its expected results; or the error in its file."""
     try:
         about = read_about(conf, name)
         return [

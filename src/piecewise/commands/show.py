@@ -1,8 +1,8 @@
-"""The job that a command line makes, and beside each value where it comes from. Starts nothing.
+"""Show the job of a command line and where each of its values comes from. Nothing is started.
 
   piecewise show experiment=mnist_cnn optimizer.lr=3e-3
 
-What it prints is YAML: the origins are comments.
+The output is YAML; the origins are comments.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from piecewise.project import Project
 if TYPE_CHECKING:
     from piecewise.planning.origins import Key, Origins
 
-WIDEST = 60  # a longer value pushes its own origin to the right, and no other
+MAX_ALIGNED_WIDTH = 60  # the origin of a longer line stands further to the right than the others
 ONE_JOB = "piecewise show shows one job: leave out -m and give each key one value"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One key; the lines of the keys below it follow."""
+    """One key. A key with others below it has no value and no origin."""
 
     name: str  # with its indentation and colon
     value: str = ""
@@ -40,7 +40,7 @@ class Line:
     def __len__(self) -> int:
         return len(f"{self.name} {self.value}")
 
-    def painted(self, width: int) -> str:
+    def coloured(self, width: int) -> str:
         if not self.origin:
             return self.name
         gap = " " * max(width - len(self), 0)
@@ -59,35 +59,35 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.planning.origins import find_origins
     from piecewise.planning.plan import plan_command_line
 
-    jobs = plan_command_line(project.conf, asked.overrides)  # whatever is wrong is said as train says it
+    jobs = plan_command_line(project.conf, asked.overrides)  # reports every error as train does
     if len(jobs) != 1:
         raise BadInput(ONE_JOB)
     origins = find_origins(project.conf, asked.overrides)
     lines = list(_lines(jobs[0].frozen, (), origins))
-    width = max((len(line) for line in lines if len(line) <= WIDEST), default=0)
-    print(*(line.painted(width) for line in lines), sep="\n")
-    print(*_conclusion(jobs[0].digest, asked.overrides, origins.sweep()), sep="\n")
+    width = max((len(line) for line in lines if len(line) <= MAX_ALIGNED_WIDTH), default=0)
+    print(*(line.coloured(width) for line in lines), sep="\n")
+    print(*_summary(jobs[0].digest, asked.overrides, origins.sweep()), sep="\n")
     return 0
 
 
 def _lines(config: dict[str, Any], above: Key, origins: Origins) -> Iterator[Line]:
     for name, value in config.items():
-        key, indented = (*above, name), f"{'  ' * len(above)}{written(name)}:"
+        key, indented = (*above, name), f"{'  ' * len(above)}{one_line_yaml(name)}:"
         if isinstance(value, dict) and value:
             yield Line(indented)
             yield from _lines(value, key, origins)
         else:
-            yield Line(indented, written(value), str(origins.of(key)))
+            yield Line(indented, one_line_yaml(value), str(origins.of(key)))
 
 
-def written(value: Any) -> str:
+def one_line_yaml(value: Any) -> str:
     """A value as YAML on one line."""
     dumped = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False)
     text = dumped.removesuffix("...\n").strip()
     return json.dumps(value) if "\n" in text else text
 
 
-def _conclusion(digest: str, overrides: list[str], sweep: dict[str, Any]) -> list[str]:
+def _summary(digest: str, overrides: list[str], sweep: dict[str, Any]) -> list[str]:
     typed = shlex.join(overrides)
     rows = [("digest", digest), ("runs with", f"piecewise train {typed}".rstrip())]
     if sweep:

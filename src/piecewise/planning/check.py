@@ -1,4 +1,4 @@
-"""Whether a configuration can be trained: everything that can be found out without its data and a device."""
+"""Whether a configuration can be trained, as far as that shows without its data and its device."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from piecewise.jobs.targets import annotated, resolve
 from piecewise.jobs.trainer import make_trainer
 from piecewise.tracking.store.addresses import check_address
 
-# Options of schedulers that say, in intervals, how long something lasts.
-LENGTHS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestones")
-COPIES = 3  # of the weights in memory: themselves, their gradients, and what most optimizers remember
+# Options of schedulers that are a number of intervals, steps or epochs.
+INTERVAL_COUNTS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestones")
+COPIES_IN_MEMORY = 3  # the weights, their gradients, and the state of most optimizers
 
 
 def check(config: JobConfig) -> None:
-    """Build everything that can be built, and so find what cannot. Raises BadInput naming the key."""
+    """Build the objects of a job without its data. Raises BadInput, naming the key, if they cannot be built or used."""
     if config.tracking.uri is not None:
         check_address(config.tracking.uri)
     parts = build.build_parts(config, device="meta")
-    num_train = num_examples(config, parts)
+    num_train = num_train_examples(config, parts)
     check_batches(config, parts.model, num_train, config.trainer.planned_ranks)
     max_shift = config.data.max_shift
     if max_shift and len(parts.spec.input_shape) != 3:
@@ -41,18 +41,18 @@ def check(config: JobConfig) -> None:
     if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
         raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
     make_trainer(config.trainer)
-    with _refusals(config.optimizer):
+    with _errors_named(config.optimizer):
         optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
-    with _refusals(config.scheduler):
+    with _errors_named(config.scheduler):
         _check_schedule(config, optimizer, num_train)
-    with _refusals(config.model):
+    with _errors_named(config.model):
         _check_outputs(parts)
     _check_memory(parts)
 
 
 @contextmanager
-def _refusals(component: Component | None) -> Iterator[None]:
-    """Other people's classes have many ways to refuse a value; ours is to name the values they were given."""
+def _errors_named(component: Component | None) -> Iterator[None]:
+    """Turn any error of a class that a configuration names into BadInput with the options that the class was given."""
     try:
         yield
     except BadInput:
@@ -62,14 +62,14 @@ def _refusals(component: Component | None) -> Iterator[None]:
         raise BadInput(f"{component}: {type(error).__name__}: {reason}") from error
 
 
-def num_examples(config: JobConfig, parts: Parts) -> int:
-    """How many examples are trained on, after the validation split."""
+def num_train_examples(config: JobConfig, parts: Parts) -> int:
+    """The number of training examples, without those of the validation split."""
     fraction = config.data.val_fraction
     return parts.spec.num_train - num_validation(parts.spec.num_train, fraction)
 
 
-def length(config: JobConfig, num_train: int) -> tuple[int, int]:
-    """(steps, epochs) that the configuration asks for, early stopping aside."""
+def training_length(config: JobConfig, num_train: int) -> tuple[int, int]:
+    """(steps, epochs) of a training that does not stop early."""
     trainer = config.trainer.options
     batches = math.ceil(num_train / global_batch_size(config, num_train))
     for key in ("overfit_batches", "limit_train_batches"):
@@ -86,11 +86,11 @@ def length(config: JobConfig, num_train: int) -> tuple[int, int]:
 
 def _check_schedule(config: JobConfig, optimizer: Optimizer, num_train: int) -> None:
     schedule = build.make_schedule(config)
-    steps, epochs = length(config, num_train)
+    steps, epochs = training_length(config, num_train)
     if schedule is None:
         return
     total = steps if schedule.interval == "step" else epochs
-    for key in LENGTHS:
+    for key in INTERVAL_COUNTS:
         value = schedule.arguments.get(key, 0)
         longest = max(value, default=0) if isinstance(value, list) else value
         if isinstance(longest, int) and longest > total:
@@ -108,26 +108,26 @@ def _check_schedule(config: JobConfig, optimizer: Optimizer, num_train: int) -> 
 
 def _check_outputs(parts: Parts) -> None:
     probe = torch.zeros(2, *parts.spec.input_shape, device="meta")
-    shape, wanted = tuple(parts.model(probe).shape), (2, parts.loss.num_outputs(parts.spec))
-    if shape != wanted:
+    shape, expected = tuple(parts.model(probe).shape), (2, parts.loss.num_outputs(parts.spec))
+    if shape != expected:
         raise BadInput(
-            f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {wanted}"
+            f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {expected}"
         )
 
 
 def _check_memory(parts: Parts) -> None:
-    """A model whose weights, gradients and optimizer state are larger than all memory would only be killed."""
-    wanted = COPIES * sum(weight.numel() * weight.element_size() for weight in parts.model.parameters())
+    """Refuse a model that does not fit into memory: the system kills the process without a message."""
+    needed = COPIES_IN_MEMORY * sum(weight.numel() * weight.element_size() for weight in parts.model.parameters())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted > memory:
+    if needed > memory:
         raise BadInput(
-            f"model is too large: training its weights wants {terminal.size(wanted)} of memory, "
+            f"model is too large: training its weights needs {terminal.size(needed)} of memory, "
             f"this machine has {terminal.size(memory)}"
         )
 
 
 def coerced(config: dict[str, Any]) -> dict[str, Any]:
-    """A checked configuration with its numbers of the types their targets want: `lr=1` is the same job as `lr=1.0`."""
+    """A checked configuration whose numbers have the types of their targets: `lr=1` and `lr=1.0` are the same job."""
     groups = {}
     for group, options in config.items():
         if isinstance(options, dict) and "_target_" in options:

@@ -1,4 +1,4 @@
-"""What passes between the stages of `dvc repro`: everything `compose` writes below build/."""
+"""The files in build/ that the stages of `dvc repro` read."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ SOURCES = ("torchvision", "npm", "folder")
 
 
 def compose(conf: Path, build: Path) -> list[str]:
-    """Freeze every experiment and everything else the stages depend on; returns what could not be composed.
+    """Write the jobs of every experiment and all else that stages depend on; returns the errors.
 
-    An experiment that cannot be composed gets a file that says so: its own stage fails, the others do not.
+    The file of an experiment that cannot be composed has the error instead of jobs: only its own stage fails.
     """
-    problems = []
+    errors = []
     abouts = {}
     tracking: str | None = None
     for name in experiments(conf):
         jobs: list[Job] = []
-        problem = None
+        message = None
         try:
             abouts[name] = read_about(conf, name)
             jobs = plan_experiment(conf, name)
             tracking = jobs[0].config.tracking.uri
         except BadInput as error:
-            problem = str(error)
-            problems.append(f"conf/experiment/{name}.yaml: {error}")
-        write_jobs(build / "jobs" / f"{name}.json", name, [for_stage(job) for job in jobs], problem)
+            message = str(error)
+            errors.append(f"conf/experiment/{name}.yaml: {error}")
+        write_jobs(build / "jobs" / f"{name}.json", name, [for_stage(job) for job in jobs], message)
     write_json(build / "about.json", abouts)
     write_json(build / "tracking.json", {"uri": tracking})
     write_json(build / "fetch.json", read_fetch(conf))
@@ -45,11 +45,11 @@ def compose(conf: Path, build: Path) -> list[str]:
         write_json(build / "data" / f"{name}.json", read_group(conf, "data", name))
     for closure in CLOSURES:
         write_atomic(build / "source" / f"{closure}.txt", f"{source_digest(closure)}\n".encode())
-    return problems
+    return errors
 
 
 def for_stage(job: Job) -> Job:
-    """The job without what must not make a stage run again: its description, and where it is tracked."""
+    """The job without its description and its tracking: changing those must not run a stage again."""
     return Job(job.name, job.label, job.frozen | {"about": {}, "tracking": None})
 
 
@@ -63,7 +63,7 @@ def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:
 
 
 def read_fetch(conf: Path) -> dict[str, Any]:
-    """Where MNIST may come from. Raises BadInput for a source that does not exist."""
+    """The sources of MNIST. Raises BadInput for one that does not exist."""
     mnist = yaml.safe_load(find_config(conf, "fetch.yaml").read_text())["mnist"]
     for source in mnist["sources"]:
         if source not in SOURCES:

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf mean, in one line: the key, the value, what is allowed."""
+"""Errors of Hydra and OmegaConf as one line: the key, the value, what is allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from piecewise.errors import nearest
 
 
 def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
-    """The message of the first cause that says more than Hydra's stack of them; `given` knows the values."""
+    """The message of the innermost error that names a key; `given` are the overrides, which have the values."""
     for cause in _causes(error):
         if isinstance(cause, MissingConfigException) and cause.options is not None:
             group, _, name = (cause.missing_cfg_file or "").rpartition("/")
@@ -35,7 +35,7 @@ def _with_value(key: str, given: Sequence[str]) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The innermost first."""
+    """The error and its causes, innermost first."""
     if error is not None:
         yield from _causes(error.__cause__)
         yield error

@@ -1,4 +1,4 @@
-"""The typed root of every configuration. What a group's file holds is checked against its target, not typed here."""
+"""The typed root of every configuration. The options of a group have no type here: their target checks them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from piecewise.jobs.config import About, EarlyStopping
 
 @dataclass
 class Config:
-    """One job before it is frozen."""
+    """One job as Hydra composes it."""
 
     about: About = field(default_factory=About)
     seed: int = 0
     batch_size: Any = 64  # a number of examples, or "all"
-    select: str = "best"  # which weights are kept: "best" by val/nll, or "last"
+    select: str = "best"  # the weights to keep: "best" by val/nll, or "last"
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     log_every_n_steps: int = 50
     evaluate: bool = True
-    log_model: str = "best"  # whose models MLflow gets: every single run's and of a sweep the best one's; "all"; "none"
+    log_model: str = "best"  # models for MLflow: "best" (of a sweep, the best job's), "all" or "none"
     data: Any = MISSING
     model: Any = MISSING
     loss: Any = MISSING
