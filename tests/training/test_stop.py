@@ -239,7 +239,7 @@ def test_a_run_does_not_go_on_with_other_data_or_another_job(
     for key, value in CHANGES.items():
         job = changed(begun, plan, key, value)
         with pytest.raises(
-            BadInput, match=rf"\b{re.escape(key.lstrip('+'))}(\.\w+)?=.*, but the run has .*: a run goes on as it"
+            BadInput, match=rf"\b{re.escape(key.lstrip('+'))}(\.\w+)?=.*, but the run has .*: a run continues as it"
         ):
             train(job, folder, is_resumed=True)
     assert folder.journal.read_bytes() == before
