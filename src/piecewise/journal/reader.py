@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from piecewise.durable import last_record, read_records
@@ -52,11 +52,11 @@ def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
         elif record is None:
             raise BadInput(f"{path} has a record of kind {kind!r} before its start")
         elif kind == "metrics" and with_metrics:
-            metrics = Metrics.parse(entry)
-            values = {key: value for key, value in metrics.values.items() if (metrics.step, key) not in seen}
-            seen.update((metrics.step, key) for key in values)
+            step = entry["step"]
+            values = {key: value for key, value in entry["values"].items() if (step, key) not in seen}
+            seen.update((step, key) for key in values)
             if values:
-                record.metrics.append(replace(metrics, values=values))
+                record.metrics.append(Metrics(entry, entry["time"], step, values))
         elif kind == "artifact":
             record.artifacts.append(Artifact.parse(entry))
         elif kind == "resume":

@@ -1,17 +1,14 @@
-"""A journal's records, parsed from JSON. A missing key gets its default; every key of the file stays in `raw`."""
+"""A journal's records, parsed from JSON."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 from piecewise.processes import Process
 
 JsonObject = dict[str, Any]
-
-
-def _process(record: JsonObject) -> Process | None:
-    return Process.parse(record["process"]) if record.get("process") else None
 
 
 @dataclass(frozen=True)
@@ -32,41 +29,41 @@ class Input:
         }
 
 
-@dataclass(frozen=True)
-class Start:
-    """The first record of a run: what it is."""
+PARSERS: dict[str, Callable[[Any], Any]] = {
+    "process": lambda process: Process.parse(process) if process else None,
+    "inputs": Input.parse_all,
+    "tags": lambda tags: {key: str(value) for key, value in tags.items()},
+}
 
-    time: float  # seconds since 1970
-    id: str
-    name: str  # of the experiment
-    title: str
-    config: JsonObject  # the frozen job; empty for a sweep
-    tags: dict[str, str]
-    inputs: dict[str, Input]
-    digests: dict[str, str]
-    job_digest: str
-    parent: str | None  # the id of the sweep that the run belongs to
-    num_jobs: int | None  # of a sweep
-    process: Process | None
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a journal. A key that the line lacks gets its default; a key unknown to this version is in `raw`."""
+
     raw: JsonObject = field(repr=False)
+    time: float  # seconds since 1970
 
     @classmethod
-    def parse(cls, record: JsonObject) -> Start:
-        return cls(
-            record["time"],
-            str(record.get("id", "")),
-            record.get("name", ""),
-            str(record.get("title", "")),
-            record.get("config", {}),
-            {key: str(value) for key, value in record.get("tags", {}).items()},
-            Input.parse_all(record.get("inputs", {})),
-            record.get("digests", {}),
-            record.get("job_digest", ""),
-            record.get("parent"),
-            record.get("num_jobs"),
-            _process(record),
-            record,
-        )
+    def parse(cls, raw: JsonObject) -> Self:
+        known = [item.name for item in fields(cls) if raw.get(item.name) is not None]
+        return cls(raw, **{name: PARSERS[name](raw[name]) if name in PARSERS else raw[name] for name in known})
+
+
+@dataclass(frozen=True)
+class Start(Record):
+    """The first record: what the run is."""
+
+    id: str = ""
+    name: str = ""  # of the experiment
+    title: str = ""
+    config: JsonObject = field(default_factory=dict)  # the frozen job; empty for a sweep
+    tags: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, Input] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    job_digest: str = ""
+    parent: str | None = None  # the id of the sweep that the run belongs to
+    num_jobs: int | None = None  # of a sweep
+    process: Process | None = None
 
     @property
     def is_sweep(self) -> bool:
@@ -74,64 +71,36 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Resume:
+class Resume(Record):
     """The run goes on after an interruption."""
 
-    process: Process | None
-    changed: list[str]  # what differs from the start, such as "source"
-
-    @classmethod
-    def parse(cls, record: JsonObject) -> Resume:
-        return cls(_process(record), record.get("changed", []))
+    process: Process | None = None
+    changed: list[str] = field(default_factory=list)  # what differs from the start, such as "source"
 
 
 @dataclass(frozen=True)
-class Metrics:
+class Metrics(Record):
     """What was measured after `step` optimizer steps."""
 
-    time: float  # seconds since 1970
     step: int
     values: dict[str, float]
 
-    @classmethod
-    def parse(cls, record: JsonObject) -> Metrics:
-        return cls(record["time"], record["step"], record["values"])
-
 
 @dataclass(frozen=True)
-class Artifact:
+class Artifact(Record):
     """A file that belongs to the run."""
 
     path: str  # from the run's training folder
     folder: str  # that MLflow shows it in
 
-    @classmethod
-    def parse(cls, record: JsonObject) -> Artifact:
-        return cls(record["path"], record["folder"])
-
 
 @dataclass(frozen=True)
-class End:
+class End(Record):
     """How the run ended."""
 
-    time: float  # seconds since 1970
     status: str  # FINISHED, FAILED or KILLED
-    reason: str
-    selected_step: int  # whose weights are kept
-    val_nll: float | None  # of these weights
-    weights_digest: str | None
-    best: str | None  # of a sweep: the id of its best job
-    raw: JsonObject = field(repr=False)
-
-    @classmethod
-    def parse(cls, record: JsonObject) -> End:
-        return cls(
-            record["time"],
-            record["status"],
-            record.get("reason", ""),
-            int(record.get("selected_step", 0)),
-            record.get("val_nll"),
-            record.get("weights_digest"),
-            record.get("best"),
-            record,
-        )
+    reason: str = ""
+    selected_step: int = 0  # whose weights are kept
+    val_nll: float | None = None  # of these weights
+    weights_digest: str | None = None
+    best: str | None = None  # of a sweep: the id of its best job
