@@ -1,4 +1,4 @@
-"""Trainings in processes forked from one that has imported everything, to be killed at any moment."""
+"""Trainings in processes of a fork server that has imported everything, to be killed at any moment."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def start(job: Job, folder: RunFolder, is_resumed: bool) -> BaseProcess:
 def end_after(
     process: BaseProcess, folder: RunFolder, chance: random.Random, most: int, number: int = signal.SIGKILL
 ) -> None:
-    """A signal once a random number of steps, up to `most`, were begun by this very process, or a little later."""
+    """Send a signal shortly after this process has begun a random number of steps, up to `most`."""
     seen, steps = folder.journal.parent / SEEN, chance.randrange(1, most)
     begun = seen.read_bytes().count(b"\n") if seen.is_file() else 0
     while process.is_alive() and (not seen.is_file() or seen.read_bytes().count(b"\n") < begun + steps):
         time.sleep(0.001)
     time.sleep(chance.random() * 0.02)
-    with contextlib.suppress(ProcessLookupError):  # it was quicker
+    with contextlib.suppress(ProcessLookupError):  # it has ended
         assert process.pid is not None
         os.kill(process.pid, number)
     process.join()

@@ -1,4 +1,4 @@
-"""A server that `piecewise server` keeps, as tests see it: from outside."""
+"""A server run by `piecewise server`, as tests see it from outside."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wait_for(is_so: Callable[[], Any], what: str, seconds: float = 120) -> None:
 
 @dataclass
 class Answer:
-    """What came back: the status, and the first bytes."""
+    """A response: its status and first bytes."""
 
     status: int
     body: bytes
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass
 class Server:
-    """One project with a server. `environment` is what its command sees."""
+    """A project with a server. Its command runs with `environment`."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -55,7 +55,7 @@ class Server:
         return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
 
     def start(self, port: int = 0) -> float:
-        """Returns the seconds until it says that it is healthy."""
+        """Start the server. Returns the seconds until it reports that it is healthy."""
         said = self.root.parent / "said.txt"
         begun = time.monotonic()
         with said.open("w") as output:
@@ -96,7 +96,7 @@ class Server:
     def ask(
         self, method: str, path: str, body: Any = None, who: tuple[str, str] | None = None, **headers: str
     ) -> Answer:
-        """As the admin, or as `who`; a path goes out as it is, whatever stands in it. An empty name: as nobody."""
+        """Send a request as the admin, as `who`, or without login if the name is empty. The path is sent unchanged."""
         known = self.known("credentials")
         name, password = who or (known["username"], known["password"])
         if name:
@@ -128,7 +128,7 @@ class Server:
 
 
 def make_server(place: Path) -> Server:
-    """Not started yet. Its programs are those that `make server` installs."""
+    """A server that is not started yet, with the programs that `make server` installs."""
     root = new_project(place / "a project")
     (root / ".venv").mkdir()
     (root / ".venv" / "server").symlink_to(ROOT / ".venv" / "server")
@@ -137,14 +137,14 @@ def make_server(place: Path) -> Server:
 
 
 def remove(server: Server) -> None:
-    """Its cluster lies elsewhere, if root has made it."""
+    """Remove the cluster, which lies outside the project if root made it."""
     link = server.root / "runs" / ".server" / "database"
     if link.is_symlink():
         shutil.rmtree(link.readlink(), ignore_errors=True)
 
 
 def processes_of(root: Path) -> list[str]:
-    """Command lines of whatever runs from a folder, or from the cluster that belongs to it."""
+    """Command lines of the processes that run from a project or its cluster."""
     link = root / "runs" / ".server" / "database"
     marks = [str(root / "runs" / ".server"), str(root / ".venv"), str(link.resolve())]
     found = []

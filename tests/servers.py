@@ -1,4 +1,4 @@
-"""MLflow servers to record at: a real one, and a front before it that does to requests whatever a network may do."""
+"""MLflow servers for tests: a real one, and a proxy in front of it that behaves like a bad network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HOST = "127.0.0.1"
-BODY = 4096  # bytes of an answer that is never whole
+BODY = 4096  # bytes of a response that is never complete
 
 
 def free_port() -> int:
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 class RealServer:
-    """An MLflow server with a store of its own in `place`, which outlives its processes."""
+    """An MLflow server with its own store in `place`. The store outlives the server's processes."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -39,7 +39,7 @@ class RealServer:
         place.mkdir(exist_ok=True)
 
     def start(self) -> None:
-        """Unless it runs; returns when it answers."""
+        """Start the server unless it runs, and wait until it answers."""
         if self._process is not None:
             return
         store = ["--backend-store-uri", "sqlite:///server.db", "--artifacts-destination", "artifacts"]
@@ -104,7 +104,7 @@ Behaviour = Callable[[Handler, bytes], None]
 
 
 class Front(ThreadingHTTPServer):
-    """What stands at the address of a server; `behaviour` may be changed at any time."""
+    """The proxy. `behaviour` may be changed at any time."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -118,7 +118,7 @@ class Front(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # who hangs up is part of the matter
+        pass  # disconnects are expected
 
 
 def passes(handler: Handler, body: bytes) -> None:
@@ -178,7 +178,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 
 def _loses_when(is_lost: Callable[[], bool]) -> Behaviour:
-    """What was asked for is done, and nobody is told."""
+    """Forward the request, but drop the reply if `is_lost`."""
 
     def behave(handler: Handler, body: bytes) -> None:
         lost = is_lost()
@@ -192,13 +192,13 @@ def _loses_when(is_lost: Callable[[], bool]) -> Behaviour:
 
 
 def drops_reply(number: int) -> Behaviour:
-    """To the request number `number` from now on."""
+    """Drop the reply to the request number `number` from now on."""
     seen = itertools.count(1)
     return _loses_when(lambda: next(seen) == number)
 
 
 def loses(chance: random.Random, share: float) -> Behaviour:
-    """So many replies, by chance."""
+    """Drop this share of replies at random."""
     return _loses_when(lambda: chance.random() < share)
 
 
@@ -211,7 +211,7 @@ def delays(seconds: float) -> Behaviour:
 
 
 def cuts(every: int) -> Behaviour:
-    """One answer in `every` ends in its middle."""
+    """Cut one response in `every` in the middle."""
     seen = [0]
 
     def behave(handler: Handler, body: bytes) -> None:

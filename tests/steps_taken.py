@@ -1,4 +1,4 @@
-"""Which steps a training takes: one that begins again, instead of going on, ends with the same bits too."""
+"""Notes the steps of a training: a restarted training ends with the same bits as a resumed one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from piecewise.training.module import TrainingModule
 
 
 def note_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Filled from now on: how many steps had been taken before each batch that is trained on."""
+    """A list that receives, for each training batch from now on, the number of steps before it."""
     noted: list[int] = []
     whole = TrainingModule.training_step
 

@@ -1,4 +1,4 @@
-"""What the tests of docker/ share: its files as data, and the tools that no other test needs."""
+"""Shared by the tests of docker/: its files as data, and tools that no other test needs."""
 
 from __future__ import annotations
 

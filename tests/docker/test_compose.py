@@ -1,4 +1,4 @@
-"""The rules that docker/compose.yaml keeps: nothing runs as root, listens to the world, or holds a secret."""
+"""Rules of docker/compose.yaml: no root, no public port, no secret in an environment."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from small_project import ROOT
 Compose = dict[str, Any]
 DOCKER = ROOT / "docker"
 SERVICES = ("database", "store", "server", "trainer")
-LASTING = ("database", "store", "server")
+LONG_RUNNING = ("database", "store", "server")
 
 
-def test_these_are_the_services(compose: Compose) -> None:
+def test_compose_has_exactly_these_services(compose: Compose) -> None:
     assert sorted(compose["services"]) == sorted(SERVICES)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_service_may_do_nothing_but_its_work(compose: Compose, name: str) -> None:
+def test_service_has_no_unneeded_rights(compose: Compose, name: str) -> None:
     service = compose["services"][name]
     user = re.sub(r"\$\{\w+:-(\d+)\}", r"\1", service["user"])
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
@@ -39,7 +39,7 @@ def test_service_may_do_nothing_but_its_work(compose: Compose, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_image_is_built_here_or_named_by_version_and_digest(compose: Compose, name: str) -> None:
+def test_image_is_built_here_or_pinned_by_version_and_digest(compose: Compose, name: str) -> None:
     service = compose["services"][name]
     if "build" not in service:
         assert re.fullmatch(r"[\w/]+:\d[\w.-]+@sha256:[0-9a-f]{64}", service["image"])
@@ -50,12 +50,12 @@ def test_image_is_built_here_or_named_by_version_and_digest(compose: Compose, na
         assert (DOCKER / built["context"]).resolve() == ROOT
 
 
-def test_only_the_pages_can_be_reached_and_only_from_this_machine(compose: Compose) -> None:
+def test_only_the_pages_are_reachable_and_only_from_this_machine(compose: Compose) -> None:
     ports = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
     assert ports == {"server": ["127.0.0.1:5000:5000"]}
 
 
-def test_database_and_store_see_the_server_and_nothing_else(compose: Compose) -> None:
+def test_database_and_store_share_a_network_with_the_server_only(compose: Compose) -> None:
     services, networks = compose["services"], compose["networks"]
     for name in ("database", "store"):
         (network,) = services[name]["networks"]
@@ -64,26 +64,26 @@ def test_database_and_store_see_the_server_and_nothing_else(compose: Compose) ->
     assert services["trainer"]["networks"] == ["pages"]
 
 
-def test_what_lasts_is_watched_and_comes_back(compose: Compose) -> None:
-    for name in LASTING:
+def test_long_running_services_are_checked_and_restarted(compose: Compose) -> None:
+    for name in LONG_RUNNING:
         service = compose["services"][name]
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"][0] == "CMD"
         for other, waits in service.get("depends_on", {}).items():
-            assert other in LASTING
+            assert other in LONG_RUNNING
             assert waits == {"condition": "service_healthy"}
     assert compose["services"]["trainer"]["depends_on"] == {"server": {"condition": "service_healthy"}}
 
 
-def test_data_is_in_volumes_and_the_only_folder_of_the_host_is_the_project(compose: Compose) -> None:
+def test_data_is_in_volumes_and_only_the_project_is_mounted_from_the_host(compose: Compose) -> None:
     mounts = {name: compose["services"][name].get("volumes", []) for name in SERVICES}
     assert mounts["trainer"] == ["..:/project"]
-    for name in LASTING:
+    for name in LONG_RUNNING:
         for mount in mounts[name]:
             assert mount.partition(":")[0] in compose["volumes"]
 
 
-def test_secrets_are_files_and_stand_in_no_environment(compose: Compose) -> None:
+def test_secrets_are_files_and_in_no_environment(compose: Compose) -> None:
     for name in SERVICES:
         service = compose["services"][name]
         for key, value in service.get("environment", {}).items():
@@ -101,7 +101,7 @@ def test_every_secret_is_made_by_the_script(compose: Compose, tmp_path: Path) ->
     assert sorted(path.name for path in (tmp_path / "secrets").iterdir()) == sorted(compose["secrets"])
 
 
-def test_server_knows_its_names_and_lets_nobody_in_unasked(compose: Compose) -> None:
+def test_server_accepts_its_own_addresses_and_requires_permissions(compose: Compose) -> None:
     server = compose["services"]["server"]
     given = dict(word.removeprefix("--").split("=", 1) for word in server["command"] if word.startswith("--"))
     assert given["app-name"] == "basic-auth"
@@ -116,7 +116,7 @@ def test_server_knows_its_names_and_lets_nobody_in_unasked(compose: Compose) -> 
     )
 
 
-def test_server_refuses_what_the_one_without_containers_does(compose: Compose, tmp_path: Path) -> None:
+def test_server_has_the_settings_of_the_one_without_containers(compose: Compose, tmp_path: Path) -> None:
     ours = configparser.ConfigParser()
     ours.read(DOCKER / "auth.ini")
     theirs = configparser.ConfigParser()
@@ -131,7 +131,7 @@ def test_server_refuses_what_the_one_without_containers_does(compose: Compose, t
     assert yaml.safe_load((ROOT / "conf" / "tracking" / "docker.yaml").read_text()) == {"uri": "http://server:5000"}
 
 
-def test_nobody_is_told_what_is_done_here(compose: Compose) -> None:
+def test_telemetry_is_off(compose: Compose) -> None:
     assert "-master.telemetry=false" in compose["services"]["store"]["command"]
     text = (DOCKER / "Dockerfile").read_text()
     for setting in ("DO_NOT_TRACK=1", "DVC_NO_ANALYTICS=1", "MLFLOW_DISABLE_TELEMETRY=true"):
@@ -140,7 +140,7 @@ def test_nobody_is_told_what_is_done_here(compose: Compose) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.gpu.yaml"])
-def test_file_is_what_the_compose_specification_wants(tools: Path, name: str) -> None:
+def test_file_follows_the_compose_specification(tools: Path, name: str) -> None:
     check = [tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
     assert subprocess.run([*check, DOCKER / name], check=False).returncode == 0
     broken = subprocess.run([*check, "/dev/stdin"], input=b"services: {a: {imag: b}}", check=False, capture_output=True)

@@ -1,4 +1,4 @@
-"""docker/Dockerfile: pinned, hash-checked, without root; and what stands beside it in the images."""
+"""docker/Dockerfile is pinned, hash-checked and without root; and the scripts in its images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def locked(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", path.read_text(), re.MULTILINE))
 
 
-def test_what_comes_from_outside_is_named_by_its_digest() -> None:
+def test_base_images_are_pinned_by_digest() -> None:
     for base in re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE):
         assert base in STAGES or re.fullmatch(r"\w+:[\w.-]+@sha256:[0-9a-f]{64}", base)
     assert "ADD " not in TEXT
@@ -36,7 +36,7 @@ def test_what_comes_from_outside_is_named_by_its_digest() -> None:
 
 
 @pytest.mark.parametrize("stage", ["server", "trainer"])
-def test_image_runs_as_nobody_in_particular(stage: str) -> None:
+def test_image_runs_as_an_ordinary_user(stage: str) -> None:
     users = [line.split()[1] for line in lines_of(stage) if line.startswith("USER ")]
     assert users == ["10001:10001"]
     assert any(line.startswith("HEALTHCHECK ") for line in lines_of(stage))
@@ -59,7 +59,7 @@ def test_server_has_the_versions_of_the_project() -> None:
     assert "torch" not in server
 
 
-def test_context_has_what_is_copied_and_no_secret() -> None:
+def test_build_context_has_the_copied_files_and_no_secret() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     kept = {rule[1:] for rule in rules if rule.startswith("!")}
     copied = re.findall(r"^COPY (?!--from)(?:--\S+ )*(.+) \S+$", TEXT.replace("${LOCK}", "requirements.lock"), re.M)
@@ -79,7 +79,7 @@ def entrypoint(tmp_path: Path, *command: str, **environment: str) -> subprocess.
     return subprocess.run(words, env=clean, cwd=tmp_path, capture_output=True, text=True, check=False)
 
 
-def test_entrypoint_hands_a_secret_to_the_program_alone(tmp_path: Path) -> None:
+def test_entrypoint_passes_a_secret_to_its_program_only(tmp_path: Path) -> None:
     secret = tmp_path / "a secret"
     secret.write_text("can ary$1`\n")
     done = entrypoint(tmp_path, "sh", "-c", 'echo "$PGPASSWORD"; env', PGPASSWORD_FILE=str(secret))
@@ -88,12 +88,12 @@ def test_entrypoint_hands_a_secret_to_the_program_alone(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_entrypoint_ends_as_its_program_does(tmp_path: Path) -> None:
+def test_entrypoint_ends_with_its_programs_exit_code(tmp_path: Path) -> None:
     assert entrypoint(tmp_path, "sh", "-c", "exit 75").returncode == 75
 
 
 @pytest.mark.parametrize("content", [None, ""])
-def test_secret_that_is_missing_is_named(tmp_path: Path, content: str | None) -> None:
+def test_a_missing_secret_is_named(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "key").write_text(content)
     done = entrypoint(tmp_path, "echo", "started", AWS_SECRET_ACCESS_KEY_FILE="key")
@@ -117,7 +117,7 @@ def test_secrets_are_private_random_and_made_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_linter_has_nothing_to_say(tools: Path) -> None:
+def test_linter_finds_nothing(tools: Path) -> None:
     done = subprocess.run([tools / "hadolint", DOCKER / "Dockerfile"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
     bad = subprocess.run([tools / "hadolint", "-"], input=b"FROM x\nUSER root\n", check=False, capture_output=True)

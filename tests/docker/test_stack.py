@@ -1,4 +1,4 @@
-"""The services of docker/compose.yaml with their own commands, as processes of this machine instead of containers."""
+"""The services of docker/compose.yaml, run by their own commands as processes instead of containers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DOCKER = ROOT / "docker"
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack: where its pages are, its secrets by name, and where it keeps and logs what it does."""
+    """A running stack: the address of its pages, its secrets by name, and the folder of its data and logs."""
 
     address: str
     secrets: dict[str, str]
@@ -92,13 +92,13 @@ def answers(address: str) -> bool:
 
 @contextmanager
 def database(service: dict[str, Any], folder: Path, password: Path, port: int) -> Iterator[None]:
-    """As the image's own entry does it: a cluster with that user and database, asking for the password."""
+    """A cluster with the image's user, database and password, as the image's entry point makes it."""
     programs, place = programs_of_postgres(), folder / "database"
     place.mkdir()
     ours = folder / ".password"
     shutil.copy(password, ours)
     as_user: dict[str, Any] = {"cwd": "/"}
-    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         as_user |= {"user": "postgres", "group": "postgres", "extra_groups": []}
         shutil.chown(place, "postgres")
         shutil.chown(ours, "postgres")
@@ -154,7 +154,7 @@ def server(
 def stack(
     compose: dict[str, Any], programs: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
-    folder = Path("/tmp", f"stack.{os.getpid()}")  # the names of sockets must be short
+    folder = Path("/tmp", f"stack.{os.getpid()}")  # the paths of sockets must be short
     folder.mkdir(mode=0o711)
     secrets, services = folder / "secrets", compose["services"]
     subprocess.run(["sh", DOCKER / "secrets.sh", secrets], check=True, capture_output=True)
@@ -170,7 +170,7 @@ def stack(
         yield Stack(f"http://127.0.0.1:{ports['server']}", known, folder)
 
 
-def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(
+def test_stack_records_a_run_refuses_strangers_and_reveals_no_secret(
     stack: Stack, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
@@ -181,7 +181,7 @@ def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(
     assert stack.get(search, "admin", password) == 200
     assert stack.get(search, "admin", password, Host="evil.example:5000") == 403
     assert stack.get("/") == 401
-    assert stack.get(search, "admin", password, Origin="http://127.0.0.1:1") == 403  # another page of this machine
+    assert stack.get(search, "admin", password, Origin="http://127.0.0.1:1") == 403  # a page of another port
     at_large = b'{"name": "x", "artifact_location": "file:///etc"}'
     assert stack.get("/api/2.0/mlflow/experiments/create", "admin", password, at_large) == 403
     assert stack.get("/ajax-api/3.0/jobs", "admin", password, b"{}") == 403
@@ -190,7 +190,7 @@ def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(
 
     options = [item for item in TINY if not item.startswith("tracking")]
     assert main(["train", *options, "tracking=docker", f"tracking.uri={stack.address}"]) == 0
-    assert main(["sync"]) == 0  # whatever took longer than the store's ten seconds
+    assert main(["sync"]) == 0  # uploads that took longer than ten seconds
     client = MlflowClient(stack.address)
     (experiment,) = [found for found in client.search_experiments() if found.name != "Default"]
     (run,) = client.search_runs([experiment.experiment_id])
@@ -203,7 +203,7 @@ def test_stack_takes_a_run_from_those_who_may_and_tells_nobody_its_secrets(
     monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1000000")
     large = project / "large.bin"
     large.write_bytes(bytes(range(256)) * 20_000)
-    client.log_artifact(run.info.run_id, str(large))  # at once and through the server, however large
+    client.log_artifact(run.info.run_id, str(large))  # in one piece through the server
     (project / "back").mkdir()
     back = Path(client.download_artifacts(run.info.run_id, "large.bin", str(project / "back")))
     assert back.read_bytes() == large.read_bytes()
@@ -224,7 +224,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def test_who_is_let_in_sees_nothing_that_nobody_gave_them(stack: Stack, project: Project) -> None:
+def test_a_new_user_sees_nothing_without_permission(stack: Stack, project: Project) -> None:
     from mlflow import MlflowClient
 
     experiment = MlflowClient(stack.address).create_experiment("private")

@@ -1,4 +1,4 @@
-"""One server that the slow tests share."""
+"""The server that the slow tests share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["browser"]
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is lent to MLflow's client does not reach the next test."""
+    """Credentials set for MLflow's client do not reach the next test."""
     from piecewise.tracking.store import credentials
 
     for name in credentials.VARIABLES:
@@ -27,7 +27,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """It runs, and a secret that is none of its business is in the environment of whoever has started it."""
+    """A running server. The environment it was started from holds a secret that its services must not see."""
     server = make_server(tmp_path_factory.mktemp("server"))
     server.environment["CANARY"] = "canary-0815-hush"
     try:

@@ -1,4 +1,4 @@
-"""Print, as lines of JSON, method and path of all that MLflow's server answers to. Runs among its packages."""
+"""Print method and path of every route of MLflow's server, as JSON lines. Runs in the server's environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def native(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    """Method and path of FastAPI's routes; it keeps those of a router together, under the prefix they were given."""
+    """Method and path of FastAPI's routes, including those of its routers."""
     for route in routes:
         if hasattr(route, "effective_candidates"):
             yield from native(route.effective_candidates())

@@ -1,4 +1,4 @@
-"""What a stranger, a foreign page or a guest asks of the running server, and does not get. Each question counts."""
+"""Requests of strangers, foreign pages and guests that the running server refuses. Each request is counted."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ AJAX = API.replace("/api/", "/ajax-api/")
 NOBODY = ("", "")
 GUEST = ("guest", "a long password of a guest")
 REFUSED = (400, 401, 403, 404, 405)
-# No login, and nothing to learn: is it up, which MLflow is it, how do its pages look.
+# Open without login, because they reveal nothing: health, version, the pages' static files.
 PUBLIC = re.compile(r"^/health$|^/static-files/|^/(ajax-)?api/[0-9.]+/mlflow/server-info$")
 
 
 class Questions:
-    """Those of one kind; every one is counted, and asked also after one that was not refused."""
+    """The requests of one kind. All are made and counted, even after one was not refused."""
 
     def __init__(self, trials: Trials, kind: str) -> None:
         self.trials, self.kind = trials, f"refused: {kind}"
@@ -55,7 +55,7 @@ def questions(trials: Trials, request: pytest.FixtureRequest) -> Iterator[Questi
 
 @pytest.fixture(scope="module")
 def own(server: Server) -> dict[str, Any]:
-    """Things of the admin's: an experiment, a run with an artifact, a registered model; and a guest."""
+    """The admin's experiment, run with an artifact, and registered model; and a guest user."""
     name = f"private.{time.time_ns()}"
     experiment = server.create("experiments", name=name)["experiment_id"]
     run = server.create("runs", experiment_id=experiment)["run"]["info"]["run_id"]
@@ -70,7 +70,7 @@ def own(server: Server) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def routes(programs: Path) -> list[tuple[str, str]]:
-    """All that MLflow's server registers, asked of MLflow itself."""
+    """Every route of MLflow's server, as MLflow lists them."""
     script = Path(__file__).parent / "routes_of_mlflow.py"
     done = subprocess.run([programs / "python", script], capture_output=True, text=True, check=True)
     return [tuple(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("[")]
@@ -80,7 +80,7 @@ def filled(path: str) -> str:
     return re.sub(r"<[^>]+>|\{[^}]+\}", "1", path)
 
 
-def test_every_route_wants_a_name(server: Server, routes: list[tuple[str, str]], questions: Questions) -> None:
+def test_every_route_requires_a_login(server: Server, routes: list[tuple[str, str]], questions: Questions) -> None:
     """every route without a name and password"""
     asked = [(method, path) for method, path in routes if not PUBLIC.search(path)]
     assert len(asked) > 500
@@ -92,8 +92,8 @@ def test_every_route_wants_a_name(server: Server, routes: list[tuple[str, str]],
         questions(f"{method} {path}", server.ask(method, filled(path), body, NOBODY), (401,))
 
 
-def test_what_is_public_says_nothing(server: Server, routes: list[tuple[str, str]]) -> None:
-    """The other half: what is let through is what is thought to be, and holds no secret."""
+def test_public_routes_reveal_no_secret(server: Server, routes: list[tuple[str, str]]) -> None:
+    """Exactly the expected routes are public."""
     public = sorted({path for _, path in routes if PUBLIC.search(path)})
     assert [path.rpartition("/")[2] for path in public] == ["server-info", "server-info", "health", "<path:path>"]
     for path in public:
@@ -205,7 +205,7 @@ def test_locations_in_tags(server: Server, own: dict[str, Any], questions: Quest
     assert questions.failed == []
 
 
-def test_what_runs_programs_or_asks_others(server: Server, routes: list[tuple[str, str]], questions: Questions) -> None:
+def test_routes_that_run_or_send_something(server: Server, routes: list[tuple[str, str]], questions: Questions) -> None:
     """a route that runs something, sends something or hands out addresses of the store, even from the admin"""
     words = r"/assistant|/gateway|/jobs|/webhooks|/mpu/|/presigned|promptlab|/scorers?/|/mcp-servers|/invoke"
     asked = [(method, path) for method, path in routes if re.search(words, path)]
@@ -350,7 +350,7 @@ def test_the_store_itself(server: Server, questions: Questions) -> None:
     assert questions.failed == []
 
 
-def test_nobody_is_told_a_secret(server: Server, questions: Questions) -> None:
+def test_no_secret_is_visible(server: Server, questions: Questions) -> None:
     """a secret in a log, a command line or a file that is not for it"""
     folder = server.root / "runs" / ".server"
     meant = {"credentials.json", "secrets.json", "identities.json", "security.toml"}

@@ -1,4 +1,4 @@
-"""What each service is told, as text: nothing listens to the world, and no command line holds a secret."""
+"""The services' configurations: they listen on loopback only, and no command line holds a secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mlflow_command(root: Path) -> dict[str, str]:
     return dict(word.lstrip("-").split("=", 1) for word in mlflow_service.command(Project(root), 5001, 5002)[2:])
 
 
-def test_mlflow_answers_to_its_own_addresses_only(mlflow_command: dict[str, str]) -> None:
+def test_mlflow_accepts_its_own_addresses_only(mlflow_command: dict[str, str]) -> None:
     assert (mlflow_command["host"], mlflow_command["port"]) == ("127.0.0.1", "5001")
     assert mlflow_command["allowed-hosts"] == "127.0.0.1:5001,localhost:5001"
     assert mlflow_command["cors-allowed-origins"] == "http://127.0.0.1:5001,http://localhost:5001"
@@ -42,7 +42,7 @@ def test_mlflow_answers_to_its_own_addresses_only(mlflow_command: dict[str, str]
     assert mlflow_command["backend-store-uri"] == "postgresql+psycopg://mlflow@127.0.0.1:5002/mlflow"
 
 
-def test_mlflow_lets_nobody_in_whom_nobody_gave_anything() -> None:
+def test_mlflow_gives_new_users_no_permissions() -> None:
     read = configparser.ConfigParser()
     read.read_string(mlflow_service.auth_settings("admin", 5002))
     assert read["mlflow"]["default_permission"] == "NO_PERMISSIONS"
@@ -51,7 +51,7 @@ def test_mlflow_lets_nobody_in_whom_nobody_gave_anything() -> None:
     assert (mlflow_service.PLUGIN / "piecewise_guard.py").is_file()
 
 
-def test_mlflow_unpickles_nothing_runs_no_jobs_and_reports_to_nobody(tmp_path: Path) -> None:
+def test_mlflow_unpickles_nothing_runs_no_jobs_and_sends_no_telemetry(tmp_path: Path) -> None:
     given = mlflow_service.environment(tmp_path, "password", SECRETS, 5003)
     assert given["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert given["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
@@ -60,7 +60,7 @@ def test_mlflow_unpickles_nothing_runs_no_jobs_and_reports_to_nobody(tmp_path: P
     assert given["MLFLOW_S3_ENDPOINT_URL"] == "http://127.0.0.1:5003"
 
 
-def test_the_store_listens_on_loopback_under_a_port_for_each_part(root: Path) -> None:
+def test_each_part_of_the_store_listens_on_its_own_loopback_port(root: Path) -> None:
     command = seaweedfs.command(Project(root), root, list(range(40_000, 40_000 + seaweedfs.NUM_PORTS)))
     assert {"-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-disableHttp", "-s3.port=40000"} <= {*command}
     assert {"-admin.port=30008", "-admin.port.grpc=40008"} <= {*command}
@@ -69,7 +69,7 @@ def test_the_store_listens_on_loopback_under_a_port_for_each_part(root: Path) ->
         seaweedfs.command(Project(root), root, [6000] * (seaweedfs.NUM_PORTS - 1))
 
 
-def test_the_parts_of_the_store_ask_each_other_for_keys_that_differ(root: Path) -> None:
+def test_the_parts_of_the_store_use_different_keys(root: Path) -> None:
     read = tomllib.loads(seaweedfs.security(root, SECRETS))
     jwt = read["jwt"]
     keys = [jwt["signing"], jwt["signing"]["read"], jwt["filer_signing"], jwt["filer_signing"]["read"]]
@@ -80,7 +80,7 @@ def test_the_parts_of_the_store_ask_each_other_for_keys_that_differ(root: Path) 
     assert all(action.endswith(":mlflow") for action in identity["actions"])
 
 
-def test_the_certificate_is_new_each_time_and_its_key_private(tmp_path: Path) -> None:
+def test_each_certificate_is_new_and_its_key_private(tmp_path: Path) -> None:
     seaweedfs.make_certificate(tmp_path)
     key = (tmp_path / "key.pem").read_bytes()
     assert b"PRIVATE KEY" in key
@@ -89,13 +89,13 @@ def test_the_certificate_is_new_each_time_and_its_key_private(tmp_path: Path) ->
     assert (tmp_path / "key.pem").read_bytes() != key
 
 
-def test_a_certificate_needs_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_openssl_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match="openssl is not in PATH; apt-get install openssl"):
         seaweedfs.make_certificate(tmp_path)
 
 
-def test_postgres_has_no_socket_and_one_who_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgres_has_no_socket_and_admits_one_role(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "postgres_program", lambda name, version: f"/programs/{name}")
     command = postgres.command(tmp_path, 5002)
     assert command[:3] == ["/programs/postgres", "-D", str(tmp_path)]
@@ -114,12 +114,12 @@ def test_no_command_line_holds_a_secret(root: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", ["mlflow", "weed"])
-def test_a_program_that_is_missing_is_named_with_its_remedy(tmp_path: Path, name: str) -> None:
+def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match=rf"/{name} is missing; make server installs it"):
         programs.installed_program(Project(tmp_path), name)
 
 
-def test_the_newest_postgres_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_postgres_or_the_given_version_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "POSTGRES", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match=r"PostgreSQL's postgres is neither below .+ nor in PATH; apt-get install"):

@@ -1,4 +1,4 @@
-"""Passwords are made once, are for their owner's eyes, and are lent for one address."""
+"""Passwords are made once, are private, and are sent to one address only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_secrets_are_random_made_once_and_private_whatever_the_mask_is(tmp_path: Path) -> None:
+def test_secrets_are_random_made_once_and_private_with_any_umask(tmp_path: Path) -> None:
     os.umask(0)
     first = read_or_make_secrets(Project(tmp_path))
     assert read_or_make_secrets(Project(tmp_path)) == first
@@ -34,7 +34,7 @@ def test_secrets_are_random_made_once_and_private_whatever_the_mask_is(tmp_path:
     assert not set(vars(first).values()) & set(vars(read_or_make_secrets(Project(tmp_path / "other"))).values())
 
 
-def test_damaged_secrets_are_told_not_made_anew(tmp_path: Path) -> None:
+def test_damaged_secrets_are_reported_not_replaced(tmp_path: Path) -> None:
     read_or_make_secrets(Project(tmp_path))
     secrets_file(Project(tmp_path)).write_text('{"database": "x"}')
     with pytest.raises(BadInput, match=r"secrets\.json is damaged \(KeyError\)"):
@@ -50,7 +50,7 @@ def test_the_password_stays_when_the_address_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uri", [URI, "http://localhost:5001", f"{URI}/"])
-def test_they_are_lent_for_the_servers_own_address(tmp_path: Path, uri: str) -> None:
+def test_credentials_are_set_for_the_servers_own_address(tmp_path: Path, uri: str) -> None:
     name, password = read_or_make_login(Project(tmp_path), URI)
     lend(uri, Project(tmp_path))
     assert (os.environ[USER], os.environ[PASSWORD]) == (name, password)
@@ -73,7 +73,7 @@ def test_they_are_lent_for_the_servers_own_address(tmp_path: Path, uri: str) -> 
         "",
     ],
 )
-def test_they_are_lent_for_no_other(tmp_path: Path, uri: str) -> None:
+def test_credentials_are_set_for_no_other_address(tmp_path: Path, uri: str) -> None:
     read_or_make_login(Project(tmp_path), URI)
     lend(uri, Project(tmp_path))
     assert USER not in os.environ
@@ -81,7 +81,7 @@ def test_they_are_lent_for_no_other(tmp_path: Path, uri: str) -> None:
 
 
 @pytest.mark.parametrize("name", [USER, PASSWORD])
-def test_what_a_person_has_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_persons_own_variables_take_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     read_or_make_login(Project(tmp_path), URI)
     monkeypatch.setenv(name, "theirs")
     lend(URI, Project(tmp_path))

@@ -1,4 +1,4 @@
-"""The database goes away, again and again: `make faults` does it as often as promised."""
+"""PostgreSQL is stopped again and again. `make faults` does it as often as the promise says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def test_postgres_stopped_at_once_under_load_loses_nothing_acknowledged(server: Server, trials: Trials) -> None:
-    """A person logs metrics all the while, and says each again until it was taken."""
+    """A writer logs metrics meanwhile, and repeats each until it is acknowledged."""
     experiment = server.create("experiments", name="load")["experiment_id"]
     run = server.create("runs", experiment_id=experiment)["run"]["info"]["run_id"]
     acknowledged: set[int] = set()
@@ -64,10 +64,10 @@ def test_postgres_stopped_at_once_under_load_loses_nothing_acknowledged(server: 
     assert acknowledged <= history
 
 
-def test_postgres_stopped_at_once_during_a_training_costs_it_nothing(
+def test_postgres_stopped_at_once_during_a_training_changes_no_weights_and_loses_no_points(
     server: Server, project: Project, plan: Callable[..., list[Job]], trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of which it has taken points. Mirror and sync are those of a person's commands; the journal is the oracle."""
+    """PostgreSQL stops after it has recorded points. `piecewise sync` completes them; the journal is the oracle."""
     from piecewise.tracking.store.open import open_store
 
     known = server.known("credentials")

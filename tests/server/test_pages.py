@@ -1,4 +1,4 @@
-"""The server's pages in a browser: closed to whoever has no password, and to the others what `piecewise ui` shows."""
+"""The server's pages in a browser: closed without a password, otherwise as `piecewise ui` shows them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture
 def run(server: Server, project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """As the server has it."""
+    """A run that the server has recorded."""
     known = server.known("credentials")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", known["username"])
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", known["password"])
@@ -33,16 +33,16 @@ def run(server: Server, project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """Of somebody who types the name and password into the browser's own dialog."""
+    """A page of a person who has logged in through the browser's dialog."""
     known = server.known("credentials")
     who: Any = {"username": known["username"], "password": known["password"], "origin": server.uri}
     with opened(browser, http_credentials=who) as page:
         yield page
 
 
-def test_without_the_password_there_is_nothing_to_see(server: Server, browser: Browser) -> None:
+def test_nothing_is_shown_without_the_password(server: Server, browser: Browser) -> None:
     context = browser.new_context()
-    with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):  # the dialog, which nobody answers
+    with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):  # the login dialog is not answered
         context.new_page().goto(server.uri)
     context.close()
     context = browser.new_context(http_credentials={"username": "admin", "password": "not the password"})
@@ -53,7 +53,7 @@ def test_without_the_password_there_is_nothing_to_see(server: Server, browser: B
     context.close()
 
 
-def test_the_pages_show_what_the_embedded_ones_do(server: Server, page: Page, run: Any) -> None:
+def test_the_pages_show_runs_and_load_nothing_from_elsewhere(server: Server, page: Page, run: Any) -> None:
     elsewhere: list[str] = []
     page.on("request", lambda request: elsewhere.append(request.url))
     page.goto(f"{server.uri}/#/experiments")

@@ -8,19 +8,19 @@ from piecewise.errors import BadInput
 from piecewise.server.ports import HOST, free_port, free_ports
 
 
-def test_a_free_port_is_taken_as_it_is_and_zero_means_any() -> None:
+def test_a_free_port_is_returned_and_zero_chooses_one() -> None:
     chosen = free_port(0)
     assert chosen > 1023
     assert free_port(chosen) == chosen
 
 
 @pytest.mark.parametrize("port", [-1, 65_536])
-def test_what_is_no_port_is_bad_input(port: int) -> None:
+def test_an_impossible_port_is_bad_input(port: int) -> None:
     with pytest.raises(BadInput, match=rf"--port={port} cannot be used \(.+\); allowed: a free one, or 0"):
         free_port(port)
 
 
-def test_a_port_where_somebody_listens_is_named() -> None:
+def test_a_taken_port_is_named_in_the_error() -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(BadInput, match=rf"--port={port} cannot be used \(.*in use\)"):
@@ -28,5 +28,5 @@ def test_a_port_where_somebody_listens_is_named() -> None:
     assert free_port(port) == port
 
 
-def test_many_ports_are_different() -> None:
+def test_free_ports_are_all_different() -> None:
     assert len(set(free_ports(20))) == 20

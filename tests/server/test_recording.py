@@ -1,4 +1,4 @@
-"""A training whose server does not let it in, is not there, or has lost its store: told once, and all there later."""
+"""A server that refuses the login, is missing or lost its store: one warning, and `sync` uploads everything later."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Train = Callable[[str], tuple[RunFolder, str]]
 
 @pytest.fixture
 def log_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """From another project than the server's, where a person says who they are."""
+    """Set the login by environment variables, as a person in another project does."""
 
     def log_in(password: str | None = None) -> None:
         known = server.known("credentials")
@@ -52,9 +52,9 @@ def client(server: Server, log_in: Callable[..., None], project: Project) -> Any
 
 @pytest.fixture
 def train_at(project: Project, plan: Callable[..., list[Job]]) -> Train:
-    """Train as a person does, recording at an address: the run, and what was said on stderr.
+    """Train with the command line, recording at an address. Returns the run and its stderr.
 
-    The weights are those of a training that nobody tracks.
+    The weights must equal those of an untracked training.
     """
     untracked = RunFolder.at(project / "untracked")
     train(plan(*TINY)[0], untracked)
@@ -71,41 +71,41 @@ def train_at(project: Project, plan: Callable[..., list[Job]]) -> Train:
     return train_at
 
 
-def assert_told_once(said: str, what: str) -> None:
-    """On one line, and nothing else; a training may be over before its mirror has looked."""
+def assert_warned_once(said: str, what: str) -> None:
+    """One warning and nothing else. Its end depends on whether training is over before the first try to record."""
     outlooks = ["training goes on, and piecewise sync brings everything later", "piecewise sync brings the rest"]
     assert said in [f"warning: not in MLflow: {what}; {outlook}\n" for outlook in outlooks]
 
 
-def test_a_wrong_password_is_told_once_and_costs_nothing(
+def test_a_wrong_password_is_warned_of_once_and_changes_no_weights(
     server: Server, client: Any, train_at: Train, log_in: Callable[..., None]
 ) -> None:
     log_in("not the password")
     folder, said = train_at(server.uri)
-    assert_told_once(said, f"{server.uri}: it wants another user name or password; set {NAME} and {PASSWORD}")
+    assert_warned_once(said, f"{server.uri}: it wants another user name or password; set {NAME} and {PASSWORD}")
     assert main(["sync"]) == 1
     log_in()
     assert main(["sync"]) == 0
     assert assert_whole(client, folder) > 3
 
 
-def test_an_unknown_host_is_told_once_and_can_be_put_right(
+def test_an_unknown_host_is_warned_of_once_and_can_be_corrected(
     server: Server, client: Any, train_at: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typo = server.uri.replace("127.0.0.1", "nowhere.invalid")
     folder, said = train_at(typo)
     remedy = "if tracking.uri is wrong, piecewise sync --moved OLD NEW puts it right"
-    assert_told_once(said, f"{typo}: no machine of that name is known; {remedy}")
+    assert_warned_once(said, f"{typo}: no machine of that name is known; {remedy}")
     assert main(["sync", "--moved", typo, server.uri]) == 0
     assert assert_whole(client, folder) > 3
     capsys.readouterr()
-    assert main(["sync"]) == 0  # it is remembered
+    assert main(["sync"]) == 0  # the correction is remembered
     assert capsys.readouterr().out == "1 runs, 0 brought up to date\n"
 
 
 @contextmanager
 def gone(server: Server) -> Iterator[None]:
-    """Killed, while whoever would start it again can do nothing."""
+    """Kill SeaweedFS while its keeper is frozen and cannot restart it."""
     keeper, before = server.keeper, server.members()[1]
     assert keeper is not None
     keeper.send_signal(signal.SIGSTOP)
@@ -119,7 +119,7 @@ def gone(server: Server) -> Iterator[None]:
 
 @contextmanager
 def frozen(server: Server) -> Iterator[None]:
-    """It takes whatever is sent, and answers nothing."""
+    """Freeze SeaweedFS: it accepts connections and never answers."""
     store = server.members()[1]
     os.killpg(store, signal.SIGSTOP)
     try:
@@ -129,14 +129,14 @@ def frozen(server: Server) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("lost", [gone, frozen])
-def test_a_store_that_is_away_costs_no_training_and_gets_every_file_later(
+def test_a_lost_store_changes_no_weights_and_gets_every_file_later(
     server: Server, client: Any, train_at: Train, tmp_path: Path, lost: Callable[[Server], Any]
 ) -> None:
     with lost(server):
         folder, said = train_at(server.uri)
         assert said.count("warning: not in MLflow: ") == said.count("\n") == 1, said
         assert "piecewise sync brings" in said
-        assert assert_points(client, folder) > 3  # the database was there all the while
+        assert assert_points(client, folder) > 3  # the database was up
     path = f"{ARTIFACTS}/back/x"
     wait_for(lambda: server.ask("PUT", path, b"x").status == server.ask("GET", path).status == 200, "the store", 120)
     assert main(["sync"]) == 0

@@ -1,4 +1,4 @@
-"""The real thing: it starts, is found, keeps what it was given, mends itself, and leaves nothing behind."""
+"""A real server: it starts, records, restarts killed services, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ TRAIN = [item for item in TINY if not item.startswith("tracking")]
 
 @pytest.fixture
 def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """As `piecewise` itself opens it, from inside the project."""
+    """MLflow's client as piecewise opens it inside the server's project."""
     from piecewise.tracking.store.open import open_store
 
     monkeypatch.chdir(server.root)
     return open_store(server.uri, Project(server.root))
 
 
-def test_it_is_healthy_and_says_where(server: Server) -> None:
+def test_a_started_server_is_healthy_and_prints_its_address(server: Server) -> None:
     assert server.is_up()
     assert f"MLflow   {server.uri}" in server.said()
     assert server.known("state")["is_healthy"] is True
     assert len(server.members()) == 3
 
 
-def test_a_second_one_is_harmless(server: Server) -> None:
+def test_starting_a_second_server_changes_nothing(server: Server) -> None:
     before = server.members()
     done = server.piecewise("server")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"a server runs already at {server.uri}\n", "")
@@ -47,7 +47,7 @@ def test_a_second_one_is_harmless(server: Server) -> None:
     assert server.is_up()
 
 
-def test_its_port_is_taken_for_another_project(
+def test_another_project_cannot_use_the_same_port(
     server: Server, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = server.uri.rpartition(":")[2]
@@ -55,9 +55,9 @@ def test_its_port_is_taken_for_another_project(
     assert f"--port={port} cannot be used" in capsys.readouterr().err
 
 
-def test_a_training_arrives_whole(server: Server, client: Any, tmp_path: Path) -> None:
+def test_a_training_is_recorded_completely(server: Server, client: Any, tmp_path: Path) -> None:
     assert main(["train", *TRAIN, "tracking=server", f"tracking.uri={server.uri}"]) == 0
-    assert main(["sync"]) == 0  # on a busy machine the training does not wait for the last of it
+    assert main(["sync"]) == 0  # training does not wait for the last upload
     (place,) = (server.root / "runs").glob("2*")
     run = run_of(client, RunFolder.at(place))
     assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
@@ -79,7 +79,7 @@ def test_a_training_arrives_whole(server: Server, client: Any, tmp_path: Path) -
 def test_a_large_artifact_goes_through_the_server_both_ways(
     server: Server, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MLflow's client would cut it, and speak to the store itself; so would others' notebooks."""
+    """By default, MLflow's client would split the file and send the parts to the store directly."""
     monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1000000")
     large = tmp_path / "large.bin"
     large.write_bytes(Random(1).randbytes(7_000_000))
@@ -90,7 +90,7 @@ def test_a_large_artifact_goes_through_the_server_both_ways(
     assert back.read_bytes() == large.read_bytes()
 
 
-def test_a_stop_leaves_nothing_and_a_restart_has_everything(server: Server) -> None:
+def test_stopping_leaves_no_process_and_restarting_keeps_all_data(server: Server) -> None:
     experiment = server.create("experiments", name="kept")["experiment_id"]
     run = server.create("runs", experiment_id=experiment)["run"]["info"]["run_id"]
     content = Random(0).randbytes(3_000_000)
@@ -108,7 +108,7 @@ def test_a_stop_leaves_nothing_and_a_restart_has_everything(server: Server) -> N
     assert server.ask("GET", f"{ARTIFACTS}/{experiment}/{run}/artifacts/x.bin").status == 200
 
 
-def test_ctrl_c_ends_it_in_order(server: Server) -> None:
+def test_ctrl_c_stops_all_services(server: Server) -> None:
     assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
     assert processes_of(server.root) == []
     assert "stopped by SIGINT" in server.said()
@@ -116,7 +116,7 @@ def test_ctrl_c_ends_it_in_order(server: Server) -> None:
     assert server.is_up()
 
 
-def test_a_kill_leaves_nothing_and_the_next_start_mends_it(server: Server) -> None:
+def test_killing_the_keeper_leaves_no_process_and_the_next_start_works(server: Server) -> None:
     assert server.stop(signal.SIGKILL) == -signal.SIGKILL
     wait_for(lambda: processes_of(server.root) == [], "nothing left", 30)
     assert (server.root / "runs" / ".server" / "state.json").exists()
@@ -125,7 +125,7 @@ def test_a_kill_leaves_nothing_and_the_next_start_mends_it(server: Server) -> No
     assert server.is_up()
 
 
-def test_all_of_it_killed_at_once_is_mended_by_the_next_start(server: Server) -> None:
+def test_the_next_start_works_after_everything_was_killed_at_once(server: Server) -> None:
     for pid in server.members():
         os.kill(pid, signal.SIGKILL)
     server.stop(signal.SIGKILL)
@@ -135,7 +135,7 @@ def test_all_of_it_killed_at_once_is_mended_by_the_next_start(server: Server) ->
 
 
 @pytest.mark.parametrize(("which", "name"), [(0, "PostgreSQL"), (1, "SeaweedFS"), (2, "MLflow")])
-def test_a_part_that_is_killed_is_back(server: Server, which: int, name: str) -> None:
+def test_a_killed_service_is_restarted(server: Server, which: int, name: str) -> None:
     before = server.members()
     os.kill(before[which], signal.SIGKILL)
     begun = time.monotonic()
@@ -161,7 +161,7 @@ def test_it_listens_on_loopback_only(server: Server) -> None:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
                 listening.append(fields[1].partition(":")[0])
-    assert len(listening) >= 12  # PostgreSQL, the pages, and twice five of the store
+    assert len(listening) >= 12  # one of PostgreSQL, one of MLflow, ten of SeaweedFS
     assert set(listening) == {f"{socket.htonl(0x7F000001):08X}"}
 
 

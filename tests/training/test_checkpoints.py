@@ -1,4 +1,4 @@
-"""Checkpoints of whole trainings: from each of them the training goes on to the same end."""
+"""Checkpoints of whole trainings: resuming from any of them gives the same result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from piecewise.training.checkpoints import KeepCheckpoints, load_checkpoint
 from steps_taken import note_steps
 
 Plan = Callable[..., list[Job]]
-# Everything that has a state: order, masks, schedule, momentum, early stopping that ends it, and a path.
+# Everything with a state: order, masks, schedule, momentum, early stopping and parameter path.
 OPTIONS = [
     *("data.num_train=60", "data.num_test=20", "batch_size=10", "trainer.max_epochs=30", "log_every_n_steps=4"),
     *("model=mlp", "model.width=12", "model.dropout=0.3", "model.norm=batch", "optimizer=momentum", "optimizer.lr=0.2"),
@@ -34,7 +34,7 @@ OPTIONS = [
 
 
 def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
-    """Save whenever it can be, and keep a copy of each."""
+    """Save a checkpoint at every opportunity, and copy each to `copies`."""
     copies.mkdir()
     whole = checkpoint_files.write
 
@@ -49,7 +49,7 @@ def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
 
 
 def cut_journal(path: Path, step: int) -> None:
-    """Leave what was measured up to a step: what comes after it must be measured again, not be there already."""
+    """Remove the metrics after `step` and the end: the resumed training must measure them again."""
     lines = path.read_bytes().splitlines(keepends=True)
     steps = [json.loads(line.partition(b" ")[2]).get("step", 0) for line in lines]
     kept = [line for line, at in zip(lines, steps, strict=True) if at <= step and b'"kind":"end"' not in line]
@@ -66,7 +66,7 @@ def outcome_of(folder: RunFolder) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("accumulated", "every", "precision"), [(1, 1, "32-true"), (2, 2, "64-true"), (3, 2, "bf16-mixed")]
 )
-def test_from_any_checkpoint_on_the_end_is_the_same(
+def test_resuming_from_any_checkpoint_gives_the_same_result(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int, precision: str
 ) -> None:
     options = [f"trainer.accumulate_grad_batches={accumulated}", f"trainer.check_val_every_n_epoch={every}"]
@@ -76,7 +76,7 @@ def test_from_any_checkpoint_on_the_end_is_the_same(
         every_step(patched, copies)
         train(job, undisturbed)
     expected = outcome_of(undisturbed)
-    assert expected["steps"] < expected["steps_planned"]  # early stopping had its say
+    assert expected["steps"] < expected["steps_planned"]  # stopped early
     assert expected["numerics"]["precision"] == precision
     steps = [int(path.stem) for path in sorted(copies.glob("*.ckpt"))]
     assert steps == list(range(1, expected["steps"] + 1))
@@ -94,13 +94,13 @@ def test_from_any_checkpoint_on_the_end_is_the_same(
             taken = note_steps(patched)
             train(job, folder, is_resumed=True)
         assert outcome_of(folder) == expected, f"from step {step}"
-        assert sorted(set(taken)) == list(range(step, expected["steps"]))  # none before: it has not begun again
+        assert sorted(set(taken)) == list(range(step, expected["steps"]))  # resumed, not restarted
 
 
-def test_what_a_model_draws_itself_is_drawn_again(
+def test_a_models_own_random_numbers_are_the_same_after_resuming(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model of somebody's own that asks PyTorch for noise, as torchvision's do."""
+    """For a user's model that draws from PyTorch's global generator, as torchvision's models do."""
     whole = Mlp.forward
     monkeypatch.setattr(Mlp, "forward", lambda model, x: whole(model, x + 0.1 * torch.randn_like(x)))
     (job,) = plan(*OPTIONS, "early_stopping.patience=null", "trainer.max_epochs=2")
@@ -117,7 +117,7 @@ def test_what_a_model_draws_itself_is_drawn_again(
     assert read_result(folder)["weights_digest"] == read_result(undisturbed)["weights_digest"]
 
 
-def test_without_any_checkpoint_left_it_begins_again_and_says_so(
+def test_without_a_whole_checkpoint_training_restarts_with_a_warning(
     plan: Plan, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (job,) = plan(*OPTIONS)
@@ -140,7 +140,7 @@ print(torch.load(sys.argv[1], weights_only=True)["global_step"])
 """
 
 
-def test_a_checkpoint_loads_where_nothing_but_torch_is_installed(plan: Plan, project: Project) -> None:
+def test_a_checkpoint_loads_with_torch_alone(plan: Plan, project: Project) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     train(plan(*OPTIONS)[0], folder)
     path = checkpoint_files.newest(folder.checkpoints)
@@ -150,18 +150,18 @@ def test_a_checkpoint_loads_where_nothing_but_torch_is_installed(plan: Plan, pro
     assert load_checkpoint(path)["global_step"] == read_result(folder)["steps"]
 
 
-def test_the_clock_decides_and_a_slow_disk_is_spared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_checkpoints_are_saved_less_often_on_a_slow_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     clock = [100.0]
     saved = []
 
     class Stub:
-        """As much of a Trainer as is asked."""
+        """The parts of a Trainer that are used."""
 
         world_size, is_global_zero, global_step = 1, True, 0
 
         def save_checkpoint(self, path: Path) -> None:
             saved.append(clock[0])
-            clock[0] += 2.0  # seconds that it takes
+            clock[0] += 2.0  # seconds to save
 
     class Silent:
         def write(self, trainer: pl.Trainer) -> None:
@@ -175,7 +175,7 @@ def test_the_clock_decides_and_a_slow_disk_is_spared(monkeypatch: pytest.MonkeyP
     for _ in range(100):
         keep._save_if_asked(trainer)  # type: ignore[arg-type]
         clock[0] += 1
-    assert saved == [105, 147, 189]  # after 5 seconds, then 20 times as long as it takes
+    assert saved == [105, 147, 189]  # after 5 seconds, then after 20 times the duration of a save
 
 
 def test_equal_scores_keep_the_earlier_weights(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_squared_error_metric_is_the_mean_square() -> None:
     assert metrics["test/nll"] == pytest.approx((1 + 9) / 4 + 0.5 * math.log(2 * math.pi))
 
 
-def test_another_grid_of_chunks_counts_the_same_and_differs_in_the_last_places() -> None:
+def test_another_chunk_size_changes_only_the_last_places() -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10))
     test = Examples(torch.rand(1003, 784), torch.randint(10, (1003,)))
@@ -53,7 +53,7 @@ def test_another_grid_of_chunks_counts_the_same_and_differs_in_the_last_places()
 
 
 def test_half_precision_is_measured_in_float64() -> None:
-    """In bfloat16 itself a likelihood would keep two digits."""
+    """A likelihood in bfloat16 would have two digits."""
     outputs, targets = torch.tensor([[3.0, 1.0]], dtype=torch.bfloat16), torch.tensor([1])
     nll, score = exact_values(Categorical(), outputs, targets)
     assert nll.dtype is score.dtype is torch.float64

@@ -1,4 +1,4 @@
-"""Training through Lightning against a loop written by hand."""
+"""Training through Lightning, compared with a loop written by hand."""
 
 from __future__ import annotations
 
@@ -93,26 +93,24 @@ def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
         assert torch.equal(order.sort().values, torch.arange(42))
 
 
-def test_limited_epochs_each_begin_with_an_order_of_their_own(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_limited_epoch_has_its_own_order(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
     whole = TrainLoader._batch
     monkeypatch.setattr(TrainLoader, "_batch", lambda self, *to: seen.append((self.epoch, to[1])) or whole(self, *to))
-    for limit in ("3", "0.6"):  # of the 5 batches
+    for limit in ("3", "0.6"):  # of 5 batches
         seen.clear()
         outcome = train(plan(*SMALL, f"trainer.limit_train_batches={limit}")[0], tmp_path / limit)
         assert outcome.steps == outcome.steps_planned == 4 * 3
         assert seen == [(epoch, number) for epoch in range(4) for number in range(3)]
 
 
-def test_overfit_sees_one_batch_over_and_over(plan: Plan, tmp_path: Path, seen: list[Tensor]) -> None:
+def test_overfit_repeats_one_batch(plan: Plan, tmp_path: Path, seen: list[Tensor]) -> None:
     outcome = train(plan(*SMALL, "trainer=overfit", "trainer.max_epochs=5")[0], tmp_path)
     assert outcome.steps == len(seen) == 5
     assert all(torch.equal(rows.sort().values, torch.arange(10)) for rows in seen)
 
 
-def test_training_without_a_validation_keeps_its_last_weights_and_says_so(plan: Plan, tmp_path: Path) -> None:
+def test_training_without_a_validation_selects_its_last_weights(plan: Plan, tmp_path: Path) -> None:
     outcome = train(plan(*SMALL, "+trainer.max_steps=3")[0], tmp_path, select="best")
     assert (outcome.selected, outcome.selected_step, outcome.steps) == ("last", 3, 3)
 
@@ -136,7 +134,7 @@ def test_journal_has_every_step_and_every_validation(plan: Plan, tmp_path: Path)
         assert nll == pytest.approx(0.5 * error + 0.9189385332046727, rel=1e-6)
 
 
-def test_short_runs_are_recorded_whatever_the_interval(plan: Plan, tmp_path: Path) -> None:
+def test_a_short_run_is_recorded_with_any_interval(plan: Plan, tmp_path: Path) -> None:
     train(plan(*SMALL)[0], tmp_path, log_every_n_steps=50)
     record = read_journal(tmp_path / "journal.jsonl")
     assert record is not None
@@ -149,7 +147,7 @@ def last_checkpoint(folder: Path) -> dict[str, Any]:
     return load_checkpoint(newest)
 
 
-def test_the_last_checkpoint_has_the_best_weights_too(plan: Plan, tmp_path: Path) -> None:
+def test_the_last_checkpoint_also_holds_the_best_weights(plan: Plan, tmp_path: Path) -> None:
     outcome = train(plan(*SMALL, "optimizer.lr=0.5")[0], tmp_path, select="best")
     record = read_journal(tmp_path / "journal.jsonl")
     assert record is not None
@@ -171,7 +169,7 @@ def _with(make: Callable[..., pl.Trainer], watch: pl.Callback, callbacks: list[p
 
 
 def rates_of(plan: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[float]:
-    """The learning rate of each step, of 0.1 to begin with."""
+    """The learning rate of each step, starting from 0.1."""
     rates: list[float] = []
 
     class Watch(pl.Callback):
@@ -200,15 +198,15 @@ def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkey
         (["scheduler=step", "scheduler.step_size=2"], lambda step: 0.5 ** (step // 5 // 2)),
     ],
 )
-def test_a_schedule_is_its_formula(
+def test_a_schedule_follows_its_formula(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], share: Callable[[int], float]
 ) -> None:
     rates = rates_of(plan, tmp_path, monkeypatch, *words)
     assert rates == pytest.approx([0.1 * share(step) for step in range(20)])
 
 
-def test_loss_that_is_not_finite_stops_the_training_by_name(plan: Plan, tmp_path: Path) -> None:
-    """At the very step, before the weights are touched."""
+def test_a_non_finite_loss_stops_training_and_is_named(plan: Plan, tmp_path: Path) -> None:
+    """Training stops in that step, before the weights change."""
     (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=1e30")
     message = r"the loss is (nan|inf) at step 2 \(epoch 0, batch 1\); what went first: the (output|loss)"
     with pytest.raises(NonFiniteLoss, match=message):
@@ -242,7 +240,7 @@ def test_double_precision_trains_in_double_precision(plan: Plan, tmp_path: Path)
 def test_progress_shows_epoch_loss_and_validation(
     plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)  # no thread that outlives the test
+    monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)  # no monitor thread
     monkeypatch.setattr(progress, "REDRAW_SECONDS", 0)
     train(plan(*SMALL)[0], tmp_path, progress="a label")
     said = capsys.readouterr().err

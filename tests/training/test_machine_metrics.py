@@ -16,7 +16,7 @@ from small_project import TINY
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(10.0, [8]), (0.0, [1, 2, 3, 4, 5, 6, 7, 8, 8])])
-def test_the_machine_is_read_now_and_then_and_at_the_end(
+def test_the_machine_is_read_at_intervals_and_at_the_end(
     plan: Callable[..., list[Job]],
     project: Project,
     monkeypatch: pytest.MonkeyPatch,
@@ -34,10 +34,10 @@ def test_the_machine_is_read_now_and_then_and_at_the_end(
         assert 0 <= record["values"]["system/cpu_utilization_percentage"] < 100_000
     journal = read_journal(folder.journal)
     assert journal is not None
-    assert not any(key.startswith("system/") for key in journal.history())  # it is no result
+    assert not any(key.startswith("system/") for key in journal.history())  # system metrics are not results
 
 
-def test_of_a_gpu_is_read_what_the_driver_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_utilisation_is_read_if_the_driver_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def cannot_tell(device: torch.device) -> int:
         raise RuntimeError("Not Supported")
 

@@ -27,23 +27,23 @@ def batch(x: float = 1.0, y: float = 0.0) -> Batch:
 def test_the_first_layer_whose_output_is_not_finite_is_named() -> None:
     model = network()
     with torch.no_grad():
-        model[0].bias.fill_(-100.0)  # the square root of which is NaN, here and in everything after it
+        model[0].bias.fill_(-100.0)  # its square root is NaN, and so is everything after it
     assert first_non_finite(model, batch()) == "the output of layer '1.0'"
     assert not any(module._forward_hooks for module in model.modules())
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_weights_come_before_all_else(value: float) -> None:
+def test_non_finite_weights_are_named_first(value: float) -> None:
     model = network()
     with torch.no_grad():
         model[2].weight[0, 1] = value
     assert first_non_finite(model, batch(x=math.nan)) == "the weights '2.weight', since the previous step"
 
 
-def test_the_batch_is_looked_at() -> None:
+def test_a_non_finite_batch_is_named() -> None:
     assert first_non_finite(nn.Linear(1, 1), batch(x=math.nan)) == "the inputs of the batch"
     assert first_non_finite(nn.Linear(1, 1), batch(y=math.inf)) == "the targets of the batch"
 
 
-def test_when_the_network_is_fine_it_was_the_loss() -> None:
+def test_a_finite_network_leaves_the_loss() -> None:
     assert first_non_finite(nn.Linear(1, 1), batch()) == "the loss itself"

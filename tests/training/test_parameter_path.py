@@ -23,7 +23,7 @@ def path_of(job: Job, folder: RunFolder) -> tuple[list[int], torch.Tensor]:
     return found["steps"].tolist(), found["parameters"]
 
 
-def test_it_begins_before_the_first_step_and_ends_with_the_last_weights(plan: Plan, project: Project) -> None:
+def test_the_path_starts_before_the_first_step_and_ends_with_the_last_weights(plan: Plan, project: Project) -> None:
     (job,) = plan(*TINY, "select=last", "trainer.max_epochs=90")
     folder = RunFolder.at(project / "runs" / "one")
     steps, parameters = path_of(job, folder)
@@ -34,13 +34,13 @@ def test_it_begins_before_the_first_step_and_ends_with_the_last_weights(plan: Pl
     torch.testing.assert_close(parameters[-1], parameters_to_vector(load_trained(folder).model.parameters()))
 
 
-def test_a_large_model_keeps_none(plan: Plan, project: Project) -> None:
+def test_a_large_model_has_no_path(plan: Plan, project: Project) -> None:
     (job,) = plan(*TINY, "model.width=400")
     train(job, RunFolder.at(project / "runs" / "one"))
     assert not (project / "runs" / "one" / "training" / "path.safetensors").exists()
 
 
-def test_it_survives_a_checkpoint() -> None:
+def test_a_checkpoint_holds_the_path() -> None:
     first, second = ParameterPath(), ParameterPath()
     first.steps, first.parameters = [0, 1], [torch.zeros(2), torch.ones(2)]
     second.load_state_dict(first.state_dict())

@@ -1,4 +1,4 @@
-"""What a training on several ranks does differently, without starting any."""
+"""What training on several ranks does differently, tested without starting ranks."""
 
 from __future__ import annotations
 
@@ -36,18 +36,16 @@ def test_batch_norm_that_is_not_synchronised_is_warned_of_once(
 @pytest.mark.parametrize(
     ("limit", "kept"), [(1.0, 3500), (4, 3500), (9, 3500), (3, 3000), (1, 1000), (0.5, 2000), (0.01, 1000)]
 )
-def test_a_limit_of_validation_batches_is_of_all_ranks_together(limit: float, kept: int) -> None:
+def test_a_limit_of_validation_batches_applies_to_all_ranks_together(limit: float, kept: int) -> None:
     assert CHUNK_SIZE == 1000
     val = Examples(torch.arange(3500.0)[:, None], torch.arange(3500))
     trainer = SimpleNamespace(limit_val_batches=limit)
     found = _limited(val, trainer)  # type: ignore[arg-type]
     assert torch.equal(found.y, val.y[:kept])
-    assert trainer.limit_val_batches == 1.0  # nothing is left for Lightning to cut
+    assert trainer.limit_val_batches == 1.0  # Lightning applies no limit of its own
 
 
-def test_ranks_begin_within_the_start_timeout_and_are_then_held_to_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_start_timeout_applies_until_all_ranks_have_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def meet(strategy: DDPWithTimeouts) -> None:
         store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
         torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1, timeout=START_TIMEOUT)

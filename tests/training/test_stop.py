@@ -1,4 +1,4 @@
-"""A training that is told to stop, and goes on later: as if nothing had happened."""
+"""Training that is stopped and resumed gives the same result as undisturbed training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPTIONS = [
     "early_stopping.patience=3",
     "tracking=none",
 ]
-# Each makes another experiment of it, and none may slip into the rest of a run.
+# Each change makes another experiment, so a run must not be resumed with it.
 CHANGES = {
     "seed": 1,
     "batch_size": 15,
@@ -66,7 +66,7 @@ CHANGES = {
 
 
 def changed(job: Job, plan: Plan, key: str, value: Any) -> Job:
-    """The job with one option changed; only a whole group is composed anew, which takes its time."""
+    """The job with one option changed. Only a change of a whole group composes anew, because that is slow."""
     if "." not in key and isinstance(value, str):
         return plan(*OPTIONS, f"{key}={value}")[0]
     config = copy.deepcopy(job.frozen)
@@ -76,7 +76,7 @@ def changed(job: Job, plan: Plan, key: str, value: Any) -> Job:
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:
-    """Send a signal in the midst of a step."""
+    """Send a signal in the middle of a step."""
     whole = TrainingModule.training_step
 
     def training_step(self: TrainingModule, *arguments: Any) -> Any:
@@ -109,7 +109,7 @@ def undisturbed(plan: Plan, project: Project) -> RunFolder:
 SINGLE = ["batch_size=all", "trainer.max_epochs=20", "trainer.check_val_every_n_epoch=4"]  # epochs of one batch
 
 
-@pytest.mark.parametrize("step", [7, 8])  # before an epoch without validation, and before one with
+@pytest.mark.parametrize("step", [7, 8])  # before an epoch without validation, and before one with it
 def test_epochs_of_a_single_batch_stop_and_resume_too(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -126,7 +126,7 @@ def test_epochs_of_a_single_batch_stop_and_resume_too(
     assert record_of(folder).history() == record_of(undisturbed).history()
 
 
-@pytest.mark.parametrize("step", [1, 5, 7, 19])  # the first, the last of an epoch, in the midst of one, near the end
+@pytest.mark.parametrize("step", [1, 5, 7, 19])  # the first, the last of an epoch, in the middle of one, near the end
 def test_stopped_and_resumed_equals_undisturbed(
     plan: Plan, project: Project, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -144,7 +144,7 @@ def test_stopped_and_resumed_equals_undisturbed(
 
     taken = note_steps(monkeypatch)
     train(job, folder, is_resumed=True)
-    assert taken == list(range(step, 20))  # a training that began again would end with the same bits too
+    assert taken == list(range(step, 20))  # a restarted training would end with the same bits
     assert read_result(folder)["steps"] == 20
     assert_same_parameters(folder, undisturbed)
     assert read_result(folder)["selected_step"] == read_result(undisturbed)["selected_step"]
@@ -152,7 +152,7 @@ def test_stopped_and_resumed_equals_undisturbed(
     assert len(record_of(folder).resumed) == 1
 
 
-def test_a_signal_in_the_very_last_step_comes_too_late(
+def test_a_signal_in_the_last_step_does_not_stop_training(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (job,) = plan(*OPTIONS, "+trainer.max_steps=7", "log_every_n_steps=3")
@@ -164,8 +164,10 @@ def test_a_signal_in_the_very_last_step_comes_too_late(
     assert [step for step, _ in record_of(folder).history()["train/nll"]] == [3, 6, 7]
 
 
-def test_masks_are_drawn_again_after_a_restart(plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dropout is a function of seed and step: what came before a restart cannot be seen in it."""
+def test_dropout_masks_are_the_same_after_resuming(
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout is a function of seed and step, not of the generator's history."""
     (job,) = plan(*OPTIONS, "model=mlp", "model.width=16", "model.dropout=0.4")
     folder, undisturbed = RunFolder.at(project / "runs" / "one"), RunFolder.at(project / "undisturbed")
     train(job, undisturbed)
@@ -179,9 +181,7 @@ def test_masks_are_drawn_again_after_a_restart(plan: Plan, project: Project, mon
     assert record_of(folder).history() == record_of(undisturbed).history()
 
 
-def test_the_second_signal_does_not_wait_for_the_step(
-    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_signal_stops_within_the_step(plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = TrainingModule.training_step
 
     def training_step(self: TrainingModule, *arguments: Any) -> Any:
@@ -198,10 +198,10 @@ def test_the_second_signal_does_not_wait_for_the_step(
     assert not list(folder.checkpoints.glob("*.ckpt"))
 
 
-def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
+def test_a_killed_training_resumes_from_its_last_checkpoint(
     plan: Plan, project: Project, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was measured after the checkpoint is measured again, to the same numbers, and counts once."""
+    """Metrics after the checkpoint are measured again with the same values, and count once."""
     (job,) = plan(*OPTIONS)
     folder = RunFolder.at(project / "runs" / "one")
     with monkeypatch.context() as patched:
@@ -226,7 +226,7 @@ def test_killed_without_a_word_goes_on_from_its_last_checkpoint(
     assert record_of(folder).history() == record_of(undisturbed).history()
 
 
-def test_a_run_does_not_go_on_with_other_data_or_another_job(
+def test_a_run_is_not_resumed_with_other_data_or_another_job(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder.at(project / "runs" / "one")
@@ -239,13 +239,14 @@ def test_a_run_does_not_go_on_with_other_data_or_another_job(
     for key, value in CHANGES.items():
         job = changed(begun, plan, key, value)
         with pytest.raises(
-            BadInput, match=rf"\b{re.escape(key.lstrip('+'))}(\.\w+)?=.*, but the run has .*: a run continues as it"
+            BadInput,
+            match=rf"\b{re.escape(key.lstrip('+'))}(\.\w+)?=.*, but the run has .*: a run continues as it began",
         ):
             train(job, folder, is_resumed=True)
     assert folder.journal.read_bytes() == before
 
 
-def test_where_a_run_goes_on_may_change(plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_may_be_resumed_on_other_devices(plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     with monkeypatch.context() as patched:
         stop_at(patched, 7)
