@@ -1,4 +1,4 @@
-"""The shipped configurations against the files beside them."""
+"""The shipped configurations agree with dvc.yaml and with the options that tests expect."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_option_composes_and_is_used(plan: Callable[..., list[Job]], group: str,
             assert job.frozen[group][key] == value
 
 
-def test_every_option_says_what_it_is() -> None:
+def test_every_option_begins_with_a_comment() -> None:
     for path in sorted(CONF.glob("*/*.yaml")):
         lines = [line for line in path.read_text().splitlines() if line != "# @package _global_"]
         assert lines[0].startswith(("# ", "about:")), path

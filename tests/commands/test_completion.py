@@ -1,4 +1,4 @@
-"""Completion as each shell asks for it; through the shells themselves where they are installed."""
+"""Completion as each shell requests it, and in the shells that are installed."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def ask(project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 
 def run(shell: list[str], script: str, project: Project) -> list[str]:
-    place = project / "bin"  # whose path has a space in it
-    place.mkdir()
-    (place / "piecewise").symlink_to(Path(BIN) / "piecewise")
-    environment = {**os.environ, "PATH": f"{place}{os.pathsep}{os.environ['PATH']}", "HOME": str(project)}
+    folder = project / "bin"  # whose path has a space in it
+    folder.mkdir()
+    (folder / "piecewise").symlink_to(Path(BIN) / "piecewise")
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "HOME": str(project)}
     done = subprocess.run([*shell, script], capture_output=True, text=True, cwd=project, env=environment, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
@@ -102,7 +102,7 @@ def test_runs_are_offered_by_their_folders(ask: Ask, project: Project) -> None:
     assert ask("piecewise predict 20260102-b ") == []
 
 
-def test_whatever_is_wrong_nothing_is_said(ask: Ask, project: Project) -> None:
+def test_errors_print_nothing(ask: Ask, project: Project) -> None:
     assert ask("piecewise train model=nope optimizer.l") == []
     assert ask("piecewise train ((( optimizer.l") == []
     (project / "conf" / "optimizer" / "adam.yaml").write_text("lr: [\n")
@@ -111,7 +111,9 @@ def test_whatever_is_wrong_nothing_is_said(ask: Ask, project: Project) -> None:
     assert ask("piecewise show optimizer.l") == []
 
 
-def test_line_is_needed(project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_query_without_a_line_prints_nothing(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("COMP_LINE", raising=False)
     assert main(["-sc", "query=bash"]) == 0
     assert capsys.readouterr() == ("", "")
@@ -134,7 +136,7 @@ def test_value_that_bash_would_run_is_not_offered(ask: Ask, project: Project) ->
         ([], "takes install=SHELL"),
     ],
 )
-def test_unknown_shell_or_wish_is_refused(
+def test_unknown_shell_or_command_is_refused(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(["--shell-completion", *arguments]) == 2
@@ -144,7 +146,7 @@ def test_unknown_shell_or_wish_is_refused(
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_script_is_for_the_word_piecewise_wherever_it_is_asked_for(
+def test_script_completes_the_word_piecewise_in_every_folder(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a person's .bashrc runs
@@ -178,8 +180,8 @@ def test_bash_completes(project: Project) -> None:
 
 
 @needs("zsh")
-def test_zsh_takes_the_script(project: Project) -> None:
-    """Its completion works in an interactive shell only: what is asked there is tested above."""
+def test_zsh_accepts_the_script(project: Project) -> None:
+    """Completion in zsh needs an interactive shell; the tests above cover its queries."""
     script = (
         "autoload -Uz compinit && compinit -u -D\n"
         'eval "$(piecewise -sc install=zsh)"\necho $_comps[piecewise]; whence -w hydra_bash_completion'

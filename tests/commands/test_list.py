@@ -13,16 +13,16 @@ from piecewise.project import Project
 ROOT = Path(__file__).parents[2]
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     assert main(["list", *arguments]) == 0
     return capsys.readouterr().out.splitlines()
 
 
-def test_every_experiment_with_its_question_and_what_it_expects(
+def test_every_experiment_is_listed_with_question_and_expectations(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = said(capsys)
-    assert said(capsys, "experiment") == lines
+    lines = printed(capsys)
+    assert printed(capsys, "experiment") == lines
     wanted = []
     for path in sorted((project / "conf" / "experiment").iterdir()):
         about = yaml.safe_load(path.read_text())["about"]
@@ -49,13 +49,13 @@ def test_every_experiment_with_its_question_and_what_it_expects(
         (None, "Is a directory"),
     ],
 )
-def test_broken_experiment_is_named_and_hides_no_other(
+def test_broken_experiment_is_reported_beside_the_others(
     project: Project, capsys: pytest.CaptureFixture[str], content: str | None, fault: str
 ) -> None:
-    before = said(capsys)
+    before = printed(capsys)
     path = project / "conf" / "experiment" / "broken.yaml"
     path.mkdir() if content is None else path.write_bytes(content.encode("latin-1"))
-    lines = said(capsys)
+    lines = printed(capsys)
     (line,) = set(lines) - set(before)
     assert [other for other in lines if other != line] == before
     assert line.startswith("broken                 cannot be used: ")
@@ -63,24 +63,24 @@ def test_broken_experiment_is_named_and_hides_no_other(
     assert "conf/experiment/broken.yaml" in line
 
 
-def test_bounds_on_both_sides_are_both_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lower_and_upper_bound_are_both_shown(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     about = "about: {question: Why, expected: [{metric: m, at_least: 1, at_most: 2.5, when: {seed: 3, model: mlp}}]}"
     (project / "conf" / "experiment" / "both.yaml").write_text(about)
-    assert f"{'':23}m ≥ 1 and ≤ 2.5 when seed=3, model=mlp" in said(capsys)
+    assert f"{'':23}m ≥ 1 and ≤ 2.5 when seed=3, model=mlp" in printed(capsys)
 
 
 @pytest.mark.parametrize("group", ["data", "loss", "model", "optimizer", "scheduler", "tracking", "trainer"])
 def test_group_has_a_line_for_each_option(project: Project, capsys: pytest.CaptureFixture[str], group: str) -> None:
-    found = dict(line.split(maxsplit=1) for line in said(capsys, group))
+    found = dict(line.split(maxsplit=1) for line in printed(capsys, group))
     assert found.keys() == {path.stem for path in (project / "conf" / group).iterdir()}
     for option, text in found.items():
         assert f"\n# {text}\n" in f"\n{(project / 'conf' / group / f'{option}.yaml').read_text()}"
         assert not text.startswith("@")
 
 
-def test_option_that_says_nothing_has_an_empty_line(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_option_without_a_comment_is_listed(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "conf" / "model" / "silent.yaml").write_text("# @package model\n\nwidth: 3\n# of the hidden layer\n")
-    assert "silent" in said(capsys, "model")
+    assert "silent" in printed(capsys, "model")
 
 
 def test_unknown_group_is_refused_with_the_nearest(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +91,7 @@ def test_unknown_group_is_refused_with_the_nearest(project: Project, capsys: pyt
     assert "unrecognized arguments: cnn" in capsys.readouterr().err
 
 
-def test_list_needs_nothing_heavy() -> None:
+def test_list_imports_no_heavy_package() -> None:
     code = (
         "import sys; from piecewise.cli import main; main(['list']); main(['list', 'model']); main(['list', '--help']);"
         "print({'hydra', 'omegaconf', 'torch', 'numpy', 'mlflow', 'pytorch_lightning'} & set(sys.modules))"

@@ -17,12 +17,12 @@ from piecewise.project import Project
 Plan = Callable[..., list[Job]]
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["show", *arguments]) == 0
     return capsys.readouterr().out
 
 
-def test_what_is_shown_is_the_job_that_trains(project: Project, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_the_job_that_train_runs(project: Project, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     typed = [
         "experiment=mnist_cnn",
         "optimizer=adamw",
@@ -32,7 +32,7 @@ def test_what_is_shown_is_the_job_that_trains(project: Project, plan: Plan, caps
         "about.source='a book'",
     ]
     (job,) = plan(*typed)
-    out = said(capsys, *typed)
+    out = printed(capsys, *typed)
     assert yaml.safe_load(out) == json.loads(json.dumps(job.frozen))
     assert list(yaml.safe_load(out)) == list(job.frozen)
     assert f"# digest     {job.digest}\n" in out
@@ -49,27 +49,25 @@ def test_what_is_shown_is_the_job_that_trains(project: Project, plan: Plan, caps
     assert all("  # " in line or line.endswith(":") for line in out.partition("\n\n")[0].splitlines())
 
 
-def test_origins_are_aligned_and_a_long_value_moves_its_own_alone(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = [line for line in said(capsys, "experiment=mnist_cnn").splitlines() if "  # " in line]
+def test_origins_are_aligned_except_after_a_long_value(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for line in printed(capsys, "experiment=mnist_cnn").splitlines() if "  # " in line]
     at = [line.index("  # ") for line in lines]
     assert at[0] > 100  # the question
     assert len(set(at[1:])) == 1
     assert at[1] <= 60
 
 
-def test_file_is_read_anew(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    before = said(capsys)
+def test_changed_file_is_read_again(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    before = printed(capsys)
     assert "# -m sweeps" not in before
     assert re.search(r"^scheduler: \{\} +# conf/scheduler/none.yaml$", before, re.MULTILINE)
     path = project / "conf" / "model" / "shallow.yaml"
     path.write_text(path.read_text().replace("width: 3", "width: 7"))
-    assert re.search(r"^  width: 7 +# conf/model/shallow.yaml$", said(capsys), re.MULTILINE)
+    assert re.search(r"^  width: 7 +# conf/model/shallow.yaml$", printed(capsys), re.MULTILINE)
 
 
 @pytest.mark.parametrize("typed", ["model.wdth=3", "model.width=0", "model.width=3,4"])
-def test_bad_configuration_ends_as_for_train(project: Project, capsys: pytest.CaptureFixture[str], typed: str) -> None:
+def test_show_reports_errors_as_train_does(project: Project, capsys: pytest.CaptureFixture[str], typed: str) -> None:
     ends = [(main([verb, typed]), capsys.readouterr()) for verb in ("train", "show")]
     assert ends[0] == ends[1]
     assert ends[1][0] == 2
@@ -82,14 +80,14 @@ def test_sweep_is_refused(project: Project, capsys: pytest.CaptureFixture[str], 
     assert "shows one job: leave out -m" in capsys.readouterr().err
 
 
-def test_terminal_has_colours_that_change_no_letter(
+def test_colours_on_a_terminal_change_no_text(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = said(capsys)
+    plain = printed(capsys)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    coloured = said(capsys)
+    coloured = printed(capsys)
     assert re.search(
         r"^  width: \x1b\[36m3\x1b\[0m +\x1b\[2m# conf/model/shallow.yaml\x1b\[0m$", coloured, re.MULTILINE
     )

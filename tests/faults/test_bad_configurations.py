@@ -1,4 +1,4 @@
-"""Whatever is wrong in a configuration: one line, exit code 2, and nothing was started."""
+"""A wrong configuration gives one line, exit code 2 and no run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPS = {
     "scheduler": ["none", "step", "cosine", "onecycle", "warmup"],
     "trainer": ["default", "cpu", "smoke", "overfit"],
 }
-# Options that every configuration of these groups has, and values that none of them may take.
+# Options of the default groups, each with values that it refuses.
 NUMBERS = {
     "model.width": ["0", "-1", "2.5", "1e3", "true", "abc", "[]", "{a: 1}"],
     "optimizer.lr": ["-1", "nan", "inf", "-inf", "abc", "[0.1]", "{a: 1}", "true"],
@@ -68,9 +68,9 @@ KNOWN = {
 
 
 def typo(word: str, chance: Random) -> str:
-    """The word with a letter left out, doubled or exchanged for one that no option has."""
-    place = chance.randrange(len(word))
-    return word[:place] + chance.choice(["", word[place] * 2, chance.choice("qxzj")]) + word[place + 1 :]
+    """The word with one letter removed, doubled or replaced by a letter that no option has."""
+    index = chance.randrange(len(word))
+    return word[:index] + chance.choice(["", word[index] * 2, chance.choice("qxzj")]) + word[index + 1 :]
 
 
 @st.composite
@@ -105,7 +105,7 @@ def bad_overrides(draw: st.DrawFn) -> list[str]:
 
 
 def words(override: str) -> list[str]:
-    """What was typed: the option's own name, and its value."""
+    """The last part of the key, and the value."""
     key, _, value = override.lstrip("+~").partition("=")
     return [word for word in (key.rpartition(".")[2], value) if word]
 

@@ -1,4 +1,4 @@
-"""Configurations that try to run code: refused, and nothing is imported, let alone called."""
+"""Configurations that try to run code are refused; nothing is imported or called."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from piecewise.project import Project
 
 Plan = Callable[..., list[Job]]
 
-# What other configuration systems have been made to call; every module here is one that must stay unloaded.
+# Modules that gadgets name and that must never be imported.
 STRANGERS = [
     "antigravity",
     "this",
@@ -93,7 +93,7 @@ def watch() -> Iterator[Watch]:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was called of the things that would do harm."""
+    """The harmful functions that were called."""
     import os
     import subprocess
 
@@ -105,7 +105,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def test_there_are_fifty() -> None:
+def test_there_are_fifty_gadgets() -> None:
     assert len(set(GADGETS)) >= 50
 
 
@@ -152,7 +152,7 @@ def test_experiment_file_calls_no_gadget(project: Project, watch: Watch, called:
 @pytest.mark.slow
 @pytest.mark.parametrize("group", ["data", "model", "loss", "optimizer", "trainer"])
 def test_job_file_calls_no_gadget(tiny_job: Job, project: Project, watch: Watch, called: list[str], group: str) -> None:
-    """One whose digest fits: whoever wrote it knew how to make one."""
+    """The file's digest is correct: its author knew how to compute it."""
     for gadget in GADGETS[::9]:
         config = tiny_job.frozen | {group: {**tiny_job.frozen[group], "_target_": gadget}}
         path = project / "job.json"

@@ -23,7 +23,7 @@ def test_the_store_is_copied_again_afterwards() -> None:
 
 
 def test_hydra_copies_the_store_when_it_composes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise `shared_config_store` is needed no more."""
+    """If Hydra stops copying it, remove `shared_config_store`."""
     copied = []
     monkeypatch.setattr(ConfigStore, "__deepcopy__", lambda store, memo: copied.append(store) or store, raising=False)
     with plan.initialize_config_dir(str(project.conf), version_base=None):

@@ -1,4 +1,4 @@
-"""Hydra builds what stands below `hydra` by itself: nobody but the project's own config.yaml may write there."""
+"""Hydra calls what is named below the key `hydra`: only the project's own config.yaml may have that key."""
 
 from __future__ import annotations
 
@@ -74,6 +74,6 @@ def test_a_package_header_does_not_reach_hydra(project: Project) -> None:
         refuse_hydra_settings(project / "conf", [])
 
 
-def test_what_is_shipped_passes(project: Project) -> None:
+def test_shipped_configurations_are_allowed(project: Project) -> None:
     refuse_hydra_settings(project / "conf", ["-m", "seed=0,1", "--hydra-help", "experiment=mnist_cnn"])
     assert plan_experiment(project / "conf", "least_squares")

@@ -1,4 +1,4 @@
-"""Origins against the files themselves: each is opened again without Hydra, and must say what it is said to say."""
+"""Origins against the files: each file is read again without Hydra and must hold the value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from small_project import name_folders
 
 Plan = Callable[..., list[Job]]
 ROOT = Path(__file__).parents[2]
-NOWHERE = object()
+ABSENT = object()
 
 
 def leaves(config: dict[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -34,12 +34,12 @@ def leaves(config: dict[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]
 
 def look_up(content: Any, key: Key) -> Any:
     for part in key:
-        content = content.get(part, NOWHERE) if isinstance(content, dict) else NOWHERE
+        content = content.get(part, ABSENT) if isinstance(content, dict) else ABSENT
     return content
 
 
 def read(path: Path, key: Key) -> Any:
-    """What a configuration file has under `key`, with its package taken from the file's first line or its folder."""
+    """The value of `key` in a file; the file's package is in its first line or is its folder."""
     text = path.read_text()
     content = yaml.safe_load(text)
     is_global = text.startswith("# @package _global_") or path.parent.name == "conf"
@@ -47,7 +47,7 @@ def read(path: Path, key: Key) -> Any:
 
 
 @pytest.mark.parametrize("experiment", experiments(ROOT / "conf"))
-def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
+def test_every_value_of_a_shipped_experiment_is_in_the_named_file(
     project: Project, plan: Plan, experiment: str
 ) -> None:
     (job,) = plan(f"experiment={experiment}")
@@ -60,7 +60,7 @@ def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
             found = look_up(schema, key)
         else:
             found = read(project / origin.source, key)
-            if read(own, key) is not NOWHERE:  # an experiment has the last word
+            if read(own, key) is not ABSENT:  # an experiment has the last word
                 assert origin.source == f"conf/experiment/{experiment}.yaml"
         if origin.expression:
             path = re.fullmatch(r"\$\{([\w.]+)\}", found)
@@ -69,10 +69,10 @@ def test_every_value_of_a_shipped_experiment_stands_where_it_is_said_to(
         assert found == value, (key, origin)
         groups = [project / "conf" / "optimizer" / "gd.yaml"] if experiment == "least_squares" else []
         if origin.source == SCHEMA:
-            assert all(read(path, key) is NOWHERE for path in [own, *groups]), key
+            assert all(read(path, key) is ABSENT for path in [own, *groups]), key
 
 
-def test_the_last_file_wins_and_the_next_one_takes_its_place(project: Project, plan: Plan) -> None:
+def test_the_last_file_with_a_key_is_its_origin(project: Project, plan: Plan) -> None:
     own = project / "conf" / "experiment" / "mnist_cnn.yaml"
     lr = ("optimizer", "lr")
     seen = []
@@ -91,10 +91,8 @@ def test_the_last_file_wins_and_the_next_one_takes_its_place(project: Project, p
         ("[_self_, default]",) + 2 * ("default",),
     ],
 )
-def test_file_inside_a_file_is_told_apart_from_it(
-    project: Project, defaults: str, accelerator: str, precision: str
-) -> None:
-    """Before or after the file that names it, as `_self_` says."""
+def test_file_and_its_default_are_told_apart(project: Project, defaults: str, accelerator: str, precision: str) -> None:
+    """Hydra merges the default before or after the file, where `_self_` stands."""
     (project / "conf" / "trainer" / "mine.yaml").write_text(f"defaults: {defaults}\naccelerator: cpu\n")
     origins = find_origins(project / "conf", ["trainer=mine"])
     assert origins.of(("trainer", "accelerator")).source == f"conf/trainer/{accelerator}.yaml"
@@ -123,13 +121,13 @@ def test_file_inside_a_file_is_told_apart_from_it(
         ("early_stopping='${model}'", "early_stopping.patience", "${model} (command line)"),
     ],
 )
-def test_what_is_typed_is_the_origin_of_what_it_changes_alone(
+def test_override_is_the_origin_of_the_keys_that_it_changes(
     project: Project, typed: str, key: str, origin: str
 ) -> None:
     assert str(find_origins(project / "conf", [typed]).of(tuple(key.split(".")))) == origin
 
 
-def test_value_replaces_all_that_stood_below_its_key() -> None:
+def test_value_replaces_all_keys_below_its_key() -> None:
     origins = Origins()
     origins.put(("a",), {"x": 1, "y": {"z": 2}}, "first")
     origins.put(("a", "y"), None, "second")
@@ -137,7 +135,7 @@ def test_value_replaces_all_that_stood_below_its_key() -> None:
     assert origins.of(("a", "y", "z")) == Origin("second", None)
 
 
-def test_sweep_is_what_the_experiment_and_the_command_line_say_of_it(project: Project) -> None:
+def test_sweep_comes_from_the_experiment_and_the_command_line(project: Project) -> None:
     conf, chosen = project / "conf", "experiment=shallow_regression"
     assert find_origins(conf, [chosen]).sweep() == {"model.width": "3,20", "seed": "0,1,2"}
     assert find_origins(conf, [chosen, "hydra.sweeper.params.seed='4,5'"]).sweep()["seed"] == "4,5"

@@ -36,7 +36,7 @@ def test_experiment_has_the_jobs_that_hydra_sweeps(plan: Plan) -> None:
     assert [(job.label, job.digest) for job in planned] == [(job.label, job.digest) for job in swept]
 
 
-def test_gradient_descent_takes_all_examples_and_can_be_told_otherwise(plan: Plan) -> None:
+def test_gradient_descent_takes_all_examples_by_default(plan: Plan) -> None:
     assert plan("data=line", "optimizer=gd")[0].frozen["batch_size"] == "all"
     assert plan("data=line", "optimizer=gd", "batch_size=10")[0].frozen["batch_size"] == 10
 
@@ -118,7 +118,7 @@ def test_bad_configuration_is_refused_by_name(plan: Plan, arguments: list[str], 
         plan(*arguments)
 
 
-def test_one_number_is_one_job_however_it_is_written(plan: Plan) -> None:
+def test_spelling_of_a_number_does_not_change_the_job(plan: Plan) -> None:
     written = ["optimizer.lr=1", "optimizer.lr=1.0", "optimizer.lr=1e0"]
     assert len({plan(item, "optimizer=sgd", "loss.sigma=1")[0].digest for item in written}) == 1
     assert plan("optimizer=sgd", "optimizer.lr=1")[0].digest != plan("optimizer=sgd", "optimizer.lr=2")[0].digest
@@ -139,7 +139,7 @@ FITTING = {"squared_error": "real", "bernoulli": "binary", "categorical": "class
 
 
 @pytest.mark.parametrize(("data", "loss"), list(product(KINDS, FITTING)))
-def test_data_model_and_loss_fit_or_fail_by_name(plan: Plan, data: str, loss: str) -> None:
+def test_data_model_and_loss_that_do_not_fit_are_refused_by_name(plan: Plan, data: str, loss: str) -> None:
     fits = KINDS[data] == FITTING[loss]
     for model in ("linear", "shallow", "mlp", "cnn"):
         if fits and (model != "cnn" or data == "mnist"):
@@ -150,7 +150,7 @@ def test_data_model_and_loss_fit_or_fail_by_name(plan: Plan, data: str, loss: st
 
 
 @pytest.mark.parametrize("experiment", experiments(ROOT / "conf"))
-def test_shipped_experiment_composes_and_says_what_it_expects(experiment: str) -> None:
+def test_shipped_experiment_composes_and_has_expectations(experiment: str) -> None:
     jobs = plan_experiment(ROOT / "conf", experiment)
     about = read_about(ROOT / "conf", experiment)
     assert len({job.digest for job in jobs}) == len(jobs) >= 1
@@ -171,6 +171,6 @@ def test_flags_may_stand_anywhere(plan: Plan, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["seed=0", "--cfg", "job"], ["--cfg", "job", "seed=0"]])
-def test_what_hydra_prints_starts_nothing(plan: Plan, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_flags_that_print_start_nothing(plan: Plan, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert plan(*arguments) == []
     assert "early_stopping:" in capsys.readouterr().out

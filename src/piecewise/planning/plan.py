@@ -1,4 +1,4 @@
-"""From Hydra's configurations to frozen jobs."""
+"""The jobs of an experiment and of a command line, composed by Hydra."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from yaml import YAMLError
 
 from piecewise import process_settings
 from piecewise.errors import BadInput, nearest
-from piecewise.jobs.config import JobConfig
-from piecewise.jobs.job import Job, canonical
+from piecewise.jobs.job import Job
 from piecewise.planning.explain import hydra_message
+from piecewise.planning.freeze import freeze
 from piecewise.planning.hydra_internals import shared_config_store
-from piecewise.planning.hydra_settings import COMPUTED, refuse_hydra_settings
+from piecewise.planning.hydra_settings import refuse_hydra_settings
 from piecewise.planning.schema import Config
 
 FLAGS = ("--cfg", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve", "--run", "--version")
@@ -48,26 +48,6 @@ def composing(conf: Path) -> Iterator[ConfigLoader]:
 
 def _register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
-
-
-def freeze(config: DictConfig, name: str, label: str = "") -> Job:
-    """One composed configuration as a checked job.
-
-    Raises BadInput, naming the key, if a value depends on the machine or the moment, is missing, is NaN or infinite,
-    or cannot be used.
-    """
-    _refuse_computed_values(config)
-    try:
-        resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
-        canonical(resolved)
-    except OmegaConfBaseException as error:
-        raise BadInput(hydra_message(error)) from error
-    except ValueError as error:
-        raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
-    from piecewise.planning import check  # imports torch, which --help and completion do not need
-
-    check.check(JobConfig.parse(resolved))
-    return Job(name, label, check.coerced(resolved))
 
 
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
@@ -143,24 +123,3 @@ def _flags_first(arguments: list[str]) -> list[str]:
         if flag.startswith("-") and flag.partition("=")[0] not in (*FLAGS, *SHORT_FLAGS):
             raise BadInput(f"{flag} is no option; {nearest(flag, (*FLAGS, '--dry-run', '--quiet'))}")
     return [*flags, *(argument for argument in arguments if argument not in flags)]
-
-
-def _refuse_computed_values(config: DictConfig) -> None:
-    for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
-        if isinstance(value, str) and COMPUTED.search(value):
-            raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
-
-
-def _first_non_finite(config: DictConfig) -> str:
-    for key, value in _leaves(OmegaConf.to_container(config, resolve=True)):
-        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-            return f"{key}={value}"
-    return "a value"
-
-
-def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [leaf for name, item in value.items() for leaf in _leaves(item, f"{key}.{name}" if key else str(name))]
-    if isinstance(value, list):
-        return [leaf for index, item in enumerate(value) for leaf in _leaves(item, f"{key}[{index}]")]
-    return [(key, value)]

@@ -1,0 +1,55 @@
+"""From one composed configuration to a frozen job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from piecewise.errors import BadInput
+from piecewise.jobs.config import JobConfig
+from piecewise.jobs.job import Job, canonical
+from piecewise.planning.explain import hydra_message
+from piecewise.planning.hydra_settings import COMPUTED
+
+
+def freeze(config: DictConfig, name: str, label: str = "") -> Job:
+    """One composed configuration as a checked job.
+
+    Raises BadInput, naming the key, if a value depends on the machine or the moment, is missing, is NaN or infinite,
+    or cannot be used.
+    """
+    _refuse_computed_values(config)
+    try:
+        resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+        canonical(resolved)
+    except OmegaConfBaseException as error:
+        raise BadInput(hydra_message(error)) from error
+    except ValueError as error:
+        raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
+    from piecewise.planning import check  # imports torch, which --help and completion do not need
+
+    check.check(JobConfig.parse(resolved))
+    return Job(name, label, check.coerced(resolved))
+
+
+def _refuse_computed_values(config: DictConfig) -> None:
+    for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
+        if isinstance(value, str) and COMPUTED.search(value):
+            raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
+
+
+def _first_non_finite(config: DictConfig) -> str:
+    for key, value in _leaves(OmegaConf.to_container(config, resolve=True)):
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+            return f"{key}={value}"
+    return "a value"
+
+
+def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [leaf for name, item in value.items() for leaf in _leaves(item, f"{key}.{name}" if key else str(name))]
+    if isinstance(value, list):
+        return [leaf for index, item in enumerate(value) for leaf in _leaves(item, f"{key}[{index}]")]
+    return [(key, value)]
