@@ -56,7 +56,7 @@ def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
             values = {key: value for key, value in entry["values"].items() if (step, key) not in seen}
             seen.update((step, key) for key in values)
             if values:
-                record.metrics.append(Metrics(entry, entry["time"], step, values))
+                record.metrics.append(Metrics(entry["time"], step, values))
         elif kind == "artifact":
             record.artifacts.append(Artifact.parse(entry))
         elif kind == "resume":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from piecewise.processes import Process
 
@@ -78,10 +78,10 @@ class Resume(Record):
     changed: list[str] = field(default_factory=list)  # what differs from the start, such as "source"
 
 
-@dataclass(frozen=True)
-class Metrics(Record):
-    """What was measured after `step` optimizer steps."""
+class Metrics(NamedTuple):
+    """What was measured after `step` optimizer steps. A tuple, because a long run has hundreds of thousands."""
 
+    time: float
     step: int
     values: dict[str, float]
 

@@ -38,7 +38,7 @@ def log_facts(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id
     evaluation = evaluation_of(record, folder)
     if evaluation is not None and record.end is not None:
         # The time is that of the first FINISHED: MLflow drops a repeated point only if its time is equal too.
-        point = Metrics({}, record.finished or record.end.time, record.end.selected_step, read_json(folder.metrics))
+        point = Metrics(record.finished or record.end.time, record.end.selected_step, read_json(folder.metrics))
         metrics, infinities = as_mlflow([point])
         log_tags(client, run_id, infinities)
         client.log_batch(run_id, metrics)

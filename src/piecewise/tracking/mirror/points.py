@@ -79,7 +79,7 @@ class Points:
                 yield batch, progress
                 batch, size = [], 0
             if values:
-                batch.append(Metrics(entry, entry["time"], entry["step"], values))
+                batch.append(Metrics(entry["time"], entry["step"], values))
                 size += len(values)
             last_steps = progress.last_steps | dict.fromkeys(values, entry["step"]) if values else progress.last_steps
             progress = Progress(after, last_steps, progress.repeated)
