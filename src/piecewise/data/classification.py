@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,20 +14,13 @@ from piecewise.data.spec import TargetKind
 from piecewise.data.synthetic import Synthetic
 
 
+@dataclass(frozen=True)
 class TwoClasses(Synthetic):
     """Pr(y = 1 | x) is `mean`, which each data set defines."""
 
     kind = TargetKind.BINARY
 
-    def __init__(
-        self,
-        num_train: int = 1000,
-        num_test: int = 4000,
-        seed: int = 0,
-        sharpness: float = 4.0,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, sharpness=sharpness)
+    sharpness: float = 4.0
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
         probability = self.mean(x)
@@ -40,15 +34,17 @@ class TwoClasses(Synthetic):
     def mean(self, x: Tensor) -> Tensor: ...
 
 
+@dataclass(frozen=True)
 class Binary1d(TwoClasses):
     """Pr(y = 1 | x) = sig[sharpness · sin 2πx], x in [0, 1]  (UDL 5.4)."""
 
     name = "binary_1d"
 
     def mean(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.parameters["sharpness"] * torch.sin(2 * math.pi * x))
+        return torch.sigmoid(self.sharpness * torch.sin(2 * math.pi * x))
 
 
+@dataclass(frozen=True)
 class Regions2d(TwoClasses):
     """Pr(y = 1 | x) = sig[sharpness · sin πx₁ sin πx₂] on [−1, 1]²: class 1 is likely in two opposite quadrants."""
 
@@ -57,9 +53,10 @@ class Regions2d(TwoClasses):
     num_inputs = 2
 
     def mean(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(self.parameters["sharpness"] * torch.sin(math.pi * x).prod(dim=1, keepdim=True))
+        return torch.sigmoid(self.sharpness * torch.sin(math.pi * x).prod(dim=1, keepdim=True))
 
 
+@dataclass(frozen=True)
 class Multiclass1d(Synthetic):
     """Three classes with logits sharpness · cos 2π(x − c/3), x in [0, 1]  (UDL 5.5)."""
 
@@ -67,16 +64,8 @@ class Multiclass1d(Synthetic):
     kind = TargetKind.CLASS
     num_classes = 3
 
-    def __init__(
-        self,
-        num_train: int = 1000,
-        num_test: int = 4000,
-        seed: int = 0,
-        sharpness: float = 4.0,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, sharpness=sharpness)
+    sharpness: float = 4.0
 
     def given(self, x: Tensor) -> Distribution:
         turns = torch.arange(3, dtype=x.dtype) / 3
-        return Categorical(logits=self.parameters["sharpness"] * torch.cos(2 * math.pi * (x - turns)))
+        return Categorical(logits=self.sharpness * torch.cos(2 * math.pi * (x - turns)))

@@ -4,63 +4,57 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
+from numpy.polynomial.hermite import hermgauss
 from torch import Tensor
 
 from piecewise.data.randomness import generator
 from piecewise.data.spec import Examples, TargetKind
 from piecewise.data.synthetic import Synthetic
-from piecewise.errors import BadInput
 
 POINTS = 200  # of the midpoint rule along a curve
 NODES = 12  # of Gauss-Hermite quadrature, along each axis of the noise
 
 
+@dataclass(frozen=True)
 class Arcs(Synthetic):
     """Two equally likely classes; x = curve(y, t) + noise, t uniform on [0, 1]."""
 
     kind = TargetKind.BINARY
     num_inputs = 2
+    positive = ("noise",)
 
-    def __init__(
-        self,
-        num_train: int = 400,
-        num_test: int = 4000,
-        seed: int = 0,
-        noise: float = 0.1,
-        folder: str | None = None,
-    ) -> None:
-        if not noise > 0:
-            raise BadInput(f"data.noise={noise} must be positive")
-        super().__init__(num_train, num_test, seed, folder, noise=noise)
+    num_train: int = 400
+    noise: float = 0.1
 
     @abstractmethod
     def curve(self, label: int, t: Tensor) -> Tensor:
         """Points of the class `label`.  t: (N,) in [0, 1] → (N, 2)."""
 
     def generate(self, part: str) -> Examples:
-        rng = generator(self.parameters["seed"], self.name, part)
+        rng = generator(self.seed, self.name, part)
         count = self.parameters[f"num_{part}"]
         y = torch.rand(count, generator=rng, dtype=torch.float64) < 0.5
         t = torch.rand(count, generator=rng, dtype=torch.float64)
         points = torch.where(y[:, None], self.curve(1, t), self.curve(0, t))
-        x = points + self.parameters["noise"] * torch.randn(count, 2, generator=rng, dtype=torch.float64)
+        x = points + self.noise * torch.randn(count, 2, generator=rng, dtype=torch.float64)
         return Examples(x.float(), y.float()[:, None])
 
     def mean(self, x: Tensor) -> Tensor:
         """Pr(y = 1 | x) by Bayes' rule, each class's density an integral along its curve.  (N, 2) → (N, 1)."""
         t = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
         log_density = [
-            (-torch.cdist(x.double(), self.curve(label, t)).square() / (2 * self.parameters["noise"] ** 2)).logsumexp(1)
+            (-torch.cdist(x.double(), self.curve(label, t)).square() / (2 * self.noise**2)).logsumexp(1)
             for label in (0, 1)
         ]
         return torch.sigmoid(log_density[1] - log_density[0])[:, None]
 
     def nll_floor(self) -> float:
         """E[−log Pr(y | x)] over y, t and the noise, in nats."""
-        roots, weights = map(torch.from_numpy, _hermite())
-        steps = math.sqrt(2) * self.parameters["noise"] * torch.cartesian_prod(roots, roots)
+        roots, weights = map(torch.from_numpy, hermgauss(NODES))
+        steps = math.sqrt(2) * self.noise * torch.cartesian_prod(roots, roots)
         weight = torch.cartesian_prod(weights, weights).prod(dim=1) / math.pi
         t = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
         floor = 0.0
@@ -72,12 +66,7 @@ class Arcs(Synthetic):
         return floor
 
 
-def _hermite() -> tuple[object, object]:
-    from numpy.polynomial.hermite import hermgauss
-
-    return hermgauss(NODES)
-
-
+@dataclass(frozen=True)
 class Moons(Arcs):
     """Two interlocking half circles."""
 
@@ -90,21 +79,14 @@ class Moons(Arcs):
         return x if label == 0 else torch.tensor([1.0, 0.5], dtype=t.dtype) - x
 
 
+@dataclass(frozen=True)
 class Spirals(Arcs):
     """Two spiral arms of one and a half turns around the origin; they differ by a rotation of half a turn."""
 
     name = "spirals"
     low, high = -1.3, 1.3
 
-    def __init__(
-        self,
-        num_train: int = 400,
-        num_test: int = 4000,
-        seed: int = 0,
-        noise: float = 0.04,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, noise, folder)
+    noise: float = 0.04
 
     def curve(self, label: int, t: Tensor) -> Tensor:
         angle, radius = 3 * math.pi * t + math.pi * label, 0.1 + 0.9 * t

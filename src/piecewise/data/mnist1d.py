@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,22 +14,23 @@ from piecewise.data.stored import Generated
 from piecewise.errors import BadInput
 
 
+@dataclass(frozen=True)
 class Mnist1d(Generated):
     """4,000 training and 1,000 test examples by default. All other settings are the package's own."""
 
     name = "mnist1d"
     kind = TargetKind.CLASS
 
-    def __init__(self, num_examples: int = 5000, seed: int = 42, folder: str | None = None) -> None:
-        if num_examples < 50 or num_examples % 10:
-            raise BadInput(f"data.num_examples={num_examples} must be a multiple of 10, at least 50")
-        self.parameters = {"num_examples": num_examples, "seed": seed}
-        self.folder = folder
+    num_examples: int = 5000
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.num_examples < 50 or self.num_examples % 10:
+            raise BadInput(f"data.num_examples={self.num_examples} must be a multiple of 10, at least 50")
 
     def spec(self) -> DataSpec:
-        num_train = int(self.parameters["num_examples"] * 0.8)
-        num_test = self.parameters["num_examples"] - num_train
-        return DataSpec(self.name, (40,), frozenset({self.kind}), 1, 10, num_train, num_test)
+        num_train = int(self.num_examples * 0.8)
+        return DataSpec(self.name, (40,), frozenset({self.kind}), 1, 10, num_train, self.num_examples - num_train)
 
     def generate(self, part: str) -> Examples:
         return self._parts[part]
@@ -41,7 +43,7 @@ class Mnist1d(Generated):
         states = random.getstate(), np.random.get_state(), torch.get_rng_state()
         try:
             arguments = get_dataset_args()
-            arguments.num_samples, arguments.seed = self.parameters["num_examples"], self.parameters["seed"]
+            arguments.num_samples, arguments.seed = self.num_examples, self.seed
             arrays = make_dataset(arguments)
         finally:
             random.setstate(states[0])

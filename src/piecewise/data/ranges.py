@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import permutations
 
 import torch
@@ -18,108 +19,93 @@ ABOVE_ZERO, BELOW_ONE = torch.finfo(torch.float32).tiny, 1 - 2**-24
 HIGHEST_RATE = 1000  # the entropy is a sum over all likely counts
 
 
-class OneParameter(Synthetic):
-    """A data set with one positive parameter, which the subclass names in its `__init__`."""
-
-    def __init__(self, num_train: int, num_test: int, seed: int, folder: str | None, **parameter: float) -> None:
-        for key, value in parameter.items():
-            if not value > 0:
-                raise BadInput(f"data.{key}={value} must be positive")
-        super().__init__(num_train, num_test, seed, folder, **parameter)
-
-
-class WaitingTimes(OneParameter):
+@dataclass(frozen=True)
+class WaitingTimes(Synthetic):
     """Seconds, gamma-distributed with mean exp(1 + sin 6x), x in [0, 1]; `shape` 1 is exponential."""
 
     name = "waiting_times"
     kind = TargetKind.POSITIVE
+    positive = ("shape",)
     units = ("1", "s")
 
-    def __init__(
-        self, num_train: int = 1000, num_test: int = 4000, seed: int = 0, shape: float = 3.0, folder: str | None = None
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, shape=shape)
+    shape: float = 3.0
 
     def given(self, x: Tensor) -> Distribution:
-        shape = torch.full_like(x, self.parameters["shape"])
+        shape = torch.full_like(x, self.shape)
         return Gamma(shape, shape / torch.exp(1 + torch.sin(6 * x)))
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
         return super().draw(x, rng).clamp_min(ABOVE_ZERO)
 
 
-class Proportions(OneParameter):
+@dataclass(frozen=True)
+class Proportions(Synthetic):
     """Shares with a beta distribution of mean sig[2 sin 6x], x in [0, 1], and a + b = `concentration`."""
 
     name = "proportions"
     kind = TargetKind.PROPORTION
+    positive = ("concentration",)
 
-    def __init__(
-        self,
-        num_train: int = 1000,
-        num_test: int = 4000,
-        seed: int = 0,
-        concentration: float = 12.0,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, concentration=concentration)
+    concentration: float = 12.0
 
     def given(self, x: Tensor) -> Distribution:
         mean = torch.sigmoid(2 * torch.sin(6 * x))
-        return Beta(self.parameters["concentration"] * mean, self.parameters["concentration"] * (1 - mean))
+        return Beta(self.concentration * mean, self.concentration * (1 - mean))
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
         return super().draw(x, rng).clamp(ABOVE_ZERO, BELOW_ONE)
 
 
-class Directions(OneParameter):
+@dataclass(frozen=True)
+class Directions(Synthetic):
     """Angles around μ = 4πx, twice the whole circle on [0, 1], with concentration κ `kappa`; in (−π, π]."""
 
     name = "directions"
     kind = TargetKind.ANGLE
+    positive = ("kappa",)
     units = ("1", "rad")
 
-    def __init__(
-        self, num_train: int = 1000, num_test: int = 4000, seed: int = 0, kappa: float = 5.0, folder: str | None = None
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, kappa=kappa)
+    kappa: float = 5.0
 
     def given(self, x: Tensor) -> Distribution:
         angle = 4 * math.pi * x
-        return VonMises(torch.atan2(angle.sin(), angle.cos()), torch.full_like(x, self.parameters["kappa"]))
+        return VonMises(torch.atan2(angle.sin(), angle.cos()), torch.full_like(x, self.kappa))
 
     def entropy(self, x: Tensor) -> Tensor:
         """log 2πI₀[κ] − κ I₁[κ] / I₀[κ]; it does not depend on x."""
-        kappa = torch.full_like(x[:, 0], self.parameters["kappa"])
+        kappa = torch.full_like(x[:, 0], self.kappa)
         i0, i1 = torch.special.i0e(kappa), torch.special.i1e(kappa)
         entropy: Tensor = (2 * math.pi * i0).log() + kappa - kappa * i1 / i0
         return entropy
 
 
-class Counts(OneParameter):
+@dataclass(frozen=True)
+class Counts(Synthetic):
     """Counts with a Poisson distribution of rate `rate` · exp(sin 6x), x in [0, 1]."""
 
     name = "counts"
     kind = TargetKind.COUNT
+    positive = ("rate",)
 
-    def __init__(
-        self, num_train: int = 1000, num_test: int = 4000, seed: int = 0, rate: float = 3.0, folder: str | None = None
-    ) -> None:
-        if rate > HIGHEST_RATE:
-            raise BadInput(f"data.rate={rate} must be positive and at most {HIGHEST_RATE}")
-        super().__init__(num_train, num_test, seed, folder, rate=rate)
+    rate: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.rate > HIGHEST_RATE:
+            raise BadInput(f"data.rate={self.rate} must be positive and at most {HIGHEST_RATE}")
+        super().__post_init__()
 
     def given(self, x: Tensor) -> Distribution:
-        return Poisson(self.parameters["rate"] * torch.exp(torch.sin(6 * x)))
+        return Poisson(self.rate * torch.exp(torch.sin(6 * x)))
 
     def entropy(self, x: Tensor) -> Tensor:
         """The sum over counts up to λ + 20 √λ + 20, λ the largest rate; larger counts add nothing in float64."""
-        most = self.parameters["rate"] * math.e
+        most = self.rate * math.e
         counts = torch.arange(int(most + 20 * math.sqrt(most) + 20), dtype=torch.float64)
         log_p = self.given(x).log_prob(counts)
         return -(log_p.exp() * log_p).sum(dim=1)
 
 
+@dataclass(frozen=True)
 class Correlated(Synthetic):
     """Two targets with means sin 6x and cos 6x, x in [0, 1], noise 0.3, and a correlation from −`most` to `most`."""
 
@@ -127,20 +113,21 @@ class Correlated(Synthetic):
     kind = TargetKind.REAL
     num_targets = 2
 
-    def __init__(
-        self, num_train: int = 1000, num_test: int = 4000, seed: int = 0, most: float = 0.95, folder: str | None = None
-    ) -> None:
-        if not 0 <= most < 1:
-            raise BadInput(f"data.most={most} must be at least 0 and less than 1")
-        super().__init__(num_train, num_test, seed, folder, most=most)
+    most: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.most < 1:
+            raise BadInput(f"data.most={self.most} must be at least 0 and less than 1")
+        super().__post_init__()
 
     def given(self, x: Tensor) -> Distribution:
-        rho = self.parameters["most"] * (2 * x[..., 0] - 1)
+        rho = self.most * (2 * x[..., 0] - 1)
         one = torch.ones_like(rho)
         covariance = 0.09 * torch.stack([one, rho, rho, one], dim=-1).reshape(*rho.shape, 2, 2)
         return MultivariateNormal(torch.cat([torch.sin(6 * x), torch.cos(6 * x)], dim=-1), covariance)
 
 
+@dataclass(frozen=True)
 class Rankings(Synthetic):
     """An order of four items, best first; the score of each item is linear in x in [−1, 1]."""
 
@@ -149,20 +136,12 @@ class Rankings(Synthetic):
     low = -1.0
     num_targets = 4
 
-    def __init__(
-        self,
-        num_train: int = 1000,
-        num_test: int = 4000,
-        seed: int = 0,
-        sharpness: float = 2.0,
-        folder: str | None = None,
-    ) -> None:
-        super().__init__(num_train, num_test, seed, folder, sharpness=sharpness)
+    sharpness: float = 2.0
 
     def scores(self, x: Tensor) -> Tensor:
         """(N, 1) → (N, 4)."""
         slopes = torch.tensor([-1.5, -0.5, 0.5, 1.5], dtype=x.dtype)
-        scores: Tensor = self.parameters["sharpness"] * slopes * x
+        scores: Tensor = self.sharpness * slopes * x
         return scores
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:

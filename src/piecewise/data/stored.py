@@ -8,6 +8,7 @@ import json
 import math
 import sys
 from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
 
 
+@dataclass(frozen=True)
 class Generated(ABC):
     """A data set that the package computes. The code and `parameters` determine every byte."""
 
@@ -32,8 +34,12 @@ class Generated(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[TargetKind]
-    parameters: dict[str, Any]
-    folder: str | None
+    folder: str | None = field(default=None, kw_only=True)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All fields but `folder`, on which the bytes do not depend."""
+        return {key: value for key, value in asdict(self).items() if key != "folder"}
 
     @abstractmethod
     def spec(self) -> DataSpec: ...

@@ -6,6 +6,7 @@ A fit is judged by E[y | x], and by the conditional entropy of y: no model's exp
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +19,7 @@ from piecewise.data.stored import Generated
 from piecewise.errors import BadInput
 
 
+@dataclass(frozen=True)
 class Synthetic(Generated):
     """x uniform on [low, high] in each input, y ~ Pr(y | x); train and test are independent draws under `seed`."""
 
@@ -28,25 +30,28 @@ class Synthetic(Generated):
     num_classes: ClassVar[int | None] = None
     num_points: ClassVar[int] = 4001  # of the midpoint rule over x
 
-    def __init__(
-        self, num_train: int, num_test: int, seed: int, folder: str | None = None, **parameters: float
-    ) -> None:
-        for key, count in (("num_train", num_train), ("num_test", num_test)):
-            if count < 2:
-                raise BadInput(f"data.{key}={count} must be at least 2")
-        for key, value in parameters.items():
-            if not math.isfinite(value):
+    positive: ClassVar[tuple[str, ...]] = ()  # the parameters that must be above 0
+
+    num_train: int = 1000
+    num_test: int = 4000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key, value in self.parameters.items():
+            if key in self.positive and not value > 0:
+                raise BadInput(f"data.{key}={value} must be positive")
+            if key in ("num_train", "num_test") and value < 2:
+                raise BadInput(f"data.{key}={value} must be at least 2")
+            if isinstance(value, float) and not math.isfinite(value):
                 raise BadInput(f"data.{key}={value} must be a finite number")
-        self.parameters = {"num_train": num_train, "num_test": num_test, "seed": seed, **parameters}
-        self.folder = folder
 
     def spec(self) -> DataSpec:
-        sizes = self.parameters["num_train"], self.parameters["num_test"]
         kinds = frozenset({self.kind, *OTHER_KINDS.get(self.kind, ())})
+        sizes = self.num_train, self.num_test
         return DataSpec(self.name, (self.num_inputs,), kinds, self.num_targets, self.num_classes, *sizes)
 
     def generate(self, part: str) -> Examples:
-        rng = generator(self.parameters["seed"], self.name, part)
+        rng = generator(self.seed, self.name, part)
         shape = self.parameters[f"num_{part}"], self.num_inputs
         x = self.low + (self.high - self.low) * torch.rand(shape, generator=rng, dtype=torch.float64)
         y = self.draw(x, rng)
@@ -55,7 +60,7 @@ class Synthetic(Generated):
     def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """y given x.  x: (N, D_i) → (N, C), or (N,) for classes."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(self.parameters["seed"], self.name, rng.initial_seed()))
+            torch.manual_seed(derive_seed(self.seed, self.name, rng.initial_seed()))
             return self.given(x).sample()
 
     def given(self, x: Tensor) -> Distribution:
