@@ -71,7 +71,7 @@ def _as_found() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process cannot take its niceness back: all later tests would run behind everything else."""
-    monkeypatch.setattr("piecewise.tracking.sync.follower._put_behind", lambda nicer: None)
+    monkeypatch.setattr("piecewise.tracking.sync.follower._lower_priority", lambda niceness: None)
 
 
 @pytest.fixture

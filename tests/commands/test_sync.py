@@ -24,10 +24,10 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.store.addresses import move, moves
+from piecewise.tracking.store.addresses import moved_servers, record_move
 from piecewise.tracking.store.open import EMBEDDED, open_store
 from piecewise.tracking.sync import sync_project, sync_runs
-from piecewise.tracking.sync.sync_runs import Synced
+from piecewise.tracking.sync.sync_runs import SyncResult
 from running_server import wait_for
 from small_project import TINY
 
@@ -130,13 +130,13 @@ def test_a_new_address_of_a_server_is_recorded_for_good(
         said = capsys.readouterr().err
         assert wrong in said
         assert "secret" not in said
-    assert moves(project) == {}
-    move(project, typo, right, [typo])
-    assert moves(project) == {typo: right}
-    move(project, right, later, [typo])  # once more: both of its former addresses mean the new one
-    assert moves(project) == {typo: later, right: later}
-    move(project, later, right, [typo])
-    assert moves(project) == {typo: right, later: right}
+    assert moved_servers(project) == {}
+    record_move(project, typo, right, [typo])
+    assert moved_servers(project) == {typo: right}
+    record_move(project, right, later, [typo])  # once more: both of its former addresses mean the new one
+    assert moved_servers(project) == {typo: later, right: later}
+    record_move(project, later, right, [typo])
+    assert moved_servers(project) == {typo: right, later: right}
 
 
 def test_watching_syncs_only_changed_runs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +151,9 @@ def test_watching_syncs_only_changed_runs(project: Project, monkeypatch: pytest.
                 journal.end("FINISHED")
     rounds: list[set[str]] = []
 
-    def push_all(uri: str, folders: list[RunFolder], opens: object) -> Synced:
+    def push_all(uri: str, folders: list[RunFolder], opens: object) -> SyncResult:
         rounds.append({folder.journal.parent.name for folder in folders})
-        return Synced(len(folders), problems=["lost"] if len(rounds) == 3 else [])
+        return SyncResult(len(folders), problems=["lost"] if len(rounds) == 3 else [])
 
     def sleep(seconds: float) -> None:
         if len(rounds) == 2:

@@ -28,7 +28,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.execution.run_jobs import is_done, run_jobs
     from piecewise.jobs.job import read_job, read_jobs
     from piecewise.journal.find import find_run
-    from piecewise.tracking.store.addresses import moves
+    from piecewise.tracking.store.addresses import moved_servers
 
     run = find_run(project, asked.run)
     if run.start.parent is not None and (run.root.parent / JOBS).is_file():
@@ -49,7 +49,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if asked.strict:
         refuse_changed_surroundings([folder for folder in folders.jobs if not is_done(folder)])
     uri = jobs[0].config.tracking.uri
-    uri = moves(project).get(uri or "", uri)
+    uri = moved_servers(project).get(uri or "", uri)
     run_jobs(jobs, folders, uri, evaluate_and_draw, is_resumed=True)
     conclude(folders.root, len(jobs), uri)
     return 0

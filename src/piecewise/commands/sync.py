@@ -26,14 +26,14 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     if asked is None:
         return 0
     from piecewise.journal.run_folder import all_runs
-    from piecewise.tracking.store.addresses import move
+    from piecewise.tracking.store.addresses import record_move
     from piecewise.tracking.store.embedded import set_aside
+    from piecewise.tracking.sync.run_stores import named_stores, tracking_uri
     from piecewise.tracking.sync.sync_project import sync_forever, sync_once
-    from piecewise.tracking.sync.sync_runs import stores_of, tracking_uri
 
     if asked.moved:
         old, new = asked.moved
-        move(project, old, new, filter(None, (tracking_uri(project), *stores_of(all_runs(project)))))
+        record_move(project, old, new, filter(None, (tracking_uri(project), *named_stores(all_runs(project)))))
     aside = set_aside(project) if asked.rebuild else None
     if aside is not None:
         terminal.say(f"the previous store is in {aside.relative_to(project)}")

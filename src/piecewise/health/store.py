@@ -23,7 +23,7 @@ from piecewise.tracking.store.mlflow_internals import (
 )
 from piecewise.tracking.store.open import EMBEDDED
 from piecewise.tracking.store.relocation import moved_roots, new_address
-from piecewise.tracking.sync.sync_runs import tracking_uri
+from piecewise.tracking.sync.run_stores import tracking_uri
 
 SYNC = "piecewise sync"
 WAL_FORMAT = b"\x02\x02"  # bytes 18 and 19 of a database with a write-ahead log

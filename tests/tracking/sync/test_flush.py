@@ -1,4 +1,4 @@
-"""What the mirror does at the end, when somebody waits for it."""
+"""What the follower does at the end of a command, which waits for it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from piecewise.project import Project
 from piecewise.tracking.store import open as store_opening
 from piecewise.tracking.store.open import EMBEDDED
 from piecewise.tracking.sync import follower
-from piecewise.tracking.sync.background import TOLD
+from piecewise.tracking.sync.background import INCOMPLETE
 from piecewise.tracking.sync.follower import Follower
-from piecewise.tracking.sync.sync_runs import Synced
+from piecewise.tracking.sync.sync_runs import SyncResult
 from piecewise.tracking.tags import RUN_ID
 from small_project import TINY
 
@@ -35,10 +35,8 @@ def measured(plan: Callable[..., list[Job]], project: Project) -> RunFolder:
     return folder
 
 
-def test_what_was_sent_while_it_was_measured_is_not_sent_again(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """But a store that is another one by then gets everything."""
+def test_points_sent_during_training_are_not_sent_again(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that was replaced meanwhile gets everything."""
     from mlflow import MlflowClient
 
     sent: list[int] = []
@@ -50,38 +48,38 @@ def test_what_was_sent_while_it_was_measured_is_not_sent_again(
 
     monkeypatch.setattr(MlflowClient, "log_batch", count)
     one = Follower(EMBEDDED, {measured: 0})
-    one._look()
+    one._update()
     points = sum(sent)
     assert points > 3
     monkeypatch.setattr(one, "_follow_live", lambda: None)
-    one.over.set()
+    one.is_over.set()
     assert (one.follow(), sum(sent)) == (0, points)
     (run,) = one._mirror.client.search_runs(["1"])
     one._mirror.client.set_tag(run.info.run_id, RUN_ID, "of another store")
     assert (one.follow(), sum(sent)) == (0, 2 * points)
 
 
-def test_a_mirror_that_fails_does_not_take_the_training_for_over(
+def test_a_failed_live_thread_does_not_start_the_last_push_early(
     measured: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushed: list[float] = []
-    monkeypatch.setattr(follower, "push_all", lambda *a, **k: pushed.append(time.monotonic()) or Synced())
+    monkeypatch.setattr(follower, "push_all", lambda *a, **k: pushed.append(time.monotonic()) or SyncResult())
     one = Follower(EMBEDDED, {measured: 0})
-    monkeypatch.setattr(one, "_follow_live", lambda: None)  # its thread has ended
+    monkeypatch.setattr(one, "_follow_live", lambda: None)  # its thread ends at once
     began = time.monotonic()
-    threading.Timer(0.3, one.over.set).start()
+    threading.Timer(0.3, one.is_over.set).start()
     assert one.follow() == 0
     assert pushed[0] - began >= 0.3
 
 
-def test_ten_seconds_of_the_end_count_the_opening_of_a_store(
+def test_opening_a_store_counts_as_the_stores_time(
     measured: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hangs, left = threading.Event(), threading.Event()
     opened = SimpleNamespace(tracking_uri="http://example.org")
     monkeypatch.setattr(store_opening, "open_store", lambda uri, root: opened if hangs.wait(30) else None)
     monkeypatch.setattr(follower, "FLUSH_SECONDS", 1.0)
-    monkeypatch.setattr(os, "_exit", lambda status: left.set() if status == TOLD else None)
+    monkeypatch.setattr(os, "_exit", lambda status: left.set() if status == INCOMPLETE else None)
     one = Follower(EMBEDDED, {measured: 0})
     threads = [threading.Thread(target=one._open), threading.Thread(target=one.wait_for_end, args=(io.StringIO(),))]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""When the mirror opens a store and with which priority: training has the processors first."""
+"""When the follower opens a store, at which priority, and what it does when runs or stores fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from piecewise.project import Project
 from piecewise.tracking.store.open import EMBEDDED
 from piecewise.tracking.sync import follower
 from piecewise.tracking.sync.background import BackgroundMirror
-from piecewise.tracking.sync.follower import FOLLOWING, OPENING, Follower
+from piecewise.tracking.sync.follower import FOLLOWING_NICENESS, OPENING_NICENESS, Follower
 from running_server import wait_for
 from servers import free_port
 
@@ -36,14 +36,14 @@ def measured(tiny_job: Job, project: Project) -> RunFolder:
     return folder
 
 
-def test_mirror_stands_behind_training_and_its_end_does_not(project: Project) -> None:
-    """In the same session: between two of them no niceness counts."""
+def test_the_live_thread_is_nicer_than_training_in_its_session(project: Project) -> None:
+    """Linux compares niceness only within a session. The main thread, which sends the rest, is as nice as training."""
     mirror = BackgroundMirror(EMBEDDED, [RunFolder.at(project / "runs" / "one")])
     assert mirror._process is not None
     number = mirror._process.pid
     assert (os.getsid(number), os.getpgid(number)) == (os.getsid(0), number)
     threads = Path(f"/proc/{number}/task")
-    wait_for(lambda: niceness(0) + OPENING in {niceness(int(one.name)) for one in threads.iterdir()}, "nice")
+    wait_for(lambda: niceness(0) + OPENING_NICENESS in {niceness(int(one.name)) for one in threads.iterdir()}, "nice")
     assert niceness(number) == niceness(0)
     mirror.close(at_once=True)
 
@@ -52,42 +52,37 @@ def niceness(thread: int) -> int:
     return os.getpriority(os.PRIO_PROCESS, thread)
 
 
-@pytest.mark.parametrize(("spare", "patience", "waits"), [(0.6, 60.0, False), (0.4, 60.0, True), (0.4, 0.05, False)])
-def test_store_is_opened_when_a_processor_is_spare_or_the_training_is_long(
-    tiny_job: Job, project: Project, monkeypatch: pytest.MonkeyPatch, spare: float, patience: float, waits: bool
+@pytest.mark.parametrize(("idle", "wait", "opens_store"), [(0.6, 60.0, True), (0.4, 60.0, False), (0.4, 0.05, True)])
+def test_a_store_is_opened_when_a_core_is_idle_or_the_training_is_long(
+    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, idle: float, wait: float, opens_store: bool
 ) -> None:
-    monkeypatch.setattr(follower, "_spare", lambda: spare)
-    monkeypatch.setattr(follower, "PATIENCE", patience)
-    folder = RunFolder.at(project / "runs" / "one")
-    one = Follower(EMBEDDED, {folder: 0})
-    train(tiny_job, folder)
-    assert is_waiting(one, monkeypatch) is waits
+    monkeypatch.setattr(follower, "_idle_cores", lambda: idle)
+    monkeypatch.setattr(follower, "LONGEST_WAIT_SECONDS", wait)
+    assert opens(Follower(EMBEDDED, {measured: 0}), monkeypatch) is opens_store
 
 
-@pytest.mark.parametrize(("usable", "spare"), [({0}, 0.1), ({0, 2}, 1.0), ({0, 1, 2, 3}, 1.5)])
-def test_spare_are_only_processors_that_may_be_used(
-    monkeypatch: pytest.MonkeyPatch, usable: set[int], spare: float
+@pytest.mark.parametrize(("usable", "idle"), [({0}, 0.1), ({0, 2}, 1.0), ({0, 1, 2, 3}, 1.5)])
+def test_only_cores_that_may_be_used_count_as_idle(
+    monkeypatch: pytest.MonkeyPatch, usable: set[int], idle: float
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda percpu: [90.0, 50.0, 10.0, 100.0])
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: usable)
-    assert follower._spare() == pytest.approx(spare)
+    assert follower._idle_cores() == pytest.approx(idle)
 
 
-def test_a_followed_store_is_given_less_than_one_that_is_opened(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[int] = []
-    monkeypatch.setattr(follower, "_put_behind", given.append)
+def test_following_a_store_is_nicer_than_opening_it(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[int] = []
+    monkeypatch.setattr(follower, "_lower_priority", added.append)
     one = Follower(EMBEDDED, {measured: 0})
     monkeypatch.setattr(one, "_open", lambda: Fake({}))
-    monkeypatch.setattr(one, "_wait_for_turn", lambda: None)
-    monkeypatch.setattr(one, "over", SimpleNamespace(wait=lambda seconds: len(given) == 2))
+    monkeypatch.setattr(one, "_wait_for_idle_core", lambda: None)
+    monkeypatch.setattr(one, "is_over", SimpleNamespace(wait=lambda seconds: len(added) == 2))
     one._follow_live()
-    assert given == [OPENING, FOLLOWING]
+    assert added == [OPENING_NICENESS, FOLLOWING_NICENESS]
 
 
 class Fake:
-    """A mirror to whom some runs cannot be brought."""
+    """A mirror that fails for some runs."""
 
     def __init__(self, wrong: dict[RunFolder, Exception]) -> None:
         self.wrong = wrong
@@ -102,7 +97,7 @@ class Fake:
         return False
 
 
-def test_a_run_that_cannot_be_followed_keeps_no_other_back(
+def test_a_run_that_fails_does_not_stop_the_others(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, good = (RunFolder.at(project / "runs" / name) for name in ("bad", "good"))
@@ -110,29 +105,29 @@ def test_a_run_that_cannot_be_followed_keeps_no_other_back(
     fake = Fake({bad: BadInput("it is damaged")})
     monkeypatch.setattr(one, "_open", lambda: fake)
     for _ in range(3):
-        one._look()
+        one._update()
     assert (fake.pushed, fake.asked, one._backoff.failures) == ([good] * 3, [bad, good, good, good], 0)
-    monkeypatch.setattr(follower, "REST", 0.0)
-    one._rests[bad] = 0.0
-    one._look()
+    monkeypatch.setattr(follower, "RETRY_SECONDS", 0.0)
+    one._next_try[bad] = 0.0
+    one._update()
     fake.wrong.clear()
-    one._look()
-    assert fake.pushed[-2:] == [bad, good]  # it is tried again
+    one._update()
+    assert fake.pushed[-2:] == [bad, good]
     assert capsys.readouterr().err.count("it is damaged; piecewise sync brings the rest") == 1
 
 
-def test_a_store_that_is_back_is_followed_again(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_answers_again_is_followed_again(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     one = Follower(EMBEDDED, {measured: 0})
     fake = Fake({measured: TryAgain("it cannot be reached")})
     monkeypatch.setattr(one, "_open", lambda: fake)
-    one._look()
+    one._update()
     assert (one.live, one._backoff.failures) == ([measured], 1)
     fake.wrong.clear()
-    one._look()
+    one._update()
     assert (fake.pushed, one._backoff.failures) == ([measured], 0)
 
 
-def test_a_mirror_that_cannot_be_started_costs_no_training(
+def test_training_goes_on_if_no_process_can_be_started(
     tiny_job: Job, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*arguments: Any, **options: Any) -> None:
@@ -145,40 +140,41 @@ def test_a_mirror_that_cannot_be_started_costs_no_training(
     assert said.startswith("warning: not in MLflow: no process can be started")
 
 
-def test_store_is_not_opened_before_anything_was_measured(
+def test_a_store_is_opened_after_the_first_new_metric(
     measured: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a run that goes on: before anything more was."""
-    monkeypatch.setattr(follower, "PATIENCE", 0.0)
-    assert is_waiting(Follower(EMBEDDED, {RunFolder.at(project / "runs" / "another"): 0}), monkeypatch)
-    goes_on = Follower(EMBEDDED, {measured: measured.journal.stat().st_size})
-    assert is_waiting(goes_on, monkeypatch)
-    goes_on.over.clear()
+    monkeypatch.setattr(follower, "LONGEST_WAIT_SECONDS", 0.0)
+    assert not opens(Follower(EMBEDDED, {RunFolder.at(project / "runs" / "another"): 0}), monkeypatch)
+    resumed = Follower(EMBEDDED, {measured: measured.journal.stat().st_size})
+    assert not opens(resumed, monkeypatch)
+    resumed.is_over.clear()
     with Journal(measured.journal) as journal:
         journal.resume()
         journal.metrics(8, {"train/nll": 1.0})
-    assert not is_waiting(goes_on, monkeypatch)
+    assert opens(resumed, monkeypatch)
 
 
-def is_waiting(one: Follower, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Still, after a while; told then that the training is over, which ends every wait."""
-    monkeypatch.setattr(follower, "INTERVAL", 0.01)
-    thread = threading.Thread(target=one._wait_for_turn)
+def opens(one: Follower, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the follower opens its store within half a second. Then its training ends."""
+    opened = threading.Event()
+    monkeypatch.setattr(follower, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(one, "_update", opened.set)
+    one._backoff.every = 0.01
+    thread = threading.Thread(target=one._follow_live)
     thread.start()
-    thread.join(0.5)
-    was_waiting = thread.is_alive()
-    one.over.set()
+    has_opened = opened.wait(0.5)
+    one.is_over.set()
     thread.join()
-    return was_waiting
+    return has_opened
 
 
-def test_server_that_is_not_there_costs_no_import_of_mlflow(
+def test_an_unreachable_server_costs_no_import_of_mlflow(
     measured: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = f"http://127.0.0.1:{free_port()}"
     one = Follower(uri, {measured: 0})
     monkeypatch.setattr(one, "_open", lambda: pytest.fail("opened"))
-    one._look()
-    one._look()
+    one._update()
+    one._update()
     assert capsys.readouterr().err.count(f"{uri}: it cannot be reached") == 1
     assert one._backoff.failures == 2

@@ -18,7 +18,7 @@ SILENT = {"refuses", "resets", "stalls"}
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_only_silence_is_absence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reachability, "SECONDS", 0.3)
+    monkeypatch.setattr(reachability, "TIMEOUT_SECONDS", 0.3)
     front = Front(free_port())
     front.behaviour = BEHAVIOURS[name]
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The mirror in its own process, and `sync` when something is wrong with one of the runs."""
+"""Mirroring in a process of its own, and `sync` when one of the runs or the store fails."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from piecewise.tracking.store.embedded import prepare
 from piecewise.tracking.store.open import EMBEDDED
 from piecewise.tracking.sync import sync_runs
 from piecewise.tracking.sync.background import BackgroundMirror
-from piecewise.tracking.sync.sync_runs import meant_for, stores_of, sync
+from piecewise.tracking.sync.run_stores import named_stores, store_of
+from piecewise.tracking.sync.sync_runs import sync
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.slow
-def test_mirror_brings_a_run_over_while_the_training_knows_nothing_of_it(tiny_job: Job, project: Project) -> None:
+def test_a_run_is_mirrored_while_it_trains(tiny_job: Job, project: Project) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     mirror = BackgroundMirror(EMBEDDED, [folder])
     train(tiny_job, folder)
@@ -37,7 +38,7 @@ def test_mirror_brings_a_run_over_while_the_training_knows_nothing_of_it(tiny_jo
     assert points == (2,)  # one reading per epoch
 
 
-def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job: Job, project: Project) -> None:
+def test_training_finishes_if_the_store_cannot_be_opened(tiny_job: Job, project: Project) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     mirror = BackgroundMirror(f"sqlite:///{project}/requirements.lock/mlflow.db", [folder])
     train(tiny_job, folder)
@@ -46,7 +47,7 @@ def test_store_that_cannot_be_opened_is_reported_and_costs_no_training(tiny_job:
 
 
 @pytest.mark.usefixtures("empty_store")
-def test_store_that_somebody_writes_to_is_asked_again_later(
+def test_sync_fails_temporarily_while_the_store_is_locked(
     tiny_job: Job, project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(tiny_job, RunFolder.at(project / "runs" / "one"))
@@ -70,23 +71,21 @@ def test_store_that_somebody_writes_to_is_asked_again_later(
     ],
 )
 @pytest.mark.usefixtures("empty_store")
-def test_run_that_cannot_be_brought_over_keeps_no_other_back(
-    tiny_job: Job, project: Project, name: str, what: str
-) -> None:
+def test_a_damaged_run_does_not_stop_the_others(tiny_job: Job, project: Project, name: str, what: str) -> None:
     for run in ("broken", "sound"):
         folder = RunFolder.at(project / "runs" / run)
         train(tiny_job, folder)
         evaluate_run(folder)
     (project / "runs" / "broken" / name).write_bytes(b"{")
     done = sync(EMBEDDED, all_runs(project))
-    assert (done.seen, len(done.updated), len(done.problems)) == (2, 1, 1), done.problems
+    assert (done.num_runs, len(done.updated), len(done.problems)) == (2, 1, 1), done.problems
     assert "runs/broken/journal.jsonl: " in done.problems[0]
     assert what in done.problems[0]
     assert done.exit_code == 1
 
 
 @pytest.mark.usefixtures("empty_store")
-def test_run_that_was_cut_off_before_its_result_has_no_model_yet(tiny_job: Job, project: Project) -> None:
+def test_a_run_without_a_result_is_sent_without_a_model(tiny_job: Job, project: Project) -> None:
     folder = RunFolder.at(project / "runs" / "one")
     train(tiny_job, folder)
     folder.result.unlink()
@@ -94,28 +93,26 @@ def test_run_that_was_cut_off_before_its_result_has_no_model_yet(tiny_job: Job, 
     assert (len(done.updated), done.problems) == (1, [])
 
 
-def test_stores_that_runs_name_are_known_as_far_as_they_can_be_read(
-    plan: Callable[..., list[Job]], project: Project
-) -> None:
+def test_named_stores_leave_out_damaged_jobs(plan: Callable[..., list[Job]], project: Project) -> None:
     sound, damaged = (RunFolder.at(project / "runs" / name) for name in ("sound", "damaged"))
     for folder in (sound, damaged):
         plan("tracking=server", "tracking.uri=http://127.0.0.1:5001")[0].write(folder.job)
     damaged.job.write_text("{")
-    assert list(stores_of([damaged, sound, RunFolder.at(project / "runs" / "none")])) == ["http://127.0.0.1:5001"]
+    assert list(named_stores([damaged, sound, RunFolder.at(project / "runs" / "none")])) == ["http://127.0.0.1:5001"]
 
 
-def test_sweep_goes_where_its_first_job_goes(plan: Callable[..., list[Job]], project: Project) -> None:
+def test_a_sweep_belongs_to_the_store_of_its_first_job(plan: Callable[..., list[Job]], project: Project) -> None:
     sweep = RunFolder.at(project / "runs" / "sweep")
     (job,) = plan("tracking=server", "tracking.uri=http://127.0.0.1:5001")
     job.write(RunFolder.at(sweep.training.parent / "0000").job)
-    assert meant_for(sweep) == "http://127.0.0.1:5001"
-    assert meant_for(RunFolder.at(project / "runs" / "another")) is None
+    assert store_of(sweep) == "http://127.0.0.1:5001"
+    assert store_of(RunFolder.at(project / "runs" / "another")) is None
     RunFolder.at(sweep.training.parent / "0000").job.write_text("{")
     with pytest.raises(BadInput, match=r"0000/training/job\.json is no JSON"):
-        meant_for(sweep)
+        store_of(sweep)
 
 
-def test_patience_ends_only_where_nothing_gets_further(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_resets_the_count_of_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(sync_runs.time, "sleep", slept.append)
     tried: list[int] = []
@@ -126,10 +123,10 @@ def test_patience_ends_only_where_nothing_gets_further(monkeypatch: pytest.Monke
             raise TryAgain("busy")
         return "done"
 
-    assert sync_runs.patiently("http://x", lambda: ask(50), lambda: len(tried)) == "done"
+    assert sync_runs.retry("http://x", lambda: ask(50), lambda: len(tried)) == "done"
     assert len(slept) == 50
-    assert max(slept) <= 0.2  # each time as if it were the first
+    assert max(slept) <= 0.2  # always the first pause
     tried.clear()
     with pytest.raises(TryAgain):
-        sync_runs.patiently("http://x", lambda: ask(50))
-    assert len(tried) == sync_runs.TRIES
+        sync_runs.retry("http://x", lambda: ask(50))
+    assert len(tried) == sync_runs.MAX_TRIES

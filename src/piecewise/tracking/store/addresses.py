@@ -28,14 +28,14 @@ def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] =
         )
 
 
-def moves(project: Project) -> dict[str, str]:
+def moved_servers(project: Project) -> dict[str, str]:
     """The present address of each server that moved, by the address that jobs name."""
     return read_json(_file(project)) if _file(project).is_file() else {}
 
 
-def move(project: Project, old: str, new: str, job_uris: Iterable[str]) -> None:
+def record_move(project: Project, old: str, new: str, job_uris: Iterable[str]) -> None:
     """Record that the server at `old` is now at `new`. Raises BadInput if `old` is neither in `job_uris` nor a move."""
-    present = moves(project)
+    present = moved_servers(project)
     servers = {uri for uri in (*job_uris, *present.values()) if urlsplit(uri).scheme in SERVERS}
     if old not in servers:
         raise BadInput(f"--moved {old}: no run is meant for that server; {nearest(old, servers)}")

@@ -1,4 +1,4 @@
-"""MLflow as it is used here: it says nothing to anybody, and unpickles nothing."""
+"""Settings of MLflow: no telemetry, no unpickling, no output of its own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import logging
 import os
 import warnings
 
-# Neither telemetry nor unpickling, whatever MLflow's own defaults are, and nothing on our stdout.
 PRIVATE = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # What may be said again, and when, is decided here: MLflow itself would repeat a creation whose reply was lost.
+    # piecewise retries itself: MLflow would repeat a creation whose reply was lost.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds without a byte
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -20,10 +19,10 @@ PRIVATE = {
 
 
 def quiet() -> None:
-    """To be called before anything of MLflow's is used; importing it sets its loggers, so that comes first."""
+    """Apply the settings and import MLflow. Call this before using MLflow."""
     os.environ.update(PRIVATE)
     import mlflow  # noqa: F401
 
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what it cannot do, it also raises
+    for name in ("mlflow", "alembic"):  # after the import, which sets these loggers
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # every failure is also raised
     warnings.filterwarnings("ignore", module="torch.export")

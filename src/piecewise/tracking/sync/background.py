@@ -1,4 +1,4 @@
-"""Bringing runs to MLflow while they train: a process of its own, that training neither waits for nor dies of."""
+"""Starting the process that sends runs to MLflow while they train. Training neither imports MLflow nor waits for it."""
 
 from __future__ import annotations
 
@@ -10,60 +10,58 @@ from collections.abc import Iterable
 from piecewise import terminal
 from piecewise.journal.run_folder import RunFolder
 
-STOP_SECONDS = 5  # that a command waits which was told to stop
-EXPORT_SECONDS = 60  # and one that was not: besides the store's time there is the model's export
-TOLD = 1  # exit code: not everything is there, and the person knows
+INTERRUPTED_SECONDS = 5  # how long an interrupted command waits for the process
+EXPORT_SECONDS = 60  # how long another command waits: for the store, and for the model's export
+INCOMPLETE = 1  # exit code: something is missing in MLflow, and the user was told
 
 
 class BackgroundMirror:
-    """A process that mirrors the journals of running jobs. Training neither imports MLflow nor waits for it.
+    """A process that mirrors the journals of running jobs until its standard input ends.
 
-    Closing its standard input tells it that the runs are complete; so does the death of whoever started it.
+    The input ends when `close` is called, or when the process that trains dies.
     """
 
     def __init__(self, uri: str | None, folders: Iterable[RunFolder]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_lost = False
+        self._has_failed = False
         if uri is not None:
             lines = [f"{_size(folder)} {folder.as_text()}" for folder in folders]
-            # The folders of a large sweep are more than a command line can hold.
             command = [sys.executable, "-m", "piecewise.tracking.sync.follower", uri]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            # A group of its own keeps a terminal's Ctrl-C away. A session of its own would too, but Linux shares the
-            # processor between sessions first, so that within it no priority could be low enough.
+            # A process group of its own, so that a terminal's Ctrl-C does not reach it. Not a session of its own:
+            # Linux shares the processors between sessions first, and niceness counts only within a session.
             try:
                 self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, process_group=0)
             except OSError as error:  # too many processes, or too little memory
                 terminal.warn(f"not in MLflow: no process can be started ({error.strerror}); piecewise sync brings all")
-                self._is_lost = True
+                self._has_failed = True
             else:
-                self._say("\n".join([*lines, "", ""]))
+                self._write("\n".join([*lines, "", ""]))  # a large sweep's folders do not fit on a command line
 
     def close(self, at_once: bool = False) -> bool:
-        """Let it finish; False if it did not manage to in time, or failed, of which the person has been told."""
+        """Wait until the process has sent everything. Returns False, after a warning, if it failed or took too long."""
         if self._process is None:
-            return not self._is_lost
+            return not self._has_failed
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
-            status = self._process.wait(STOP_SECONDS if at_once else EXPORT_SECONDS)
-        except BrokenPipeError:  # it is gone
+            status = self._process.wait(INTERRUPTED_SECONDS if at_once else EXPORT_SECONDS)
+        except BrokenPipeError:  # the process has ended
             status = self._process.wait()
         except subprocess.TimeoutExpired:
-            # Two processes must not bring the same run over: what is left is left to the next one.
-            self._process.kill()
+            self._process.kill()  # or it could mirror a run at the same time as the next command
             status = self._process.wait()
-        if status not in (0, TOLD):
+        if status not in (0, INCOMPLETE):
             terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")
         return status == 0
 
-    def _say(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(text.encode())
             self._process.stdin.flush()
-        except BrokenPipeError:  # it has ended already, which `close` finds
+        except BrokenPipeError:  # the process has ended, which `close` finds
             pass
 
 

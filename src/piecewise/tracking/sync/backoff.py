@@ -1,25 +1,25 @@
-"""How long to leave a store alone that does not answer."""
+"""Waiting longer and longer for a store that does not answer."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
 
-FIRST = 1.0  # seconds
-LONGEST = 30.0
+FIRST_SECONDS = 1.0
+LONGEST_SECONDS = 30.0
 
 
 @dataclass
 class Backoff:
-    """Seconds until the next try: doubled with each failure, by chance shorter, so that many do not come at once.
+    """The pause until the next try. Each failure doubles it; a random factor keeps many processes from coming at once.
 
-    While they last nobody is asked anything: who waits for a server that is away costs it, and the network, nothing.
+    During the pause no request is made, so that a server that is away costs nothing.
     """
 
-    every: float  # seconds between two tries while all goes well
-    first: float = FIRST
+    every: float  # seconds between two tries while they succeed
+    first: float = FIRST_SECONDS
     failures: int = 0
-    chance: random.Random = field(default_factory=random.Random)
+    random: random.Random = field(default_factory=random.Random)
 
     def succeeded(self) -> None:
         self.failures = 0
@@ -31,5 +31,5 @@ class Backoff:
     def seconds(self) -> float:
         if not self.failures:
             return self.every
-        longest = min(LONGEST, self.first * 2.0 ** min(self.failures - 1, 16))
-        return longest * self.chance.uniform(0.5, 1.0)
+        longest = min(LONGEST_SECONDS, self.first * 2.0 ** min(self.failures - 1, 16))
+        return longest * self.random.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""The process that brings runs to MLflow while they train."""
+"""The process that sends runs to MLflow while they train."""
 
 from __future__ import annotations
 
@@ -13,96 +13,114 @@ from typing import IO, TYPE_CHECKING, Any
 from piecewise import terminal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from piecewise.tracking.sync.background import TOLD
+from piecewise.tracking.store.errors import explain, is_temporary, store_problem
+from piecewise.tracking.sync.background import INCOMPLETE
 from piecewise.tracking.sync.backoff import Backoff
 from piecewise.tracking.sync.reachability import check_answers
-from piecewise.tracking.sync.stopwatch import Stopwatch, Timed
+from piecewise.tracking.sync.stopwatch import Stopwatch, TimedClient
 from piecewise.tracking.sync.sync_runs import push_all
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
     from piecewise.tracking.mirror.mirror import Mirror
 
-INTERVAL = 1.0  # seconds between two looks at a live journal
-FLUSH_SECONDS = 10.0  # that a store may keep us waiting in all, once the command is over; `sync` brings the rest
-REST = 30.0  # seconds before a run that could not be brought over, and no fault of the store's, is tried again
-SPARE = 0.5  # of a processor, that training leaves
-PATIENCE = 90.0  # seconds; what a new store costs a training on two busy processors, five, is then little
-# How much nicer than its training. Where no processor is spare, a store is opened in a quarter of a minute, and then
-# followed with a hundredth of one.
-OPENING, FOLLOWING = 5, 19
+POLL_SECONDS = 1.0  # between two reads of a live journal
+FLUSH_SECONDS = 10.0  # how long the store may delay the end of a command
+RETRY_SECONDS = 30.0  # until a run that could not be sent, through no fault of the store, is tried again
+IDLE_CORES = 0.5  # enough to open the store without slowing down training
+LONGEST_WAIT_SECONDS = 90.0  # for idle cores; opening a store costs a training on two busy cores about 5 s
+# Added to the niceness of the training. On a full CPU, opening takes 15 s, and following then uses 1 % of a core.
+OPENING_NICENESS, FOLLOWING_NICENESS = 5, 19
 
 
 class Follower:
-    """Mirrors live journals until its parent closes its end, then once more, completely.
+    """Mirrors live journals until standard input ends, and then mirrors them once more, completely.
 
-    `begun` are the bytes that each run's journal had before the command: one that goes on has measured before.
+    `sizes` holds the bytes that each journal had before the command: a resumed run has measured before.
     """
 
-    def __init__(self, uri: str, begun: dict[RunFolder, int]) -> None:
+    def __init__(self, uri: str, sizes: dict[RunFolder, int]) -> None:
         self.uri = uri
-        self.begun = begun
-        self.live = self.folders = list(begun)
-        self.over = threading.Event()
-        self.has_told = False
-        self._rests = dict.fromkeys(begun, 0.0)
-        self._watch = Stopwatch()
+        self.sizes = sizes
+        self.live = self.folders = list(sizes)
+        self.is_over = threading.Event()
+        self.has_warned = False
+        self._next_try = dict.fromkeys(sizes, 0.0)
+        self._stopwatch = Stopwatch()
         self._mirror: Any = None
-        self._known: Followed = {}  # what was sent, to be sent by no later mirror again
-        self._backoff = Backoff(INTERVAL)
+        self._followed: Followed = {}  # the points already sent, also after the store is opened again
+        self._backoff = Backoff(POLL_SECONDS)
 
     def follow(self) -> int:
-        """The exit code: TOLD if something is missing."""
-        live = threading.Thread(target=self._follow_live)
-        live.start()
-        self.over.wait()  # also should the thread have failed
-        live.join()
-        done = push_all(self.uri, self.folders, opens=self._open)
-        for problem in done.problems:
-            self._tell(problem, "piecewise sync brings the rest")
-        return TOLD if done.problems else 0
-
-    def _follow_live(self) -> None:
-        """In a thread of its own, at a low priority: training has the processors first.
-
-        What is left at the end has somebody waiting for it, and is done at the usual priority where threads have each
-        their own, on Linux.
-        """
-        _put_behind(OPENING)
-        self._wait_for_turn()
-        while not self.over.wait(self._backoff.seconds):
-            self._look()
-
-    def _wait_for_turn(self) -> None:
-        """Until there is something to bring over, and a processor to spare, which a training need not ever leave.
-
-        MLflow is imported and the store opened only then: nothing competes with the start of training, and a short one
-        that keeps all processors busy loses nothing to what takes seconds of one.
-        """
-        while not any(_has_measured(*item) for item in self.begun.items()):
-            if self.over.wait(INTERVAL):
-                return
-        due = time.monotonic() + PATIENCE
-        _spare()  # from here on
-        while not self.over.wait(INTERVAL):
-            if _spare() >= SPARE or time.monotonic() >= due:
-                return
+        """Mirror the runs. Returns the exit code: 0 or INCOMPLETE."""
+        thread = threading.Thread(target=self._follow_live)
+        thread.start()
+        self.is_over.wait()  # the thread may fail before the training is over
+        thread.join()
+        result = push_all(self.uri, self.folders, self._open)
+        for problem in result.problems:
+            self._warn(problem, "piecewise sync brings the rest")
+        return INCOMPLETE if result.problems else 0
 
     def wait_for_end(self, parent: IO[str]) -> None:
-        """Then give the store its time, and leave it if it takes more."""
+        """Wait until `parent` ends, then end this process once the store has delayed it by FLUSH_SECONDS."""
         parent.read()
-        self.over.set()
-        began = self._watch.seconds()
-        while self._watch.seconds() - began < FLUSH_SECONDS:
+        self.is_over.set()
+        before = self._stopwatch.seconds()
+        while self._stopwatch.seconds() - before < FLUSH_SECONDS:
             time.sleep(0.1)
-        self._tell(f"{self.uri}: it takes longer than {FLUSH_SECONDS:.0f} s", "piecewise sync brings the rest")
-        os._exit(TOLD)
+        self._warn(f"{self.uri}: it takes longer than {FLUSH_SECONDS:.0f} s", "piecewise sync brings the rest")
+        os._exit(INCOMPLETE)
 
-    def _tell(self, what: str, outlook: str) -> None:
-        """One warning is enough, whatever else goes wrong."""
-        if not self.has_told:
-            terminal.warn(f"not in MLflow: {what}; {outlook}")
-        self.has_told = True
+    def _follow_live(self) -> None:
+        """Runs in a thread of its own: on Linux, niceness belongs to a thread, and the last push has the usual one."""
+        _lower_priority(OPENING_NICENESS)
+        self._wait_for_idle_core()
+        while not self.is_over.wait(self._backoff.seconds):
+            self._update()
+
+    def _wait_for_idle_core(self) -> None:
+        """Wait for a first metric, then for IDLE_CORES or LONGEST_WAIT_SECONDS.
+
+        Only then are MLflow imported and the store opened: they slow down neither the start of a training nor a short
+        training that keeps all cores busy.
+        """
+        while not any(_has_measured(folder, size) for folder, size in self.sizes.items()):
+            if self.is_over.wait(POLL_SECONDS):
+                return
+        deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+        _idle_cores()  # measured from now on
+        while not self.is_over.wait(POLL_SECONDS):
+            if _idle_cores() >= IDLE_CORES or time.monotonic() >= deadline:
+                return
+
+    def _update(self) -> None:
+        try:
+            if self._mirror is None:
+                with self._stopwatch.running():
+                    check_answers(self.uri)
+                self._mirror = self._open()
+                _lower_priority(FOLLOWING_NICENESS)
+            self.live = [folder for folder in self.live if not self._push_live(folder)]
+            self._backoff.succeeded()
+        except Exception as error:
+            self._backoff.failed()
+            if not (is_temporary(error) and self.uri.startswith("sqlite:")):  # another writer will soon be done
+                outlook = "training goes on, and piecewise sync brings everything later"
+                self._warn(f"{self.uri}: {explain(error)}", outlook)
+
+    def _push_live(self, folder: RunFolder) -> bool:
+        """Whether the run is complete. A problem of this run alone does not stop the other runs."""
+        if time.monotonic() < self._next_try[folder]:
+            return False
+        try:
+            return bool(self._mirror.push_live(folder))
+        except Exception as error:
+            if store_problem(error) is not None:
+                raise
+            self._warn(f"{folder.journal}: {explain(error)}", "piecewise sync brings the rest")
+            self._next_try[folder] = time.monotonic() + RETRY_SECONDS
+            return False
 
     def _open(self) -> Mirror:
         from piecewise.tracking.mirror.mirror import Mirror
@@ -110,78 +128,52 @@ class Follower:
         from piecewise.tracking.store.open import open_store
 
         project = Project.find()
-        quiet()  # MLflow's import keeps us waiting too, but not for the store
-        with self._watch.running():
+        quiet()  # imports MLflow, which is not the store's time
+        with self._stopwatch.running():
             client = open_store(self.uri, project)
-        timed: Any = Timed(client, self._watch)
-        return Mirror(timed, project, live=self._known)
+        timed: Any = TimedClient(client, self._stopwatch)
+        return Mirror(timed, project, live=self._followed)
 
-    def _look(self) -> None:
-        from piecewise.tracking.store.errors import explain, is_temporary
-
-        try:
-            if self._mirror is None:
-                with self._watch.running():
-                    check_answers(self.uri)
-                self._mirror = self._open()
-                _put_behind(FOLLOWING)
-            self.live = [folder for folder in self.live if not self._push(folder)]
-            self._backoff.succeeded()
-        except Exception as error:
-            self._backoff.failed()
-            if not (is_temporary(error) and self.uri.startswith("sqlite:")):  # who writes to it will be done soon
-                outlook = "training goes on, and piecewise sync brings everything later"
-                self._tell(f"{self.uri}: {explain(error)}", outlook)
-
-    def _push(self, folder: RunFolder) -> bool:
-        """Whether nothing more can come of the run. What is wrong with it alone keeps no other one back."""
-        from piecewise.tracking.store.errors import explain, store_problem
-
-        if time.monotonic() < self._rests[folder]:
-            return False
-        try:
-            return bool(self._mirror.push_live(folder))
-        except Exception as error:
-            if store_problem(error) is not None:
-                raise
-            self._tell(f"{folder.journal}: {explain(error)}", "piecewise sync brings the rest")
-            self._rests[folder] = time.monotonic() + REST
-            return False
+    def _warn(self, problem: str, outlook: str) -> None:
+        """Print the first problem only."""
+        if not self.has_warned:
+            terminal.warn(f"not in MLflow: {problem}; {outlook}")
+        self.has_warned = True
 
 
-def _put_behind(nicer: int) -> None:
-    """So much nicer than this process was started: this thread alone on Linux, elsewhere the process."""
+def _lower_priority(niceness: int) -> None:
+    """Make this thread so much nicer than its process was started; outside Linux, the whole process."""
     with contextlib.suppress(OSError):  # a sandbox may forbid it
-        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + nicer))
+        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + niceness))
 
 
-def _spare() -> float:
-    """How many of the processors that this process may use had nothing to do since the last call."""
+def _idle_cores() -> float:
+    """How many of the cores that this process may use were idle since the last call."""
     import psutil
 
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    busy: list[float] = psutil.cpu_percent(percpu=True)
-    return sum(1 - each / 100 for number, each in enumerate(busy) if usable is None or number in usable)
+    percents: list[float] = psutil.cpu_percent(percpu=True)
+    return sum(1 - busy / 100 for core, busy in enumerate(percents) if usable is None or core in usable)
 
 
-def _has_measured(folder: RunFolder, before: int) -> bool:
-    """Since its journal had `before` bytes."""
+def _has_measured(folder: RunFolder, size: int) -> bool:
+    """Whether the journal has a metric after its first `size` bytes."""
     try:
         with folder.journal.open("rb") as file:
-            file.seek(before)
+            file.seek(size)
             return any(b'"kind":"metrics"' in line for line in file)
-    except OSError:  # it has not begun
+    except OSError:  # the run has not started
         return False
 
 
 def _first_lines(file: IO[str]) -> Iterator[str]:
-    """Up to an empty one, or the end."""
+    """The lines before an empty one, or before the end."""
     while line := file.readline().rstrip("\n"):
         yield line
 
 
 def main(uri: str) -> int:
-    """Told by the first lines of its input which runs, and how long their journals were; by its end that it is over."""
+    """Read the runs and the sizes of their journals from standard input, and follow them until it ends."""
     lines = [line.split(" ", 1) for line in _first_lines(sys.stdin)]
     follower = Follower(uri, {RunFolder.from_text(text): int(size) for size, text in lines})
     threading.Thread(target=follower.wait_for_end, args=(sys.stdin,), daemon=True).start()

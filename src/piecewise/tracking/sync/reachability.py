@@ -1,4 +1,4 @@
-"""Whether a server is there at all, found out without MLflow, whose import alone takes a second of a processor."""
+"""Checking whether a server answers, without MLflow, whose import alone takes a second of a core."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import urllib.request
 from piecewise.errors import TryAgain
 from piecewise.tracking.store.errors import UNKNOWN_HOST, UNREACHABLE
 
-SECONDS = 5.0  # without a byte
+TIMEOUT_SECONDS = 5.0  # without a byte
 
 
 def check_answers(uri: str) -> None:
-    """Raises TryAgain if nothing answers at `uri`. Whatever does answer is left to MLflow to understand."""
-    if not uri.startswith("http") or urllib.request.getproxies():  # a proxy always answers, and MLflow may know another
+    """Raises TryAgain if nothing answers at `uri`. MLflow's client judges any answer."""
+    if not uri.startswith("http") or urllib.request.getproxies():  # a proxy always answers
         return
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS).close()
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT_SECONDS).close()
     except urllib.error.HTTPError as error:
         error.close()
     except OSError as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):
             raise TryAgain(UNKNOWN_HOST if isinstance(reason, socket.gaierror) else UNREACHABLE) from error
-    except http.client.HTTPException:  # what it says is no HTTP
+    except http.client.HTTPException:  # the answer is not HTTP
         pass

@@ -1,19 +1,19 @@
-"""How long a store keeps us waiting."""
+"""Measuring how long a store keeps us waiting."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
 class Stopwatch:
-    """Of one who waits for one thing at a time; another thread may read it."""
+    """Sums the waiting times of one thread. Another thread may read the sum."""
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._spent = 0.0
+        self._finished = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -22,28 +22,21 @@ class Stopwatch:
             yield
         finally:
             self._since = None
-            self._spent += time.monotonic() - since
+            self._finished += time.monotonic() - since
 
     def seconds(self) -> float:
-        """In all, what is being waited for just now included."""
-        spent, since = self._spent, self._since  # in this order no time is counted twice
-        return spent + (time.monotonic() - since if since is not None else 0.0)
+        """The sum, including the present wait."""
+        finished, since = self._finished, self._since  # read in this order, no time counts twice
+        return finished + (time.monotonic() - since if since is not None else 0.0)
 
 
-class Timed:
-    """A client whose calls are timed, so that a store that keeps us waiting can be left."""
+class TimedClient:
+    """An MLflow client, with a stopwatch running during each of its calls."""
 
-    def __init__(self, client: Any, watch: Stopwatch) -> None:
+    def __init__(self, client: Any, stopwatch: Stopwatch) -> None:
         self._client = client
-        self._watch = watch
+        self._stopwatch = stopwatch
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        return self._timed(found) if callable(found) else found
-
-    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any, **options: Any) -> Any:
-            with self._watch.running():
-                return call(*arguments, **options)
-
-        return timed
+        value = getattr(self._client, name)
+        return self._stopwatch.running()(value) if callable(value) else value

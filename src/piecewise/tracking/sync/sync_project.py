@@ -9,10 +9,11 @@ from piecewise import terminal
 from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.project import Project
 from piecewise.tracking.store.open import EMBEDDED
-from piecewise.tracking.sync.sync_runs import Synced, stamp, sync, tracking_uri
+from piecewise.tracking.sync.run_stores import tracking_uri
+from piecewise.tracking.sync.sync_runs import SyncResult, change_stamp, sync
 
 if TYPE_CHECKING:
-    from piecewise.tracking.sync.sync_runs import Known
+    from piecewise.tracking.sync.sync_runs import FollowedByStore
 
 POLL_SECONDS = 2.0
 FULL_SYNC_SECONDS = 60.0  # a full sync covers unchanged runs too: their store may have been replaced
@@ -31,15 +32,15 @@ def sync_once(project: Project, restores: bool) -> int:
 def sync_forever(project: Project, restores: bool) -> None:
     """Sync changed runs every POLL_SECONDS until a signal raises Stopped. A lasting problem is reported once."""
     reported: list[str] = []
-    known: Known = {}
+    followed: FollowedByStore = {}
     synced: dict[RunFolder, tuple[int, ...] | None] = {}
     last_full_sync = time.monotonic()
     while True:
         if time.monotonic() - last_full_sync > FULL_SYNC_SECONDS:
             last_full_sync, synced = time.monotonic(), {}
-        stamps = {folder: stamp(folder) for folder in all_runs(project)}
+        stamps = {folder: change_stamp(folder) for folder in all_runs(project)}
         changed = [folder for folder, now in stamps.items() if now is None or synced.get(folder) != now]
-        done = sync(tracking_uri(project) or EMBEDDED, changed, restores, known)
+        done = sync(tracking_uri(project) or EMBEDDED, changed, restores, followed)
         if done.updated:
             _print(done, len(stamps))
         for problem in done.problems:
@@ -47,9 +48,9 @@ def sync_forever(project: Project, restores: bool) -> None:
                 terminal.fail(problem)
         reported, synced = done.problems, {} if done.problems else stamps
         if reported:
-            known.clear()  # the store may be another one when it answers again
+            followed.clear()  # the store may be another one when it answers again
         time.sleep(POLL_SECONDS)
 
 
-def _print(done: Synced, num_runs: int) -> None:
+def _print(done: SyncResult, num_runs: int) -> None:
     print(*done.updated, f"{num_runs} runs, {len(done.updated)} brought up to date", sep="\n", flush=True)
