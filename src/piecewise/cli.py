@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from piecewise import process_settings, terminal
+from piecewise.commands.arguments import Arguments, HelpPrinted
 from piecewise.errors import BadInput, nearest
 from piecewise.project import Project
 from piecewise.stopping import Stopped, handle_signals
@@ -101,8 +103,10 @@ def _run(verb: str, *arguments: str) -> int:
     from piecewise.tracking.sync.orphans import end_here
 
     command = importlib.import_module(f"piecewise.commands.{verb}")
-    project, started_in = Project.find(), Path.cwd()
+    project, typed = Project.find(), Arguments(verb, command.__doc__, arguments, Path.cwd())
     os.chdir(project)  # paths in configurations are relative to the project's root
     if verb not in READ_ONLY:
         end_here(project)
-    return int(command.main(project, started_in, list(arguments)))
+    with contextlib.suppress(HelpPrinted):
+        return int(command.main(project, typed))
+    return 0

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from bit_flips import COVERED, OUTS, covered_files, flip_trial, flipped, record_in_dvc, whole_project
+from piecewise.commands.arguments import Arguments
 from piecewise.commands.verify import main
 from piecewise.data.idx import Mnist
 from piecewise.durable import append_record
@@ -65,7 +66,7 @@ def test_whole_project_has_nothing_to_report(whole: Path, capsys: pytest.Capture
     assert [kind for kind, report in kinds.items() if not report.files] == ["MLflow store"]
     assert kinds["runs"].num_bytes == sum(path.stat().st_size for path in kinds["runs"].files)
     assert (faults(whole), notes(whole)) == ([], [])
-    assert main(Project(whole), whole, []) == 0
+    assert main(Project(whole), Arguments("verify", None, [], whole)) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in said] == list(kinds)
     assert all(line.endswith("  ok") for line in said)
@@ -351,7 +352,7 @@ def test_database_in_use_is_a_note(root: Path) -> None:
 def test_faults_are_printed_with_their_remedies(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "runs" / "solo" / "figures" / "learning_curves.svg").write_text("x")
     (root / "data" / "curve_1d" / "test.safetensors").unlink()
-    assert main(Project(root), root, []) == 1
+    assert main(Project(root), Arguments("verify", None, [], root)) == 1
     said = capsys.readouterr().out
     assert "\n  data/curve_1d/test.safetensors is missing\n    rm -rf data/curve_1d/test.safetensors; dvc chec" in said
     assert "\n  runs/solo/figures/learning_curves.svg was altered\n    rm -rf runs/solo/evaluation; piecewise" in said

@@ -6,19 +6,14 @@ Nothing is removed without --yes.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("clean", __doc__)
-    parser.add_argument("--yes", action="store_true", help="remove these files")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_argument("--yes", action="store_true", help="remove these files")
+    asked = arguments.read()
     from piecewise.health.leftovers import leftovers, remove
 
     found = leftovers(project)

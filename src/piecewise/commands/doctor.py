@@ -5,7 +5,6 @@ The exit code is 1 if there is a fault. A note needs no action.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piecewise import terminal
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
 COLOURS = {"ok": "green", "note": "yellow", "fault": "red"}
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    if Arguments("doctor", __doc__).read(arguments) is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.read()
     from piecewise.health.checks import CHECKS
     from piecewise.health.findings import Level, diagnose
 

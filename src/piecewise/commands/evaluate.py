@@ -6,19 +6,14 @@ ensemble, which predicts the mean of their outputs.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("evaluate", __doc__)
-    parser.add_run()
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_run()
+    asked = arguments.read()
     from piecewise.analysis.draw import draw_run
     from piecewise.analysis.ensemble import measure_ensemble
     from piecewise.analysis.evaluate import evaluate_run, measure

@@ -17,12 +17,9 @@ from piecewise.jobs.about import expectations, experiments, first_comment, group
 from piecewise.project import Project
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("list", __doc__)
-    parser.add_argument("group", nargs="?", metavar="GROUP", default="experiment", help="model, data, optimizer, …")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_argument("group", nargs="?", metavar="GROUP", default="experiment", help="model, data, optimizer, …")
+    asked = arguments.read()
     conf, group = project.conf, asked.group
     if group not in groups(conf):
         raise BadInput(f"there is no group {group!r}; {nearest(group, groups(conf))}")

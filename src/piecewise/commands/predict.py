@@ -8,30 +8,26 @@ distribution (for classes, their probabilities).
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from piecewise import terminal
-from piecewise.commands.arguments import Arguments, given_path
+from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("predict", __doc__)
-    parser.add_run()
-    parser.add_argument("--input", required=True, metavar="FILE")
-    parser.add_argument("--output", metavar="FILE.csv")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_run()
+    arguments.add_argument("--input", required=True, metavar="FILE")
+    arguments.add_argument("--output", metavar="FILE.csv")
+    asked = arguments.read()
     from piecewise.analysis.predict import predict
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
     from piecewise.journal.find import find_run
 
-    output = None if asked.output is None else given_path(asked.output, started_in)
+    output = None if asked.output is None else arguments.path(asked.output)
     if output is not None and output.is_dir():
         raise BadInput(f"--output={output} is a folder; allowed: a file")
-    text = predict(find_run(project, asked.run).folder, given_path(asked.input, started_in))
+    text = predict(find_run(project, asked.run).folder, arguments.path(asked.input))
     if output is None:
         sys.stdout.write(text)
     else:

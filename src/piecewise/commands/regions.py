@@ -6,24 +6,19 @@ folder and named after the run.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from piecewise import terminal
-from piecewise.commands.arguments import Arguments, given_path
+from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 MAX_ROWS = 40
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("regions", __doc__)
-    parser.add_run()
-    parser.add_argument("--range", nargs="+", type=float, metavar="X", help="lower and upper bound of each input")
-    parser.add_argument("--all", action="store_true", help=f"print every row, not only the first {MAX_ROWS}")
-    parser.add_argument("--output", metavar="FILE.svg")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_run()
+    arguments.add_argument("--range", nargs="+", type=float, metavar="X", help="lower and upper bound of each input")
+    arguments.add_argument("--all", action="store_true", help=f"print every row, not only the first {MAX_ROWS}")
+    arguments.add_argument("--output", metavar="FILE.svg")
+    asked = arguments.read()
     from piecewise.analysis.regions import regions_of_run
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
@@ -31,7 +26,7 @@ def main(project: Project, started_in: Path, arguments: list[str]) -> int:
     from piecewise.journal.find import find_run
 
     run = find_run(project, asked.run)
-    path = given_path(asked.output or f"{run.start.name}-{run.start.id}-regions.svg", started_in)
+    path = arguments.path(asked.output or f"{run.start.name}-{run.start.id}-regions.svg")
     if path.suffix != ".svg" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .svg")
     found = regions_of_run(run.folder, asked.range)

@@ -6,21 +6,18 @@ that say where the run trains may change: `resume last trainer.devices=1`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("resume", __doc__)
-    parser.add_run()
-    parser.add_argument("options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout and the like")
-    parser.add_argument("--strict", action="store_true", help="refuse if the source or the lock has changed")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_run()
+    arguments.add_argument(
+        "options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout, …"
+    )
+    arguments.add_argument("--strict", action="store_true", help="refuse if the source or the lock has changed")
+    asked = arguments.read()
     from piecewise.commands.train import conclude, evaluate_and_draw
     from piecewise.errors import BadInput
     from piecewise.execution.job_folders import JOBS, JobFolders

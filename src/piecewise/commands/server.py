@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
-PORT = 5001
 
-
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("server", __doc__)
-    parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0 takes a free port")
-    parser.add_argument("--stop", action="store_true", help="stop the server that runs")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_argument("--port", type=int, default=5001, help="default 5001; 0 takes a free port")
+    arguments.add_argument("--stop", action="store_true", help="stop the server that runs")
+    asked = arguments.read()
     from piecewise.server.keeper import run_server, stop_server
 
     if asked.stop:

@@ -12,7 +12,6 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -47,13 +46,10 @@ class Line:
         return f"{self.name} {terminal.paint(self.value, 'cyan')}{gap}  {terminal.paint(f'# {self.origin}', 'dim')}"
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("show", __doc__)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for piecewise train")
-    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for piecewise train")
+    arguments.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    asked = arguments.read()
     if asked.multirun:
         raise BadInput(ONE_JOB)
     from piecewise.planning.origins import find_origins

@@ -15,13 +15,10 @@ from piecewise.project import Project
 TABLE = re.compile(r"^(<!-- results:.*?-->\n).*?(?=^<!-- end of results -->$)", re.DOTALL | re.MULTILINE)
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("summary", __doc__)
-    parser.add_argument("--markdown", action="store_true", help="print the README's table")
-    parser.add_argument("--readme", action="store_true", help="write the table into the README")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_argument("--markdown", action="store_true", help="print the README's table")
+    arguments.add_argument("--readme", action="store_true", help="write the table into the README")
+    asked = arguments.read()
     from piecewise.report.results import collect
     from piecewise.report.tables import markdown_table, text_table
 

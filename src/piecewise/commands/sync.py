@@ -7,24 +7,19 @@ piecewise sync --moved http://typo:5001 http://127.0.0.1:5001
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("sync", __doc__)
-    parser.add_argument(
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_argument(
         "--rebuild", action="store_true", help="first set mlflow.db and mlartifacts aside, then make them from the runs"
     )
-    parser.add_argument("--restore", action="store_true", help="restore runs that were deleted in MLflow")
-    parser.add_argument("--watch", action="store_true", help="repeat until Ctrl-C (exit code 130), to follow jobs")
-    parser.add_argument("--moved", metavar=("OLD", "NEW"), nargs=2, help="the server at OLD is now at NEW")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+    arguments.add_argument("--restore", action="store_true", help="restore runs that were deleted in MLflow")
+    arguments.add_argument("--watch", action="store_true", help="repeat until Ctrl-C (exit code 130), to follow jobs")
+    arguments.add_argument("--moved", metavar=("OLD", "NEW"), nargs=2, help="the server at OLD is now at NEW")
+    asked = arguments.read()
     from piecewise.journal.run_folder import all_runs
     from piecewise.tracking.store.addresses import record_move
     from piecewise.tracking.store.embedded import set_aside

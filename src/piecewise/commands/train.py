@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piecewise import terminal
-from piecewise.commands import completion
+from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 if TYPE_CHECKING:
@@ -24,18 +24,17 @@ if TYPE_CHECKING:
 DRY_RUN = "--dry-run"
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
+def main(project: Project, arguments: Arguments) -> int:
     from piecewise.planning.plan import plan_command_line
 
-    if arguments and arguments[0] in ("-sc", "--shell-completion"):
-        return completion.main(arguments[1:])
-    jobs = plan_command_line(project.conf, [word for word in arguments if word != DRY_RUN])
+    words = arguments.words  # Hydra parses them
+    jobs = plan_command_line(project.conf, [word for word in words if word != DRY_RUN])
     if not jobs:  # a flag such as --cfg only prints
         return 0
     from piecewise.jobs.trainer import check_devices
 
     check_devices(job.config.trainer for job in jobs)
-    if DRY_RUN in arguments:
+    if DRY_RUN in words:
         return _announce(jobs)
     from piecewise.execution.job_folders import JobFolders
     from piecewise.execution.run_jobs import run_jobs

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
-PORT = 5000
 
-
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    parser = Arguments("ui", __doc__)
-    parser.add_argument("run", metavar="RUN", nargs="?", help="the run to show; default: the list of experiments")
-    parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0 takes a free port")
-    asked = parser.read(arguments)
-    if asked is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.add_argument("run", metavar="RUN", nargs="?", help="the run to show; default: the list of experiments")
+    arguments.add_argument("--port", type=int, default=5000, help="default 5000; 0 takes a free port")
+    asked = arguments.read()
     from piecewise.server.embedded_ui import serve_pages
 
     serve_pages(project, asked.port, asked.run)

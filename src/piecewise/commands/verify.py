@@ -12,7 +12,6 @@ The exit code is 1 if there is a fault. A run that has not ended is a note, not 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piecewise import terminal
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     from piecewise.health.hash_report import HashReport
 
 
-def main(project: Project, started_in: Path, arguments: list[str]) -> int:
-    if Arguments("verify", __doc__).read(arguments) is None:
-        return 0
+def main(project: Project, arguments: Arguments) -> int:
+    arguments.read()
     from piecewise.health.verify import verify
 
     num_faults = 0
