@@ -66,7 +66,6 @@ NO_RESULT = {
     "terminal.py",
     "manifest.py",
     "jobs/provenance.py",
-    "jobs/installed.py",
     "jobs/source.py",
     "jobs/about.py",
     "processes.py",

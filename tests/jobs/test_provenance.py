@@ -14,8 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from piecewise.jobs.installed import OWN_NAME, installed_requirements
-from piecewise.jobs.provenance import lock_digest
+from piecewise.jobs.provenance import OWN_NAME, installed_requirements, lock_digest
 from piecewise.project import Project
 
 
