@@ -11,7 +11,7 @@ from PIL import Image
 
 from piecewise.analysis.animate import MAX_FRAMES, _evenly_spaced
 from piecewise.cli import main
-from piecewise.figures.animation import LAST, Frame, animate
+from piecewise.figures.animation import LAST_FRAME_MILLISECONDS, Frame, animate
 from piecewise.jobs.job import Job
 from piecewise.manifest import check_manifest
 from piecewise.project import Project
@@ -31,7 +31,7 @@ def test_each_frame_is_a_picture_and_the_last_one_stays() -> None:
         film.seek(index)
         times.append(film.info["duration"])
         pictures.append(np.asarray(film.convert("RGB")).tobytes())
-    assert times == [50, 50, LAST]
+    assert times == [50, 50, LAST_FRAME_MILLISECONDS]
     assert len(set(pictures)) == 3
     assert animate((X, X), frames, "y", 50) == data
 

@@ -13,9 +13,7 @@ from piecewise.project import Project
 
 def main(project: Project, arguments: Arguments) -> int:
     arguments.add_run()
-    arguments.add_argument(
-        "options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout, …"
-    )
+    arguments.add_argument("options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout, …")
     arguments.add_argument("--strict", action="store_true", help="refuse if the source or the lock has changed")
     asked = arguments.read()
     from piecewise.commands.train import conclude, evaluate_and_draw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
 
 from piecewise.figures.style import GROUND, INK
 
@@ -15,30 +14,19 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _SIZE = re.compile(r'width="([\d.]+)pt".*?viewBox="([^"]*)"', re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Inline:
-    """An SVG element, and its finding in words."""
+def inline(text: str, name: str) -> str:
+    """A figure's SVG element, from its file's text. Its ids begin with `name`, so no two figures share one.
 
-    svg: str
-    finding: str
-
-
-def inline(text: str, name: str) -> Inline:
-    """The element of a figure, from its file's text. Its ids begin with `name`, so no two figures share one."""
+    Screen readers read the figure's finding, which is the title of the file.
+    """
     body = text[text.index("<svg") :]
-    found = _TITLE.search(body)
-    finding = html.unescape(found.group(1)) if found else name
-    width, box = _size(body)
-    head = f'<svg role="img" aria-label="{html.escape(finding)}" viewBox="{box}" style="max-width: {width}pt">'
+    title, size = _TITLE.search(body), _SIZE.search(body)
+    assert size is not None, "not an SVG of figures/style.py"
+    finding = html.escape(html.unescape(title[1]) if title else name)
+    head = f'<svg role="img" aria-label="{finding}" viewBox="{size[2]}" style="max-width: {size[1]}pt">'
     body = _HEAD.sub(head, _METADATA.sub("", _TITLE.sub("", body, count=1), count=1), count=1)
     for colour, page_colour in COLOURS.items():
         body = body.replace(colour, page_colour)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'xlink:href="#', f'href="#{name}-', body).replace("url(#", f"url(#{name}-")
-    return Inline(body.replace("xlink:href", "href").strip(), finding)
-
-
-def _size(body: str) -> tuple[str, str]:
-    found = _SIZE.search(body)
-    assert found is not None, "not an SVG of figures/style.py"
-    return found.group(1), found.group(2)
+    return body.replace("xlink:href", "href").strip()

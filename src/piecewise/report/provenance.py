@@ -15,23 +15,19 @@ DIGEST_CHARACTERS = 12  # shown of a digest
 
 def provenance(run: Run) -> dict[str, str]:
     """The run's inputs and outputs by name: digests, numerics, commit and times."""
-    digests = run.result["digests"]
+    result = run.result
+    digests = {"job digest": result["job_digest"], "run key": result["run_key"]}
+    digests |= {f"{name} digest": digest for name, digest in result["digests"].items()}
+    digests["weights digest"] = result["weights_digest"]
     record = read_journal(run.folder.journal)
-    facts = {
-        "job digest": run.result["job_digest"][:DIGEST_CHARACTERS],
-        "run key": run.result["run_key"][:DIGEST_CHARACTERS],
-        "data digest": digests["data"][:DIGEST_CHARACTERS],
-        "source digest": digests["source"][:DIGEST_CHARACTERS],
-        "lock digest": digests["lock"][:DIGEST_CHARACTERS],
-        "weights digest": run.result["weights_digest"][:DIGEST_CHARACTERS],
-        "weights kept": f"{run.result['selected']}: step {run.result['selected_step']:,} of {run.result['steps']:,}",
-        "examples": f"{run.result['num_train']:,} to train, {run.result['num_val']:,} to validate",
-        "parameters": f"{run.result['num_parameters']:,}",
-        "numerics": _numerics(run.result["numerics"]),
+    return {
+        **{name: digest[:DIGEST_CHARACTERS] for name, digest in digests.items()},
+        "weights kept": f"{result['selected']}: step {result['selected_step']:,} of {result['steps']:,}",
+        "examples": f"{result['num_train']:,} to train, {result['num_val']:,} to validate",
+        "parameters": f"{result['num_parameters']:,}",
+        "numerics": _numerics(result["numerics"]),
+        **({} if record is None else _origin(record.start, record.end)),
     }
-    if record is not None:
-        facts |= _origin(record.start, record.end)
-    return facts
 
 
 def _numerics(numerics: dict[str, Any]) -> str:

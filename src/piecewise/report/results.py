@@ -1,14 +1,52 @@
-"""The results of the pipeline, experiment by experiment."""
+"""The results of the pipeline: the numbers of each group of runs, and whether they meet the expectations."""
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+from operator import getitem
 from typing import Any
 
 from piecewise.durable import read_json
 from piecewise.project import Project
-from piecewise.report.rows import Row, expected_rows, other_rows
 from piecewise.report.runs import Group, group_runs, read_runs
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one group, and its expected bound."""
+
+    experiment: str
+    label: str
+    metric: str
+    values: list[float]  # one for each seed
+    bound: str = ""  # empty without an expectation
+    is_met: bool = True
+
+    @property
+    def count(self) -> int:
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation over seeds; None for a single run."""
+        return statistics.stdev(self.values) if self.count > 1 else None
+
+    @property
+    def low(self) -> float:
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        return max(self.values)
 
 
 @dataclass(frozen=True)
@@ -23,7 +61,14 @@ class Result:
     @property
     def numbers(self) -> list[Row]:
         """Every metric of every group; those with an expectation come first."""
-        return [*self.rows, *other_rows(self.name, self.groups, self.rows)]
+        expected = {(row.label, row.metric) for row in self.rows}
+        others = [
+            Row(self.name, group.label, metric, group.values(metric))
+            for group in self.groups
+            for metric in sorted(group.runs[0].metrics)
+            if (group.label, metric) not in expected
+        ]
+        return [*self.rows, *others]
 
 
 def collect(project: Project) -> list[Result]:
@@ -31,7 +76,20 @@ def collect(project: Project) -> list[Result]:
     path = project.build / "about.json"
     results = []
     for name, about in sorted(read_json(path).items() if path.is_file() else ()):
-        groups = group_runs(name, read_runs(name))
+        groups = group_runs(read_runs(name))
         if groups:
-            results.append(Result(name, about, groups, list(expected_rows(name, about, groups))))
+            results.append(Result(name, about, groups, list(_expected_rows(name, about, groups))))
     return results
+
+
+def _expected_rows(experiment: str, about: dict[str, Any], groups: list[Group]) -> Iterator[Row]:
+    """A row for each expectation in `about` and each group whose configuration meets its `when`."""
+    for expectation, group in product(about.get("expected", []), groups):
+        config, metric = group.runs[0].job.frozen, expectation["metric"]
+        when = expectation.get("when", {}).items()
+        if any(reduce(getitem, key.split("."), config) != wanted for key, wanted in when):
+            continue
+        least, most = expectation.get("at_least", -math.inf), expectation.get("at_most", math.inf)
+        bound = f"≥ {least:g}" if math.isinf(most) else f"≤ {most:g}"
+        is_met = least <= group.mean(metric) <= most
+        yield Row(experiment, group.label, metric, group.values(metric), bound, is_met)

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from piecewise.analysis.compare import Member
 from piecewise.durable import read_json
-from piecewise.jobs.job import Job, read_job
+from piecewise.jobs.job import read_job
 from piecewise.journal.run_folder import RunFolder
+from piecewise.project import Project
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Member):
     """One evaluated job of the pipeline."""
 
-    job: Job
     folder: RunFolder
-    metrics: dict[str, float]
     result: dict[str, Any]
 
 
@@ -39,11 +39,9 @@ class Group:
 
 def read_runs(experiment: str) -> list[Run]:
     """The evaluated runs of one experiment."""
-    runs = []
-    for path in sorted(Path("results/evaluate", experiment).glob("*/metrics.json"), key=_by_number):
-        folder = RunFolder.of_stage(experiment, path.parent.name)
-        runs.append(Run(read_job(folder.job), folder, read_json(folder.metrics), read_json(folder.result)))
-    return runs
+    paths = (Project().results / "evaluate" / experiment).glob("*/metrics.json")
+    folders = [RunFolder.of_stage(experiment, path.parent.name) for path in sorted(paths, key=_by_number)]
+    return [Run(read_job(one.job), read_json(one.metrics), one, read_json(one.result)) for one in folders]
 
 
 def _by_number(path: Path) -> list[tuple[float, str]]:
@@ -52,7 +50,7 @@ def _by_number(path: Path) -> list[tuple[float, str]]:
     return [(float(word), "") if word[0].isdigit() else (-1.0, word) for word in words]
 
 
-def group_runs(experiment: str, runs: list[Run]) -> list[Group]:
+def group_runs(runs: list[Run]) -> list[Group]:
     """The runs grouped by their label without its seed."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -63,9 +61,8 @@ def group_runs(experiment: str, runs: list[Run]) -> list[Group]:
 
 def stage_metrics(experiment: str) -> dict[str, Any]:
     """The means over seeds by metric, for `dvc metrics show`; several groups are told apart by their labels."""
-    groups = group_runs(experiment, read_runs(experiment))
     means: dict[str, Any] = {
         group.label or "all": {metric: group.mean(metric) for metric in sorted(group.runs[0].metrics)}
-        for group in groups
+        for group in group_runs(read_runs(experiment))
     }
     return means if len(means) > 1 else next(iter(means.values()))
