@@ -92,7 +92,7 @@ def test_a_missing_device_is_refused_in_every_job_of_a_sweep(tiny_job: Job, opti
 
 
 def test_a_model_larger_than_memory_is_refused(plan: Plan) -> None:
-    with pytest.raises(BadInput, match=r"model is too large: .* wants .* GB"):
+    with pytest.raises(BadInput, match=r"model is too large: .* needs .* GB"):
         plan("model=mlp", "model.width=10000000", "model.depth=3")
 
 

@@ -60,9 +60,10 @@ def build_parts(config: JobConfig, device: str = "cpu") -> Parts:
     loss = _construct(config.loss, NegativeLogLikelihood)
     if loss.kind not in spec.kinds:
         kinds = " or ".join(sorted(spec.kinds))
+        allowed = " ".join(name for kind in sorted(spec.kinds) for name in LOSSES[kind])
         raise BadInput(
             f"loss={type(loss).__name__} fits {loss.kind} targets, but data={spec.name} has {kinds} targets; "
-            f"allowed: {' '.join(_losses_for(spec))}"
+            f"allowed: {allowed}"
         )
     return Parts(config, source, spec, loss, build_model(config, spec, loss, device))
 
@@ -121,7 +122,3 @@ def _construct(component: Component, kind: type, facts: dict[str, Any] | None = 
     target, arguments = checked_target(component, kind, tuple(facts))
     accepted = inspect.signature(target).parameters
     return target(**{key: value for key, value in facts.items() if key in accepted}, **arguments)
-
-
-def _losses_for(spec: DataSpec) -> list[str]:
-    return [name for kind in sorted(spec.kinds) for name in LOSSES[kind]]

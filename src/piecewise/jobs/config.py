@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 from piecewise.errors import BadInput, nearest
-
-SELECT = ("best", "last")
-LOG_MODEL = ("best", "all", "none")
 
 
 @dataclass
@@ -47,10 +44,12 @@ class Component:
     options: dict[str, Any]
 
     @classmethod
-    def of(cls, group: str, content: Any) -> Component:
+    def of(cls, group: str, content: Any) -> Self:
         """The component in a group's content. Raises BadInput if it is no mapping."""
-        target, options = _target_and_options(group, content)
-        return cls(group, target, options)
+        if not isinstance(content, dict):
+            raise BadInput(f"{group}={content!r} must be one of the group's files")
+        options = {key: value for key, value in content.items() if key not in ("_target_", "_partial_")}
+        return cls(group, content.get("_target_"), options)
 
     def __str__(self) -> str:
         """The options as a person types them."""
@@ -66,14 +65,14 @@ class DataConfig(Component):
     max_shift: int  # pixels; training images are moved at random by up to this
 
     @classmethod
-    def of(cls, group: str, content: Any) -> DataConfig:
-        target, options = _target_and_options(group, content)
-        loading = {name: options.pop(name, 0) for name in ("val_fraction", "split_seed", "max_shift")}
+    def of(cls, group: str, content: Any) -> Self:
+        component = Component.of(group, content)
+        loading = {name: component.options.pop(name, 0) for name in ("val_fraction", "split_seed", "max_shift")}
         for name, value in loading.items():
             kinds = (int, float) if name == "val_fraction" else (int,)
             if isinstance(value, bool) or not isinstance(value, kinds) or value < 0:
                 raise BadInput(f"{group}.{name}={value!r} must be a {kinds[-1].__name__} of at least 0")
-        return cls(group, target, options, **loading)
+        return cls(**vars(component), **loading)
 
     @property
     def location(self) -> str:
@@ -127,7 +126,7 @@ class JobConfig:
         return cls(
             data=DataConfig.of("data", content.pop("data")),
             scheduler=Component.of("scheduler", scheduler) if (scheduler := content.pop("scheduler")) else None,
-            trainer=TrainerConfig(*vars(Component.of("trainer", content.pop("trainer"))).values()),
+            trainer=TrainerConfig.of("trainer", content.pop("trainer")),
             tracking=Tracking(**_known("tracking", content.pop("tracking") or {}, Tracking)),
             early_stopping=EarlyStopping(**_known("early_stopping", content.pop("early_stopping"), EarlyStopping)),
             model=Component.of("model", content.pop("model")),
@@ -143,19 +142,11 @@ class JobConfig:
             (patience is None or patience >= 1, "early_stopping.patience", patience, "at least 1, or null"),
             (min_delta >= 0, "early_stopping.min_delta", min_delta, "at least 0"),
             (self.log_every_n_steps >= 1, "log_every_n_steps", self.log_every_n_steps, "at least 1"),
-            (self.select in SELECT, "select", repr(self.select), "best or last"),
-            (self.log_model in LOG_MODEL, "log_model", repr(self.log_model), "best, all or none"),
+            (self.select in ("best", "last"), "select", repr(self.select), "best or last"),
+            (self.log_model in ("best", "all", "none"), "log_model", repr(self.log_model), "best, all or none"),
         ):
             if not is_right:
                 raise BadInput(f"{key}={value} must be {allowed}")
-
-
-def _target_and_options(group: str, content: Any) -> tuple[Any, dict[str, Any]]:
-    if not isinstance(content, dict):
-        raise BadInput(f"{group}={content!r} must be one of the group's files")
-    return content.get("_target_"), {
-        key: value for key, value in content.items() if key not in ("_target_", "_partial_")
-    }
 
 
 def _known(group: str, content: dict[str, Any], node: type) -> dict[str, Any]:

@@ -33,6 +33,11 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def canonical_digest(value: Any) -> str:
+    """SHA-256 of the value's canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
 def without_volatile(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides the result: all keys but the volatile ones."""
     kept = copy.deepcopy(config)
@@ -40,11 +45,6 @@ def without_volatile(config: dict[str, Any]) -> dict[str, Any]:
         group, _, leaf = key.rpartition(".")
         (kept.get(group, {}) if group else kept).pop(leaf, None)
     return kept
-
-
-def digest_of(config: dict[str, Any]) -> str:
-    """SHA-256 of the canonical configuration without its volatile keys."""
-    return hashlib.sha256(canonical(without_volatile(config)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Job:
 
     @property
     def digest(self) -> str:
-        return digest_of(self.frozen)
+        """The digest of the configuration without its volatile keys."""
+        return canonical_digest(without_volatile(self.frozen))
 
     @property
     def title(self) -> str:
@@ -87,8 +88,8 @@ class Job:
         return {"name": self.name, "label": self.label, "config": self.frozen}
 
     def _seal(self) -> str:
-        """SHA-256 of the whole content, with the volatile keys."""
-        return hashlib.sha256(canonical(self._content()).encode()).hexdigest()
+        """The digest of the whole content, with the volatile keys."""
+        return canonical_digest(self._content())
 
     def write(self, path: Path) -> None:
         write_json(path, self.as_dict())

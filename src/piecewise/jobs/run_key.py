@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from piecewise.data.spec import DataSource
 from piecewise.jobs.config import DataConfig
-from piecewise.jobs.job import Job, canonical
+from piecewise.jobs.job import Job, canonical_digest
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
 
 
 def run_key(job: Job, data_digest: str, source: str, lock: str) -> str:
     """SHA-256 of the job, the data it reads, the source it runs and the lock of its environment, each by its digest."""
-    return hashlib.sha256(canonical([job.digest, data_digest, source, lock]).encode()).hexdigest()
+    return canonical_digest([job.digest, data_digest, source, lock])
 
 
 def identify(job: Job, source: DataSource) -> dict[str, Any]:

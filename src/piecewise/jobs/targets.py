@@ -106,15 +106,10 @@ def annotated(target: type, arguments: dict[str, Any], group: str) -> dict[str, 
     checked = {}
     for name, value in arguments.items():
         try:
-            checked[name] = converted(value, _adapter(target, name))
+            checked[name] = to_jsonable_python(_adapter(target, name).validate_json(json.dumps(value)))
         except ValidationError as error:
             raise BadInput(f"{group}.{name}={value!r} must be {_allowed(error)}") from error
     return checked
-
-
-def converted(value: Any, adapter: TypeAdapter[Any]) -> Any:
-    """A value from JSON as the adapter's type. Raises pydantic's ValidationError, a ValueError."""
-    return to_jsonable_python(adapter.validate_json(json.dumps(value)))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from piecewise.dvc_files import recorded_stage
 from piecewise.errors import TryAgain
 from piecewise.execution.job_folders import JobFolders
 from piecewise.jobs.build import build_data
-from piecewise.jobs.job import Job, canonical
+from piecewise.jobs.job import Job, canonical_digest
 from piecewise.jobs.run_key import identify
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import JOURNAL
@@ -39,17 +38,17 @@ def live_stage(jobs: list[Job]) -> Iterator[tuple[JobFolders, bool]]:
         with file_lock(folder.with_suffix(".lock"), LOCK_TIMEOUT_SECONDS):
             _wait_for_ranks(folder, busy)
             keys = [identify(job, build_data(job.config.data))["run_key"] for job in jobs]
-            key = hashlib.sha256(canonical(keys).encode()).hexdigest()
-            is_resumed = _stored_key(folder) in (key, key + _recorded(name))
+            key, path = canonical_digest(keys), folder / KEY
+            is_resumed = path.is_file() and path.read_text() in (key, key + _recorded(name))
             if not is_resumed:
                 shutil.rmtree(folder, ignore_errors=True)
-            write_atomic(folder / KEY, key.encode())
+            write_atomic(path, key.encode())
             folders = JobFolders.of_stage(jobs)
             yield folders, is_resumed
             for run in {folders.parent, *folders.jobs}:
                 if run.journal.is_file():
                     write_atomic(RunFolder.of_stage(name, run.checkpoints.name).journal, run.journal.read_bytes())
-            write_atomic(folder / KEY, (key + _recorded(name)).encode())
+            write_atomic(path, (key + _recorded(name)).encode())
     except BlockingIOError as error:
         raise busy from error
 
@@ -63,11 +62,6 @@ def _wait_for_ranks(folder: Path, busy: TryAgain) -> None:
         time.sleep(0.1)
 
 
-def _stored_key(folder: Path) -> str | None:
-    path = folder / KEY
-    return path.read_text() if path.is_file() else None
-
-
 def _recorded(name: str) -> str:
     """A digest of what dvc.lock says of the stage. It changes when DVC records the stage."""
-    return hashlib.sha256(canonical(recorded_stage(Project(), f"train@{name}")).encode()).hexdigest()
+    return canonical_digest(recorded_stage(Project(), f"train@{name}"))
