@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -10,6 +9,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +20,7 @@ PROBE_TIMEOUT_SECONDS = 0.2  # How long a writer waits for a `has_writer` probe 
 TAIL_BYTES = 65536  # how far from the end of a file `last_record` looks
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write `data` to `path` so that a reader sees either the old bytes or the new ones, also after a crash.
 
     The temporary file is in the target's folder: a rename across file systems would be a copy.
@@ -28,14 +28,16 @@ def write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=partial(os.open, mode=mode)) as file:
             file.write(data)
-            flush(file)
-        temporary.replace(path)
+        put_in_place(temporary, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-    flush_folder(path.parent)
+        temporary.unlink(missing_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a text atomically. Only its owner can read it, from its first byte on and whatever the umask is."""
+    write_atomic(path, text.encode(), mode=0o600)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -15,7 +15,7 @@ from piecewise.cli import main
 from piecewise.durable import file_lock
 from piecewise.processes import Process
 from piecewise.project import Project
-from piecewise.server.state import kill_leftovers, lock_file, read_state, state_file, write_state
+from piecewise.server.keeper import kill_leftovers, lock_file, read_state, state_file, write_state
 from running_server import wait_for
 
 

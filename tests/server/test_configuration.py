@@ -12,7 +12,7 @@ import pytest
 
 from piecewise.errors import BadInput
 from piecewise.project import Project
-from piecewise.server import mlflow_service, postgres, programs, seaweedfs
+from piecewise.server import mlflow_service, postgres, seaweedfs, service
 from piecewise.server.credentials import NAMES, Secrets
 
 SECRETS = Secrets(**{name: f"secret-{name}" for name in NAMES})
@@ -116,20 +116,20 @@ def test_no_command_line_holds_a_secret(root: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", ["mlflow", "weed"])
 def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match=rf"/{name} is missing; make server installs it"):
-        programs.installed_program(Project(tmp_path), name)
+        service.installed_program(Project(tmp_path), name)
 
 
 def test_the_newest_postgres_or_the_given_version_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "POSTGRES", tmp_path)
+    monkeypatch.setattr(service, "POSTGRES", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match=r"PostgreSQL's postgres is neither below .+ nor in PATH; apt-get install"):
-        programs.postgres_program("postgres")
+        service.postgres_program("postgres")
     for version in ("9", "15", "17"):
         (tmp_path / version / "bin").mkdir(parents=True)
         (tmp_path / version / "bin" / "postgres").touch()
-    assert programs.postgres_program("postgres") == str(tmp_path / "17" / "bin" / "postgres")
-    assert programs.postgres_program("postgres", "15") == str(tmp_path / "15" / "bin" / "postgres")
+    assert service.postgres_program("postgres") == str(tmp_path / "17" / "bin" / "postgres")
+    assert service.postgres_program("postgres", "15") == str(tmp_path / "15" / "bin" / "postgres")
     with pytest.raises(BadInput, match=r"PostgreSQL's postgres, version 16, is neither below"):
-        programs.postgres_program("postgres", "16")
+        service.postgres_program("postgres", "16")
     (tmp_path / "PG_VERSION").write_text("15\n")
     assert postgres.command(tmp_path, 1)[0] == str(tmp_path / "15" / "bin" / "postgres")

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.server.ports import HOST, free_port, free_ports
+from piecewise.server.service import HOST, free_port, free_ports
 
 
 def test_a_free_port_is_returned_and_zero_chooses_one() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from piecewise.errors import PiecewiseError
 from piecewise.server import supervisor
-from piecewise.server.child_process import Service, start
+from piecewise.server.service import Service, start
 from piecewise.server.supervisor import Supervisor
 from running_server import wait_for
 
@@ -127,7 +127,7 @@ def test_a_service_inherits_no_environment_and_its_log_is_private(make: Make, mo
 
 def test_a_service_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom piecewise.server.child_process import Service, start\n"
+        "import sys, time\nfrom pathlib import Path\nfrom piecewise.server.service import Service, start\n"
         "folder = Path(sys.argv[1])\n"
         "print(start(Service('x', ['/bin/sleep', '100'], folder, folder / 'log', lambda: True)).pid, flush=True)\n"
         "time.sleep(100)\n"

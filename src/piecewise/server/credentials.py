@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
+from piecewise.durable import write_private
 from piecewise.errors import BadInput
 from piecewise.project import Project
-from piecewise.server.private_files import write_private
 from piecewise.tracking.store import credentials
 
 USER = "admin"
@@ -49,6 +49,7 @@ def read_or_make_secrets(project: Project) -> Secrets:
     """Raises BadInput if the file is damaged: new secrets would not fit the database."""
     path = secrets_file(project)
     if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = Secrets(**{name: secrets.token_hex(NUM_BYTES) for name in NAMES})
         write_private(path, json.dumps(asdict(made)) + "\n")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sqlite3
@@ -14,7 +13,8 @@ from piecewise import terminal
 from piecewise.errors import BadInput, PiecewiseError
 from piecewise.journal.find import find_run
 from piecewise.project import Project
-from piecewise.server.ports import HOST, free_port
+from piecewise.server.mlflow_service import access_options
+from piecewise.server.service import HOST, free_port, signal_group
 from piecewise.tracking.mirror.lookup import find_page
 from piecewise.tracking.store.embedded import prepare
 from piecewise.tracking.store.errors import explain
@@ -41,17 +41,13 @@ def serve_pages(project: Project, port: int, run: str | None) -> None:
     try:
         raise PiecewiseError(f"MLflow's server ended with exit code {process.wait()}; its log is {_log(project)}")
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        signal_group(process, signal.SIGTERM)
         process.wait()
 
 
 def _start(project: Project, port: int) -> subprocess.Popen[bytes]:
-    hosts = [f"{name}:{port}" for name in (HOST, "localhost")]  # other names would let foreign pages reach it
-    origins = ",".join(f"http://{host}" for host in hosts)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", EMBEDDED, "--host", HOST]
-    command += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    command += ["--allowed-hosts", ",".join(hosts), "--cors-allowed-origins", origins]
+    command += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning", *access_options(port)]
     project.runs.mkdir(exist_ok=True)
     with _log(project).open("wb") as log:
         environment = {**os.environ, **PRIVATE, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

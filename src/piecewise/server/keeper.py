@@ -1,23 +1,83 @@
-"""Run a project's server in this process, or stop the one that runs in another."""
+"""Run a project's server in this process, or stop the one that runs in another.
+
+A file holds the address and the processes of a running server.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from piecewise import terminal
-from piecewise.durable import file_lock
+from piecewise.durable import file_lock, write_private
 from piecewise.errors import TryAgain
-from piecewise.processes import is_gone
+from piecewise.processes import Process, is_gone, this_process
 from piecewise.project import Project
-from piecewise.server.ports import free_port
-from piecewise.server.services import address, services
-from piecewise.server.state import kill_leftovers, lock_file, read_state, write_state
+from piecewise.server.credentials import read_or_make_login, read_or_make_secrets
+from piecewise.server.mlflow_service import mlflow_service
+from piecewise.server.postgres import postgres_service
+from piecewise.server.seaweedfs import NUM_PORTS, seaweedfs_service
+from piecewise.server.service import HOST, Service, free_port, free_ports, installed_program
 from piecewise.server.supervisor import Supervisor
 from piecewise.tracking.store.credentials import FILE
 
 STOP_TIMEOUT = 90.0  # seconds for a server to stop
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """What state.json holds."""
+
+    uri: str
+    keeper: Process  # the process of `piecewise server`
+    members: list[Process]  # the services' processes, each the leader of a process group
+    is_healthy: bool
+
+
+def state_file(project: Project) -> Path:
+    return project.server / "state.json"
+
+
+def lock_file(project: Project) -> Path:
+    """Locked by the keeper as long as it lives."""
+    return project.server / "lock"
+
+
+def write_state(project: Project, uri: str, pids: list[int], is_healthy: bool) -> None:
+    state = ServerState(uri, this_process(), [Process.of(pid) for pid in pids], is_healthy)
+    write_private(state_file(project), json.dumps(asdict(state)) + "\n")
+
+
+def read_state(project: Project) -> ServerState | None:
+    """None if there is no file, or a crash has damaged it."""
+    try:
+        content = json.loads(state_file(project).read_text())
+        members = [Process.parse(process) for process in content["members"]]
+        return ServerState(content["uri"], Process.parse(content["keeper"]), members, content["is_healthy"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def kill_leftovers(project: Project) -> None:
+    """Kill the process groups that a killed server has left, and remove its state."""
+    state = read_state(project)
+    for member in state.members if state else []:
+        if _is_same_group(member):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(member.pid, signal.SIGKILL)
+    state_file(project).unlink(missing_ok=True)
+
+
+def _is_same_group(member: Process) -> bool:
+    """Whether the group of `member` is still its own. The kernel reuses no number while its group has a member."""
+    now = Process.of(member.pid)
+    return (now.host, now.boot) == (member.host, member.boot) and now.started in (None, member.started)
 
 
 def run_server(project: Project, port: int) -> None:
@@ -34,20 +94,38 @@ def run_server(project: Project, port: int) -> None:
 def _run(project: Project, port: int) -> None:
     kill_leftovers(project)
     port = free_port(port)
-    is_healthy = False
-    supervisor = Supervisor(lambda pids: write_state(project, address(port), pids, is_healthy))
+    uri, is_healthy = f"http://{HOST}:{port}", False
+    supervisor = Supervisor(lambda pids: write_state(project, uri, pids, is_healthy))
     terminal.say("starting PostgreSQL, SeaweedFS and MLflow")
     try:
-        for service in services(project, port):
+        for service in services(project, port, uri):
             supervisor.add(service)
         is_healthy = True
         supervisor.on_change(supervisor.pids())
-        terminal.say(f"MLflow   {terminal.paint(address(port), 'cyan')}, name and password in {FILE}")
-        terminal.say(f"train    piecewise train tracking=server tracking.uri={address(port)}\nCtrl-C ends it")
+        terminal.say(f"MLflow   {terminal.paint(uri, 'cyan')}, name and password in {FILE}")
+        terminal.say(f"train    piecewise train tracking=server tracking.uri={uri}\nCtrl-C ends it")
         supervisor.run()
     finally:
         supervisor.stop()
         kill_leftovers(project)
+
+
+def services(project: Project, port: int, uri: str) -> Iterator[Service]:
+    """Each service after those that it needs; MLflow answers at `uri`.
+
+    Raises BadInput before the first one if a program is missing.
+    """
+    for program in ("mlflow", "weed"):
+        installed_program(project, program)
+    for log in project.server.glob("*.log"):
+        log.unlink()
+    shutil.rmtree(project.server / "tmp", ignore_errors=True)  # unfinished downloads of a crashed server
+    secrets = read_or_make_secrets(project)
+    login = read_or_make_login(project, uri)
+    database, *seaweedfs = free_ports(1 + NUM_PORTS)
+    yield postgres_service(project, secrets.database, database)
+    yield seaweedfs_service(project, secrets, seaweedfs)
+    yield mlflow_service(project, port, login, secrets, postgres_port=database, s3_port=seaweedfs[0])
 
 
 def stop_server(project: Project) -> None:

@@ -7,15 +7,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from piecewise.durable import write_private
 from piecewise.errors import PiecewiseError
 from piecewise.project import Project
-from piecewise.server.child_process import Service
 from piecewise.server.credentials import Login, Secrets
-from piecewise.server.ports import HOST
 from piecewise.server.postgres import NAME
-from piecewise.server.private_files import write_private
-from piecewise.server.programs import installed_program
 from piecewise.server.seaweedfs import BUCKET
+from piecewise.server.service import HOST, Service, installed_program
 from piecewise.tracking.store.credentials import FILE
 from piecewise.tracking.store.mlflow_settings import PRIVATE
 
@@ -43,8 +41,7 @@ def mlflow_service(
 
 
 def command(project: Project, port: int, postgres_port: int) -> list[str]:
-    """MLflow's command line. The server accepts requests for its own addresses, from its own pages only."""
-    addresses = [f"{host}:{port}" for host in (HOST, "localhost")]
+    """MLflow's command line."""
     return [
         installed_program(project, "mlflow"),
         "server",
@@ -54,10 +51,16 @@ def command(project: Project, port: int, postgres_port: int) -> list[str]:
         f"--workers={NUM_WORKERS}",
         f"--backend-store-uri={_database_uri(postgres_port)}",
         f"--artifacts-destination=s3://{BUCKET}",
-        f"--allowed-hosts={','.join(addresses)}",
-        f"--cors-allowed-origins={','.join(f'http://{address}' for address in addresses)}",
+        *access_options(port),
         "--uvicorn-opts=--log-level warning --timeout-graceful-shutdown 5",
     ]
+
+
+def access_options(port: int) -> list[str]:
+    """Options of MLflow's server: it accepts requests for its own addresses, from its own pages only."""
+    hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
+    origins = [f"http://{host}" for host in hosts]
+    return [f"--allowed-hosts={','.join(hosts)}", f"--cors-allowed-origins={','.join(origins)}"]
 
 
 def auth_settings(user: str, postgres_port: int) -> str:

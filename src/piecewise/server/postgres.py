@@ -12,9 +12,7 @@ from pathlib import Path
 
 from piecewise.errors import BadInput, PiecewiseError
 from piecewise.project import Project
-from piecewise.server.child_process import Service, run_as
-from piecewise.server.ports import HOST
-from piecewise.server.programs import postgres_program
+from piecewise.server.service import HOST, Service, postgres_program, run_as
 
 NAME = "mlflow"  # the database and the role that owns it, which is no superuser
 SYSTEM_USER = "postgres"  # owns the cluster if root runs the server: PostgreSQL refuses to run as root

@@ -11,13 +11,11 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+from piecewise.durable import write_private
 from piecewise.errors import BadInput, PiecewiseError
 from piecewise.project import Project
-from piecewise.server.child_process import Service
 from piecewise.server.credentials import Secrets
-from piecewise.server.ports import HOST
-from piecewise.server.private_files import write_private
-from piecewise.server.programs import installed_program
+from piecewise.server.service import HOST, Service, installed_program
 
 BUCKET = "mlflow"
 PARTS = ("s3", "master", "filer", "volume", "admin")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from piecewise import terminal
 from piecewise.errors import PiecewiseError
-from piecewise.server.child_process import Service, signal_group, start
+from piecewise.server.service import Service, signal_group, start
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0  # seconds before a restart
 STABLE_SECONDS = 5.0  # a service that ran so long has not failed early

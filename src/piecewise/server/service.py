@@ -1,17 +1,24 @@
-"""A service as a child process, which ends when this process ends."""
+"""One service of a server: its program, its ports, and its process, which ends when this process ends."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from piecewise.errors import BadInput
+from piecewise.project import Project
+
+HOST = "127.0.0.1"
+POSTGRES = Path("/usr/lib/postgresql")  # Debian installs PostgreSQL here, outside PATH
 PR_SET_PDEATHSIG = 1  # prctl(2)
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -72,3 +79,41 @@ def _end_with_parent(parent: int, number: int) -> Callable[[], None]:
             os._exit(1)
 
     return prepare
+
+
+def installed_program(project: Project, name: str) -> str:
+    """A program of docker/server.lock or docker/store.lock. Raises BadInput if `make server` has not installed it."""
+    path = project / ".venv" / "server" / "bin" / name
+    if not path.exists():
+        raise BadInput(f"{path} is missing; make server installs it")
+    return str(path)
+
+
+def postgres_program(name: str, version: str = "*") -> str:
+    """One of PostgreSQL's programs, of its newest installed version or of `version`. Raises BadInput if none is."""
+    found = sorted(POSTGRES.glob(f"{version}/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    program = str(found[-1]) if found else shutil.which(name)
+    if program is None:
+        which = name if version == "*" else f"{name}, version {version},"
+        raise BadInput(f"PostgreSQL's {which} is neither below {POSTGRES} nor in PATH; apt-get install postgresql")
+    return program
+
+
+def free_port(port: int) -> int:
+    """`port`, or any free port for 0. Raises BadInput if it is taken, where MLflow would end with exit code 0."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise BadInput(f"--port={port} cannot be used ({error}); allowed: a free one, or 0 for any") from error
+        return int(probe.getsockname()[1])
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different free ports."""
+    with contextlib.ExitStack() as open_sockets:  # all stay open until the last port is known, so that none repeats
+        probes = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
