@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.health.permissions import permissions
+from piecewise.health.machine import permissions
 from piecewise.project import Project
 
 

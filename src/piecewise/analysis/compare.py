@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from piecewise.durable import write_atomic
@@ -70,22 +72,17 @@ def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
         return {}
     # The key with the most numeric values becomes the x axis; the other becomes lines.
     values = {key: _values(members, key) for key in axes}
-    along, *others = sorted(axes, key=lambda key: (not _are_numbers(values[key]), -len(values[key])))
-    lines: dict[str, list[Point]] = {}
-    for label in _values(members, others[0]) if others else [""]:
-        same = [member for member in members if not others or member.job.overrides[others[0]] == label]
-        points: list[Point] = [(_number(value), _metric(same, along, value, metric)) for value in _values(same, along)]
-        lines[f"{others[0]}={label}" if others else ""] = points
+    along, other = (*sorted(axes, key=lambda key: (not _are_numbers(values[key]), -len(values[key]))), "")[:2]
+    seeds: dict[tuple[str, str], list[float]] = defaultdict(list)  # the metric of each seed, by the keys' values
+    for member in members:
+        seeds[member.job.overrides.get(along, ""), member.job.overrides.get(other, "")].append(member.metrics[metric])
+    pairs = [(value, label) for label in values.get(other, [""]) for value in values[along] if (value, label) in seeds]
+    lines: dict[str, list[Point]] = defaultdict(list)
+    for value, label in pairs:
+        lines[f"{other}={label}" if other else ""].append((_number(value), seeds[value, label]))
     figures = {"metric_over_axis": metric_over_axis(along, metric, lines)}
-    if others:
-        means = {
-            (value, label): sum(found) / len(found)
-            for label in _values(members, others[0])
-            for value in _values(members, along)
-            for found in [[m.metrics[metric] for m in members if _has(m, {along: value, others[0]: label})]]
-            if found
-        }
-        figures["heat_map"] = heat_map((along, others[0]), metric, means)
+    if other:
+        figures["heat_map"] = heat_map((along, other), metric, {pair: fmean(seeds[pair]) for pair in pairs})
     return figures
 
 
@@ -97,14 +94,6 @@ def _values(members: Sequence[Member], key: str) -> list[str]:
     """Numbers in ascending order, other values in the order of the sweep."""
     values = list(dict.fromkeys(member.job.overrides[key] for member in members if key in member.job.overrides))
     return sorted(values, key=float) if _are_numbers(values) else values
-
-
-def _metric(members: Sequence[Member], key: str, value: str, metric: str) -> list[float]:
-    return [member.metrics[metric] for member in members if _has(member, {key: value})]
-
-
-def _has(member: Member, wanted: dict[str, str]) -> bool:
-    return all(member.job.overrides.get(key) == value for key, value in wanted.items())
 
 
 def _are_numbers(values: Sequence[str]) -> bool:

@@ -26,13 +26,18 @@ def blocked() -> list[str]:
     """A sentence about each blocked release that is installed."""
     found = []
     for package, (releases, reason) in BLOCKED.items():
-        try:
-            installed = version(package)
-        except PackageNotFoundError:
-            continue
-        if any(SpecifierSet(release).contains(installed, prereleases=True) for release in releases):
+        installed = installed_version(package)
+        if installed and any(SpecifierSet(release).contains(installed, prereleases=True) for release in releases):
             found.append(f"{package} {installed} is installed: {reason}")
     return found
+
+
+def installed_version(package: str) -> str | None:
+    """None if the package is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def refuse_blocked() -> None:

@@ -68,9 +68,9 @@ def refuse_changed_surroundings(folders: list[RunFolder]) -> None:
     """Raise BadInput if one of the runs began with another source or another lock."""
     current = {"source": source_digest("train"), "lock": lock_digest()}
     for folder in folders:
-        record = read_journal(folder.journal) if folder.journal.is_file() else None
-        for part in changed_surroundings(record.start, current) if record is not None else []:
-            assert record is not None
+        record = read_journal(folder.journal)
+        if record is not None and (changed := changed_surroundings(record.start, current)):
+            part = changed[0]
             raise BadInput(
                 f"{record.start.title}: {SURROUNDINGS[part]} has changed since the run began: its digest is "
                 f"{current[part]}, the run has {record.start.digests[part]}; without --strict it continues with a "
@@ -82,6 +82,6 @@ def _differences(before: Any, after: Any, key: str = "") -> list[str]:
     """Each option that differs, by its whole key."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = sorted(before.keys() | after.keys())
-        parts = [_differences(before.get(name), after.get(name), f"{key}.{name}" if key else name) for name in names]
-        return [difference for part in parts for difference in part]
+        whole = {name: f"{key}.{name}" if key else name for name in names}
+        return [line for name in names for line in _differences(before.get(name), after.get(name), whole[name])]
     return [] if before == after else [f"{key}={after!r}, but the run has {before!r}"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from piecewise import manifest, stopping, terminal
+from piecewise import stopping, terminal
 from piecewise.durable import has_writer, read_json
 from piecewise.errors import PiecewiseError
 from piecewise.execution.blocked_releases import refuse_blocked
@@ -19,7 +19,7 @@ from piecewise.jobs.trainer import check_devices
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import busy
-from piecewise.manifest import remove_manifest, write_manifest
+from piecewise.manifest import MANIFEST, remove_manifest, write_manifest
 from piecewise.tracking.sync.background import BackgroundMirror
 
 # Called after each training, with the job's parts if this process has trained it.
@@ -60,7 +60,7 @@ def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Fini
 
 def is_done(folder: RunFolder) -> bool:
     """Whether the job is trained and finished."""
-    return all(path.is_file() for path in (folder.sealed / manifest.MANIFEST, folder.result, folder.weights))
+    return all(path.is_file() for path in (folder.sealed / MANIFEST, folder.result, folder.weights))
 
 
 def _check_before_start(jobs: list[Job], folders: JobFolders) -> None:
@@ -80,7 +80,7 @@ def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_
         if not (is_resumed and folder.result.is_file()):
             parts = train(job, folder, facts, sys.stderr.isatty() and not terminal.is_quiet(), is_resumed)
     except stopping.Stopped:
-        record = read_journal(folder.journal) if folder.journal.is_file() else None
+        record = read_journal(folder.journal)
         if record is not None:
             terminal.say(f"piecewise resume {facts.get('parent', record.start.id)}  continues from here")
         raise

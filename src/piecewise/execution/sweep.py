@@ -23,7 +23,7 @@ class Sweep:
         self.folder = folder
         self.jobs = jobs
         self.has_failed = False
-        record = read_journal(folder.journal) if folder.journal.is_file() else None
+        record = read_journal(folder.journal)
         self.is_resumed = record is not None
         self.id = record.start.id if record is not None else run_id
         self._journal = Journal(folder.journal) if len(jobs) > 1 else None

@@ -125,7 +125,7 @@ def _recording(journal: Journal, folder: RunFolder, kind: type[BaseException]) -
 
 def _record_failure(folder: RunFolder, error: Exception) -> None:
     """End the journal as FAILED if the ranks were lost before they could."""
-    record = read_journal(folder.journal) if folder.journal.is_file() else None
+    record = read_journal(folder.journal)
     if record is not None and record.end is None:
         with Journal(folder.journal) as journal:
             journal.end("FAILED", reason=f"{type(error).__name__}: {error}"[:500])

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
 from packaging.requirements import Requirement
 
-from piecewise.execution.blocked_releases import blocked, reinstall
-from piecewise.health.findings import Finding, fault, fine, note
+from piecewise.execution.blocked_releases import blocked, installed_version, reinstall
+from piecewise.health.findings import Finding, fault, fine, first_of, note
 from piecewise.jobs.config_folders import find_config
 from piecewise.project import Project
 
-MAX_NAMED = 3  # packages that a message names; it counts the others
 NUM_MNIST_FILES = 4
 
 
@@ -33,14 +31,13 @@ def lock_drift(project: Project) -> Iterator[Finding]:
     pins = read_pins(path)
     differing = [
         f"{pin.name} is {installed or 'missing'}, not {str(pin.specifier)[2:]}"
-        for pin, installed in ((pin, _installed(pin.name)) for pin in pins)
+        for pin, installed in ((pin, installed_version(pin.name)) for pin in pins)
         # The lock's 2.14.1 also stands for a local version such as 2.14.1+cpu.
         if installed is None or not pin.specifier.contains(installed, prereleases=True)
     ]
     if differing:
-        more = f" and {len(differing) - MAX_NAMED} more" if len(differing) > MAX_NAMED else ""
-        what = f"{len(differing)} of {len(pins)} packages differ from requirements.lock: "
-        yield fault(what + "; ".join(differing[:MAX_NAMED]) + more, reinstall())
+        what = f"{len(differing)} of {len(pins)} packages differ from requirements.lock: {first_of(differing, '; ')}"
+        yield fault(what, reinstall())
 
 
 def read_pins(lock: Path) -> list[Requirement]:
@@ -48,13 +45,6 @@ def read_pins(lock: Path) -> list[Requirement]:
     lines = (line.rstrip("\\ ") for line in lock.read_text().splitlines() if not line.startswith((" ", "#")))
     pins = [Requirement(line) for line in lines if "==" in line]
     return [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def registry_client(project: Project) -> Iterator[Finding]:

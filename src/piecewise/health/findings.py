@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +34,12 @@ def note(what: str, remedy: str = "") -> Finding:
 
 def fault(what: str, remedy: str) -> Finding:
     return Finding(Level.FAULT, what, remedy)
+
+
+def first_of(names: Sequence[str], separator: str = ", ", count: int = 3) -> str:
+    """The first `count` names, and how many more there are."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return separator.join(names[:count]) + more
 
 
 @dataclass(frozen=True)

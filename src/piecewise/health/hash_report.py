@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
+from piecewise.health.findings import first_of
 from piecewise.manifest import TEMPORARY_PATTERN, digest_file
 from piecewise.project import Project
 
@@ -48,14 +49,10 @@ class HashReport:
 
     def note_unhashed(self, folder: Path, why: str) -> None:
         """Note the files below `folder` that have not been hashed, and why."""
-        rest = sorted(
-            path
-            for path in folder.rglob("*")
-            if path.is_file() and path not in self.files and not fnmatch(path.name, TEMPORARY_PATTERN)
-        )
-        if rest:
-            more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
-            self.notes.append(f"{self.name(rest[0])}{more}: {why}, not verified")
+        unhashed = [path for path in sorted(folder.rglob("*")) if path.is_file() and path not in self.files]
+        names = [self.name(path) for path in unhashed if not fnmatch(path.name, TEMPORARY_PATTERN)]
+        if names:
+            self.notes.append(f"{first_of(names, count=1)}: {why}, not verified")
 
     def name(self, path: Path) -> str:
         return self.project.name(path)

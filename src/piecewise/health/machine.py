@@ -1,20 +1,24 @@
-"""Checks of the machine: its disk and its clock."""
+"""Checks of what the machine gives the project: disk space, a right clock, and file permissions."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise import terminal
-from piecewise.health.findings import Finding, fault
+from piecewise.health.findings import Finding, fault, first_of
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import Project
 
 MIN_FREE_BYTES = 1_000_000_000  # a small sweep's runs and their copies in MLflow
 MAX_CLOCK_LAG_SECONDS = 60  # a network disk's machine may be ahead by this
+WRITTEN_PATHS = (".", "runs", "mlflow.db", ".dvc/tmp", "build", "results")
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def disk_space(project: Project) -> Iterator[Finding]:
@@ -46,3 +50,41 @@ def _modified(path: Path) -> float:
 
 def _in_words(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def permissions(project: Project) -> Iterator[Finding]:
+    user = os.geteuid()
+    for name in WRITTEN_PATHS:
+        path = project / name
+        if path.exists():
+            yield from _unwritable(path, name, user)
+    yield from _readable_by_others(project)
+
+
+def _unwritable(path: Path, name: str, user: int) -> Iterator[Finding]:
+    """A fault if the user may not write. For root the mode decides: the owner cannot change what root writes there."""
+    status = path.stat()
+    if os.access(path, os.W_OK) and (user != 0 or _mode_allows(status, user)):
+        return
+    owner, mode = status.st_uid, stat.S_IMODE(status.st_mode)
+    if owner != user or not mode & stat.S_IWUSR:
+        what = f"{name} belongs to user {owner}, mode {mode:04o}: user {user} may not write there"
+        yield fault(what, f"chmod u+rwX {name}" if owner == user else f"sudo chown -R {user} {name}")
+    else:
+        yield fault(f"{name} cannot be written: its file system is read-only", f"findmnt --target {name}")
+
+
+def _mode_allows(status: os.stat_result, user: int) -> bool:
+    is_in_group = status.st_gid in (os.getegid(), *os.getgroups())
+    bit = stat.S_IWUSR if status.st_uid == user else stat.S_IWGRP if is_in_group else stat.S_IWOTH
+    return bool(status.st_mode & bit)
+
+
+def _readable_by_others(project: Project) -> Iterator[Finding]:
+    """Runs and the store are private: only the user who started them may use them."""
+    runs = sorted(path for path in project.runs.glob("*") if path.is_dir())
+    private = [path for path in (project.store, *runs) if path.exists()]
+    shared = [project.name(path) for path in private if path.stat().st_mode & OTHERS]
+    if shared:
+        remedy = f"chmod -R go-rwx {shlex.join(sorted({name.partition('/')[0] for name in shared}))}"
+        yield fault(f"other users of this machine may use {first_of(shared)}", remedy)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Iterator
+
+import psutil
 
 from piecewise.dvc_files import RWLOCK, rwlock_holders
 from piecewise.health.findings import Finding, fault, note
@@ -26,33 +27,22 @@ def pipeline_lock(project: Project) -> Iterator[Finding]:
     if holders is None:
         what = f"{RWLOCK} is torn; dvc repro does not start until it is deleted"
         yield fault(what, f"rm {RWLOCK}, while no dvc command runs")
-    elif holders and not any(map(_is_alive, holders)):
+    elif holders and holders.isdisjoint(psutil.pids()):
         gone = ", ".join(map(str, sorted(holders)))
         yield note(f"{RWLOCK} names processes that are gone ({gone}); DVC ignores them")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's process
-        return True
-    return True
 
 
 def orphan_runs(project: Project) -> Iterator[Finding]:
     """Runs without an end whose process is gone."""
     for folder in all_runs(project):
-        path = project / folder.journal
         try:
-            record = read_journal(path)
+            record = read_journal(project / folder.journal)
         except ValueError as error:
             yield fault(str(error), "piecewise verify")
             continue
         if record is None or record.end is not None or not is_orphan(record):
             continue
         start = record.start
-        is_staged = path.is_relative_to(project.results)
+        is_staged = (project / folder.journal).is_relative_to(project.results)
         remedy = f"dvc repro train@{start.name}" if is_staged else f"piecewise resume {shlex.quote(start.id)}"
         yield fault(f"{start.title} ({start.id}) has no end, but its process is gone", remedy)

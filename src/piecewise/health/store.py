@@ -87,20 +87,19 @@ def artifact_locations(project: Project) -> Iterator[Finding]:
     if not project.store.is_file():
         return
     try:
-        locations, moved = read_store(project, lambda store: (_active_addresses(store), moved_roots(store, project)))
+        rows, moved = read_store(
+            project, lambda store: (store.execute(ACTIVE_ADDRESSES).fetchall(), moved_roots(store, project))
+        )
     except sqlite3.DatabaseError as error:
         yield note(f"not checked: {error}")
         return
+    locations = [location for (location,) in rows]
     outside = [location for location in locations if not _is_inside(location, project)]
     if outside:
         what = f"{len(outside)} of {len(locations)} artifact locations are not in this project, such as {outside[0]}"
         can_relocate = all(new_address(location, moved, project) for location in outside)
         remedy = f"{SYNC}, or any command that opens the store" if can_relocate else REBUILD
         yield fault(f"{what}: the project was moved or copied here", remedy)
-
-
-def _active_addresses(store: sqlite3.Connection) -> list[str]:
-    return [address for (address,) in store.execute(ACTIVE_ADDRESSES)]
 
 
 def _is_inside(location: str, project: Project) -> bool:

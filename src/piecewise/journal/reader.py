@@ -38,13 +38,13 @@ class RunRecord:
 
 
 def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
-    """The run recorded at `path`; None for an empty journal. Without metrics it needs a few kilobytes of memory.
+    """The run recorded at `path`; None without a journal or for an empty one. Without metrics it needs little memory.
 
     A resumed run repeats the steps after its checkpoint with the same values; each counts once.
     """
     record: RunRecord | None = None
     seen: set[tuple[int, str]] = set()
-    for entry in read_records(path):
+    for entry in read_records(path) if path.is_file() else ():
         kind = entry["kind"]
         if kind == "start":
             record = RunRecord(Start.parse(entry))
