@@ -71,13 +71,14 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
 
 def table(rows: Sequence[Sequence[str]], indent: str = "") -> str:
     """The rows as lines with aligned columns, never cut or wrapped; cells may be painted."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    lines = [[cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    lines = [[cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)] for row in rows]
     return "\n".join((indent + "  ".join(line)).rstrip() for line in lines)
 
 
-def _width(cell: str) -> int:
-    return len(COLOUR.sub("", cell))
+def width(text: str) -> int:
+    """The number of characters that a terminal shows of painted text."""
+    return len(COLOUR.sub("", text))
 
 
 def duration(seconds: float) -> str:

@@ -54,15 +54,11 @@ def complete(line: str) -> list[str]:
     typed = words.pop() if words and not line[-1].isspace() else ""
     verb, *rest = [word for word in words if not word.startswith("-") or word in MULTIRUN] or [""]
     if verb in VERBS_WITH_OVERRIDES:
-        return _overrides(" ".join([*rest, typed]))
+        from piecewise.planning.completion import complete_overrides
+
+        os.chdir(Project.find())  # paths in overrides are relative to it
+        return complete_overrides(Path("conf"), " ".join([*rest, typed]))
     return [] if rest else [word for word in _first_words(verb, typed) if word.startswith(typed)]
-
-
-def _overrides(words: str) -> list[str]:
-    from piecewise.planning.completion import complete_overrides
-
-    os.chdir(Project.find())  # paths in overrides are relative to it
-    return complete_overrides(Path("conf"), words)
 
 
 def _first_words(verb: str, typed: str) -> list[str]:

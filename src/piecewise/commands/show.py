@@ -11,7 +11,6 @@ import argparse
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -28,24 +27,6 @@ MAX_ALIGNED_WIDTH = 60  # the origin of a longer line stands further to the righ
 ONE_JOB = "piecewise show shows one job: leave out -m and give each key one value"
 
 
-@dataclass(frozen=True)
-class Line:
-    """One key. A key with others below it has no value and no origin."""
-
-    name: str  # with its indentation and colon
-    value: str = ""
-    origin: str = ""
-
-    def __len__(self) -> int:
-        return len(f"{self.name} {self.value}")
-
-    def coloured(self, width: int) -> str:
-        if not self.origin:
-            return self.name
-        gap = " " * max(width - len(self), 0)
-        return f"{self.name} {terminal.paint(self.value, 'cyan')}{gap}  {terminal.paint(f'# {self.origin}', 'dim')}"
-
-
 def main(project: Project, arguments: Arguments) -> int:
     arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for piecewise train")
     arguments.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
@@ -60,20 +41,23 @@ def main(project: Project, arguments: Arguments) -> int:
         raise BadInput(ONE_JOB)
     origins = find_origins(project.conf, asked.overrides)
     lines = list(_lines(jobs[0].frozen, (), origins))
-    width = max((len(line) for line in lines if len(line) <= MAX_ALIGNED_WIDTH), default=0)
-    print(*(line.coloured(width) for line in lines), sep="\n")
+    widths = [terminal.width(line) for line, _ in lines]
+    aligned = max((width for width in widths if width <= MAX_ALIGNED_WIDTH), default=0)
+    for (line, origin), width in zip(lines, widths, strict=True):
+        print(line + " " * (aligned - width) + f"  {terminal.paint(f'# {origin}', 'dim')}" if origin else line)
     print(*_summary(jobs[0].digest, asked.overrides, origins.sweep()), sep="\n")
     return 0
 
 
-def _lines(config: dict[str, Any], above: Key, origins: Origins) -> Iterator[Line]:
+def _lines(config: dict[str, Any], above: Key, origins: Origins) -> Iterator[tuple[str, str]]:
+    """Each key as (line, origin). A key with others below it has no value and no origin."""
     for name, value in config.items():
         key, indented = (*above, name), f"{'  ' * len(above)}{one_line_yaml(name)}:"
         if isinstance(value, dict) and value:
-            yield Line(indented)
+            yield indented, ""
             yield from _lines(value, key, origins)
         else:
-            yield Line(indented, one_line_yaml(value), str(origins.of(key)))
+            yield f"{indented} {terminal.paint(one_line_yaml(value), 'cyan')}", str(origins.of(key))
 
 
 def one_line_yaml(value: Any) -> str:

@@ -11,7 +11,7 @@ from piecewise.errors import BadInput
 from piecewise.jobs.config import JobConfig
 from piecewise.jobs.job import Job, canonical
 from piecewise.planning.explain import hydra_message
-from piecewise.planning.hydra_settings import COMPUTED
+from piecewise.planning.hydra_settings import COMPUTED, leaves
 
 
 def freeze(config: DictConfig, name: str, label: str = "") -> Job:
@@ -35,21 +35,13 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
 
 
 def _refuse_computed_values(config: DictConfig) -> None:
-    for key, value in _leaves(OmegaConf.to_container(config, resolve=False)):
+    for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
         if isinstance(value, str) and COMPUTED.search(value):
             raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
 
 
 def _first_non_finite(config: DictConfig) -> str:
-    for key, value in _leaves(OmegaConf.to_container(config, resolve=True)):
+    for key, value in leaves(OmegaConf.to_container(config, resolve=True)):
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             return f"{key}={value}"
     return "a value"
-
-
-def _leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return [leaf for name, item in value.items() for leaf in _leaves(item, f"{key}.{name}" if key else str(name))]
-    if isinstance(value, list):
-        return [leaf for index, item in enumerate(value) for leaf in _leaves(item, f"{key}[{index}]")]
-    return [(key, value)]

@@ -52,20 +52,19 @@ def _check_file(path: Path) -> None:
     else:
         settings = {HYDRA}
     packages = [line for line in text.splitlines() if "@package" in line and HYDRA in line]
-    texts = [item for item in _texts(content) if HYDRA in item or COMPUTED.search(item)]
+    texts = [text for leaf in leaves(content) for text in map(str, leaf) if HYDRA in text or COMPUTED.search(text)]
     if settings or packages or texts:
         refused = [*sorted(settings), *packages, *texts][0]
         raise BadInput(f"{path}: {refused!r} is not allowed; allowed: hydra.sweeper.params, and ${{key}} alone")
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every key and every text in a file, at any depth."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, str):
-        yield value
+def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value at any depth that holds no other, with its key: `optimizer.betas[0]`."""
+    if value and isinstance(value, dict):
+        for name, item in value.items():
+            yield from leaves(item, f"{key}.{name}" if key else str(name))
+    elif value and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{key}[{index}]")
+    else:
+        yield key, value
