@@ -8,7 +8,7 @@ from piecewise.execution.train import train
 from piecewise.jobs.build import build_parts
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder, read_result
-from piecewise.planning.check import num_train_examples, training_length
+from piecewise.planning.check import training_length
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -29,7 +29,7 @@ Plan = Callable[..., list[Job]]
 )
 def test_training_takes_the_predicted_steps(plan: Plan, project: object, options: list[str], steps: int) -> None:
     (job,) = plan(*TINY, *options)
-    assert training_length(job.config, num_train_examples(job.config, build_parts(job.config))) == (steps, 2)
+    assert training_length(build_parts(job.config)) == (steps, 2)
     folder = RunFolder.at(project / "one")  # type: ignore[operator]
     train(job, folder)
     assert read_result(folder)["steps"] == read_result(folder)["steps_planned"] == steps

@@ -17,7 +17,6 @@ from piecewise.data.randomness import epoch_order
 from piecewise.data.resident import TrainLoader
 from piecewise.errors import NonFiniteLoss
 from piecewise.jobs import build
-from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.config import JobConfig
 from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import make_trainer
@@ -37,7 +36,7 @@ def train(job: Job, folder: Path, **options: Any) -> Outcome:
     config = job.config
     parts = build.build_parts(config)
     train_set, val_set = parts.examples
-    size = global_batch_size(config, len(train_set))
+    size = config.global_batch_size(len(train_set))
     data = ResidentData(train_set, val_set, size, config.seed)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     with Journal(folder / "journal.jsonl") as journal:

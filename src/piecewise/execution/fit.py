@@ -7,7 +7,6 @@ from typing import Any
 from piecewise.data.stored import digest_tensors
 from piecewise.execution.request import Request
 from piecewise.jobs import build
-from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import make_trainer
@@ -25,7 +24,7 @@ def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -
     """
     config = job.config
     train_set, val_set = parts.examples
-    batch_size = global_batch_size(config, len(train_set))
+    batch_size = config.global_batch_size(len(train_set))
     data = ResidentData(train_set, val_set, batch_size, config.seed, config.data.max_shift)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     options = FitOptions(

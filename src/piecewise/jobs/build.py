@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from piecewise.data.spec import DataSource, DataSpec, Examples, TargetKind
-from piecewise.data.split import split
+from piecewise.data.split import num_validation, split
 from piecewise.errors import BadInput
 from piecewise.jobs.config import Component, DataConfig, JobConfig
 from piecewise.jobs.targets import checked_target, resolve
@@ -45,6 +45,11 @@ class Parts:
     spec: DataSpec
     loss: NegativeLogLikelihood
     model: nn.Module
+
+    @property
+    def num_train(self) -> int:
+        """The number of training examples without the validation split. Nothing is read."""
+        return self.spec.num_train - num_validation(self.spec.num_train, self.config.data.val_fraction)
 
     @cached_property
     def examples(self) -> tuple[Examples, Examples]:

@@ -135,6 +135,15 @@ class JobConfig:
             **content,
         )
 
+    def global_batch_size(self, num_examples: int) -> int:
+        """Examples per step; `all` means all training examples. Raises BadInput if it is out of range."""
+        size = num_examples if self.batch_size == "all" else self.batch_size
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= num_examples:
+            raise BadInput(
+                f"batch_size={size!r} must be a whole number from 1 to the {num_examples} training examples, or all"
+            )
+        return size
+
     def __post_init__(self) -> None:
         patience, min_delta = self.early_stopping.patience, self.early_stopping.min_delta
         for is_right, key, value, allowed in (

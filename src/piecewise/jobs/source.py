@@ -30,7 +30,6 @@ CLOSURES: dict[str, tuple[str, ...]] = {
     "train": (
         *_MODELS,
         "journal/*.py",
-        "jobs/batches.py",
         "jobs/job.py",
         "jobs/targets.py",
         "jobs/trainer.py",

@@ -13,10 +13,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from piecewise import terminal
-from piecewise.data.split import num_validation
+from piecewise.data.resident import check_shares
 from piecewise.errors import BadInput
 from piecewise.jobs import build
-from piecewise.jobs.batches import check_batches, global_batch_size
 from piecewise.jobs.build import Parts
 from piecewise.jobs.config import Component, JobConfig
 from piecewise.jobs.targets import annotated, resolve
@@ -33,8 +32,7 @@ def check(config: JobConfig) -> None:
     if config.tracking.uri is not None:
         check_address(config.tracking.uri)
     parts = build.build_parts(config, device="meta")
-    num_train = num_train_examples(config, parts)
-    check_batches(config, parts.model, num_train, config.trainer.planned_ranks)
+    _check_batches(parts)
     max_shift = config.data.max_shift
     if max_shift and len(parts.spec.input_shape) != 3:
         raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
@@ -44,7 +42,7 @@ def check(config: JobConfig) -> None:
     with _errors_named(config.optimizer):
         optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
     with _errors_named(config.scheduler):
-        _check_schedule(config, optimizer, num_train)
+        _check_schedule(parts, optimizer)
     with _errors_named(config.model):
         _check_outputs(parts)
     _check_memory(parts)
@@ -62,16 +60,22 @@ def _errors_named(component: Component | None) -> Iterator[None]:
         raise BadInput(f"{component}: {type(error).__name__}: {reason}") from error
 
 
-def num_train_examples(config: JobConfig, parts: Parts) -> int:
-    """The number of training examples, without those of the validation split."""
-    fraction = config.data.val_fraction
-    return parts.spec.num_train - num_validation(parts.spec.num_train, fraction)
+def _check_batches(parts: Parts) -> None:
+    """Refuse batches that the ranks cannot share equally, or that are too small for batch norm."""
+    size, num_ranks = parts.config.global_batch_size(parts.num_train), parts.config.trainer.planned_ranks
+    check_shares(size, parts.num_train, num_ranks)
+    last = parts.num_train % size or size
+    if last // num_ranks < 2 and any(isinstance(layer, nn.BatchNorm1d) for layer in parts.model.modules()):
+        raise BadInput(
+            f"batch_size={parts.config.batch_size} cuts {parts.num_train} training examples so that the last batch has "
+            f"{last} for {num_ranks} process{'es' * (num_ranks > 1)}; batch norm needs at least 2 in each"
+        )
 
 
-def training_length(config: JobConfig, num_train: int) -> tuple[int, int]:
+def training_length(parts: Parts) -> tuple[int, int]:
     """(steps, epochs) of a training that does not stop early."""
-    trainer = config.trainer.options
-    batches = math.ceil(num_train / global_batch_size(config, num_train))
+    trainer = parts.config.trainer.options
+    batches = math.ceil(parts.num_train / parts.config.global_batch_size(parts.num_train))
     for key in ("overfit_batches", "limit_train_batches"):
         limit = trainer.get(key)
         if limit:
@@ -84,9 +88,9 @@ def training_length(config: JobConfig, num_train: int) -> tuple[int, int]:
     return steps if longest < 0 else min(steps, longest), int(trainer["max_epochs"])
 
 
-def _check_schedule(config: JobConfig, optimizer: Optimizer, num_train: int) -> None:
-    schedule = build.make_schedule(config)
-    steps, epochs = training_length(config, num_train)
+def _check_schedule(parts: Parts, optimizer: Optimizer) -> None:
+    schedule = build.make_schedule(parts.config)
+    steps, epochs = training_length(parts)
     if schedule is None:
         return
     total = steps if schedule.interval == "step" else epochs

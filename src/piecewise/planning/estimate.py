@@ -9,10 +9,9 @@ import torch
 
 from piecewise.data.spec import DataSpec, TargetKind
 from piecewise.jobs import build
-from piecewise.jobs.batches import global_batch_size
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
-from piecewise.planning.check import num_train_examples, training_length
+from piecewise.planning.check import training_length
 
 TIMED_STEPS = 3  # after one step that is not timed
 SECONDS_PER_STEP = 6e-4  # what the Trainer takes for each step besides the model
@@ -37,13 +36,10 @@ def estimate(job: Job) -> Estimate:
     start = time.perf_counter()
     parts = build.build_parts(job.config)
     reading = time.perf_counter() - start  # a CSV file is read whole to count its examples
-    num_train = num_train_examples(job.config, parts)
-    steps, _ = training_length(job.config, num_train)
-    batch_size = global_batch_size(job.config, num_train)
+    steps, _ = training_length(parts)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in parts.model.state_dict().values())
-    seconds = (
-        SECONDS_PER_RUN + READS_OF_DATA * reading + steps * (SECONDS_PER_STEP + _time_step(job, parts, batch_size))
-    )
+    training = steps * (SECONDS_PER_STEP + _time_step(parts))
+    seconds = SECONDS_PER_RUN + READS_OF_DATA * reading + training
     return Estimate(seconds, BYTES_PER_RUN + COPIES_OF_WEIGHTS * weights + BYTES_PER_NUMBER * _num_saved(parts))
 
 
@@ -56,12 +52,13 @@ def _num_saved(parts: Parts) -> int:
     return spec.num_test * (outputs[0].numel() + spec.num_targets) + num_drawn * (spec.num_inputs + spec.num_targets)
 
 
-def _time_step(job: Job, parts: Parts, batch_size: int) -> float:
+def _time_step(parts: Parts) -> float:
     """Seconds of the fastest timed step."""
-    optimizer = build.make_optimizer(job.config)(parts.model.parameters())
+    batch_size = parts.config.global_batch_size(parts.num_train)
+    optimizer = build.make_optimizer(parts.config)(parts.model.parameters())
     x = torch.rand(batch_size, *parts.spec.input_shape)
     y = _targets(parts.spec, parts.loss.kind, batch_size)
-    is_mixed = "bf16" in str(job.config.trainer.options.get("precision"))
+    is_mixed = "bf16" in str(parts.config.trainer.options.get("precision"))
     durations = []
     for _ in range(1 + TIMED_STEPS):
         start = time.perf_counter()
