@@ -1,4 +1,4 @@
-"""Processes forked from one that has imported MLflow, which do the same to one store at the same moment."""
+"""Processes that use one store at the same moment, forked from a process that has imported MLflow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Openers:
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, what: str, root: Path, num: int, **options: Any) -> list[Answer]:
-        """With `kill_after`, seconds for each, each is killed so long after the start, or after a file `sign` is."""
+        """`kill_after`: seconds after which each process is killed, from the start or once the file `sign` exists."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(json.dumps({"what": what, "root": str(root), "num": num, **options}), file=self._server.stdin, flush=True)
@@ -37,7 +37,7 @@ class Openers:
 
 
 def open_and_write(root: Path, number: int) -> None:
-    """A run of its own, with one point."""
+    """Create a run with one metric."""
     from piecewise.tracking.store.open import EMBEDDED, open_store
 
     client = open_store(EMBEDDED, Project(root))
@@ -52,7 +52,7 @@ def prepare(root: Path, number: int) -> None:
 
 
 def write(root: Path, number: int, batches: int, points: int) -> list[float]:
-    """So many batches into a run of its own, said again while the store is busy; the seconds that each took."""
+    """Log batches to a new run, and repeat them while the store is busy. Returns the seconds of each batch."""
     from mlflow.entities import Metric
 
     from piecewise.tracking.store.errors import is_temporary
@@ -76,8 +76,8 @@ def write(root: Path, number: int, batches: int, points: int) -> list[float]:
 
 
 def _serve() -> None:
-    """Answers each line of standard input with one line."""
-    with tempfile.TemporaryDirectory() as scratch:  # everything is imported once, and not by every child
+    """Answer each line of standard input with one line."""
+    with tempfile.TemporaryDirectory() as scratch:  # imports everything once, before the forks
         open_and_write(Path(scratch), 0)
     for line in sys.stdin:
         request = json.loads(line)
@@ -102,7 +102,7 @@ def _fork(request: Answer, number: int, gate: int, opened: int) -> tuple[int, in
         os.close(writing)
         return pid, reading
     os.close(opened)
-    os.read(gate, 1)  # until everybody is there
+    os.read(gate, 1)  # until all processes are ready
     options = {key: value for key, value in request.items() if key not in ("what", "root", "num")}
     answer: Answer = {}
     try:
@@ -115,7 +115,7 @@ def _fork(request: Answer, number: int, gate: int, opened: int) -> tuple[int, in
 
 
 def _have_ended(children: list[tuple[int, int]]) -> bool:
-    """Without waiting for them, so that their numbers stay theirs."""
+    """Whether all have ended. They are not reaped, so that their process ids are not reused."""
     how = os.WEXITED | os.WNOWAIT | os.WNOHANG
     return all(os.waitid(os.P_PID, pid, how) is not None for pid, _ in children)
 

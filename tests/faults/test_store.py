@@ -1,4 +1,4 @@
-"""The embedded store when many open it, when its builder is killed, and when a system call of the building fails."""
+"""The embedded store with many openers, killed builders and failing system calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def errors_of(answers: list[dict[str, object]]) -> list[object]:
 
 
 def is_whole(root: Path) -> bool:
-    """Whether there is a store; that it is half of one, or has no log, fails."""
+    """Whether there is a store. Fails if it is incomplete or has no log."""
     path = root / "mlflow.db"
     if not path.exists():
         return False
@@ -65,7 +65,7 @@ def test_sixteen_open_a_store_that_does_not_exist(openers: Openers, tmp_path: Pa
 
 @pytest.mark.slow
 def test_builders_killed_at_any_moment(openers: Openers, tmp_path: Path, trials: Trials) -> None:
-    """Every other one while the file is being written, which is the shortest part of it."""
+    """Half of the kills fall into the writing of the file, which is the shortest part."""
     begun = time.perf_counter()
     openers.ask("prepare", tmp_path / "undisturbed", 2)
     seconds, killed = time.perf_counter() - begun, 0
@@ -81,10 +81,10 @@ def test_builders_killed_at_any_moment(openers: Openers, tmp_path: Path, trials:
         assert errors_of(openers.ask("open_and_write", root, 1)) == []
         assert is_whole(root)
         assert {path.name for path in root.iterdir()} <= {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "runs"}
-    assert killed  # and not all of them too late
+    assert killed  # some kills came in time
 
 
-# `/begin` is nowhere: it marks where the building begins among the system calls of the process.
+# The paths `/begin` and `/end` do not exist: they mark the building among the system calls of the process.
 PREPARE = """
 import os, shutil, sqlite3, sys
 from contextlib import closing
@@ -116,7 +116,7 @@ FAULTS = ["signal=KILL", "error=ENOSPC", "error=EIO"]
 
 
 def prepare_under(log: Path, root: Path, made: Path, *options: str) -> int:
-    """In a process whose system calls are watched, or made to fail; `made` stands for what MLflow would make."""
+    """Prepare a store under strace, which records system calls or fails them. `made` replaces MLflow's new store."""
     root.mkdir(parents=True, exist_ok=True)
     command = ["strace", "-o", str(log), "-e", f"trace=access,{','.join(CALLS)}", *options]
     command += [sys.executable, "-c", PREPARE, str(root), str(made)]
@@ -125,7 +125,7 @@ def prepare_under(log: Path, root: Path, made: Path, *options: str) -> int:
 
 
 def points_of(log: Path) -> list[tuple[str, int]]:
-    """The system calls between the marks: the name of each, and which of its name it is."""
+    """The system calls between the marks: each with its name and its number among calls of that name."""
     counts: dict[str, int] = {}
     found, is_inside = [], False
     for line in log.read_text(errors="replace").splitlines():
@@ -143,7 +143,7 @@ def points_of(log: Path) -> list[tuple[str, int]]:
 def test_building_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
     made = tmp_path / "made.db"
     build(made, Project(tmp_path))
-    for name in ("first", "whole"):  # the first one warms what Python caches
+    for name in ("first", "whole"):  # the first one fills Python's caches
         assert prepare_under(tmp_path / "log", tmp_path / name, made) == 0
     points = points_of(tmp_path / "log")
     assert len(points) > 100
@@ -164,7 +164,7 @@ OLDER = "cbc13b556ace"
 
 
 def older(root: Path) -> Path:
-    """As much of a store of MLflow 3.1 as is looked at, and a log with its last write, as after a kill."""
+    """The tables of an MLflow 3.1 store that `prepare` reads, with the last write in the log, as after a kill."""
     root.mkdir()
     with closing(sqlite3.connect(root / "open.db", isolation_level=None)) as store:
         store.execute("PRAGMA journal_mode = WAL")
@@ -181,7 +181,7 @@ def older(root: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) -> None:
-    """The store is of the one schema or the other, and the one before it is kept."""
+    """The store has the old or the new schema, and the old file is kept."""
     made = tmp_path / "made.db"
     build(made, Project(tmp_path))
     assert prepare_under(tmp_path / "log", older(tmp_path / "whole"), made) == 0

@@ -1,4 +1,4 @@
-"""The embedded store under load, locked, read-only, on a full disk: nothing that was measured is lost."""
+"""The embedded store under load, locked, read-only and on a full disk: no metric is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PIECEWISE = [sys.executable, "-m", "piecewise"]
 EMBEDDED_TINY = [item for item in TINY if not item.startswith("tracking")]
 POINTS = 10  # in a batch
 PATIENCE = 15.0  # seconds a command may take longer: the store's ten, and some for a busy machine
-# Root may write to a read-only file; this takes that from it.
+# Root may write to read-only files; dropping these capabilities ends that.
 TAKEN = "-dac_override,-dac_read_search"
 AS_ANYBODY = ["setpriv", f"--bounding-set={TAKEN}", f"--inh-caps={TAKEN}"]
 
@@ -41,7 +41,7 @@ def piecewise(*arguments: str, prefix: list[str] | None = None) -> subprocess.Co
 
 
 def assert_complete(project: Project) -> int:
-    """MLflow's history of each run is its journal's, point for point; returns how many points there are."""
+    """MLflow's metrics of each run equal its journal's, point by point. Returns the number of points."""
     expected = []
     for folder in all_runs(project):
         record = read_journal(folder.journal)
@@ -101,7 +101,7 @@ def test_four_runs_that_log_at_every_step(project: Project, capsys: pytest.Captu
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Nobody may even read."""
+    """Lock the store against reading too."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("BEGIN EXCLUSIVE")
@@ -109,14 +109,14 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def usual_seconds(prefix: list[str] | None = None) -> float:
-    """Of a training that nobody tracks."""
+    """The seconds of an untracked training."""
     begun = time.monotonic()
     assert piecewise("train", *EMBEDDED_TINY, "tracking=none", prefix=prefix).returncode == 0
     return time.monotonic() - begun
 
 
 def assert_trains_as_usual(project: Project, usual: float, prefix: list[str] | None = None) -> None:
-    """To the same weights, hardly longer, and with one warning, whatever is wrong with the store."""
+    """Train with a broken store: same weights, hardly longer, one warning."""
     begun = time.monotonic()
     trained = piecewise("train", *EMBEDDED_TINY, prefix=prefix)
     assert time.monotonic() - begun < 2 * usual + PATIENCE
@@ -128,7 +128,7 @@ def assert_trains_as_usual(project: Project, usual: float, prefix: list[str] | N
     assert digests == digests[:1] * 2
 
 
-def test_lock_of_a_minute_costs_no_training_and_no_point(project: Project) -> None:
+def test_a_store_locked_for_a_minute_costs_no_training_and_no_point(project: Project) -> None:
     usual = usual_seconds()
     prepare(project)
     with locked(project / "mlflow.db"):
@@ -144,7 +144,7 @@ def test_lock_of_a_minute_costs_no_training_and_no_point(project: Project) -> No
     assert assert_complete(project) > 0
 
 
-def test_store_that_may_not_be_written_costs_no_training_and_is_said_in_one_line(project: Project) -> None:
+def test_a_read_only_store_costs_no_training_and_one_warning(project: Project) -> None:
     prefix = AS_ANYBODY if os.geteuid() == 0 else []
     if prefix and shutil.which("setpriv") is None:
         pytest.skip("root may write to any file here: there is no setpriv")
@@ -160,7 +160,7 @@ def test_store_that_may_not_be_written_costs_no_training_and_is_said_in_one_line
     assert assert_complete(project) > 0
 
 
-def test_store_that_finds_no_room_to_be_built(tiny_job: Job, project: Project) -> None:
+def test_a_store_that_has_no_room_is_built_later(tiny_job: Job, project: Project) -> None:
     train(tiny_job, RunFolder.at(project / "runs" / "one"))
     synced = piecewise("sync", prefix=["prlimit", "--fsize=300000"])
     assert synced.returncode == 1
@@ -183,7 +183,7 @@ def small_disk(place: Path, size: str) -> Iterator[None]:
 
 
 def test_full_disk_under_the_store(plan: object, project: Project, tmp_path: Path) -> None:
-    """There is room for a store, but not for the log of a long history."""
+    """The disk has room for a store, but not for the log of a long history."""
     disk = tmp_path / "disk"
     with small_disk(disk, "1500k"):
         (project / "mlflow.db").symlink_to(disk / "store.db")

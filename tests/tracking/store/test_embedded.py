@@ -1,4 +1,4 @@
-"""The embedded store as it is made, looked at and set aside."""
+"""Building, checking and setting aside the embedded store."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def names(root: Path) -> set[str]:
     return {path.name for path in root.iterdir()}
 
 
-def test_new_store_is_one_whole_file_with_a_log_to_come(built: Path) -> None:
+def test_a_new_store_is_one_whole_file(built: Path) -> None:
     assert names(built) == {"mlflow.db", "runs"}
     with store_of(built) as store:
         assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -52,7 +52,7 @@ def test_new_store_is_one_whole_file_with_a_log_to_come(built: Path) -> None:
     assert rows == [("Default", (built / "mlartifacts" / "0").as_uri(), "deleted")]
 
 
-def test_what_a_killed_builder_left_is_removed_and_not_used(root: Path) -> None:
+def test_files_of_a_killed_builder_are_removed(root: Path) -> None:
     (root / "mlflow.db").unlink()
     for name in (".mlflow.db.new", ".mlflow.db.new-wal", ".mlflow.db.new-journal", "mlflow.db-wal", "mlflow.db-shm"):
         (root / name).write_bytes(b"half")
@@ -62,14 +62,14 @@ def test_what_a_killed_builder_left_is_removed_and_not_used(root: Path) -> None:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_whole_store_is_left_as_it_is(root: Path) -> None:
-    prepare(Project(root))  # it was copied here
+def test_a_sound_store_is_not_changed(root: Path) -> None:
+    prepare(Project(root))  # the copy gets its new addresses
     before = (root / "mlflow.db").read_bytes()
     prepare(Project(root))
     assert (root / "mlflow.db").read_bytes() == before
 
 
-def test_store_of_before_gets_its_log(root: Path) -> None:
+def test_a_store_without_a_log_gets_one(root: Path) -> None:
     with store_of(root) as store:
         assert store.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
     prepare(Project(root))
@@ -77,9 +77,9 @@ def test_store_of_before_gets_its_log(root: Path) -> None:
         assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_store_that_somebody_reads_gets_its_log_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_in_use_gets_its_log_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.05)
-    prepare(Project(root))  # it was copied here
+    prepare(Project(root))  # the copy gets its new addresses
     with store_of(root) as store:
         store.execute("PRAGMA journal_mode = DELETE")
         store.execute("BEGIN")
@@ -105,7 +105,7 @@ def torn(path: Path) -> None:
 
 
 def flipped(path: Path) -> None:
-    """Every page but the first is another: the header and the list of tables can still be read."""
+    """Overwrite every page but the first: the header and the list of tables stay readable."""
     data = path.read_bytes()
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
 
@@ -116,7 +116,7 @@ def half_built(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [empty, no_database, torn, flipped, half_built])
-def test_corrupt_store_names_the_command_that_makes_it_again(root: Path, damage: Callable[[Path], None]) -> None:
+def test_a_corrupt_store_names_the_command_that_rebuilds_it(root: Path, damage: Callable[[Path], None]) -> None:
     damage(root / "mlflow.db")
     before = (root / "mlflow.db").read_bytes()
     with pytest.raises(CorruptStore, match=r"mlflow\.db is corrupt \(.+\); piecewise sync --rebuild keeps it aside"):
@@ -131,16 +131,14 @@ def test_store_of_a_newer_mlflow_is_refused(root: Path) -> None:
         prepare(Project(root))
 
 
-def test_file_that_may_not_be_written_is_said_before_anything_is_tried(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_store_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write to anything
     with pytest.raises(PiecewiseError, match=r"mlflow\.db may not be written; chmod u\+w mlflow\.db\*, then"):
         prepare(Project(root))
     assert names(root) == {"mlflow.db", "runs"}
 
 
-def test_name_that_sqlalchemy_would_cut_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_sqlalchemy_would_cut_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="allowed: a path without a question mark"):
         prepare(Project(tmp_path / "why?"))
     assert list(tmp_path.iterdir()) == []
@@ -171,7 +169,7 @@ def test_link_is_followed(root: Path, tmp_path: Path) -> None:
         assert schema_revision(store) == newest_revision()
 
 
-def test_lock_that_is_not_given_back_ends_the_patience(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_the_lock_ends(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from piecewise.durable import file_lock
 
     monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.0)
@@ -182,7 +180,7 @@ def test_lock_that_is_not_given_back_ends_the_patience(root: Path, monkeypatch: 
         prepare(Project(root))
 
 
-def test_everything_is_set_aside_and_nothing_twice(root: Path) -> None:
+def test_store_and_artifacts_are_set_aside_once(root: Path) -> None:
     (root / "mlartifacts" / "x").mkdir(parents=True)
     for name in ("mlflow.db-wal", "mlflow.db-shm", "mlflow.db.before-1", "mlartifacts/x/y"):
         (root / name).write_bytes(b"x")

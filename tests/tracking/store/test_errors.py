@@ -1,4 +1,4 @@
-"""Errors of SQLite's own making, and what is said about them."""
+"""Real errors of SQLite, and what users are told about them."""
 
 from __future__ import annotations
 
@@ -115,13 +115,13 @@ def test_every_failure_of_a_disk_has_a_remedy(name: str) -> None:
         ("SQLITE_CORRUPT_INDEX", PERMANENT["SQLITE_CORRUPT"]),
     ],
 )
-def test_longer_names_are_the_nearest_shorter_ones(name: str, what: str) -> None:
+def test_the_first_matching_beginning_of_a_name_counts(name: str, what: str) -> None:
     error = sqlite3.OperationalError("x")
     error.sqlite_errorname = name
     assert store_problem(error) == StoreProblem(what, is_temporary=what in TEMPORARY.values())
 
 
-def test_cause_is_found_below_what_mlflow_makes_of_it() -> None:
+def test_the_cause_of_mlflows_error_counts() -> None:
     below = sqlite3.OperationalError("database is locked")
     below.sqlite_errorname = "SQLITE_BUSY"
     middle = RuntimeError("SQLAlchemy's")
@@ -143,9 +143,7 @@ def test_cause_is_found_below_what_mlflow_makes_of_it() -> None:
         (RuntimeError("x" * 1000), None, "RuntimeError: " + "x" * 300),
     ],
 )
-def test_what_is_about_something_else_is_no_trouble_of_the_store(
-    error: Exception, problem: StoreProblem | None, line: str
-) -> None:
+def test_other_errors_are_no_problem_of_the_store(error: Exception, problem: StoreProblem | None, line: str) -> None:
     assert store_problem(error) == problem
     assert explain(error) == line
     assert store_problem(None) is None

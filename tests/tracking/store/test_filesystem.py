@@ -1,4 +1,4 @@
-"""File systems, told from the kernel's list of mounts."""
+"""File systems, read from the kernel's list of mounts."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def mounts(tmp_path: Path) -> Path:
         ("/host/x", "9p"),
     ],
 )
-def test_longest_mount_counts(mounts: Path, path: str, kind: str) -> None:
+def test_the_longest_mount_point_counts(mounts: Path, path: str, kind: str) -> None:
     assert kind_of(Path(path), mounts) == kind
     assert network_kind(Path(path), mounts) == (kind if kind in ("nfs4", "fuse.sshfs", "cifs") else None)
 
 
-def test_what_the_system_does_not_say_is_local(tmp_path: Path) -> None:
+def test_an_unknown_file_system_counts_as_local(tmp_path: Path) -> None:
     assert kind_of(tmp_path, tmp_path / "absent") is None
     assert network_kind(tmp_path, tmp_path / "absent") is None
 
 
-def test_this_machine_has_a_root() -> None:
+def test_the_root_of_this_machine_has_a_file_system() -> None:
     assert kind_of(Path("/"), Path("/proc/self/mountinfo"))
 
 
@@ -72,12 +72,12 @@ def test_each_network_file_system_is_refused_by_name(tmp_path: Path, kind: str) 
 
 
 @pytest.mark.parametrize("path", ["/host/x", "/shared/x", "/usb/x", "/x"])
-def test_what_a_machine_has_for_itself_is_not_refused(mounts: Path, path: str) -> None:
+def test_file_systems_of_one_machine_are_not_refused(mounts: Path, path: str) -> None:
     refuse_network(Path(path), mounts)
     assert network_kind(Path(path), mounts) is None
 
 
-def test_nothing_is_created_where_the_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_store_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from piecewise.tracking.store import embedded
 
     mounts, root = tmp_path / "mountinfo", tmp_path / "project"

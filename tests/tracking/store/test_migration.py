@@ -1,4 +1,4 @@
-"""A store that an older MLflow made: kept, and brought to the installed one's schema, or left as it was."""
+"""Migrating a store of an older MLflow: the old file is kept, and a failure changes nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ with engine.begin() as connection:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of that schema with a point in it."""
+    """A store of the older schema with one metric."""
     path = tmp_path_factory.mktemp("older") / "mlflow.db"
     subprocess.run([sys.executable, "-W", "ignore", "-c", MAKE, str(path)], check=True, capture_output=True)
     with closing(sqlite3.connect(path)) as store, store:
@@ -56,7 +56,7 @@ def older(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """As much of such a store as is looked at without MLflow, which would need seconds to make one."""
+    """The tables of an old store that `prepare` reads. MLflow would need seconds to make a whole one."""
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:
         store.execute("CREATE TABLE alembic_version (version_num TEXT)")
         store.execute("INSERT INTO alembic_version VALUES (?)", (OLDER,))
@@ -86,12 +86,12 @@ def test_older_store_is_kept_and_migrated(older: Path) -> None:
 
 
 def upgrade(path: Path, name: str) -> None:
-    """What MLflow would do, without it."""
+    """Stands for MLflow's migration."""
     with closing(sqlite3.connect(path)) as store, store:
         store.execute("UPDATE alembic_version SET version_num = ?", (newest_revision(),))
 
 
-def test_the_store_is_replaced_only_by_a_whole_migration(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_migration_leaves_the_store_as_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert OLDER in known_revisions()
     seen = []
 
@@ -111,7 +111,7 @@ def test_the_store_is_replaced_only_by_a_whole_migration(root: Path, monkeypatch
     assert {path.name for path in root.iterdir()} == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
 
 
-def test_what_is_written_meanwhile_is_not_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_during_the_migration_is_not_lost(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write_meanwhile(path: Path, name: str) -> None:
         upgrade(path, name)
         with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
@@ -146,7 +146,7 @@ def lock(store: sqlite3.Connection) -> None:
 
 
 @pytest.mark.slow
-def test_mlflows_own_reason_is_said(older: Path) -> None:
+def test_a_failed_migration_gives_mlflows_reason(older: Path) -> None:
     root = older
     with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
         store.execute("CREATE TABLE webhooks (x)")

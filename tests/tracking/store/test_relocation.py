@@ -1,4 +1,4 @@
-"""A project that was moved or copied: what MLflow keeps the address of is where it is now."""
+"""Artifact addresses of a project that was moved or copied."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ PLACE = "file:///new/%C3%A9%20project/mlartifacts"
     [
         ("file:///old/a%20project/mlartifacts/x", f"{PLACE}/x"),
         ("file:///old/a%20project/mlartifacts/x/1%2Fé/%23y", f"{PLACE}/x/1/%C3%A9/%23y"),
-        ("/old/a project/mlartifacts/x%20y", "/new/é project/mlartifacts/x%20y"),  # no address: % is a %
+        (
+            "/old/a project/mlartifacts/x%20y",
+            "/new/é project/mlartifacts/x%20y",
+        ),  # in a plain path, % is literal
         ("file:///old/a%20project/mlartifacts", PLACE),
         ("file:///old/a%20project/mlartifacts2/x", None),
         ("file:///old/a%20project/mlruns/0", None),
@@ -41,9 +44,7 @@ PLACE = "file:///new/%C3%A9%20project/mlartifacts"
         (None, None),
     ],
 )
-def test_only_what_was_below_the_old_artifacts_is_given_a_new_address(
-    address: str | None, expected: str | None
-) -> None:
+def test_only_addresses_below_the_old_artifacts_change(address: str | None, expected: str | None) -> None:
     assert new_address(address, [OLD], NEW) == expected
     assert new_address(address, [], NEW) is None
 
@@ -74,14 +75,14 @@ def store_with(*experiments: tuple[int, str, str | None]) -> sqlite3.Connection:
         ((1, "x", None), None),
     ],
 )
-def test_experiments_say_where_the_project_was(
+def test_an_experiments_location_gives_the_former_root(
     experiment: tuple[int, str, str | None], root: str | None, tmp_path: Path
 ) -> None:
     with closing(store_with(experiment)) as store:
         assert moved_roots(store, Project(tmp_path)) == ([] if root is None else [Path(root)])
 
 
-def test_project_that_is_where_it_was_is_not_moved(tmp_path: Path) -> None:
+def test_a_project_in_its_place_has_no_former_root(tmp_path: Path) -> None:
     link = tmp_path.with_name("link to it")
     link.symlink_to(tmp_path)
     with closing(store_with((1, "x", str(tmp_path / "mlartifacts" / "x")))) as store:

@@ -1,4 +1,4 @@
-"""Runs whose process was killed are ended by whoever looks next, and no others are."""
+"""Orphaned runs are ended by the next command, and no other runs are."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def statuses(client: Any) -> dict[str, str]:
     return {run.info.run_name: run.info.status for run in client.search_runs(ids)}
 
 
-def test_only_what_nobody_trains_is_ended(project: Project) -> None:
+def test_only_orphaned_runs_are_ended(project: Project) -> None:
     runs = {
         name: begin(project / "runs" / name, process)
         for name, process in {"gone": GONE, "here": this_process().as_dict(), "elsewhere": ELSEWHERE}.items()
     }
-    with Journal(begin(project / "runs" / "written", GONE).journal):  # somebody goes on with it just now
+    with Journal(begin(project / "runs" / "written", GONE).journal):  # another process is writing to it
         assert [folder.journal.parent.name for folder in end_journals(project)] == ["gone"]
     record = read_journal(runs["gone"].journal)
     assert record is not None
@@ -56,23 +56,21 @@ def test_only_what_nobody_trains_is_ended(project: Project) -> None:
     assert end_journals(project) == []
 
 
-def test_a_resumed_run_is_judged_by_who_resumed_it(project: Project) -> None:
+def test_a_resumed_run_is_judged_by_the_process_that_resumed_it(project: Project) -> None:
     folder = begin(project / "runs" / "one", GONE)
     with Journal(folder.journal) as journal:
         journal.resume(process=this_process().as_dict())
     assert end_journals(project) == []
 
 
-def test_a_damaged_journal_keeps_no_other_from_being_ended(project: Project) -> None:
+def test_a_damaged_journal_does_not_stop_the_others(project: Project) -> None:
     damaged = begin(project / "runs" / "damaged", GONE).journal
     damaged.write_bytes(b"x" + damaged.read_bytes())
     begin(project / "runs" / "gone", GONE)
     assert [folder.journal.parent.name for folder in end_journals(project)] == ["gone"]
 
 
-def test_a_line_that_was_torn_off_is_told_by_whoever_ends_the_run(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ending_a_run_reports_a_torn_line(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     journal = begin(project / "runs" / "one", GONE).journal
     with journal.open("ab") as file:
         file.write(b'0123abcd {"kind":"metr')
@@ -87,9 +85,7 @@ def test_a_line_that_was_torn_off_is_told_by_whoever_ends_the_run(
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("empty_store")
-def test_any_command_that_opens_the_store_ends_them_there_too(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sync_ends_orphaned_runs_in_the_store(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     mirror = Mirror(open_store(EMBEDDED, project), project)
     begin(project / "runs" / "sweep", GONE, num_jobs=2)
     begin(project / "runs" / "sweep" / "0000", GONE, parent="sweep")
@@ -106,7 +102,7 @@ def test_any_command_that_opens_the_store_ends_them_there_too(
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.usefixtures("empty_store")
-def test_every_command_ends_them_without_mlflow(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_ends_orphaned_runs_without_mlflow(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = Mirror(open_store(EMBEDDED, project), project)
     begin(project / "runs" / "sweep", GONE, num_jobs=2)
     for name, process in {"sweep/0000": GONE, "lost": GONE, "live": this_process().as_dict(), "over": GONE}.items():
@@ -114,11 +110,11 @@ def test_every_command_ends_them_without_mlflow(project: Project, monkeypatch: p
     for folder in all_runs(project):
         mirror.push_live(folder)
     with Journal(project / "runs" / "over" / "journal.jsonl") as journal:
-        journal.end("FAILED")  # and whoever mirrored it was killed
+        journal.end("FAILED")  # and its mirror was killed
     (project / "runs" / "lost" / "journal.jsonl").unlink()
     assert set(statuses(mirror.client).values()) == {"RUNNING"}
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "mlflow", None)  # importing it now fails
+        patch.setitem(sys.modules, "mlflow", None)  # importing it fails now
         assert main(["list"]) == 0
     expected = dict.fromkeys(("sweep", "0000", "lost"), "KILLED") | {"live": "RUNNING", "over": "FAILED"}
     assert statuses(mirror.client) == expected
@@ -145,19 +141,19 @@ def test_a_store_that_cannot_be_used_stops_no_command(project: Project, content:
     ("process", "beat", "expected"),
     [
         (GONE, 0.0, True),
-        (this_process().as_dict(), 10 * STALE_SECONDS, False),  # it is here: what the tag says of time does not count
+        (this_process().as_dict(), 10 * STALE_SECONDS, False),  # a process of this machine: the time does not count
         (ELSEWHERE, STALE_SECONDS / 2, False),
         (ELSEWHERE, STALE_SECONDS * 2, True),
         ({}, STALE_SECONDS * 2, True),
     ],
 )
-def test_on_other_machines_only_the_heartbeat_tells(process: dict[str, Any], beat: float, expected: bool) -> None:
+def test_a_run_elsewhere_is_judged_by_its_heartbeat(process: dict[str, Any], beat: float, expected: bool) -> None:
     tags = {PROCESS: json.dumps(process), HEARTBEAT: str(int(time.time() - beat))}
     assert is_abandoned(tags) is expected
-    assert not is_abandoned({PROCESS: json.dumps(ELSEWHERE)})  # never heard of: nobody can tell
+    assert not is_abandoned({PROCESS: json.dumps(ELSEWHERE)})  # no heartbeat: unknown
 
 
-def test_a_run_is_over_when_it_was_last_heard_of() -> None:
+def test_an_abandoned_run_ends_at_its_last_heartbeat() -> None:
     class Client:
         said: tuple[Any, ...] = ()
 

@@ -1,4 +1,4 @@
-"""A server that is away is told from one that answers, whatever it answers."""
+"""An unreachable server differs from one that answers, with whatever answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SILENT = {"refuses", "resets", "stalls"}
 
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
-def test_only_silence_is_absence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_silent_server_is_unreachable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reachability, "TIMEOUT_SECONDS", 0.3)
     front = Front(free_port())
     front.behaviour = BEHAVIOURS[name]
@@ -32,7 +32,7 @@ def test_only_silence_is_absence(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert time.monotonic() - began < 3
 
 
-def test_nobody_listening_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_port_and_an_unknown_host_are_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TryAgain) as raised:
         check_answers(f"http://127.0.0.1:{free_port()}")
     assert str(raised.value) == UNREACHABLE
@@ -46,11 +46,11 @@ def test_nobody_listening_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> N
     assert str(raised.value) == UNKNOWN_HOST
 
 
-def test_who_may_be_behind_a_proxy_is_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_checked_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
     check_answers(f"http://127.0.0.1:{free_port()}")
 
 
-def test_what_is_no_server_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_embedded_store_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("asked"))
     check_answers("sqlite:///mlflow.db")

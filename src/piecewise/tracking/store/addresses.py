@@ -48,7 +48,7 @@ def local_path(uri: str) -> Path | None:
     """The local path that an artifact address means; None if it is not on this machine."""
     if uri.startswith("file:"):
         return Path(unquote(urlsplit(uri).path))
-    return None if urlsplit(uri).scheme else Path(uri)  # in a plain path, % is a plain character
+    return None if urlsplit(uri).scheme else Path(uri)  # in a plain path, % is literal
 
 
 def _file(project: Project) -> Path:
