@@ -38,20 +38,14 @@ def command_line(*words: str) -> Iterator[None]:
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
     """Set environment variables for one library call."""
-    before = {name: os.environ.get(name) for name in values}
+    before = {name: os.environ[name] for name in values if name in os.environ}
     os.environ.update(values)
     try:
         yield
     finally:
-        _restore(before)
-
-
-def _restore(before: dict[str, str | None]) -> None:
-    for name, value in before.items():
-        if value is None:
+        for name in values:
             os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        os.environ.update(before)
 
 
 @contextmanager
