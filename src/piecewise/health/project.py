@@ -10,7 +10,6 @@ import psutil
 
 from piecewise.dvc_files import RWLOCK, rwlock_holders
 from piecewise.health.findings import Finding, fault, note
-from piecewise.journal.orphans import is_orphan
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import Project
@@ -40,7 +39,7 @@ def orphan_runs(project: Project) -> Iterator[Finding]:
         except ValueError as error:
             yield fault(str(error), "piecewise verify")
             continue
-        if record is None or record.end is not None or not is_orphan(record):
+        if record is None or not record.is_orphan:
             continue
         start = record.start
         is_staged = (project / folder.journal).is_relative_to(project.results)

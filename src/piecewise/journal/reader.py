@@ -9,7 +9,7 @@ from pathlib import Path
 from piecewise.durable import last_record, read_records
 from piecewise.errors import BadInput
 from piecewise.journal.records import Artifact, End, Metrics, Resume, Start
-from piecewise.processes import Process
+from piecewise.processes import Process, is_gone
 
 
 @dataclass
@@ -27,6 +27,11 @@ class RunRecord:
     def process(self) -> Process | None:
         """The process that trained last; journals of old versions do not record it."""
         return self.resumed[-1].process if self.resumed else self.start.process
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether the run has no end, and its process is gone. False if no process is recorded."""
+        return self.end is None and self.process is not None and is_gone(self.process)
 
     def history(self) -> dict[str, list[tuple[int, float]]]:
         """Each metric's (step, value) pairs, in order."""

@@ -9,8 +9,11 @@ from types import TracebackType
 from typing import Any
 
 from piecewise import terminal
-from piecewise.durable import append_record, flush, is_torn, open_records
+from piecewise.durable import append_record, flush, has_writer, is_torn, open_records
 from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.journal.reader import read_end, read_journal
+from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.project import Project
 
 
 def busy(path: Path) -> TryAgain:
@@ -89,3 +92,20 @@ class Journal:
     ) -> None:
         with self._file, contextlib.suppress(Unwritable) if error is not None else contextlib.nullcontext():
             self.flush()
+
+
+def end_journals(project: Project) -> list[RunFolder]:
+    """End the journals of killed runs, with status KILLED. Children come before their parent, which counts them."""
+    ended = []
+    for folder in reversed(all_runs(project)):
+        try:
+            if read_end(folder.journal) is not None or has_writer(folder.journal):
+                continue
+            record = read_journal(folder.journal, with_metrics=False)
+            if record is not None and record.is_orphan:
+                with Journal(folder.journal) as journal:
+                    journal.end("KILLED", reason="its process is gone")
+                ended.append(folder)
+        except (ValueError, PiecewiseError, OSError):  # damaged, read-only, or just now opened by another process
+            continue
+    return ended

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from piecewise.cli import main
-from piecewise.journal.orphans import end_journals
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, all_runs
-from piecewise.journal.writer import Journal
+from piecewise.journal.writer import Journal, end_journals
 from piecewise.processes import this_process
 from piecewise.project import Project
 from piecewise.tracking.mirror.mirror import Mirror

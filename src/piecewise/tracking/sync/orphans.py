@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from piecewise.journal.orphans import end_journals
 from piecewise.journal.reader import RunRecord, read_end, read_journal, read_start
 from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.journal.writer import end_journals
 from piecewise.project import Project
 from piecewise.tracking.mirror.points import milliseconds
 from piecewise.tracking.mirror.states import end_abandoned, is_abandoned, running, state_of_sweep

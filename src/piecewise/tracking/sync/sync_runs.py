@@ -11,8 +11,8 @@ import numpy as np
 
 from piecewise.durable import has_writer, is_torn, last_record
 from piecewise.errors import BadInput, TryAgain
-from piecewise.journal.orphans import end_journals
 from piecewise.journal.run_folder import RunFolder
+from piecewise.journal.writer import end_journals
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import moved_servers
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
