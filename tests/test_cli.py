@@ -15,7 +15,7 @@ import pytest
 
 from piecewise.cli import guarded, main
 from piecewise.errors import BadInput, NonFiniteLoss, TryAgain
-from piecewise.manifest import check_manifest
+from piecewise.manifest import manifest_faults
 from piecewise.project import Project
 from piecewise.stopping import Stopped
 
@@ -80,7 +80,7 @@ def test_a_reader_that_closes_the_pipe_costs_no_run(project: Project) -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     (manifest,) = project.root.glob("runs/2*/manifest.json")
-    assert check_manifest(manifest.parent) == []
+    assert manifest_faults(manifest.parent) == {}
 
 
 @pytest.mark.parametrize(

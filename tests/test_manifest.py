@@ -8,8 +8,8 @@ import pytest
 from piecewise.manifest import (
     MANIFEST,
     AlteredManifest,
-    check_manifest,
     digest_file,
+    manifest_faults,
     read_sealed,
     remove_manifest,
     update_manifest,
@@ -35,7 +35,7 @@ def test_digest_is_sha256_or_the_given_algorithm(tmp_path: Path) -> None:
 
 
 def test_unchanged_folder_has_no_faults(folder: Path) -> None:
-    assert check_manifest(folder) == []
+    assert manifest_faults(folder) == {}
     before = (folder / MANIFEST).read_bytes()
     write_manifest(folder)
     assert (folder / MANIFEST).read_bytes() == before
@@ -46,14 +46,18 @@ def test_altered_missing_and_unexpected_files_are_named(folder: Path) -> None:
     (folder / "training" / "weights").write_bytes(bytes(4999) + b"\1")
     (folder / "journal.jsonl").unlink()
     (folder / "figures" / "more.svg").touch()
-    expected = ["figures/more.svg was not there", "journal.jsonl is missing", "training/weights was altered"]
-    assert check_manifest(folder) == expected
+    expected = {
+        "figures/more.svg": "was not there",
+        "journal.jsonl": "is missing",
+        "training/weights": "was altered",
+    }
+    assert manifest_faults(folder) == expected
 
 
 def test_empty_folder_and_temporary_files_are_ignored(folder: Path) -> None:
     (folder / ".model.safetensors.123.tmp").write_bytes(b"half")
     (folder / "empty").mkdir()
-    assert check_manifest(folder) == []
+    assert manifest_faults(folder) == {}
 
 
 def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
@@ -71,13 +75,13 @@ def test_any_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
 def test_altered_manifest_is_named(folder: Path) -> None:
     with (folder / MANIFEST).open("ab") as file:
         file.write(b"\n")
-    assert check_manifest(folder) == [f"{MANIFEST} was altered"]
+    assert manifest_faults(folder) == {MANIFEST: "was altered"}
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"digest"', b"{}\n", b'{"digest": 1}', b"\xff" * 9])
 def test_invalid_manifest_counts_as_altered(folder: Path, data: bytes) -> None:
     (folder / MANIFEST).write_bytes(data)
-    assert check_manifest(folder) == [f"{MANIFEST} was altered"]
+    assert manifest_faults(folder) == {MANIFEST: "was altered"}
     with pytest.raises(AlteredManifest, match=r"manifest\.json was altered"):
         update_manifest(folder, ["figures"])
 
@@ -85,7 +89,7 @@ def test_invalid_manifest_counts_as_altered(folder: Path, data: bytes) -> None:
 def test_same_content_in_another_format_is_altered(folder: Path) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     (folder / MANIFEST).write_text(json.dumps(content))
-    assert check_manifest(folder) == [f"{MANIFEST} was altered"]
+    assert manifest_faults(folder) == {MANIFEST: "was altered"}
 
 
 def test_manifest_of_a_sweep_leaves_out_its_jobs(folder: Path) -> None:
@@ -94,9 +98,9 @@ def test_manifest_of_a_sweep_leaves_out_its_jobs(folder: Path) -> None:
     write_manifest(folder)
     assert {"figures/ü.svg", "journal.jsonl"} <= set(read_sealed(folder / MANIFEST)["files"])
     (folder / "0000" / "training" / "weights").touch()
-    assert check_manifest(folder) == []
+    assert manifest_faults(folder) == {}
     (folder / "figures" / "ü.svg").unlink()
-    assert check_manifest(folder) == ["figures/ü.svg is missing"]
+    assert manifest_faults(folder) == {"figures/ü.svg": "is missing"}
 
 
 def test_update_records_only_the_named_changes(folder: Path) -> None:
@@ -106,7 +110,7 @@ def test_update_records_only_the_named_changes(folder: Path) -> None:
     (folder / "training" / "weights").write_bytes(b"damaged")
     (folder / "journal.jsonl").write_bytes(b"{}\n{}\n")
     update_manifest(folder, ["figures", "journal.jsonl"])
-    assert check_manifest(folder) == ["figures2 was not there", "training/weights was altered"]
+    assert manifest_faults(folder) == {"figures2": "was not there", "training/weights": "was altered"}
 
 
 def test_update_creates_no_manifest(folder: Path) -> None:
@@ -119,9 +123,9 @@ def test_update_creates_no_manifest(folder: Path) -> None:
 def test_name_that_is_not_utf8_survives(folder: Path) -> None:
     (folder / "caf\udce9").write_bytes(b"x")
     write_manifest(folder)
-    assert check_manifest(folder) == []
+    assert manifest_faults(folder) == {}
     (folder / "caf\udce9").write_bytes(b"y")
-    assert check_manifest(folder) == ["caf\udce9 was altered"]
+    assert manifest_faults(folder) == {"caf\udce9": "was altered"}
 
 
 def test_sealed_content_is_read_as_written(tmp_path: Path) -> None:

@@ -20,9 +20,6 @@ TEMPORARY_PATTERN = ".*.tmp"  # files that a killed `write_atomic` leaves behind
 class AlteredManifest(PiecewiseError):
     """A manifest differs from what was written, so nothing in it can be trusted."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} was altered, or cannot be read")
-
 
 def write_manifest(folder: Path) -> None:
     """Record the digest of every file below `folder`, except those of a sweep's jobs: each job has its own manifest."""
@@ -50,13 +47,11 @@ def remove_manifest(folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
 
 
-def check_manifest(folder: Path) -> list[str]:
-    """One sentence for each altered, missing or unexpected file of a folder that has a manifest."""
-    return [f"{name} {what}" for name, what in manifest_faults(folder).items()]
-
-
 def manifest_faults(folder: Path, digest: Callable[[Path], str] | None = None) -> dict[str, str]:
-    """The faults of a folder, by file name, in the words of `differences`; `digest` may replace `digest_file`."""
+    """The altered, missing and unexpected files of a folder that has a manifest, in the words of `differences`.
+
+    `digest` may replace `digest_file`.
+    """
     try:
         content = read_sealed(folder / MANIFEST)
     except AlteredManifest:
@@ -101,7 +96,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, KeyError):
         is_whole = False
     if not is_whole:
-        raise AlteredManifest(path)
+        raise AlteredManifest(f"{path} was altered, or cannot be read")
     return content
 
 

@@ -13,7 +13,7 @@ from piecewise.analysis.animate import MAX_FRAMES, _evenly_spaced
 from piecewise.cli import main
 from piecewise.figures.animation import LAST_FRAME_MILLISECONDS, Frame, animate
 from piecewise.jobs.job import Job
-from piecewise.manifest import check_manifest
+from piecewise.manifest import manifest_faults
 from piecewise.project import Project
 from small_project import TINY
 
@@ -55,7 +55,7 @@ def test_the_animation_is_written_to_the_current_folder(
     (film,) = below.glob("*.gif")
     with Image.open(film) as pictures:
         assert pictures.n_frames == 1 + 5 * 4  # before training, and after each step
-    assert check_manifest(run) == []
+    assert manifest_faults(run) == {}
     capsys.readouterr()
     for arguments, message in [
         (["--output", "film.mp4"], "must be a file that ends in .gif"),

@@ -16,7 +16,7 @@ from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
-from piecewise.manifest import check_manifest
+from piecewise.manifest import manifest_faults
 from piecewise.project import Project
 from piecewise.stopping import Stopped, handle_signals
 from small_project import TINY
@@ -91,7 +91,7 @@ def test_every_finished_run_is_sealed(plan: Plan, project: Project) -> None:
     run_jobs(jobs, folders, None, keep)
     for folder in (folders.parent, *folders.jobs):
         assert (folder.sealed / "manifest.json").is_file()
-        assert check_manifest(folder.sealed) == []
+        assert manifest_faults(folder.sealed) == {}
 
 
 def test_what_a_run_leaves_is_private(tiny_job: Job, project: Project) -> None:

@@ -11,7 +11,7 @@ from piecewise.execution.train import train
 from piecewise.health.leftovers import leftovers, remove
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
-from piecewise.manifest import check_manifest, write_manifest
+from piecewise.manifest import manifest_faults, write_manifest
 from piecewise.project import Project
 
 
@@ -30,7 +30,7 @@ def test_checkpoints_of_a_finished_run_are_leftovers_and_of_an_unfinished_run_ar
     assert leftovers(project) == []
     assert finished.weights.is_file()
     assert list(unfinished.checkpoints.glob("*.ckpt"))
-    assert check_manifest(finished.sealed) == []
+    assert manifest_faults(finished.sealed) == {}
 
 
 def test_old_temporary_file_is_a_leftover_and_a_new_one_is_not(project: Project) -> None:
