@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from piecewise.errors import TryAgain
-from piecewise.training.rank_failures import rank_failures_explained
+from piecewise.training.strategy import rank_failures_explained
 
 # Three messages of gloo, the third without its name. NCCL's is a guess: no test here has a GPU.
 MESSAGES = [

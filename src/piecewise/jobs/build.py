@@ -18,7 +18,7 @@ from piecewise.errors import BadInput
 from piecewise.jobs.config import Component, DataConfig, JobConfig
 from piecewise.jobs.targets import checked_target, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
-from piecewise.training.schedule import Schedule
+from piecewise.training.module import Schedule
 
 # The options of `loss`, by the kind of targets they fit.
 LOSSES: dict[TargetKind, tuple[str, ...]] = {

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
@@ -66,12 +66,12 @@ class KeepCheckpoints(Checkpoint):
         self._saved_step = -1
         self._next_save = time.monotonic() + INTERVAL_SECONDS
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         stopping.listen()  # again: Lightning has installed its own signal handlers
         trainer.should_stop = trainer.should_stop or self._is_over
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         is_last = trainer.is_last_batch
         # A training resumed after the last batch of an epoch would skip the validation that follows.
@@ -82,7 +82,7 @@ class KeepCheckpoints(Checkpoint):
             return
         self._save_if_asked(trainer)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         nll = pl_module.val_metrics["val/nll"]
         self.last_nll = nll
@@ -91,26 +91,22 @@ class KeepCheckpoints(Checkpoint):
             self.best_weights = {name: value.cpu().clone() for name, value in pl_module.model.state_dict().items()}
         self._save_if_asked(trainer)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step != self._saved_step:
             self._save(trainer)
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         best = {"nll": self.best_nll, "last_nll": self.last_nll, "step": self.best_step, "weights": self.best_weights}
         checkpoint[STATE_KEY] = {"best": best, "is_over": trainer.should_stop}
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         best = checkpoint[STATE_KEY]["best"]
         self.best_nll, self.best_step, self.best_weights = best["nll"], best["step"], best["weights"]
         self.last_nll = best["last_nll"]
         self._is_over = checkpoint[STATE_KEY]["is_over"]
         self._saved_step = checkpoint["global_step"]
 
-    def _save_if_asked(self, trainer: pl.Trainer) -> None:
+    def _save_if_asked(self, trainer: Trainer) -> None:
         """Save if any rank got a signal (all stop after the same step), or if the first rank's interval is over."""
         number = stopping.requested_stop()
         is_asked = number is not None or (trainer.is_global_zero and time.monotonic() >= self._next_save)
@@ -124,7 +120,7 @@ class KeepCheckpoints(Checkpoint):
         if number is not None and trainer.global_step != trainer.max_steps:
             raise stopping.Stopped(number)
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def _save(self, trainer: Trainer) -> None:
         self.recorder.write(trainer)
         self.recorder.flush()  # before the save: a resumed training does not repeat these measurements
         started = time.monotonic()

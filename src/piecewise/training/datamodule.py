@@ -21,7 +21,7 @@ class ResidentData(pl.LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.max_shift = max_shift
-        self._loaders: tuple[TrainLoader, ChunkLoader] | None = None
+        self._loaders: tuple[TrainLoader, ChunkLoader]  # made by `setup`, which Lightning calls first
 
     def setup(self, stage: str) -> None:
         trainer = self.trainer
@@ -40,24 +40,19 @@ class ResidentData(pl.LightningDataModule):
     @property
     def num_epochs(self) -> int:
         """Completed epochs. Lightning's counter is one behind if a checkpoint was saved at the end of an epoch."""
-        assert self._loaders is not None
         return self._loaders[0].num_epochs
 
     # Lightning saves the loader's state too, but restores none after a schedule has asked for the number of steps.
     def state_dict(self) -> dict[str, Any]:
-        assert self._loaders is not None
         return self._loaders[0].state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        assert self._loaders is not None
         self._loaders[0].load_state_dict(state_dict)
 
     def train_dataloader(self) -> Any:
-        assert self._loaders is not None
         return self._loaders[0]
 
     def val_dataloader(self) -> Any:
-        assert self._loaders is not None
         return self._loaders[1]
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:

@@ -22,8 +22,8 @@ from piecewise.training.module import TrainingModule
 from piecewise.training.parameter_path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
 from piecewise.training.quiet_lightning import quiet_lightning
-from piecewise.training.rank_failures import rank_failures_explained
 from piecewise.training.recorder import Recorder
+from piecewise.training.strategy import rank_failures_explained
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def fit(
     options: FitOptions,
 ) -> Outcome:
     """Train to the end. `make_trainer` receives the Trainer arguments that a job cannot choose."""
-    recorder = Recorder(journal, options.log_every_n_steps)
+    recorder = Recorder(module, journal, options.log_every_n_steps)
     checkpoints = KeepCheckpoints(options.checkpoints, recorder)
     is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
     path = ParameterPath() if is_small else None
@@ -72,7 +72,7 @@ def fit(
         # Checked at the end of each validation, before a checkpoint is saved.
         callbacks.append(EarlyStopping("val/nll", check_on_train_epoch_end=False, **options.early_stopping))
     if options.progress is not None:
-        callbacks.append(Progress(options.progress))
+        callbacks.append(Progress(options.progress, module))
     with process_settings.training(), quiet_lightning():
         trainer = _make(make_trainer, callbacks, options)
         # Lightning converts the module after loading a checkpoint, which would round float64 values to float32.

@@ -6,6 +6,7 @@ import contextlib
 import time
 from typing import Any
 
+import psutil
 import pytorch_lightning as pl
 import torch
 
@@ -21,12 +22,9 @@ class MachineMetrics(pl.Callback):
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._next = 0.0
-        self._process: Any = None
+        self._process = psutil.Process()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        import psutil
-
-        self._process = psutil.Process()
         self._process.cpu_percent()  # later calls measure from here
         self._next = time.monotonic() + INTERVAL_SECONDS
 

@@ -15,40 +15,34 @@ REDRAW_SECONDS = 0.2
 class Progress(pl.Callback):
     """One bar for the whole training. It reads the loss from the device only when it redraws."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, module: TrainingModule) -> None:
         self.label = label
-        self._bar: tqdm[Any] | None = None
+        self.module = module
+        self._bar: tqdm[Any] = tqdm(disable=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.is_global_zero:
-            total = int(trainer.estimated_stepping_batches)
-            self._bar = tqdm(
-                total=total,
-                initial=trainer.global_step,  # above 0 in a resumed training
-                desc=self.label,
-                unit="step",
-                mininterval=REDRAW_SECONDS,
-                dynamic_ncols=True,
-                leave=False,
-            )
+        self._bar = tqdm(
+            total=int(trainer.estimated_stepping_batches),
+            initial=trainer.global_step,  # above 0 in a resumed training
+            desc=self.label,
+            unit="step",
+            mininterval=REDRAW_SECONDS,
+            dynamic_ncols=True,
+            leave=False,
+            disable=not trainer.is_global_zero,
+        )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # `update` returns whether the bar is redrawn; reading the loss synchronises with the device.
-        if self._bar is not None and self._bar.update(trainer.global_step - self._bar.n):
-            assert isinstance(pl_module, TrainingModule)
+        if self._bar.update(trainer.global_step - self._bar.n):
             shown = {"epoch": trainer.current_epoch, "loss": f"{float(outputs['loss']):.4g}"}
-            shown |= {key: f"{value:.4g}" for key, value in pl_module.val_metrics.items()}
+            shown |= {key: f"{value:.4g}" for key, value in self.module.val_metrics.items()}
             self._bar.set_postfix(shown, refresh=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._close()
+        self._bar.close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._bar.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from piecewise.errors import NonFiniteLoss
@@ -17,72 +17,64 @@ MAX_PENDING = 256  # readings that stay on the device until they are fetched tog
 STATE_KEY = "piecewise.train_nll"  # in a checkpoint: the losses since the last reading
 
 
-class Recorder(pl.Callback):
+class Recorder(Callback):
     """Records `train/nll`, the mean over `every_n_steps` steps, and the validation metrics after each validation.
 
     Raises NonFiniteLoss when a reading is NaN or infinite.
     """
 
-    def __init__(self, journal: Journal | None, every_n_steps: int) -> None:
+    def __init__(self, module: TrainingModule, journal: Journal | None, every_n_steps: int) -> None:
+        self.module = module
         self.journal = journal
         self.every_n_steps = every_n_steps
         self._readings: list[tuple[int, Tensor]] = []
         self._last_step = 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # With an interval longer than an epoch, a short run would have no readings.
         self.every_n_steps = max(1, min(self.every_n_steps, int(trainer.num_training_batches)))
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
         if step % self.every_n_steps == 0 and step != self._last_step:
             self._last_step = step  # with accumulated gradients, one step has several batches
-            assert isinstance(pl_module, TrainingModule)
-            self._readings.append((step, pl_module.take_train_nll()))
+            self._readings.append((step, self.module.take_train_nll()))
             if len(self._readings) >= MAX_PENDING:
                 self.write(trainer)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
             return
         self.write(trainer)
-        assert isinstance(pl_module, TrainingModule)
         if self.journal is not None:
-            self.journal.metrics(trainer.global_step, pl_module.val_metrics)
-        for key, value in pl_module.val_metrics.items():
+            self.journal.metrics(trainer.global_step, self.module.val_metrics)
+        for key, value in self.module.val_metrics.items():
             if not math.isfinite(value):
                 raise NonFiniteLoss(f"{key} is {value} after step {trainer.global_step}; a smaller lr may help")
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, TrainingModule)
-        if pl_module.train_nll:
-            self._readings.append((trainer.global_step, pl_module.take_train_nll()))
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.module.train_nll:
+            self._readings.append((trainer.global_step, self.module.take_train_nll()))
         self.write(trainer)
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        assert isinstance(pl_module, TrainingModule)
-        if pl_module.train_nll:  # the resumed run completes this interval
-            checkpoint[STATE_KEY] = pl_module.interval()
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self.module.train_nll:  # the resumed run completes this interval
+            checkpoint[STATE_KEY] = self.module.interval()
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        assert isinstance(pl_module, TrainingModule)
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._last_step = checkpoint["global_step"]
         if STATE_KEY in checkpoint:
-            values = checkpoint[STATE_KEY].to(pl_module.device)
-            pl_module.train_nll = [values if trainer.is_global_zero else torch.zeros_like(values)]
+            values = checkpoint[STATE_KEY].to(self.module.device)
+            self.module.train_nll = [values if trainer.is_global_zero else torch.zeros_like(values)]
 
     def flush(self) -> None:
         """Make written metrics survive a power loss."""
         if self.journal is not None:
             self.journal.flush()
 
-    def write(self, trainer: pl.Trainer) -> None:
+    def write(self, trainer: Trainer) -> None:
         """Fetch the pending readings and write them to the journal."""
         if not self._readings:
             return

@@ -1,7 +1,9 @@
-"""DDP: how several ranks train one model, and how long they wait for one another."""
+"""DDP: how several ranks train one model, how long they wait for one another, and the errors when one is lost."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytorch_lightning as pl
@@ -10,8 +12,12 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from piecewise import terminal
+from piecewise.errors import TryAgain
 
 START_TIMEOUT = timedelta(seconds=120)  # for ranks to begin, at least: a busy machine takes long to import torch
+# The errors of a backend are plain RuntimeErrors. Most of gloo's name its source file; "pair closure" is in those of an
+# already closed connection.
+BACKEND_WORDS = ("gloo", "nccl", "timed out", "pair closure")
 
 
 class DDPWithTimeouts(DDPStrategy):
@@ -42,3 +48,16 @@ def warn_of_local_batch_norm(module: nn.Module) -> None:
             f"batch norm is not synchronised ({names[0]} is the first): each process uses mean and variance of its own "
             "share of a batch, so the weights depend on the number of processes"
         )
+
+
+@contextmanager
+def rank_failures_explained(trainer: pl.Trainer) -> Iterator[None]:
+    """Raise TryAgain instead, if another rank died or was silent for longer than `trainer.timeout`."""
+    try:
+        yield
+    except RuntimeError as error:
+        message = str(error)
+        is_of_backend = any(word in message.lower() for word in BACKEND_WORDS)
+        if trainer.world_size > 1 and (is_of_backend or isinstance(error, torch.distributed.DistError)):
+            raise TryAgain(f"rank {trainer.global_rank}: another rank was lost: {message.splitlines()[0]}") from error
+        raise
