@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -43,10 +44,15 @@ def starter(word: str) -> Process | None:
 
     An orphan is re-parented; its new parent's command line will not match.
     """
-    pid = os.getppid()
-    while _is_shell_command(pid):
-        pid = int(_stat(pid)[1])
-    return Process.of(pid) if any(word.encode() in argument for argument in _command(pid)) else None
+    import psutil  # here, because every command imports this file
+
+    with contextlib.suppress(psutil.Error):
+        for parent in psutil.Process().parents():
+            words = parent.cmdline()
+            if words[1:2] == ["-c"] and words[0].endswith("sh"):
+                continue  # `sh -c …` outlives the process that started it
+            return Process.of(parent.pid) if any(word in argument for argument in words) else None
+    return None
 
 
 def is_gone(process: Process) -> bool:
@@ -70,12 +76,6 @@ def members(group: int) -> dict[int, str | int]:
     return found
 
 
-def _is_shell_command(pid: int) -> bool:
-    """Whether the process is `sh -c …`. Such a shell outlives the process that started it."""
-    words = _command(pid)
-    return words[1:2] == [b"-c"] and words[0].rpartition(b"/")[2].endswith(b"sh")
-
-
 def _boot() -> str | None:
     path = PROC / "sys" / "kernel" / "random" / "boot_id"
     return path.read_text().strip() if path.is_file() else None
@@ -85,13 +85,6 @@ def _start_time(pid: int) -> int | None:
     """In clock ticks since the boot; None for a process that does not exist or is a zombie."""
     fields = _stat(pid)
     return int(fields[19]) if fields and fields[0] != "Z" else None
-
-
-def _command(pid: int) -> list[bytes]:
-    try:
-        return (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return []
 
 
 def _stat(pid: int) -> list[str]:

@@ -51,12 +51,11 @@ class SupervisedService:
     def stop(self) -> None:
         if self.process is None:
             return
-        if self.process.poll() is None:
-            self.process.send_signal(self.service.stop_signal)
-            try:
-                self.process.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                terminal.warn(f"{self.service.name} did not end within {STOP_TIMEOUT:.0f} s, and is killed")
+        self.process.send_signal(self.service.stop_signal)  # nothing is sent to a process that has ended
+        try:
+            self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            terminal.warn(f"{self.service.name} did not end within {STOP_TIMEOUT:.0f} s, and is killed")
         signal_group(self.process, signal.SIGKILL)
 
     def kill(self) -> None:
