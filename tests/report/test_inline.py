@@ -18,14 +18,14 @@ def figure() -> Figure:
     return fitted_function((x, x), x, np.abs(x), np.array([0.0]), y_label="<y>")
 
 
-def test_the_finding_is_what_a_screen_reader_says(figure: Figure) -> None:
+def test_screen_reader_reads_the_finding(figure: Figure) -> None:
     figure.set_label('a < b & "c"')
     found = inline(to_svg(figure).decode(), "x")
     assert 'role="img" aria-label="a &lt; b &amp; &quot;c&quot;"' in found
     assert "<title>" not in found
 
 
-def test_every_reference_has_its_id_and_no_id_is_shared(figure: Figure) -> None:
+def test_every_reference_has_an_id_and_no_two_figures_share_one(figure: Figure) -> None:
     first, second = (inline(to_svg(figure).decode(), name) for name in ("one", "two"))
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (first, second)]
     assert len(ids[0]) > 10
@@ -34,7 +34,7 @@ def test_every_reference_has_its_id_and_no_id_is_shared(figure: Figure) -> None:
         assert set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg)) <= own
 
 
-def test_text_and_ground_are_the_pages_own(figure: Figure) -> None:
+def test_figure_takes_the_colours_of_the_page(figure: Figure) -> None:
     text = to_svg(figure).decode()
     assert INK in text
     assert GROUND in text
@@ -44,7 +44,7 @@ def test_text_and_ground_are_the_pages_own(figure: Figure) -> None:
     assert "currentColor" in found
 
 
-def test_it_shrinks_with_its_page_and_loads_nothing() -> None:
+def test_figure_shrinks_with_the_page_and_loads_nothing() -> None:
     found = inline(to_svg(learning_curves({"val/nll": [(1, 2.0)]}, 1)).decode(), "x")
     assert re.match(r'<svg role="img" aria-label="[^"]+" viewBox="0 0 460.8 259.2" style="max-width: 460.8pt">', found)
     assert "http" not in found

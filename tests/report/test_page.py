@@ -14,8 +14,7 @@ from piecewise.data.stored import digest_tensors
 from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
 from piecewise.report.page import write_report
-from piecewise.report.results import collect
-from piecewise.report.tables import text_table
+from piecewise.report.results import collect, text_table
 from small_project import TINY, evaluate_experiment, new_project
 
 INDEX = "report/index.html"
@@ -54,7 +53,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_says_everything_and_asks_for_nothing(root: Path) -> None:
+def test_page_shows_every_fact_and_loads_nothing(root: Path) -> None:
     text = (root / INDEX).read_text()
     page = Page(text)
     for said in ("Does <it> fit?", "✓ as expected", "✗ not as expected", "≤ 100", "piecewise train experiment=fit"):
@@ -87,7 +86,7 @@ def test_the_same_results_give_the_same_bytes(root: Path) -> None:
     assert len(first) < 5_000_000
 
 
-def test_the_numbers_are_the_runs_own(root: Path) -> None:
+def test_numbers_equal_the_recorded_metrics(root: Path) -> None:
     (result,) = collect(Project(root))
     assert [group.label for group in result.groups] == ["model.width=3", "model.width=20"]
     paths = sorted((root / "results/evaluate/fit").glob("*=3,*/metrics.json"))

@@ -19,8 +19,7 @@ def main(project: Project, arguments: Arguments) -> int:
     arguments.add_argument("--markdown", action="store_true", help="print the README's table")
     arguments.add_argument("--readme", action="store_true", help="write the table into the README")
     asked = arguments.read()
-    from piecewise.report.results import collect
-    from piecewise.report.tables import markdown_table, text_table
+    from piecewise.report.results import collect, markdown_table, text_table
 
     if asked.markdown:
         print(markdown_table(collect(project)))
@@ -37,5 +36,5 @@ def main(project: Project, arguments: Arguments) -> int:
 def _write_readme(path: Path, table: str) -> None:
     old = path.read_text("utf-8") if path.is_file() else ""
     if not TABLE.search(old):
-        raise BadInput(f"{path} has no place for the table; wanted: the comments <!-- results: … --> and its end")
+        raise BadInput(f"{path} has no place for the table: it needs <!-- results: … --> and <!-- end of results -->")
     write_atomic(path, TABLE.sub(lambda place: f"{place[1]}{table.rstrip()}\n", old).encode())

@@ -71,10 +71,10 @@ def evaluate_and_draw(job: Job, folder: RunFolder, parts: Parts | None) -> None:
     terminal.show(f"{job.title}  {numbers}")
 
 
-def conclude(place: Path, num_jobs: int, uri: str | None) -> None:
+def conclude(folder: Path, num_jobs: int, uri: str | None) -> None:
     """Say where the results are, and how to compare them."""
-    figures = place / ("figures" if num_jobs == 1 else "*/figures")
-    lines = [("run folder", str(place)), ("figures", str(figures))]
+    figures = folder / ("figures" if num_jobs == 1 else "*/figures")
+    lines = [("run folder", str(folder)), ("figures", str(figures))]
     if uri is not None:
         lines.append(("compare", uri if uri.startswith("http") else "piecewise ui  (or mlflow ui)"))
     terminal.say(f"\n{terminal.table(lines)}")

@@ -48,7 +48,7 @@ def _git(*arguments: str) -> str | None:
 def installed_requirements() -> list[str]:
     """`name==version` of every installed package that piecewise requires, directly or not; sorted.
 
-    Of a piecewise that is not installed, which states no requirements, all packages count.
+    If piecewise itself is not installed, its requirements are unknown and all packages count.
     """
     packages = _read_packages()
     names = _required(packages) if OWN_NAME in packages else packages

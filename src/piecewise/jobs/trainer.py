@@ -43,7 +43,7 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
     epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
     if epochs is None:
         raise BadInput("trainer.max_epochs is missing: the number of passes through the training examples")
-    if arguments.get("accelerator") == "auto":  # not Apple's: it lacks float64, which evaluation needs
+    if arguments.get("accelerator") == "auto":  # Apple's GPUs lack float64, which evaluation needs
         arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if every is not None and epochs < every:
         arguments["check_val_every_n_epoch"] = epochs  # validate once, at the end
@@ -65,11 +65,7 @@ def check_devices(trainers: Iterable[TrainerConfig]) -> None:
     """Raise BadInput for a trainer whose devices this machine does not have."""
     from piecewise.training.quiet_lightning import quiet_lightning
 
-    seen: list[TrainerConfig] = []
-    for trainer in trainers:
-        if trainer in seen:
-            continue
-        seen.append(trainer)
+    for trainer in {repr(trainer): trainer for trainer in trainers}.values():  # each trainer once
         make = make_trainer(trainer)
         try:
             with quiet_lightning():

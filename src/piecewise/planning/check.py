@@ -1,4 +1,4 @@
-"""Whether a configuration can be trained, as far as that shows without its data and its device."""
+"""Check that a configuration can be trained, without reading its data and without its device."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ BYTES_PER_RUN = 400_000  # journal, figures and MLflow's copies of them
 COPIES_OF_WEIGHTS = 8  # the run's, MLflow's, and those in two checkpoints with the optimizer's state
 READS_OF_DATA = 2  # to train and to evaluate
 BYTES_PER_NUMBER = 4
-MAX_DRAWN_INPUTS = 2  # figures show the training examples of data with at most so many inputs
+MAX_DRAWN_INPUTS = 2  # figures show training examples that have at most this many inputs
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of a job on this machine's CPU; a GPU is usually faster."""
+    """The cost of a job on this machine's CPU; a GPU is usually faster."""
 
     seconds: float
     num_bytes: int

@@ -12,7 +12,7 @@ from piecewise.errors import nearest
 
 
 def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
-    """The message of the innermost error that names a key; `given` are the overrides, which have the values."""
+    """The message of the innermost error that names a key; it quotes values from `given`, the overrides."""
     for cause in _causes(error):
         if isinstance(cause, MissingConfigException) and cause.options is not None:
             group, _, name = (cause.missing_cfg_file or "").rpartition("/")

@@ -11,6 +11,7 @@ from itertools import product
 from operator import getitem
 from typing import Any
 
+from piecewise import terminal
 from piecewise.durable import read_json
 from piecewise.project import Project
 from piecewise.report.runs import Group, group_runs, read_runs
@@ -93,3 +94,24 @@ def _expected_rows(experiment: str, about: dict[str, Any], groups: list[Group]) 
         bound = f"≥ {least:g}" if math.isinf(most) else f"≤ {most:g}"
         is_met = least <= group.mean(metric) <= most
         yield Row(experiment, group.label, metric, group.values(metric), bound, is_met)
+
+
+def markdown_table(results: list[Result]) -> str:
+    """The table for the README: expected bounds beside means and standard deviations over n seeds."""
+    lines = ["| experiment | metric | expected | found | n |", "|---|---|---|---|---|"]
+    for row in (row for result in results for row in result.rows):
+        name = f"`{row.experiment}`" + (f" {row.label}" if row.label else "")
+        spread = "" if row.spread is None else f" ± {row.spread:.1g}"
+        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {row.mean:.4g}{spread} | {row.count} |")
+    return "\n".join(lines)
+
+
+def text_table(results: list[Result]) -> str:
+    """The table for a terminal."""
+    rows = [("experiment", "", "metric", "mean", "±", "n", "expected", "")]
+    for row in (row for result in results for row in result.rows):
+        spread = "" if row.spread is None else f"{row.spread:.2g}"
+        verdict = "as expected" if row.is_met else "NOT as expected"
+        found = (f"{row.mean:.5g}", spread, str(row.count))
+        rows.append((row.experiment, row.label, row.metric, *found, row.bound, verdict))
+    return terminal.table(rows)

@@ -19,8 +19,8 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import JOURNAL
 from piecewise.project import Project
 
-LOCK_TIMEOUT_SECONDS = 15.0  # for the processes of a `dvc repro` that was killed to end
-KEY = "key"  # file in the live folder: the run keys of its jobs; after training also what dvc.lock said of the stage
+LOCK_TIMEOUT_SECONDS = 15.0  # how long the processes of a killed `dvc repro` may take to end
+KEY = "key"  # file in the live folder: the run keys of its jobs; after training also the stage's entry in dvc.lock
 
 
 @contextmanager
@@ -63,5 +63,5 @@ def _wait_for_ranks(folder: Path, busy: TryAgain) -> None:
 
 
 def _recorded(name: str) -> str:
-    """A digest of what dvc.lock says of the stage. It changes when DVC records the stage."""
+    """A digest of the stage's entry in dvc.lock, which changes when DVC records the stage."""
     return canonical_digest(recorded_stage(Project(), f"train@{name}"))

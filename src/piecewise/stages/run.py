@@ -1,4 +1,4 @@
-"""Run one stage of `dvc repro`: its errors in a line, its exit code."""
+"""Run one stage of `dvc repro`. An error becomes one line and an exit code."""
 
 from __future__ import annotations
 
