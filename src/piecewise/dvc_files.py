@@ -41,25 +41,24 @@ class Out:
 
 def read_outs(project: Project) -> list[Out]:
     """The outs with an MD5 in dvc.lock; no command prints them. Raises BadInput if the file cannot be read."""
-    try:
-        outs = [out for stage in _read_lock(project).values() for out in stage.get("outs", [])]
-        return [Out(out["path"], out["md5"]) for out in outs if "md5" in out]
-    except MALFORMED as error:
-        raise BadInput(f"{project.dvc_lock} cannot be read: {error}") from error
+    return _read_lock(project)[1]
 
 
 def recorded_stage(project: Project, name: str) -> Any:
     """What dvc.lock records of a stage, or None; `dvc status` only compares, and hashes the stage's files for it."""
+    return _read_lock(project)[0].get(name)
+
+
+def _read_lock(project: Project) -> tuple[dict[str, Any], list[Out]]:
+    """The stages in dvc.lock by name, and their outs."""
+    if not project.dvc_lock.is_file():
+        return {}, []
     try:
-        return _read_lock(project).get(name)
+        stages = yaml.safe_load(project.dvc_lock.read_bytes()).get("stages", {})
+        outs = [out for stage in stages.values() for out in stage.get("outs", [])]
+        return stages, [Out(out["path"], out["md5"]) for out in outs if "md5" in out]
     except MALFORMED as error:
         raise BadInput(f"{project.dvc_lock} cannot be read: {error}") from error
-
-
-def _read_lock(project: Project) -> dict[str, Any]:
-    path = project.dvc_lock
-    stages: dict[str, Any] = yaml.safe_load(path.read_bytes()).get("stages", {}) if path.is_file() else {}
-    return stages
 
 
 @dataclass(frozen=True)

@@ -27,19 +27,14 @@ Arrays = dict[str, np.ndarray]
 
 def draw_run(folder: RunFolder) -> list[str]:
     """Write every figure that the run has arrays for; returns their names, the most important first."""
-    figures = _figures(folder)
-    for name, figure in figures.items():
-        write_atomic(folder.figures / f"{name}.svg", to_svg(figure))
-    return list(figures)
-
-
-def _figures(folder: RunFolder) -> dict[str, Figure]:
     figures = of_arrays(load_file(folder.arrays)) if folder.arrays.is_file() else {}
     record = read_journal(folder.journal)
     if record is not None:
         selected = record.end.selected_step if record.end is not None else 0
         figures["learning_curves"] = learning_curves(record.history(), selected)
-    return figures
+    for name, figure in figures.items():
+        write_atomic(folder.figures / f"{name}.svg", to_svg(figure))
+    return list(figures)
 
 
 def of_arrays(arrays: Arrays) -> dict[str, Figure]:

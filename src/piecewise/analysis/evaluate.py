@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from safetensors.torch import save
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from piecewise.analysis.figure_arrays import arrays_of
 from piecewise.analysis.trained import load_trained
+from piecewise.data.spec import Examples
 from piecewise.data.synthetic import Synthetic
 from piecewise.durable import write_atomic, write_json
 from piecewise.jobs.build import Parts
@@ -22,44 +22,39 @@ from piecewise.theory.closed_form import least_squares
 from piecewise.training.evaluation import evaluate
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Metrics by name, and the arrays that figures are drawn from."""
-
-    metrics: dict[str, float]
-    arrays: dict[str, Tensor]
-
-
 def evaluate_run(folder: RunFolder, parts: Parts | None = None) -> dict[str, float]:
     """Measure the run and write its metrics and arrays, and which weights and data they are of.
 
     `parts` are those the run was trained with; without them the job is built again.
     """
     parts = load_trained(folder, parts)
-    measured = _measure(parts, folder)
-    arrays = {name: array.clone(memory_format=torch.contiguous_format) for name, array in measured.arrays.items()}
-    write_atomic(folder.arrays, save(arrays))
+    test = parts.source.test(parts.loss.kind)
+    metrics, outputs = _measure(parts, test)
+    arrays = arrays_of(parts, test, outputs, folder)
+    contiguous = {name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}
+    write_atomic(folder.arrays, save(contiguous))
     inputs = {"testing": describe_input(parts.source, parts.config.data, "test")}
     weights_digest = read_result(folder)["weights_digest"]
     write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
-    write_json(folder.metrics, measured.metrics)
-    return measured.metrics
+    write_json(folder.metrics, metrics)
+    return metrics
 
 
-def measure(folder: RunFolder) -> Measured:
-    """Evaluate the run's weights on its test set. Nothing is written."""
-    return _measure(load_trained(folder), folder)
+def measure(folder: RunFolder) -> dict[str, float]:
+    """The metrics of the run's weights on its test set. Nothing is written."""
+    parts = load_trained(folder)
+    return _measure(parts, parts.source.test(parts.loss.kind))[0]
 
 
-def _measure(parts: Parts, folder: RunFolder) -> Measured:
-    test = parts.source.test(parts.loss.kind)
+def _measure(parts: Parts, test: Examples) -> tuple[dict[str, float], Tensor]:
+    """The metrics on the test set, and the outputs."""
     evaluation = evaluate(parts.model, parts.loss, test)
     metrics = dict(evaluation.metrics)
     if isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError):
         metrics["distance_to_closed_form"] = distance_to_closed_form(parts)
     if isinstance(parts.source, Synthetic) and math.isfinite(floor := parts.source.nll_floor()):
         metrics["test/nll_floor"] = floor  # data without noise has none
-    return Measured(metrics, arrays_of(parts, test, evaluation.outputs, folder))
+    return metrics, evaluation.outputs
 
 
 @torch.no_grad()

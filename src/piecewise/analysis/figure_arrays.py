@@ -91,9 +91,10 @@ def _units(model: nn.Module, test: Examples) -> Arrays:
         return {}
     x = torch.linspace(float(test.x.min()), float(test.x.max()), GRID, dtype=_dtype(model))
     trace = model.trace(x[:, None])
-    found = {"pre": trace.pre_activations[0], "act": trace.activations[0]}
-    return {f"units_{key}": value for key, value in found.items()} | {
+    return {
         "units_x": x,
+        "units_pre": trace.pre_activations[0],
+        "units_act": trace.activations[0],
         "units_weight": model.output.weight[0].clone(),
         "units_bias": model.output.bias.clone(),
     }

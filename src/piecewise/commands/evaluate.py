@@ -31,7 +31,7 @@ def main(project: Project, arguments: Arguments) -> int:
         return 0
     read_result(run.folder)
     if run.folder.metrics.is_file():
-        recorded, metrics = read_json(run.folder.metrics), measure(run.folder).metrics
+        recorded, metrics = read_json(run.folder.metrics), measure(run.folder)
     else:
         recorded = metrics = evaluate_run(run.folder)
         draw_run(run.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from piecewise.errors import BadInput, nearest
 MAX_CLASSES = 1000  # targets with a larger whole number are quantities, not classes
 
 
+@dataclass(frozen=True)
 class Csv:
     """The table in `path`; `test_seed` chooses the `test_fraction` of its rows that are the test set.
 
@@ -26,18 +28,15 @@ class Csv:
 
     name = "csv"
 
-    def __init__(
-        self, path: str, target: str, test_fraction: float = 0.2, test_seed: int = 0, standardise: bool = True
-    ) -> None:
-        self.path = Path(path)
-        self.target = target
-        self.test_fraction = test_fraction
-        self.test_seed = test_seed
-        self.standardise = standardise
+    path: str
+    target: str
+    test_fraction: float = 0.2
+    test_seed: int = 0
+    standardise: bool = True
 
     @cached_property
     def _header(self) -> list[str]:
-        header = read_header(self.path)
+        header = read_header(Path(self.path))
         if self.target not in header:
             raise BadInput(
                 f"data.target={self.target!r} is not a column of {self.path}; {nearest(self.target, header)}"
@@ -49,7 +48,7 @@ class Csv:
     @cached_property
     def _table(self) -> np.ndarray:
         """The numbers below the header, float64 (N, columns)."""
-        return read_table(self.path, min_rows=4)
+        return read_table(Path(self.path), min_rows=4)
 
     @cached_property
     def _test_rows(self) -> np.ndarray:
@@ -88,9 +87,8 @@ class Csv:
         return self._examples(self._test_rows, kind)
 
     def digest(self, part: str) -> str:
-        return hashlib.sha256(
-            f"{part} {self.test_fraction} {self.test_seed}\n".encode() + self.path.read_bytes()
-        ).hexdigest()
+        head = f"{part} {self.test_fraction} {self.test_seed}\n".encode()
+        return hashlib.sha256(head + Path(self.path).read_bytes()).hexdigest()
 
     def inputs(self, path: Path) -> Tensor:
         """The examples in another table. Its columns may be in another order; the target's column is not needed."""

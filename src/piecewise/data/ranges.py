@@ -141,8 +141,7 @@ class Rankings(Synthetic):
     def scores(self, x: Tensor) -> Tensor:
         """(N, 1) → (N, 4)."""
         slopes = torch.tensor([-1.5, -0.5, 0.5, 1.5], dtype=x.dtype)
-        scores: Tensor = self.sharpness * slopes * x
-        return scores
+        return self.sharpness * slopes * x
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
         return super().draw(x, rng).argsort(dim=1, descending=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -28,15 +29,14 @@ class WithNoise(Synthetic):
         super().__post_init__()
 
     def draw(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        y: Tensor = self.mean(x) + self.noise * torch.randn(x.shape, generator=rng, dtype=x.dtype)
-        return y
+        return self.mean(x) + self.noise * torch.randn(x.shape, generator=rng, dtype=x.dtype)
 
     def given(self, x: Tensor) -> Distribution:
         # With noise 0 the density is unbounded and its entropy is −∞: both are correct.
         return Normal(self.mean(x), torch.tensor(self.noise).double(), validate_args=False)
 
-    def mean(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def mean(self, x: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ class Line(WithNoise):
     noise: float = 0.2
 
     def mean(self, x: Tensor) -> Tensor:
-        y: Tensor = self.intercept + self.slope * x
-        return y
+        return self.intercept + self.slope * x
 
 
 @dataclass(frozen=True)
@@ -150,5 +149,4 @@ class TwoModes(Synthetic):
         y = x + 0.5 + self.noise * t
         log_p = self.given(x.unsqueeze(1).expand(-1, count, -1)).log_prob(y.unsqueeze(-1)).squeeze(-1)
         density = torch.exp(-0.5 * t.square()) / math.sqrt(2 * math.pi)
-        entropy: Tensor = -(density * log_p).sum(dim=1) * (2 * reach / count)
-        return entropy
+        return -(density * log_p).sum(dim=1) * (2 * reach / count)

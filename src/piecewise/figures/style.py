@@ -6,8 +6,7 @@ The finding of a figure is its title, and also its label, which screen readers r
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
@@ -40,11 +39,9 @@ _STYLE: dict[str, Any] = {
 }
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Apply the style to everything drawn in this context."""
-    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
-        yield
+def style() -> AbstractContextManager[None]:
+    """A context that applies the style to everything drawn in it."""
+    return mpl.rc_context(_STYLE)  # type: ignore[arg-type]
 
 
 def conclude(figure: Figure, finding: str, axes: Axes | None = None) -> Figure:

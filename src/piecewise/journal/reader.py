@@ -43,9 +43,10 @@ class RunRecord:
 
 
 def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
-    """The run recorded at `path`; None without a journal or for an empty one. Without metrics it needs little memory.
+    """The run recorded at `path`; None if there is no journal, or an empty one.
 
     A resumed run repeats the steps after its checkpoint with the same values; each counts once.
+    Without metrics, reading needs a few kilobytes of memory.
     """
     record: RunRecord | None = None
     seen: set[tuple[int, str]] = set()
