@@ -143,7 +143,7 @@ def test_a_trace_holds_every_hidden_layer(model: Any) -> None:
         (lambda: Mlp(1, 1, width=[3, 4], residual=True), r"model.width=\[3, 4\] must be one number"),
         (lambda: Residual(1, 1, depth=0), "model.depth=0 must be a whole number"),
         (lambda: Residual(1, 1, width=0), "model.width=0 must be a whole number"),
-        (lambda: Gabor(2, 1), "model=gabor has one input and one output; here are 2 and 1"),
+        (lambda: Gabor(2, 1), "model=gabor has one input and one output; the data need 2 and 1"),
         (lambda: ResNet((3,), 1), "model=resnet needs images"),
         (lambda: ResNet((1, 4, 4), 1, width=[2, 2, 2]), "halves images of \\(4, 4\\) pixels too often"),
     ],

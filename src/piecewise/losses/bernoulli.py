@@ -1,4 +1,4 @@
-"""Binary classification (UDL 5.4)."""
+"""The loss for binary classification (UDL 5.4)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from piecewise.shapes import check_outputs_per_target
 class Bernoulli(Independent):
     """Pr(y | λ) = (1 − λ)^(1−y) λ^y with λ = sig[z]; the network predicts the logit z.
 
-    −log Pr = −(1 − y) log[1 − sig[z]] − y log[sig[z]]  (UDL eq. 5.20), computed from z: no logarithm meets 0.
+    −log Pr = −(1 − y) log[1 − sig[z]] − y log[sig[z]]  (UDL eq. 5.20), computed from z, so that log 0 never occurs.
     """
 
     kind = TargetKind.BINARY
@@ -32,10 +32,10 @@ class Bernoulli(Independent):
         return distributions.Bernoulli(logits=outputs)
 
     def quantile(self, outputs: Tensor, share: float) -> None:
-        """None: for two classes, an interval adds nothing to their probability."""
+        """None: an interval of two classes says nothing that the probability does not."""
         return None
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """1 if every target of the example is predicted correctly, else 0."""
+        """For each example, 1 if all its targets are predicted correctly, else 0."""
         check_outputs_per_target(outputs, targets, 1)
         return (self.mode(outputs) == targets).flatten(1).all(dim=1).to(outputs.dtype)

@@ -1,4 +1,4 @@
-"""An ensemble (UDL 9.3.2): several separately trained networks predict together.
+"""An ensemble (UDL 9.3.2): the mean of several networks that were trained separately.
 
 f[x] = (1/M) Σₘ fₘ[x]
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Ensemble(nn.Module):
-    """The mean of the members' outputs; for classes, of their logits. Raises ValueError without a member."""
+    """The mean of the members' outputs, for classes the mean of logits. Raises ValueError if `members` is empty."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from piecewise.shapes import check_shape
 
 
 class Block(nn.Module):
-    """h + conv[a[norm[conv[a[norm[h]]]]]], the image halved; a 1×1 convolution adapts h if shapes differ."""
+    """conv[a[norm[conv[a[norm[h]]]]]] plus a 1×1 convolution of h, both at half the height and width; a is ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A convolution, one residual block per entry of `width` after the first, the mean over all positions, and a
-    linear layer.
+    """A convolution to `width[0]` channels, a residual block for each further entry of `width`, batch norm, ReLU, the
+    mean over all positions, and a linear layer.
 
-    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for the
-    number of blocks.
+    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are not images, or too small for so many
+    blocks.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The linear regions of a function of two inputs: activation patterns, merged where the function does not bend."""
+"""Count the linear regions of a function of two inputs: neighbouring activation patterns with equal slope are one."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ from piecewise.theory.polygons import TOLERANCE, RegionMap
 
 
 def count_pieces(found: RegionMap) -> int:
-    """The number of linear regions. Patterns that share an edge count as one if the function does not bend there.
+    """The number of linear regions. Patterns that share an edge count as one if the function has one slope in both.
 
-    At most the number of activation patterns: units that later layers switch off, or whose weights are zero, bend
-    nothing.
+    The result is at most the number of activation patterns. It is smaller if a unit has no effect on the output there:
+    a later layer switches it off, or its outgoing weights are zero.
     """
-    one, other = _neighbours(found).T
+    first, second = _neighbours(found).T
     slopes = torch.stack([region.slope for region in found.regions])
     steepest = torch.linalg.vector_norm(slopes, dim=2).amax(dim=0)
-    is_one = (~bends(slopes[one], slopes[other], steepest)[0]).numpy()
-    count, links = len(found.regions), (one[is_one].numpy(), other[is_one].numpy())
-    graph = coo_matrix((np.ones(len(links[0])), links), shape=(count, count))
+    is_same = (~bends(slopes[first], slopes[second], steepest)[0]).numpy()
+    same = first[is_same].numpy(), second[is_same].numpy()
+    count = len(found.regions)
+    graph = coo_matrix((np.ones(len(same[0])), same), shape=(count, count))
     return int(connected_components(graph, directed=False, return_labels=False))
 
 
 def _neighbours(found: RegionMap) -> Tensor:
-    """Pairs of regions with an edge in common, (E, 2). They share whole edges: a line that
-    ends at an edge gives both regions a vertex there, because a pre-activation is continuous across the edge."""
+    """The pairs of patterns that share an edge, (E, 2): their polygons have an edge with the same midpoint.
+
+    Neighbours always share a whole edge. Where the line of another unit meets an edge, the polygons on both sides have
+    a vertex, because pre-activations are continuous.
+    """
     polygons = [region.vertices for region in found.regions]
-    middles = np.concatenate([(polygon + np.roll(polygon, -1, axis=0)) / 2 for polygon in polygons])
+    midpoints = np.concatenate([(polygon + np.roll(polygon, -1, axis=0)) / 2 for polygon in polygons])
     owner = np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])
     reach = 2 * TOLERANCE * np.hypot(found.box[1] - found.box[0], found.box[3] - found.box[2])
-    pairs = owner[cKDTree(middles).query_pairs(reach, output_type="ndarray")]
+    pairs = owner[cKDTree(midpoints).query_pairs(reach, output_type="ndarray")]
     return torch.from_numpy(pairs[pairs[:, 0] != pairs[:, 1]])
