@@ -74,7 +74,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a file in the folder of `path` to `path`; after a power loss it is whole or not there."""
+    """Rename `temporary`, in the same folder, to `path`. After a power loss `path` is the old or the new file."""
     with temporary.open("rb") as file:
         flush(file)
     temporary.replace(path)

@@ -93,7 +93,7 @@ def test_failed_flush_names_the_journal_and_the_cause(tmp_path: Path, monkeypatc
     journal = Journal(tmp_path / "journal.jsonl")
     monkeypatch.setattr(os, "fsync", full)
     for ask in (journal.flush, lambda: journal.end("FINISHED"), lambda: journal.__exit__(None, None, None)):
-        with pytest.raises(Unwritable, match=r"journal\.jsonl cannot be written: Disk quota exceeded; what it"):
+        with pytest.raises(Unwritable, match=r"journal\.jsonl cannot be written: Disk quota exceeded; its records"):
             ask()
     with pytest.raises(RuntimeError, match="boom"), Journal(journal.path):
         raise RuntimeError("boom")
@@ -109,7 +109,9 @@ def test_failed_write_names_the_journal_and_leaves_it_whole(tmp_path: Path, monk
         journal.start(id="a")
         with monkeypatch.context() as patched:
             patched.setattr(writer, "append_record", full)
-            with pytest.raises(Unwritable, match=r"journal\.jsonl cannot be written: No space left on device; what it"):
+            with pytest.raises(
+                Unwritable, match=r"journal\.jsonl cannot be written: No space left on device; its records"
+            ):
                 journal.metrics(1, {"train/nll": 1.0})
         journal.end("FAILED")
     assert [record["kind"] for record in read_records(journal.path)] == ["start", "end"]

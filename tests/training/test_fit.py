@@ -207,7 +207,7 @@ def test_a_schedule_follows_its_formula(
 def test_a_non_finite_loss_stops_training_and_is_named(plan: Plan, tmp_path: Path) -> None:
     """Training stops in that step, before the weights change."""
     (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=1e30")
-    message = r"the loss is (nan|inf) at step 2 \(epoch 0, batch 1\); what went first: the (output|loss)"
+    message = r"the loss is (nan|inf) at step 2 \(epoch 0, batch 1\); first that is not finite: the (output|loss)"
     with pytest.raises(NonFiniteLoss, match=message):
         train(job, tmp_path)
 
@@ -222,7 +222,7 @@ def test_last_finite_checkpoint_is_kept(plan: Plan, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(TrainLoader, "_batch", spoiled)
     monkeypatch.setattr(checkpoints, "INTERVAL_SECONDS", 0)
     monkeypatch.setattr(checkpoints, "INTERVAL_FACTOR", 0)
-    message = r"step 12 \(epoch 2, batch 1\); what went first: the inputs of the batch"
+    message = r"step 12 \(epoch 2, batch 1\); first that is not finite: the inputs of the batch"
     with pytest.raises(NonFiniteLoss, match=message):
         train(plan(*SMALL)[0], tmp_path)
     checkpoint = last_checkpoint(tmp_path)

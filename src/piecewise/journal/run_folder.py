@@ -118,12 +118,12 @@ def all_runs(project: Project) -> list[RunFolder]:
     staged = [RunFolder.of_stage(path.parent.name, path.name.removesuffix(".jsonl")) for path in pipeline]
     live = [
         RunFolder.of_live_stage(path.parent.parent.name, path.parent.name)
-        for path in sorted(project.live_stages.glob("*/*/journal.jsonl"))
+        for path in sorted(project.live_stages.glob(f"*/*/{JOURNAL}"))
     ]
     published = {folder.training for folder in staged}  # these runs are no longer live
     staged += [folder for folder in live if folder.training not in published]
-    solo = sorted(project.runs.glob("*/journal.jsonl"))
-    children = sorted(project.runs.glob("*/*/journal.jsonl"))
+    solo = sorted(project.runs.glob(f"*/{JOURNAL}"))
+    children = sorted(project.runs.glob(f"*/*/{JOURNAL}"))
     return staged + [RunFolder.at(path.parent) for path in (*solo, *children)]
 
 

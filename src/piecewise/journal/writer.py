@@ -17,17 +17,15 @@ from piecewise.project import Project
 
 
 def busy(path: Path) -> TryAgain:
-    return TryAgain(f"{path} is being written: its run goes on in another process; stop that, or wait for it")
+    return TryAgain(f"{path} is being written: its run goes on in another process; stop that process, or wait for it")
 
 
 class Unwritable(PiecewiseError):
     """A journal cannot be written any more. Training ends: a run without its record is worthless."""
 
     def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(
-            f"{path} cannot be written: {error.strerror}; what it holds is whole, and once that is mended "
-            "piecewise resume goes on from the last checkpoint"
-        )
+        remedy = "once it can be, piecewise resume goes on from the last checkpoint"
+        super().__init__(f"{path} cannot be written: {error.strerror}; its records are whole; {remedy}")
 
 
 class Journal:

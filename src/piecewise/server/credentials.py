@@ -19,7 +19,7 @@ NUM_BYTES = 32
 
 @dataclass(frozen=True)
 class Secrets:
-    """What the services show to each other, and no person types."""
+    """What the services log in to each other with."""
 
     database: str
     session: str
@@ -32,7 +32,7 @@ class Secrets:
 
 
 class Login(NamedTuple):
-    """What a person types to log in to MLflow."""
+    """What a person logs in to MLflow with."""
 
     username: str
     password: str

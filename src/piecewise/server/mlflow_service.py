@@ -1,4 +1,4 @@
-"""MLflow's server: pages and API. It keeps runs in PostgreSQL and artifacts in S3, and alone speaks to both."""
+"""MLflow's server: pages and API. It keeps runs in PostgreSQL and artifacts in S3; only it speaks to them."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def _end_with_parent(parent: int, number: int) -> Callable[[], None]:
-    """Make what the child runs between fork and exec: it asks the kernel for signal `number` when `parent` ends."""
+    """What the child runs between fork and exec: it asks the kernel to send it signal `number` when `parent` ends."""
     prctl = ctypes.CDLL(None).prctl  # loaded before the fork, because nothing may be loaded after it
 
     def prepare() -> None:

@@ -12,11 +12,11 @@ from piecewise.errors import PiecewiseError
 from piecewise.server.service import Service, signal_group, start
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0  # seconds before a restart
-STABLE_SECONDS = 5.0  # a service that ran so long has not failed early
+STABLE_SECONDS = 5.0  # a service that ends sooner has failed early
 POLL_SECONDS = 0.1
 READY_TIMEOUT = 180.0  # seconds for a service to become ready
 MAX_ATTEMPTS = 8  # to start a service that has never been ready
-STOP_TIMEOUT = 20.0  # seconds for a service to stop by its signal
+STOP_TIMEOUT = 20.0  # seconds for a service to end after its stop signal
 
 
 class SupervisedService:

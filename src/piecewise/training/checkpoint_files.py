@@ -40,10 +40,8 @@ def write(path: Path, data: bytes) -> None:
         write_atomic(path, data)
         write_sealed(_seal(path), {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
     except OSError as error:
-        raise PiecewiseError(
-            f"{path} cannot be written: {error.strerror}; once it can be, piecewise resume goes on from the "
-            "checkpoint before"
-        ) from error
+        remedy = "once it can be, piecewise resume goes on from the checkpoint before it"
+        raise PiecewiseError(f"{path} cannot be written: {error.strerror}; {remedy}") from error
     with contextlib.suppress(OSError):  # the next checkpoint deletes again
         _prune(path)
 

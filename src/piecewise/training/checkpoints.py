@@ -1,4 +1,4 @@
-"""Lightning's checkpoints: how they are written and read, and when: at intervals, and when a signal asks to stop."""
+"""Lightning's checkpoints: reading them, and writing them at intervals and when a signal asks to stop."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from piecewise.training import checkpoint_files
 from piecewise.training.module import TrainingModule
 from piecewise.training.recorder import Recorder
 
-INTERVAL_SECONDS = 5.0  # between two checkpoints, unless they are slow to write:
-INTERVAL_FACTOR = 20  # the interval is at least so many times as long as the last save took
+INTERVAL_SECONDS = 5.0  # between two checkpoints, at least
+INTERVAL_FACTOR = 20  # the interval is also at least so many times as long as the last save took
 STATE_KEY = "piecewise.checkpoints"  # in a checkpoint: the best weights so far, and whether training is over
 
 

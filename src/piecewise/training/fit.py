@@ -114,10 +114,9 @@ def _outcome(
     path: ParameterPath | None,
     epochs: int,
 ) -> Outcome:
-    weights, step, selected, nll = model.state_dict(), trainer.global_step, "last", checkpoints.last_nll
+    weights, selected, step, nll = model.state_dict(), "last", trainer.global_step, checkpoints.last_nll
     if select == "best" and checkpoints.best_weights is not None:
-        weights, step, selected = checkpoints.best_weights, checkpoints.best_step, "best"
-        nll = checkpoints.best_nll
+        weights, selected, step, nll = checkpoints.best_weights, "best", checkpoints.best_step, checkpoints.best_nll
     contiguous = torch.contiguous_format
     return Outcome(
         weights={name: value.detach().cpu().clone(memory_format=contiguous) for name, value in weights.items()},

@@ -92,7 +92,7 @@ class TrainingModule(pl.LightningModule):
             torch.cuda.manual_seed(batch.seed + self.global_rank)
 
     def _refuse_non_finite(self, value: float, batch: Batch, batch_idx: int) -> None:
-        """Raise NonFiniteLoss on all ranks at once, before the weights change. The rank that met it names the place."""
+        """Raise NonFiniteLoss on all ranks at once, before the weights change. The rank that met it says where."""
         is_here = not math.isfinite(value)
         if not self.trainer.strategy.reduce_boolean_decision(is_here, all=False):
             return
@@ -102,7 +102,7 @@ class TrainingModule(pl.LightningModule):
             raise error
         raise NonFiniteLoss(
             f"the loss is {value} at step {self.trainer.global_step + 1} (epoch {self.trainer.current_epoch}, batch "
-            f"{batch_idx}); what went first: {first_non_finite(self.model, batch)}. A smaller lr may help"
+            f"{batch_idx}); first that is not finite: {first_non_finite(self.model, batch)}. A smaller lr may help"
         )
 
     def _in_global_batch(self, values: Tensor, batch: Batch) -> Tensor:
