@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(word in QUIET_FLAGS for word in words):
         process_settings.be_quiet()
     words = [word for word in words if word not in QUIET_FLAGS]
+    if words[:1] == ["train"] and words[1:2] and words[1] in COMPLETION:  # as in Hydra's manual
+        del words[0]
     return guarded(_run, *(words or HELP[:1]))
 
 

@@ -145,6 +145,14 @@ def test_unknown_shell_or_command_is_refused(
     assert message in printed.err
 
 
+def test_script_may_be_asked_for_after_train_as_in_hydras_manual(capsys: pytest.CaptureFixture[str]) -> None:
+    scripts = []
+    for words in (["-sc"], ["train", "-sc"], ["train", "--shell-completion"]):
+        assert main([*words, "install=bash"]) == 0
+        scripts.append(capsys.readouterr().out)
+    assert scripts == 3 * [scripts[0]] != 3 * [""]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_script_completes_the_word_piecewise_in_every_folder(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
