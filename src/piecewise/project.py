@@ -54,8 +54,7 @@ class Project(os.PathLike[str]):
     def __truediv__(self, name: str | Path) -> Path:
         return self.root / name
 
-    def __fspath__(self) -> str:
-        return str(self.root)
-
     def __str__(self) -> str:
         return str(self.root)
+
+    __fspath__ = __str__
