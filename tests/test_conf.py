@@ -63,7 +63,7 @@ def test_dvc_lists_every_experiment_with_the_data_it_reads() -> None:
 def test_experiment_without_a_question_is_refused(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "x.yaml").write_text("seed: 1\n")
-    with pytest.raises(BadInput, match=r"x\.yaml has no about\.question"):
+    with pytest.raises(BadInput, match=r"x\.yaml: about\.question is missing"):
         read_about(tmp_path, "x")
 
 

@@ -38,8 +38,8 @@ def test_every_experiment_is_listed_with_question_and_expectations(
     ("content", "fault"),
     [
         ("about: {question: [}\n", "conf/experiment/broken.yaml: line 1: "),
-        ("seed: 1\n", "has no about.question"),
-        ("- seed\n", "has no about.question"),
+        ("seed: 1\n", "about.question is missing"),
+        ("- seed\n", "about.question is missing"),
         ("about: {question: Why, expected: 3}\n", "about.expected=3 must be a list"),
         ("about: {question: Why, expected: [{at_least: 3}]}\n", "names no metric"),
         ("about: {question: Why, expected: [{metric: m, at_lest: 3}]}\n", "expected of m needs a number"),

@@ -44,18 +44,14 @@ def first_comment(conf: Path, group: str, option: str) -> str:
 def read_about(conf: Path, experiment: str) -> dict[str, Any]:
     """The `about` of one experiment. Raises BadInput if its file has none, or expects what cannot be compared."""
     path = find_config(conf, f"experiment/{experiment}.yaml")
-    where = config_name(conf, path)
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{where}: {_one_line(error)}") from error
-    about = content.get("about") if isinstance(content, dict) else None
-    if not isinstance(about, dict) or not about.get("question"):
-        raise BadInput(f"{where} has no about.question")
-    try:
+        about = content.get("about") if isinstance(content, dict) else None
+        if not isinstance(about, dict) or not about.get("question"):
+            raise BadInput("about.question is missing")
         expectations(about)
-    except BadInput as error:
-        raise BadInput(f"{where}: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, BadInput) as error:
+        raise BadInput(f"{config_name(conf, path)}: {_one_line(error)}") from error
     return about
 
 
