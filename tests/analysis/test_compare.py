@@ -40,7 +40,7 @@ def test_two_axes_are_lines_and_a_map() -> None:
     assert [tick.get_text() for tick in figures["heat_map"].axes[0].get_xticklabels()] == ["adam", "sgd"]
 
 
-def test_words_stand_in_the_order_of_the_sweep() -> None:
+def test_words_keep_the_order_of_the_sweep() -> None:
     figures = draw([member(f"loss={name}", 0.5) for name in ("b", "a")], METRIC)
     assert [tick.get_text() for tick in figures["metric_over_axis"].axes[0].get_xticklabels()] == ["b", "a"]
 
@@ -48,7 +48,7 @@ def test_words_stand_in_the_order_of_the_sweep() -> None:
 @pytest.mark.parametrize(
     "labels", [["seed=0", "seed=1"], ["a=1,b=1,c=1", "a=2,b=2,c=2"], ["a=1", "a=1"]], ids=["seeds", "three", "none"]
 )
-def test_what_no_figure_can_show_gets_none(labels: list[str]) -> None:
+def test_sweeps_with_no_axis_or_three_get_no_figure(labels: list[str]) -> None:
     assert draw([member(label, 0.5) for label in labels], METRIC) == {}
 
 
@@ -59,7 +59,7 @@ def test_the_table_has_a_line_for_each_job() -> None:
     assert len(rows) == 5
 
 
-def test_a_job_without_numbers_is_left_out_and_one_alone_is_no_comparison(tmp_path: Path) -> None:
+def test_jobs_without_metrics_are_left_out_and_one_job_is_not_compared(tmp_path: Path) -> None:
     folder = RunFolder.at(tmp_path)
     assert compare(folder, [WIDTHS[0], member("model.width=5,seed=0", None)]) == []
     assert not folder.figures.exists()

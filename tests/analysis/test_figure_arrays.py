@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from piecewise.analysis.draw import of_arrays
-from piecewise.analysis.figure_arrays import GRID, arrays_of, most_confidently_wrong
+from piecewise.analysis.figure_arrays import NUM_POINTS, arrays_of, most_confidently_wrong
 from piecewise.data.spec import Examples
 from piecewise.execution.train import train
 from piecewise.jobs import build
@@ -54,7 +54,7 @@ def test_many_units_are_not_drawn_one_by_one(plan: Plan, nowhere: RunFolder) -> 
 def test_the_truth_is_the_sources_own(plan: Plan, nowhere: RunFolder) -> None:
     found = arrays(plan(*TINY, "data.noise=0.3")[0], nowhere)[1]
     torch.testing.assert_close(found["truth_y"], torch.exp(torch.sin(4 * found["truth_x"])) - 1)
-    assert (len(found["truth_x"]), float(found["noise"])) == (GRID, pytest.approx(0.3))
+    assert (len(found["truth_x"]), float(found["noise"])) == (NUM_POINTS, pytest.approx(0.3))
 
 
 def test_the_surface_is_lowest_where_the_closed_form_is(plan: Plan, project: Project) -> None:

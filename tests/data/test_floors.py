@@ -88,7 +88,7 @@ ids = {"ids": lambda value: value.name if isinstance(value, Synthetic) else ""}
 
 
 @pytest.mark.parametrize(("source", "log_p"), SETS, **ids)
-def test_examples_cost_the_floor_under_the_distribution_that_is_described(
+def test_the_mean_nll_under_the_described_distribution_is_the_floor(
     source: Synthetic, log_p: Callable[[Array, Array], Any]
 ) -> None:
     """The mean of −log Pr(y | x), by SciPy, is the entropy within 4 standard errors."""
@@ -100,7 +100,7 @@ def test_examples_cost_the_floor_under_the_distribution_that_is_described(
 
 
 @pytest.mark.parametrize(("source", "log_p"), SETS, **ids)
-def test_ranges_shapes_and_kinds_are_as_said(source: Synthetic, log_p: object) -> None:
+def test_examples_have_the_declared_ranges_shapes_and_kinds(source: Synthetic, log_p: object) -> None:
     examples, spec = source.train(source.kind), source.spec()
     assert examples.x.shape == (len(examples), spec.num_inputs)
     assert examples.y.shape == ((len(examples),) if spec.num_classes else (len(examples), spec.num_targets))
@@ -124,7 +124,7 @@ SETTLED = [source for source, _ in SETS if source.kind not in ("class", "ranking
 
 
 @pytest.mark.parametrize("source", SETTLED, **ids)
-def test_the_mean_is_that_of_the_examples_around_a_point(source: Synthetic) -> None:
+def test_the_mean_of_the_targets_near_a_point_is_the_declared_mean(source: Synthetic) -> None:
     examples = source.train(source.kind)
     y, mean = examples.y.double(), source.mean(examples.x.double())
     error = y - mean
@@ -148,7 +148,7 @@ def test_another_process_makes_the_same_bytes() -> None:
     assert [line.split() for line in found.stdout.splitlines()] == wanted
 
 
-def test_every_set_that_is_made_here_is_among_them() -> None:
+def test_small_sets_contain_every_generated_data_set() -> None:
     """Those of the configurations, but for files and MNIST."""
     conf = Path(__file__).parents[2] / "conf" / "data"
     assert {source.name for source in SMALL} == {path.stem for path in conf.glob("*.yaml")} - {"csv", "idx", "mnist"}
@@ -194,7 +194,7 @@ def test_two_modes_that_overlap_are_integrated_as_by_scipy() -> None:
 @pytest.mark.parametrize(
     "source", [WaitingTimes(500, 2, shape=0.01), Proportions(500, 2, concentration=0.2)], ids=lambda source: source.name
 )
-def test_what_32_bits_round_to_an_end_stays_inside(source: Synthetic) -> None:
+def test_targets_that_float32_rounds_to_a_bound_stay_inside(source: Synthetic) -> None:
     """Half of it would be rounded to 0 or 1, which the loss of these targets does not know."""
     y = source.train(source.kind).y
     assert (y > 0).all()
@@ -203,7 +203,7 @@ def test_what_32_bits_round_to_an_end_stays_inside(source: Synthetic) -> None:
 
 
 @pytest.mark.parametrize("source", [Moons(N, 2), Spirals(4000, 2, noise=0.1)], **ids)
-def test_windings_have_the_classes_that_bayes_rule_gives(source: Arcs) -> None:
+def test_curved_classes_have_the_frequencies_of_bayes_rule(source: Arcs) -> None:
     """Among the examples with Pr(y = 1 | x) near p, a share of p is of class 1; their nll is the floor."""
     examples = source.train(source.kind)
     p, y = source.mean(examples.x)[:, 0], examples.y[:, 0].double()
@@ -215,7 +215,7 @@ def test_windings_have_the_classes_that_bayes_rule_gives(source: Arcs) -> None:
     assert source.low < examples.x.min() < examples.x.max() < source.high
 
 
-def test_windings_lie_along_their_curves() -> None:
+def test_curved_classes_lie_along_their_curves() -> None:
     circle = Moons(N, 2, noise=0.01).train(Moons.kind)
     upper = circle.x[circle.y[:, 0] == 0].norm(dim=1)
     assert float((upper - 1).abs().max()) < 0.06

@@ -50,7 +50,7 @@ def test_an_array_comes_back(tmp_path: Path, array: np.ndarray) -> None:
         (b"\0\0\x08\x00", "begins with 00000800"),
     ],
 )
-def test_a_file_that_is_no_whole_array_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+def test_a_damaged_idx_file_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "train-images"
     path.write_bytes(data)
     with pytest.raises(BadInput, match=f"train-images.*{message}"):

@@ -90,7 +90,7 @@ def test_no_flipped_bit_in_the_header_gives_other_examples(tmp_path: Path, store
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", None])
-def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, stored: Path, data: bytes | None) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path, stored: Path, data: bytes | None) -> None:
     stored.write_bytes(stored.read_bytes()[:-1] if data is None else data)
     with pytest.raises(AlteredFile, match=r"train\.safetensors was altered: .* unreadable"):
         line(tmp_path).read("train")
@@ -102,7 +102,7 @@ def test_a_digest_is_the_hash_of_names_types_shapes_and_bytes() -> None:
     assert digest_tensors(tensors) == hashlib.sha256(by_hand).hexdigest()
 
 
-def test_a_digest_sees_what_equality_does_not() -> None:
+def test_a_digest_depends_on_type_shape_and_sign_of_zero() -> None:
     x = torch.zeros(2, 1)
     digests = {digest_examples(Examples(x, y)) for y in (x, -x, x.double(), x.flatten(), x.reshape(2, 1, 1))}
     assert len(digests) == 5

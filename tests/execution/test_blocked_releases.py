@@ -71,7 +71,7 @@ def test_several_are_named_in_one_message(site: Path) -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_what_is_blocked_is_not_run_to_find_out(site: Path) -> None:
+def test_a_blocked_release_is_found_without_importing_it(site: Path) -> None:
     install(site, "lightning", "2.6.3")
     (site / "lightning.py").write_text("raise SystemExit('it ran')")
     assert len(blocked()) == 1

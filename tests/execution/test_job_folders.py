@@ -41,7 +41,9 @@ def test_no_permission_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.Mo
         check_writable(tmp_path / "new")
 
 
-def test_a_full_disk_is_refused_with_what_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_refused_and_the_message_names_piecewise_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage: Any = shutil.disk_usage(tmp_path)._replace(free=3_000_000)
     monkeypatch.setattr(job_folders.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(BadInput, match=r"the disk has 3 MB left, a run wants 100 MB; piecewise clean makes room"):

@@ -93,7 +93,7 @@ def test_a_signal_to_the_stage_and_dvc_at_once_lets_the_stage_end_in_order(tmp_p
 STARTER = "from piecewise.processes import starter; print([getattr(starter(word), 'pid', None) for word in WORDS])"
 
 
-def test_only_who_is_meant_is_the_starter() -> None:
+def test_a_starter_is_found_only_by_its_command_line() -> None:
     code = STARTER.replace("WORDS", "('python', 'no such word')")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"[{os.getpid()}, None]\n"

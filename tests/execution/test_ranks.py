@@ -35,13 +35,13 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     return write
 
 
-def test_ranks_are_asked_through_file_and_environment(script: Script) -> None:
+def test_ranks_get_the_job_file_and_the_request(script: Script) -> None:
     place = script(f'echo "$@" "${REQUEST}" > said')
     run_ranks(RunFolder.at(place), "the request")
     assert (place / "said").read_text() == f"-m piecewise.worker {place}/training/job.json the request\n"
 
 
-def test_ranks_are_a_group_of_our_session(script: Script) -> None:
+def test_ranks_have_their_own_process_group_in_the_same_session(script: Script) -> None:
     """Ctrl-C reaches them through us alone; and between sessions no priority counts."""
     place = script('cut -d" " -f6,5,1 /proc/$$/stat > said')
     run_ranks(RunFolder.at(place), "")
@@ -57,7 +57,7 @@ def test_the_exit_code_of_the_ranks_is_the_jobs(script: Script, status: int) -> 
     assert failed.value.exit_code == status
 
 
-def test_a_lost_rank_can_be_tried_again_and_leaves_no_other(script: Script) -> None:
+def test_a_lost_rank_raises_try_again_and_the_others_are_killed(script: Script) -> None:
     place = script("sleep 60 & echo $! > other; kill -9 $$")
     with pytest.raises(TryAgain, match="rank 0 was ended by SIGKILL") as lost:
         run_ranks(RunFolder.at(place), "")
@@ -65,7 +65,7 @@ def test_a_lost_rank_can_be_tried_again_and_leaves_no_other(script: Script) -> N
     _wait_until_gone(int((place / "other").read_text()))
 
 
-def test_a_signal_is_handed_on_once_and_waited_for(script: Script) -> None:
+def test_a_signal_is_forwarded_once_and_the_ranks_are_waited_for(script: Script) -> None:
     place = script("trap 'echo told >> said; exit 143' TERM; echo ready > ready; while true; do sleep 0.05; done")
     threading.Thread(target=_send_when, args=(place / "ready",)).start()
     with pytest.raises(Stopped) as stopped:
@@ -75,14 +75,14 @@ def test_a_signal_is_handed_on_once_and_waited_for(script: Script) -> None:
 
 
 @pytest.mark.parametrize("code", [130, 143])
-def test_ranks_that_somebody_else_stopped_are_no_failure(script: Script, code: int) -> None:
+def test_ranks_stopped_by_a_signal_raise_stopped(script: Script, code: int) -> None:
     place = script(f"exit {code}")
     with pytest.raises(Stopped) as stopped:
         run_ranks(RunFolder.at(place), "")
     assert stopped.value.code == code
 
 
-def test_what_became_of_each_rank_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One with an error, one killed, one frozen, one well; a rank that only lost another one is no cause."""
     folder = RunFolder.at(tmp_path)
 
@@ -110,7 +110,7 @@ def test_what_became_of_each_rank_is_told(tmp_path: Path, monkeypatch: pytest.Mo
             sleeper.wait()
 
 
-def test_a_rank_that_is_done_leaves_no_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_rank_deletes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     with reporting_errors(RunFolder.at(tmp_path)):
         (word,) = tmp_path.iterdir()

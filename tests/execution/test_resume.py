@@ -99,7 +99,7 @@ def test_a_run_whose_result_cannot_be_written_has_failed(
     ],
     ids=["csv", "idx"],
 )
-def test_a_run_does_not_go_on_with_other_bytes_under_the_same_name(
+def test_a_run_does_not_continue_with_changed_data(
     project: Project, plan: Plan, write: Callable[[Path], list[str]], file: str, named: str
 ) -> None:
     (job,) = plan(*write(project), *BRIEF)
@@ -148,7 +148,7 @@ def change_source(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["lock", "source"],
 )
 @pytest.mark.usefixtures("empty_store")
-def test_another_source_or_lock_is_told_and_tagged_or_with_strict_refused(
+def test_a_changed_source_or_lock_is_warned_of_and_tagged_or_refused_with_strict(
     begun: RunFolder,
     project: Project,
     monkeypatch: pytest.MonkeyPatch,

@@ -53,7 +53,7 @@ def status(folder: RunFolder) -> str:
     return str(record.end.status)
 
 
-def test_a_stopped_sweep_says_so_and_what_was_done_stays(stopped: tuple[list[Job], JobFolders]) -> None:
+def test_a_stopped_sweep_is_recorded_as_killed_and_keeps_finished_jobs(stopped: tuple[list[Job], JobFolders]) -> None:
     _, folders = stopped
     assert status(folders.parent) == "KILLED"
     assert [is_done(folder) for folder in folders.jobs] == [True, False, False]
@@ -76,7 +76,7 @@ def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], JobFolder
     assert ids == {read_journal(folders.parent.journal).start.id}  # type: ignore[union-attr]
 
 
-def test_a_run_that_goes_on_elsewhere_is_left_alone(stopped: tuple[list[Job], JobFolders]) -> None:
+def test_a_run_with_another_writer_is_not_touched(stopped: tuple[list[Job], JobFolders]) -> None:
     jobs, folders = stopped
     seen = {path: path.read_bytes() for path in folders.root.rglob("*") if path.is_file()}
     with Journal(folders.jobs[2].journal), pytest.raises(TryAgain, match="its run goes on in another process"):
@@ -94,7 +94,7 @@ def test_every_finished_run_is_sealed(plan: Plan, project: Project) -> None:
         assert manifest_faults(folder.sealed) == {}
 
 
-def test_what_a_run_leaves_is_private(tiny_job: Job, project: Project) -> None:
+def test_the_files_of_a_run_are_private(tiny_job: Job, project: Project) -> None:
     before = os.umask(0o077)
     try:
         folders = JobFolders.new([tiny_job])

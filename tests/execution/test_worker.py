@@ -50,7 +50,7 @@ def test_worker_runs_a_job_from_its_file(tiny_job: Job, project: Project) -> Non
 
 
 @pytest.mark.parametrize(("arguments", "message"), [([], "usage"), (["nowhere.json"], "nowhere.json does not exist")])
-def test_worker_refuses_what_is_no_job(project: Project, arguments: list[str], message: str) -> None:
+def test_worker_refuses_a_file_without_a_job(project: Project, arguments: list[str], message: str) -> None:
     done = run_worker(*arguments)
     assert (done.returncode, message in done.stderr) == (2, True)
     assert not (project / "runs").exists()

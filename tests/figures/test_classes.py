@@ -19,7 +19,7 @@ def test_every_count_stands_at_its_true_and_predicted_class() -> None:
     np.testing.assert_array_equal(colours, [[0, 0, 5], [10, 0, 0], [0, 1, 0]])
 
 
-def test_the_matrix_says_what_it_shows() -> None:
+def test_the_title_of_the_confusion_matrix_is_its_finding() -> None:
     figure = confusion_matrix(COUNTS)
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
@@ -50,7 +50,7 @@ def test_each_image_carries_its_classes_and_confidence() -> None:
     assert to_svg(figure) == to_svg(again)
 
 
-def test_nothing_wrong_is_said_so() -> None:
+def test_without_mistakes_the_title_says_that_no_digit_is_wrong() -> None:
     figure = hardest_digits(IMAGES[:0], TRUE[:0], PREDICTED[:0], CONFIDENCE[:0])
     assert (figure.get_suptitle(), figure.axes) == ("No digit is wrong", [])
     assert to_svg(figure).startswith(b"<?xml")

@@ -223,7 +223,7 @@ def test_check_that_fails_is_a_fault_line_and_the_others_are_made(
     assert sum(line.startswith("ok ") for line in lines) == 9
 
 
-def test_what_a_check_found_before_it_failed_is_kept() -> None:
+def test_findings_of_a_check_that_fails_later_are_kept() -> None:
     def look(root: Path) -> Iterator[Finding]:
         yield fault("one", "do")
         raise RuntimeError("two\nlines")

@@ -38,7 +38,7 @@ def test_owner_of_private_files_has_no_fault(private: Path) -> None:
     assert list(permissions(Project(private))) == []
 
 
-def test_what_is_not_there_is_no_fault(tmp_path: Path) -> None:
+def test_a_missing_file_is_no_fault(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     assert list(permissions(Project(tmp_path))) == []
 

@@ -127,7 +127,7 @@ def _zero_a_block(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [_cut, _empty, _zero_a_block])
-def test_damaged_file_is_named_with_what_helps(whole: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_file_is_named_with_its_remedy(whole: Path, damage: Callable[[bytes], bytes]) -> None:
     for pattern, what in VICTIMS.items():
         path = only(whole, pattern)
         data = path.read_bytes()
@@ -161,7 +161,7 @@ def test_file_that_was_not_there_is_named(root: Path, name: str) -> None:
     assert found(root) == {name: "was not there"}
 
 
-def test_file_that_no_stage_left_is_named(root: Path) -> None:
+def test_a_file_of_no_stage_is_named(root: Path) -> None:
     (root / "results" / "train" / "x" / "extra").write_text("x")
     (root / "results" / "train" / "x" / ".weights.12.tmp").write_text("x")
     shutil.copy(Path(__file__).parents[2] / ".dvcignore", root)
@@ -238,7 +238,7 @@ def test_out_that_is_not_here_is_a_note(root: Path) -> None:
     assert notes(root) == ["results/train/x: not here; dvc checkout or dvc repro brings it"]
 
 
-def test_without_a_lock_nothing_is_claimed_of_what_stages_left(root: Path) -> None:
+def test_without_dvc_lock_outputs_are_noted_as_not_verified(root: Path) -> None:
     (root / "dvc.lock").unlink()
     assert faults(root) == []
     unknown = "in no out of dvc.lock, not verified"

@@ -1,4 +1,4 @@
-"""Evaluate one trained job on its test set: the only file that opens one."""
+"""Evaluate one trained job on its test set."""
 
 from __future__ import annotations
 

@@ -24,12 +24,12 @@ from piecewise.theory.polygons import TooManyRegions, region_map
 Arrays = dict[str, Tensor]
 
 NUM_HARDEST = 12
-BAND = 0.025, 0.975  # quantiles
+BAND_QUANTILES = 0.025, 0.975  # of the predicted distribution
 ORDERLESS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that are not values on a y axis
-GRID = 1001  # points of a function that is not drawn by its joints
-PLANE = 241  # points along each side of a decision map
+NUM_POINTS = 1001  # points of a function that is not drawn by its joints
+MAP_SIDE = 241  # points along each side of a decision map
 MAX_REGIONS = 20_000  # of the plane; finding them takes a few seconds
-SURFACE = 61  # points along each side of a loss surface
+SURFACE_SIDE = 61  # points along each side of a loss surface
 MAX_UNITS = 8  # of a shallow network that are drawn one by one
 MAX_FILTERS = 32
 
@@ -61,7 +61,7 @@ def function_of(parts: Parts, examples: Examples) -> Arrays:
     joints = {} if exact is None else {"joints": exact.joints}
     if exact is not None and isinstance(parts.loss, SquaredError):
         return {"function_x": exact.knots, "function_y": exact.values} | joints
-    grid = torch.linspace(low, high, GRID, dtype=_dtype(parts.model))
+    grid = torch.linspace(low, high, NUM_POINTS, dtype=_dtype(parts.model))
     outputs = parts.model(grid[:, None])
     if parts.loss.kind is TargetKind.BINARY:  # shown as a probability, not as a logit
         return {"function_x": grid, "probability_y": outputs.sigmoid()} | joints
@@ -72,7 +72,7 @@ def function_of(parts: Parts, examples: Examples) -> Arrays:
 
 def _band(parts: Parts, outputs: Tensor) -> Arrays:
     """The central 95 % interval of the predicted distribution."""
-    low, high = (parts.loss.quantile(outputs, share) for share in BAND)
+    low, high = (parts.loss.quantile(outputs, share) for share in BAND_QUANTILES)
     return {} if low is None or high is None else {"band_low": low, "band_high": high}
 
 
@@ -80,7 +80,7 @@ def _truth(parts: Parts, test: Examples) -> Arrays:
     """E[y | x] and the noise, for data that is generated from them."""
     if not isinstance(parts.source, Synthetic):
         return {}
-    x = torch.linspace(float(test.x.min()), float(test.x.max()), GRID, dtype=torch.float64)
+    x = torch.linspace(float(test.x.min()), float(test.x.max()), NUM_POINTS, dtype=torch.float64)
     noise = torch.tensor(float(parts.source.parameters.get("noise", 0.0)))
     return {"truth_x": x, "truth_y": parts.source.mean(x[:, None])[:, 0], "noise": noise}
 
@@ -89,7 +89,7 @@ def _units(model: nn.Module, test: Examples) -> Arrays:
     """A shallow network's pre-activations and activations, (P, D), and its output weights."""
     if not isinstance(model, Shallow) or model.output.in_features > MAX_UNITS or model.output.out_features > 1:
         return {}
-    x = torch.linspace(float(test.x.min()), float(test.x.max()), GRID, dtype=_dtype(model))
+    x = torch.linspace(float(test.x.min()), float(test.x.max()), NUM_POINTS, dtype=_dtype(model))
     trace = model.trace(x[:, None])
     return {
         "units_x": x,
@@ -108,14 +108,16 @@ def _surface(parts: Parts, train: Examples, folder: RunFolder) -> Arrays:
     order = (1, 0) if isinstance(parts.model, Linear) else (0, 1)
     path = load_file(folder.path)["parameters"][:, order]
     low, high = path.amin(dim=0), path.amax(dim=0)
-    margin = 0.35 * (high - low).clamp_min(1e-3)
     if isinstance(parts.model, Gabor):  # show all minima, not only those near the path
         start, end = torch.tensor([gabor.PHI0, gabor.PHI1]).T
-        low, high, margin = torch.minimum(low, start), torch.maximum(high, end), 0 * margin
-    x, y = (torch.linspace(float(low[i] - margin[i]), float(high[i] + margin[i]), SURFACE).double() for i in (0, 1))
+        low, high = torch.minimum(low, start), torch.maximum(high, end)
+    else:
+        margin = 0.35 * (high - low).clamp_min(1e-3)
+        low, high = low - margin, high + margin
+    x, y = (torch.linspace(float(low[i]), float(high[i]), SURFACE_SIDE).double() for i in (0, 1))
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
     losses = _losses(parts, train, torch.cat([grid, path[[0, -1]].double()])[:, order])
-    found = {"surface": losses[:-2].reshape(SURFACE, SURFACE), "surface_ends": losses[-2:]}
+    found = {"surface": losses[:-2].reshape(SURFACE_SIDE, SURFACE_SIDE), "surface_ends": losses[-2:]}
     if isinstance(parts.model, Linear):
         found["surface_of_line"] = torch.tensor(True)
     return found | {"surface_x": x, "surface_y": y, "surface_path": path.contiguous()}
@@ -137,9 +139,12 @@ def _plane(parts: Parts, train: Examples) -> Arrays:
     """Outputs over the range of two inputs, and the corners of the linear regions there."""
     x = train.x.flatten(1)
     low, high = x.amin(dim=0), x.amax(dim=0)
-    sides = [torch.linspace(float(low[i]), float(high[i]), PLANE, dtype=_dtype(parts.model)) for i in (0, 1)]
+    sides = [torch.linspace(float(low[i]), float(high[i]), MAP_SIDE, dtype=_dtype(parts.model)) for i in (0, 1)]
     grid = torch.stack(torch.meshgrid(*sides, indexing="xy"), dim=-1).reshape(-1, *parts.spec.input_shape)
-    found = {"plane_outputs": parts.model(grid).reshape(PLANE, PLANE, -1), "plane_extent": torch.stack([low, high], 1)}
+    found = {
+        "plane_outputs": parts.model(grid).reshape(MAP_SIDE, MAP_SIDE, -1),
+        "plane_extent": torch.stack([low, high], 1),
+    }
     with contextlib.suppress(TooManyRegions):
         exact = region_map(parts.model, (float(low[0]), float(high[0]), float(low[1]), float(high[1])), MAX_REGIONS)
         if exact is not None:

@@ -57,5 +57,5 @@ def _named(name: str, values: Tensor) -> dict[str, Tensor]:
     """(N,) and (N, 1) become one column, (N, C) becomes C numbered columns, (N, C, D) becomes C·D with two numbers."""
     if values.ndim == 1 or values[0].numel() == 1:
         return {name: values.flatten()}
-    places = torch.cartesian_prod(*map(torch.arange, values.shape[1:])).reshape(values[0].numel(), -1).tolist()
-    return {"_".join([name, *map(str, place)]): values[(slice(None), *place)] for place in places}
+    indices = torch.cartesian_prod(*map(torch.arange, values.shape[1:])).reshape(values[0].numel(), -1).tolist()
+    return {"_".join([name, *map(str, index)]): values[(slice(None), *index)] for index in indices}

@@ -71,7 +71,7 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
     assert found is not None
     knots, values, slopes = found.knots.tolist(), found.values, found.slopes
     summary = [
-        f"{len(slopes)} linear regions on [{low:g}, {high:g}]{_most(parts)}",
+        f"{len(slopes)} linear regions on [{low:g}, {high:g}]{_upper_bound(parts)}",
         f"{found.num_patterns} activation patterns",
         f"{found.num_merged} joints merged with a neighbour, {found.num_straightened} removed as rounding errors",
     ]
@@ -79,39 +79,37 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
         [f"{knots[p]:.6g}", f"{knots[p + 1]:.6g}", _numbers(slopes[p]), _numbers(values[p] - slopes[p] * knots[p])]
         for p in range(len(slopes))
     ]
-    none = np.zeros(0)
-    data = none, none
-    # With other losses the output is a parameter of the distribution, not a target.
-    if isinstance(parts.loss, SquaredError):
+    data, label = (np.zeros(0), np.zeros(0)), "output of the network"
+    if isinstance(parts.loss, SquaredError):  # with other losses the output is a parameter of the distribution
         train = parts.source.train(parts.loss.kind)
         data = train.x.flatten().numpy(), train.y.reshape(len(train), -1)[:, 0].numpy()
-    joints = found.joints.numpy()
-    unit = parts.source.units[1] if isinstance(parts.source, Generated) else "1"
-    label = ("y" if unit == "1" else f"y ({unit})") if len(data[0]) else "output of the network"
-    figure = fitted_function(data, found.knots.numpy(), values[:, 0].numpy(), joints, y_label=label)
+        unit = parts.source.units[1] if isinstance(parts.source, Generated) else "1"
+        label = "y" if unit == "1" else f"y ({unit})"
+    function = found.knots.numpy(), values[:, 0].numpy()
+    figure = fitted_function(data, *function, found.joints.numpy(), y_label=label)
     if values.shape[1] > 1:
         finding = f"{len(slopes)} linear regions of {values.shape[1]} outputs, of which the first is drawn"
         conclude(figure, finding, figure.axes[0])
     return Regions(summary, ["from", "to", "slope", "intercept"], rows, figure)
 
 
-def _of_plane(parts: Parts, x1: float, to1: float, x2: float, to2: float) -> Regions:
-    place = f"[{x1:g}, {to1:g}] × [{x2:g}, {to2:g}]"
+def _of_plane(parts: Parts, low1: float, high1: float, low2: float, high2: float) -> Regions:
+    rectangle = f"[{low1:g}, {high1:g}] × [{low2:g}, {high2:g}]"
     try:
-        found = region_map(parts.model, (x1, to1, x2, to2), MAX_REGIONS)
+        found = region_map(parts.model, (low1, high1, low2, high2), MAX_REGIONS)
     except TooManyRegions as error:
-        raise BadInput(f"there are {error} on {place}; --range can name a smaller part of the plane") from error
+        raise BadInput(f"there are {error} on {rectangle}; --range can name a smaller part of the plane") from error
     assert found is not None
     regions = sorted(found.regions, key=lambda region: -region.area)
     summary = [
-        f"{count_pieces(found)} linear regions on {place}",
-        f"{len(regions)} activation patterns{_most(parts)}",
+        f"{count_pieces(found)} linear regions on {rectangle}",
+        f"{len(regions)} activation patterns{_upper_bound(parts)}",
         f"{found.num_snapped} vertices snapped to a line, which they miss only by rounding",
     ]
-    whole = (to1 - x1) * (to2 - x2)
+    total = (high1 - low1) * (high2 - low2)
     rows = [
         [
-            f"{region.area / whole:.3%}",
+            f"{region.area / total:.3%}",
             " ".join(f"({a:.4g}, {b:.4g})" for a, b in region.vertices),
             "; ".join(_numbers(slope) for slope in region.slope),
             _numbers(region.intercept),
@@ -122,7 +120,7 @@ def _of_plane(parts: Parts, x1: float, to1: float, x2: float, to2: float) -> Reg
     return Regions(summary, ["area", "vertices", "slope", "intercept"], rows, figure)
 
 
-def _most(parts: Parts) -> str:
+def _upper_bound(parts: Parts) -> str:
     """The largest possible number of regions, for networks that a formula covers."""
     program = relu_program(parts.model) or []
     widths = [len(step.bias) for step in program if isinstance(step, Affine)][:-1]

@@ -48,7 +48,10 @@ def train(
     try:
         run_ranks(folder, replace(request, parent=this_process()).as_text())
     except Exception as error:
-        _record_failure(folder, error)
+        record = read_journal(folder.journal)
+        if record is not None and record.end is None:  # the ranks were lost before they could write it
+            with Journal(folder.journal) as journal:
+                journal.end("FAILED", reason=f"{type(error).__name__}: {error}"[:500])
         raise
     return None
 
@@ -121,11 +124,3 @@ def _recording(journal: Journal, folder: RunFolder, kind: type[BaseException]) -
         with contextlib.suppress(Unwritable):  # the journal itself may be what failed
             journal.end(status, reason=f"{why}{type(error).__name__}: {error}"[:500])
         raise
-
-
-def _record_failure(folder: RunFolder, error: Exception) -> None:
-    """End the journal as FAILED if the ranks were lost before they could."""
-    record = read_journal(folder.journal)
-    if record is not None and record.end is None:
-        with Journal(folder.journal) as journal:
-            journal.end("FAILED", reason=f"{type(error).__name__}: {error}"[:500])

@@ -17,9 +17,9 @@ def metric_over_axis(axis: str, metric: str, lines: dict[str, list[Point]]) -> F
     with style():
         figure = Figure()
         axes = figure.add_subplot()
-        places, ticks = _places([value for points in lines.values() for value, _ in points])
+        positions, ticks = _positions([value for points in lines.values() for value, _ in points])
         for (label, points), colour in zip(lines.items(), CYCLE * len(lines), strict=False):
-            x = [places[value] for value, _ in points]
+            x = [positions[value] for value, _ in points]
             means = [float(np.mean(values)) for _, values in points]
             axes.fill_between(
                 x, [min(v) for _, v in points], [max(v) for _, v in points], color=colour, alpha=0.2, linewidth=0
@@ -28,7 +28,7 @@ def metric_over_axis(axis: str, metric: str, lines: dict[str, list[Point]]) -> F
         axes.set(xlabel=axis, ylabel=metric)
         if ticks is not None:
             axes.set_xticks(range(len(ticks)), ticks)
-        elif min(places.values()) > 0 and max(places.values()) > 20 * min(places.values()):
+        elif min(positions.values()) > 0 and max(positions.values()) > 20 * min(positions.values()):
             axes.set_xscale("log")
         if len(lines) > 1:
             axes.legend()
@@ -59,12 +59,12 @@ def heat_map(axes_names: tuple[str, str], metric: str, means: dict[tuple[str, st
         return conclude(figure, f"{metric} from {means[low]:.3g} ({', '.join(low)}) to {means[high]:.3g}", axes)
 
 
-def _places(values: list[float | str]) -> tuple[dict[float | str, float], list[str] | None]:
+def _positions(values: list[float | str]) -> tuple[dict[float | str, float], list[str] | None]:
     """The position of each value on the axis; also tick labels, unless all values are numbers."""
     if all(isinstance(value, int | float) for value in values):
         return {value: float(value) for value in values}, None
     words = list(dict.fromkeys(values))
-    return {word: float(place) for place, word in enumerate(words)}, [str(word) for word in words]
+    return {word: float(position) for position, word in enumerate(words)}, [str(word) for word in words]
 
 
 def _finding(axis: str, metric: str, lines: dict[str, list[Point]]) -> str:
