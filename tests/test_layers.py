@@ -144,9 +144,9 @@ def test_imports_point_downwards() -> None:
 def test_imports_inside_tracking_point_downwards() -> None:
     files = [file for file in FILES if file.startswith("tracking/") and file != "tracking/__init__.py"]
     assert [fault for file in files for fault in tracking_faults(read(file), file)] == []
-    upwards = "from piecewise.tracking.sync.backoff import Backoff"
+    upwards = "from piecewise.tracking.sync.waiting import Backoff"
     assert tracking_faults(upwards, "tracking/mirror/x.py") == [
-        "tracking/mirror/x.py:1: tracking/mirror must not import piecewise.tracking.sync.backoff"
+        "tracking/mirror/x.py:1: tracking/mirror must not import piecewise.tracking.sync.waiting"
     ]
 
 

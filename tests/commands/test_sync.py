@@ -153,7 +153,7 @@ def test_watching_syncs_only_changed_runs(project: Project, monkeypatch: pytest.
 
     def push_all(uri: str, folders: list[RunFolder], opens: object) -> SyncResult:
         rounds.append({folder.journal.parent.name for folder in folders})
-        return SyncResult(len(folders), problems=["lost"] if len(rounds) == 3 else [])
+        return SyncResult(problems=["lost"] if len(rounds) == 3 else [])
 
     def sleep(seconds: float) -> None:
         if len(rounds) == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ class BackgroundMirror:
         self._process: subprocess.Popen[bytes] | None = None
         self._has_failed = False
         if uri is not None:
-            lines = [f"{_size(folder)} {folder.as_text()}" for folder in folders]
+            sizes = {folder: folder.journal.stat().st_size if folder.journal.is_file() else 0 for folder in folders}
             command = [sys.executable, "-m", "piecewise.tracking.sync.follower", uri]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             # A process group of its own, so that a terminal's Ctrl-C does not reach it. Not a session of its own:
@@ -36,7 +37,12 @@ class BackgroundMirror:
                 terminal.warn(f"not in MLflow: no process can be started ({error.strerror}); piecewise sync brings all")
                 self._has_failed = True
             else:
-                self._write("\n".join([*lines, "", ""]))  # a large sweep's folders do not fit on a command line
+                # Not as arguments: a large sweep's folders do not fit on a command line.
+                lines = "".join(f"{size} {folder.as_text()}\n" for folder, size in sizes.items())
+                assert self._process.stdin is not None
+                with contextlib.suppress(BrokenPipeError):  # the process has ended, which `close` finds
+                    self._process.stdin.write(f"{lines}\n".encode())
+                    self._process.stdin.flush()
 
     def close(self, at_once: bool = False) -> bool:
         """Wait until the process has sent everything. Returns False, after a warning, if it failed or took too long."""
@@ -54,16 +60,3 @@ class BackgroundMirror:
         if status not in (0, INCOMPLETE):
             terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")
         return status == 0
-
-    def _write(self, text: str) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(text.encode())
-            self._process.stdin.flush()
-        except BrokenPipeError:  # the process has ended, which `close` finds
-            pass
-
-
-def _size(folder: RunFolder) -> int:
-    return folder.journal.stat().st_size if folder.journal.is_file() else 0

@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 from piecewise import terminal
@@ -15,10 +14,8 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.sync.background import INCOMPLETE
-from piecewise.tracking.sync.backoff import Backoff
-from piecewise.tracking.sync.reachability import check_answers
-from piecewise.tracking.sync.stopwatch import Stopwatch, TimedClient
 from piecewise.tracking.sync.sync_runs import push_all
+from piecewise.tracking.sync.waiting import Backoff, Stopwatch, TimedClient, check_answers
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
@@ -42,7 +39,7 @@ class Follower:
     def __init__(self, uri: str, sizes: dict[RunFolder, int]) -> None:
         self.uri = uri
         self.sizes = sizes
-        self.live = self.folders = list(sizes)
+        self.live = list(sizes)
         self.is_over = threading.Event()
         self.has_warned = False
         self._next_try = dict.fromkeys(sizes, 0.0)
@@ -57,7 +54,7 @@ class Follower:
         thread.start()
         self.is_over.wait()  # the thread may fail before the training is over
         thread.join()
-        result = push_all(self.uri, self.folders, self._open)
+        result = push_all(self.uri, list(self.sizes), self._open)
         for problem in result.problems:
             self._warn(problem, "piecewise sync brings the rest")
         return INCOMPLETE if result.problems else 0
@@ -102,9 +99,9 @@ class Follower:
                 self._mirror = self._open()
                 _lower_priority(FOLLOWING_NICENESS)
             self.live = [folder for folder in self.live if not self._push_live(folder)]
-            self._backoff.succeeded()
+            self._backoff.failures = 0
         except Exception as error:
-            self._backoff.failed()
+            self._backoff.failures += 1
             if not (is_temporary(error) and self.uri.startswith("sqlite:")):  # another writer will soon be done
                 outlook = "training goes on, and piecewise sync brings everything later"
                 self._warn(f"{self.uri}: {explain(error)}", outlook)
@@ -166,15 +163,10 @@ def _has_measured(folder: RunFolder, size: int) -> bool:
         return False
 
 
-def _first_lines(file: IO[str]) -> Iterator[str]:
-    """The lines before an empty one, or before the end."""
-    while line := file.readline().rstrip("\n"):
-        yield line
-
-
 def main(uri: str) -> int:
     """Read the runs and the sizes of their journals from standard input, and follow them until it ends."""
-    lines = [line.split(" ", 1) for line in _first_lines(sys.stdin)]
+    # An empty line ends the list. A parent that died ends it too.
+    lines = [line.split(" ", 1) for line in iter(lambda: sys.stdin.readline().rstrip("\n"), "")]
     follower = Follower(uri, {RunFolder.from_text(text): int(size) for size, text in lines})
     threading.Thread(target=follower.wait_for_end, args=(sys.stdin,), daemon=True).start()
     return follower.follow()

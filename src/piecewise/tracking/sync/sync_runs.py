@@ -17,8 +17,8 @@ from piecewise.project import Project
 from piecewise.tracking.store.addresses import moved_servers
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.store.open import EMBEDDED, open_store
-from piecewise.tracking.sync.backoff import Backoff
 from piecewise.tracking.sync.run_stores import store_of
+from piecewise.tracking.sync.waiting import Backoff
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
@@ -34,7 +34,6 @@ MAX_TRIES = 6  # for a server
 class SyncResult:
     """What a sync did, and what went wrong."""
 
-    num_runs: int = 0
     updated: list[str] = field(default_factory=list)  # a line for each updated run
     problems: list[str] = field(default_factory=list)
     is_busy: bool = False  # a store stayed busy or unreachable
@@ -49,7 +48,6 @@ class SyncResult:
 
     def __add__(self, other: SyncResult) -> SyncResult:
         return SyncResult(
-            self.num_runs + other.num_runs,
             self.updated + other.updated,
             self.problems + other.problems,
             self.is_busy or other.is_busy,
@@ -72,12 +70,13 @@ def sync(
         try:
             uri = store_of(folder) or default
         except BadInput as error:
-            result += SyncResult(1, problems=[f"{folder.journal}: {error}"])
+            result += SyncResult(problems=[f"{folder.journal}: {error}"])
             continue
         if uri is not None:
             by_store.setdefault(moved.get(uri, uri), []).append(folder)
-    openers = {uri: opener(uri, restores, followed.setdefault(uri, {})) for uri in by_store}
-    return sum((push_all(uri, members, openers[uri]) for uri, members in by_store.items()), result)
+    for uri, members in by_store.items():
+        result += push_all(uri, members, opener(uri, restores, followed.setdefault(uri, {})))
+    return result
 
 
 def change_stamp(folder: RunFolder) -> tuple[int, ...] | None:
@@ -108,7 +107,7 @@ def push_all(uri: str, folders: list[RunFolder], open_mirror: Callable[[], Mirro
     """Send runs to one store, and end the store's orphaned runs."""
     from piecewise.tracking.sync.orphans import end_runs
 
-    project, result = Project.find(), SyncResult(len(folders))
+    project, result = Project.find(), SyncResult()
     try:
         end_journals(project)
         mirror = retry(uri, open_mirror)
@@ -138,7 +137,7 @@ def _push(uri: str, mirror: Mirror, folder: RunFolder, result: SyncResult) -> No
 def retry(uri: str, call: Callable[[], Value], progress: Callable[[], int] = lambda: 0) -> Value:
     """What `call` returns; if a server fails temporarily, up to MAX_TRIES calls with growing pauses.
 
-    Progress resets the count: a bad network loses more than a few of many requests.
+    Progress resets the count: of many requests, a bad network loses more than MAX_TRIES.
     """
     backoff, before = Backoff(every=0.0, first=0.2), progress()
     while True:
@@ -146,9 +145,8 @@ def retry(uri: str, call: Callable[[], Value], progress: Callable[[], int] = lam
             return call()
         except Exception as error:
             if progress() > before:
-                backoff.succeeded()
-                before = progress()
-            backoff.failed()
+                backoff.failures, before = 0, progress()
+            backoff.failures += 1
             if uri == EMBEDDED or not is_temporary(error) or backoff.failures >= MAX_TRIES:
                 raise
             time.sleep(backoff.seconds)

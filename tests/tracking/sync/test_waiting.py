@@ -1,4 +1,4 @@
-"""An unreachable server differs from one that answers, with whatever answer."""
+"""Only a server that gives no answer is unreachable; an error is an answer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from piecewise.errors import TryAgain
 from piecewise.tracking.store.errors import UNKNOWN_HOST, UNREACHABLE
-from piecewise.tracking.sync import reachability
-from piecewise.tracking.sync.reachability import check_answers
+from piecewise.tracking.sync import waiting
+from piecewise.tracking.sync.waiting import check_answers
 from servers import BEHAVIOURS, Front, free_port
 
 SILENT = {"refuses", "resets", "stalls"}
@@ -18,7 +18,7 @@ SILENT = {"refuses", "resets", "stalls"}
 
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_only_a_silent_server_is_unreachable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reachability, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(waiting, "TIMEOUT_SECONDS", 0.3)
     front = Front(free_port())
     front.behaviour = BEHAVIOURS[name]
     began = time.monotonic()
