@@ -21,7 +21,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.mirror.formatting import flatten
+from piecewise.tracking.mirror.facts import flatten
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.sync.sync_runs import load_model
 from piecewise.tracking.tags import RUN_ID

@@ -11,7 +11,7 @@ from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.mirror.creation import RunCreator
+from piecewise.tracking.mirror.live_runs import LiveRuns
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.run_contents import wants_model
 from piecewise.tracking.tags import HEARTBEAT
@@ -67,7 +67,7 @@ def test_running_run_is_shown_as_running_with_a_heartbeat(mirror: Mirror, projec
         journal.start(id="a", name="x", title="x", process={"host": "elsewhere"})
         before = int(time.time())
         start = Start.parse({"id": "a", "name": "x", "title": "x", "time": 1.0})
-        run_id = RunCreator(mirror.client, project.artifacts).create(start)
+        run_id = LiveRuns(mirror.client, project.artifacts, {}, restores=False).create(start)
         assert int(mirror.client.get_run(run_id).data.tags[HEARTBEAT]) >= before
         mirror.client.set_tag(run_id, HEARTBEAT, "1")
         mirror.client.set_terminated(run_id, "KILLED")

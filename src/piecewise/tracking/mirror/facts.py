@@ -1,23 +1,53 @@
-"""What a journal states about a run becomes tags in MLflow; its evaluation becomes metrics and inputs."""
+"""What a journal states about a run, as MLflow's parameters, tags and inputs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from piecewise.durable import read_json
 from piecewise.journal.reader import RunRecord
-from piecewise.journal.records import Metrics
-from piecewise.journal.run_folder import RunFolder
-from piecewise.tracking.mirror.creation import log_inputs
-from piecewise.tracking.mirror.formatting import flatten
-from piecewise.tracking.mirror.points import as_mlflow
-from piecewise.tracking.mirror.run_contents import evaluation_of
+from piecewise.journal.records import Input
+from piecewise.processes import Process
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+NOTE = "mlflow.note.content"  # the description on the page of a run or an experiment
+COMMIT = "mlflow.source.git.commit"
+SOURCE = "mlflow.source.name"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # shows pages for runs and models, not for prompts
+UNTRACKED = ("about", "tracking")  # configuration groups that do not define the experiment
 TAGGED = ("job_digest", "run_key", "digests", "numerics", "weights_digest", "num_parameters", "reason")
-MAX_TAGS = 100  # that MLflow accepts in one batch
+MAX_BATCH = 100  # parameters or tags that MLflow accepts in one request
+
+
+def run_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The tags in a journal's first record, under MLflow's own names where it has them."""
+    known = {COMMIT: tags.get("git.commit"), SOURCE: tags.get("command")}
+    own = {key: value for key, value in tags.items() if key != "command"}
+    return own | {key: value for key, value in known.items() if value}
+
+
+def experiment_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The tags of a new experiment: its note is the question, the first line of its first run's note."""
+    question = tags.get(NOTE, "").partition("\n")[0]
+    return KIND | ({NOTE: question} if question and not question.startswith("`") else {})
+
+
+def process_text(process: Process | None) -> str:
+    """A process as the JSON text of a tag."""
+    return json.dumps(process.as_dict() if process is not None else {})
+
+
+def flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """A nested configuration as pairs of `group.option` and text; a list is one option."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in (() if key else UNTRACKED) and name != "_partial_":  # Hydra's keyword, not an option
+                yield from flatten(item, f"{key}.{name}" if key else name)
+    else:
+        yield key, value if isinstance(value, str) else json.dumps(value)
 
 
 def log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
@@ -25,21 +55,34 @@ def log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
     from mlflow.entities import RunTag
 
     entities = [RunTag(key, value) for key, value in tags.items()]
-    for first in range(0, len(entities), MAX_TAGS):
-        client.log_batch(run_id, tags=entities[first : first + MAX_TAGS])
+    for first in range(0, len(entities), MAX_BATCH):
+        client.log_batch(run_id, tags=entities[first : first + MAX_BATCH])
 
 
-def log_facts(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: str) -> None:
-    """Log what the journal's first and last records state, and the evaluation if there is one."""
+def log_parameters(client: MlflowClient, run_id: str, config: dict[str, Any]) -> None:
+    """Log the configuration, option by option."""
+    from mlflow.entities import Param
+
+    params = [Param(key, value) for key, value in flatten(config)]
+    for first in range(0, len(params), MAX_BATCH):
+        client.log_batch(run_id, params=params[first : first + MAX_BATCH])
+
+
+def log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, Input]) -> None:
+    """Log data sets; the keys of `inputs` say what each is used for."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    for purpose, data in inputs.items():
+        # MLflow keeps 36 characters of a digest; the tag keeps all.
+        source = json.dumps({"uri": data.source})
+        dataset = Dataset(data.name, data.digest[:32], "local", source, profile=json.dumps(data.profile))
+        tags = [InputTag("mlflow.data.context", purpose), InputTag("sha256", data.digest)]
+        client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+
+def log_facts(client: MlflowClient, run_id: str, record: RunRecord) -> None:
+    """Log what the journal's first and last records state, and what a resume has changed."""
     facts = {**record.start.raw, **(record.end.raw if record.end is not None else {})}
     tags = dict(flatten({key: facts[key] for key in TAGGED if key in facts}))
     changed = sorted({part for leg in record.resumed for part in leg.changed})
     log_tags(client, run_id, tags | ({"resume.changed": ",".join(changed)} if changed else {}))
-    evaluation = evaluation_of(record, folder)
-    if evaluation is not None and record.end is not None:
-        # The time is that of the first FINISHED: MLflow drops a repeated point only if its time is equal too.
-        point = Metrics(record.finished or record.end.time, record.end.selected_step, read_json(folder.metrics))
-        metrics, infinities = as_mlflow([point])
-        log_tags(client, run_id, infinities)
-        client.log_batch(run_id, metrics)
-        log_inputs(client, evaluation.inputs, run_id)

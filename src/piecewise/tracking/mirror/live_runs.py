@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
-from piecewise.tracking.mirror.creation import RunCreator, log_parameters
-from piecewise.tracking.mirror.lookup import find_run, is_deleted
-from piecewise.tracking.mirror.points import Points
+from piecewise.tracking.mirror.facts import experiment_tags, log_inputs, log_parameters, process_text, run_tags
+from piecewise.tracking.mirror.lookup import create_once, find_run, is_deleted, restore_experiment
+from piecewise.tracking.mirror.points import Points, milliseconds
+from piecewise.tracking.tags import HEARTBEAT, PROCESS, RUN_ID
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 @dataclass
@@ -27,13 +32,17 @@ Followed = dict[Path, tuple[str, LiveRun | None]]  # journal → (our id of its 
 
 
 class LiveRuns:
-    """Opens a run in the store once, and remembers it."""
+    """Opens or creates each run in the store once, and remembers it in `followed`.
 
-    def __init__(self, creator: RunCreator, followed: Followed, restores: bool) -> None:
-        self.creator = creator
-        self.client = creator.client
+    An embedded store keeps the files of its experiments in `artifacts`. Deleted runs stay deleted, unless `restores`.
+    """
+
+    def __init__(self, client: MlflowClient, artifacts: Path | None, followed: Followed, restores: bool) -> None:
+        self.client = client
+        self.artifacts = artifacts
         self.restores = restores
         self._followed = followed
+        self._experiments: dict[str, str] = {}  # MLflow's id of each experiment, by name
 
     def reached(self, folder: RunFolder) -> int:
         """The byte of the journal up to which all points are sent; 0 for a run that is not followed."""
@@ -62,9 +71,35 @@ class LiveRuns:
                 self.set_deleted(folder, start.id)
                 return None
             self.client.restore_run(found.info.run_id)
-        run_id = str(found.info.run_id) if found else self.creator.create(start)
+        run_id = str(found.info.run_id) if found else self.create(start)
         # A run that was found may lack its parameters: its creator may have been killed before it logged them.
-        log_parameters(self.client, start, run_id)
+        log_parameters(self.client, run_id, start.config)
+        log_inputs(self.client, run_id, start.inputs)
         live = LiveRun(run_id, Points(folder.journal))
         self._followed[folder.journal] = (start.id, live)
         return live
+
+    def create(self, start: Start) -> str:
+        """Create a run from a journal's first record; MLflow's id of the run."""
+        own = {RUN_ID: start.id, PROCESS: process_text(start.process), HEARTBEAT: str(int(time.time()))}
+        tags = run_tags(start.tags) | own
+        parent = find_run(self.client, start.parent) if start.parent else None
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent.info.run_id
+        run = self.client.create_run(self._experiment(start), milliseconds(start.time), tags, start.title)
+        return str(run.info.run_id)
+
+    def _experiment(self, start: Start) -> str:
+        """MLflow's id of the run's experiment, which is created or restored if necessary."""
+        name = start.name
+        if name not in self._experiments:
+            location = (self.artifacts / name).as_uri() if self.artifacts is not None else None
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                create_once(lambda: self.client.create_experiment(name, location, experiment_tags(start.tags)))
+                found = self.client.get_experiment_by_name(name)
+            assert found is not None
+            if found.lifecycle_stage == "deleted":
+                restore_experiment(self.client, found.experiment_id)
+            self._experiments[name] = found.experiment_id
+        return self._experiments[name]

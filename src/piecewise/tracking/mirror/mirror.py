@@ -12,12 +12,11 @@ from piecewise.journal.reader import read_journal, read_start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
-from piecewise.tracking.mirror.creation import RunCreator
 from piecewise.tracking.mirror.facts import log_facts, log_tags
 from piecewise.tracking.mirror.live_runs import Followed, LiveRun, LiveRuns
 from piecewise.tracking.mirror.lookup import find_run, is_deleted
 from piecewise.tracking.mirror.run_contents import evaluation_of, fingerprint_of, wants_model
-from piecewise.tracking.mirror.run_upload import upload
+from piecewise.tracking.mirror.run_upload import log_evaluation, upload
 from piecewise.tracking.mirror.states import log_end, log_heartbeat
 from piecewise.tracking.tags import MIRRORED
 
@@ -55,8 +54,8 @@ class Mirror:
         self.client = client
         is_embedded = str(client.tracking_uri).startswith("sqlite:")
         self._artifacts = ArtifactRecord(client, project) if is_embedded else None
-        creator = RunCreator(client, project.artifacts if is_embedded else None)
-        self._live = LiveRuns(creator, {} if live is None else live, restores)
+        artifacts = project.artifacts if is_embedded else None
+        self._live = LiveRuns(client, artifacts, {} if live is None else live, restores)
 
     def reached(self, folder: RunFolder) -> int:
         """The byte of the journal up to which this process has sent all points."""
@@ -116,7 +115,8 @@ class Mirror:
         if record.end is None and has_writer(folder.journal):
             log_heartbeat(self.client, live, folder)
         log_end(self.client, record, folder, live.run_id)  # first: uploads may take long or fail
-        log_facts(self.client, record, folder, live.run_id)
+        log_facts(self.client, live.run_id, record)
+        log_evaluation(self.client, record, folder, live.run_id)
         num_files, has_new_model = upload(self.client, self._artifacts, record, folder, live.run_id, load)
         if record.end is not None and (load_model is not None or not folder.weights.is_file()):
             self.client.set_tag(live.run_id, MIRRORED, fingerprint)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from piecewise.journal.reader import RunRecord, read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.processes import Process, is_gone
-from piecewise.tracking.mirror.facts import log_tags
-from piecewise.tracking.mirror.formatting import as_text
+from piecewise.tracking.mirror.facts import log_tags, process_text
 from piecewise.tracking.mirror.live_runs import LiveRun
 from piecewise.tracking.mirror.lookup import all_runs_of, is_deleted
 from piecewise.tracking.mirror.points import milliseconds
@@ -32,7 +31,7 @@ def log_heartbeat(client: MlflowClient, live: LiveRun, folder: RunFolder) -> Non
     if record is None:
         return
     client.update_run(live.run_id, "RUNNING")  # the store may show it as stopped before, or as abandoned
-    log_tags(client, live.run_id, {PROCESS: as_text(record.process), HEARTBEAT: str(int(time.time()))})
+    log_tags(client, live.run_id, {PROCESS: process_text(record.process), HEARTBEAT: str(int(time.time()))})
     if record.start.is_sweep:
         _log_counts(client, folder, live.run_id)
     live.next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from piecewise.tracking.mirror.formatting import experiment_tags, flatten, run_tags
+from piecewise.tracking.mirror.facts import experiment_tags, flatten, run_tags
 
 TAGS = {"git.commit": "abc", "command": "piecewise train a=1", "mlflow.note.content": "Why?\n\n`piecewise`"}
 
