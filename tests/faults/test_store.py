@@ -19,7 +19,7 @@ from opening import Openers
 from piecewise.project import Project
 from piecewise.tracking.store.embedded import prepare
 from piecewise.tracking.store.mlflow_internals import newest_revision, schema_revision
-from piecewise.tracking.store.new_store import build
+from piecewise.tracking.store.schema import build
 from trials import Trials
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
@@ -89,12 +89,11 @@ PREPARE = """
 import os, shutil, sqlite3, sys
 from contextlib import closing
 from pathlib import Path
-from piecewise.tracking.store import new_store
 from piecewise.project import Project
 from piecewise.tracking.store import embedded
-from piecewise.tracking.store import migration
-migration._upgrade = lambda path, name: shutil.copyfile(sys.argv[2], path)
-new_store.new_store = lambda artifacts: closing(sqlite3.connect(sys.argv[2]))
+from piecewise.tracking.store import schema
+schema._upgrade = lambda path, name: shutil.copyfile(sys.argv[2], path)
+schema.new_store = lambda artifacts: closing(sqlite3.connect(sys.argv[2]))
 os.access("/begin", os.F_OK)
 embedded.prepare(Project(Path(sys.argv[1])))
 os.access("/end", os.F_OK)
@@ -210,6 +209,6 @@ def experiments_of(path: Path) -> tuple[str | None, int]:
 
 def prepare_from(root: Path, made: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("piecewise.tracking.store.new_store.new_store", lambda artifacts: closing(sqlite3.connect(made)))
-        patch.setattr("piecewise.tracking.store.migration._upgrade", lambda path, name: shutil.copyfile(made, path))
+        patch.setattr("piecewise.tracking.store.schema.new_store", lambda artifacts: closing(sqlite3.connect(made)))
+        patch.setattr("piecewise.tracking.store.schema._upgrade", lambda path, name: shutil.copyfile(made, path))
         prepare(Project(root))

@@ -147,9 +147,9 @@ def test_a_path_that_sqlalchemy_would_cut_is_refused(tmp_path: Path) -> None:
 def test_file_system_without_shared_memory_is_refused(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from piecewise.tracking.store import new_store
+    from piecewise.tracking.store import schema
 
-    monkeypatch.setattr(new_store, "USE_LOG", "PRAGMA journal_mode = MEMORY")  # what SQLite answers where it cannot
+    monkeypatch.setattr(schema, "USE_LOG", "PRAGMA journal_mode = MEMORY")  # what SQLite answers where it cannot
     with pytest.raises(BadInput, match=r"cannot have a write-ahead log on its file system \(memory\)"):
         prepare(Project(tmp_path / "other"))
     assert not (tmp_path / "other" / "mlflow.db").exists()

@@ -15,10 +15,9 @@ from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.errors import is_temporary
 from piecewise.tracking.store.filesystem import refuse_network
-from piecewise.tracking.store.migration import copy_path, migrate, remove_database
 from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision, schema_revision
-from piecewise.tracking.store.new_store import USE_LOG, build, temporary_path
 from piecewise.tracking.store.relocation import re_root
+from piecewise.tracking.store.schema import USE_LOG, build, migrate, remove_database, temporary_paths
 
 ASIDE = ".aside-"  # begins the name of a folder below runs/ that holds a store set aside
 LOCK = ".store.lock"  # below runs/
@@ -47,7 +46,7 @@ def prepare(project: Project) -> None:
     if "?" in str(path):  # SQLAlchemy would cut the file's name there
         raise BadInput(f"{path} cannot be MLflow's store; allowed: a path without a question mark")
     with _locked(project):
-        for leftover in (temporary_path(path), copy_path(path)):  # a killed process may have left these
+        for leftover in temporary_paths(path):  # a killed process may have left these
             remove_database(leftover)
         if not path.exists():
             build(path, project)

@@ -1,7 +1,7 @@
 """The parts of MLflow that it does not document. Every item has a test that fails when MLflow changes it.
 
-Nothing else outside `server/inside/` knows MLflow's tables, classes or folders. MLflow is imported only where its own
-code must run: the import takes a second, and most commands only look at the store.
+Nothing else outside `server/mlflow_plugin/` knows MLflow's tables, classes or folders. MLflow is imported only where
+its own code must run: the import takes 1 s, and most commands only read the store.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Migrating a store of an older MLflow to the schema of the installed one."""
+"""A database with the schema of the installed MLflow: a new store, or a migrated one of an older MLflow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,25 @@ from contextlib import closing
 from pathlib import Path
 
 from piecewise.durable import put_in_place
-from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.errors import BadInput, PiecewiseError, TryAgain
+from piecewise.project import Project
 from piecewise.tracking.store.errors import BUSY
+from piecewise.tracking.store.filesystem import ELSEWHERE
+from piecewise.tracking.store.mlflow_internals import new_store
 from piecewise.tracking.store.mlflow_settings import PRIVATE
+
+USE_LOG = "PRAGMA journal_mode = WAL"  # a write-ahead log: readers never wait, and writers wait less
+
+
+def build(path: Path, project: Project) -> None:
+    """Make a store in memory, write it to a temporary file, and rename that file to `path`."""
+    remove_database(path)  # SQLite would apply the log of a deleted store to the new one
+    temporary, _ = temporary_paths(path)
+    with closing(sqlite3.connect(temporary)) as store:
+        with new_store(project.artifacts.absolute().as_uri()) as made:
+            made.backup(store)
+        _start_log(store, path)
+    put_in_place(temporary, path)
 
 
 def migrate(path: Path, store: sqlite3.Connection, revision: str) -> None:
@@ -24,7 +40,7 @@ def migrate(path: Path, store: sqlite3.Connection, revision: str) -> None:
     The copy does not replace the file: a process that has it open would go on writing to the old one.
     Raises TryAgain if another process wrote to the store meanwhile; its change is kept.
     """
-    copy = copy_path(path)
+    _, copy = temporary_paths(path)
     kept = path.with_name(f"{path.name}.before-{revision}")
     version = _data_version(store)
     try:
@@ -40,15 +56,28 @@ def migrate(path: Path, store: sqlite3.Connection, revision: str) -> None:
         remove_database(copy)
 
 
-def copy_path(path: Path) -> Path:
-    """The copy that is migrated, beside the store at `path`."""
-    return path.with_name(f".{path.name}.migrating")
+def temporary_paths(path: Path) -> tuple[Path, Path]:
+    """Where a new store is built and where a copy is migrated: beside `path`, since a rename needs one file system."""
+    return path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.migrating")
 
 
 def remove_database(path: Path) -> None:
     """Remove the file and the files that SQLite keeps beside it, where they exist."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _start_log(store: sqlite3.Connection, path: Path) -> None:
+    """Start the write-ahead log and use it once. Raises BadInput if the file system cannot share memory."""
+    try:
+        (mode,) = store.execute(USE_LOG).fetchone()
+        store.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        if not error.sqlite_errorname.startswith(("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK")):
+            raise
+        mode = error.sqlite_errorname
+    if mode != "wal":
+        raise BadInput(f"{path} cannot have a write-ahead log on its file system ({mode}); allowed: {ELSEWHERE}")
 
 
 def _upgrade(path: Path, name: str) -> None:

@@ -13,11 +13,11 @@ import pytest
 
 from piecewise.errors import PiecewiseError, TryAgain
 from piecewise.project import Project
-from piecewise.tracking.store import migration
+from piecewise.tracking.store import schema
 from piecewise.tracking.store.embedded import prepare
 from piecewise.tracking.store.errors import explain, is_temporary
-from piecewise.tracking.store.migration import migrate
 from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision, schema_revision
+from piecewise.tracking.store.schema import migrate
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
 OLDER = "cbc13b556ace"  # of MLflow 3.1
@@ -100,12 +100,12 @@ def test_a_failed_migration_leaves_the_store_as_it_was(root: Path, monkeypatch: 
         seen.append(state_of(root / "mlflow.db"))
         raise PiecewiseError("MLflow could not migrate it")
 
-    monkeypatch.setattr(migration, "_upgrade", fail_halfway)
+    monkeypatch.setattr(schema, "_upgrade", fail_halfway)
     with pytest.raises(PiecewiseError, match="could not migrate"):
         prepare(Project(root))
     assert seen == [(OLDER, [(2.5, 3)])]
     assert state_of(root / "mlflow.db") == state_of(root / f"mlflow.db.before-{OLDER}") == (OLDER, [(2.5, 3)])
-    monkeypatch.setattr(migration, "_upgrade", upgrade)
+    monkeypatch.setattr(schema, "_upgrade", upgrade)
     prepare(Project(root))
     assert state_of(root / "mlflow.db") == (newest_revision(), [(2.5, 3)])
     assert {path.name for path in root.iterdir()} == {"mlflow.db", f"mlflow.db.before-{OLDER}", "runs"}
@@ -117,11 +117,11 @@ def test_a_write_during_the_migration_is_not_lost(root: Path, monkeypatch: pytes
         with closing(sqlite3.connect(root / "mlflow.db")) as store, store:
             store.execute("UPDATE metrics SET step = 4")
 
-    monkeypatch.setattr(migration, "_upgrade", write_meanwhile)
+    monkeypatch.setattr(schema, "_upgrade", write_meanwhile)
     with pytest.raises(TryAgain, match=r"mlflow\.db was written to while it was migrated from schema"):
         prepare(Project(root))
     assert state_of(root / "mlflow.db") == (OLDER, [(2.5, 4)])
-    monkeypatch.setattr(migration, "_upgrade", upgrade)
+    monkeypatch.setattr(schema, "_upgrade", upgrade)
     prepare(Project(root))
     assert state_of(root / "mlflow.db") == (newest_revision(), [(2.5, 4)])
 
@@ -129,9 +129,9 @@ def test_a_write_during_the_migration_is_not_lost(root: Path, monkeypatch: pytes
 @pytest.mark.parametrize("is_locked_at_once", [True, False])
 def test_waiting_for_a_locked_store_ends(root: Path, monkeypatch: pytest.MonkeyPatch, is_locked_at_once: bool) -> None:
     path = root / "mlflow.db"
-    monkeypatch.setattr(migration, "_data_version", lambda store: 0)  # it would have to wait too
+    monkeypatch.setattr(schema, "_data_version", lambda store: 0)  # it would have to wait too
     with closing(sqlite3.connect(path, isolation_level=None)) as holder, closing(sqlite3.connect(path)) as store:
-        monkeypatch.setattr(migration, "_upgrade", lambda path, name: is_locked_at_once or lock(holder))
+        monkeypatch.setattr(schema, "_upgrade", lambda path, name: is_locked_at_once or lock(holder))
         store.execute("PRAGMA busy_timeout = 0")
         if is_locked_at_once:
             lock(holder)
