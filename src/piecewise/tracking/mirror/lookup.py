@@ -39,22 +39,16 @@ def all_runs_of(client: MlflowClient, query: str) -> Iterator[Any]:
     """Every run that matches the query, in every experiment, deleted ones included."""
     from mlflow.entities import ViewType
 
-    experiments = [
-        experiment.experiment_id
-        for experiment in _pages(lambda token: client.search_experiments(ViewType.ALL, PAGE_SIZE, page_token=token))
-    ]
-    yield from _pages(lambda token: client.search_runs(experiments, query, ViewType.ALL, PAGE_SIZE, page_token=token))
+    experiments = _pages(client.search_experiments, ViewType.ALL, PAGE_SIZE)
+    ids = [experiment.experiment_id for experiment in experiments]
+    yield from _pages(client.search_runs, ids, query, ViewType.ALL, PAGE_SIZE)
 
 
 def restore_experiment(client: MlflowClient, experiment_id: str) -> None:
     """Restore a deleted experiment. MLflow restores its runs too; those deleted before are deleted again."""
     from mlflow.entities import ViewType
 
-    deleted = list(
-        _pages(
-            lambda token: client.search_runs([experiment_id], "", ViewType.DELETED_ONLY, PAGE_SIZE, page_token=token)
-        )
-    )
+    deleted = list(_pages(client.search_runs, [experiment_id], "", ViewType.DELETED_ONLY, PAGE_SIZE))
     client.restore_experiment(experiment_id)
     for run in deleted:
         if not is_deleted(client.get_run(run.info.run_id)):
@@ -72,10 +66,11 @@ def create_once(create: Callable[[], object]) -> None:
             raise
 
 
-def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
+def _pages(search: Callable[..., Any], *arguments: object) -> Iterator[Any]:
+    """The items of all pages of a search."""
     token: str | None = None
     while True:
-        page = ask(token)
+        page = search(*arguments, page_token=token)
         yield from page
         token = page.token
         if not token:

@@ -6,10 +6,10 @@ import contextlib
 import functools
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from piecewise.durable import read_json
 from piecewise.errors import BadInput, PiecewiseError
@@ -32,7 +32,7 @@ class Uploads:
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self.client = client
         self.run_id = run_id
-        self._sizes: dict[str, dict[str, int]] = {}  # of the store's files, by folder
+        self._sizes: dict[str, dict[str, int | None]] = {}  # of the store's files, by folder
         self._verified: dict[str, str] = {}  # digests of files known to be in the store
 
     def send(self, files: Mapping[str, Path]) -> int:
@@ -73,9 +73,11 @@ class Uploads:
                 return
         raise Damaged(f"{path} arrives as another file each time it is sent")
 
-    def _in_folder(self, folder: str) -> dict[str, int]:
+    def _in_folder(self, folder: str) -> dict[str, int | None]:
+        """The size in bytes of each file that the store has in a folder, by its path."""
         if folder not in self._sizes:
-            self._sizes[folder] = sizes(self.client.list_artifacts(self.run_id, folder or None))
+            listed = self.client.list_artifacts(self.run_id, folder or None)
+            self._sizes[folder] = {item.path: item.file_size for item in listed if not item.is_dir}
         return self._sizes[folder]
 
     def _digest(self, name: str) -> str:
@@ -101,8 +103,3 @@ class Uploads:
     @functools.cached_property
     def _address(self) -> str:
         return str(self.client.get_run(self.run_id).info.artifact_uri)
-
-
-def sizes(listed: Iterable[Any]) -> dict[str, int]:
-    """The size in bytes of each listed file, by its path; folders are left out."""
-    return {item.path: item.file_size for item in listed if not item.is_dir}
