@@ -13,7 +13,7 @@ import pytest
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import digest_file
 from piecewise.tracking.mirror.mirror import Mirror
-from piecewise.tracking.mirror.run_upload import TABLE
+from piecewise.tracking.mirror.run_contents import TABLE
 from piecewise.tracking.mirror.uploads import MANIFEST, Damaged, Uploads
 from recorded import run_of
 

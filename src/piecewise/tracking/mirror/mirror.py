@@ -15,8 +15,13 @@ from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
 from piecewise.tracking.mirror.facts import log_facts, log_tags
 from piecewise.tracking.mirror.live_runs import Followed, LiveRun, LiveRuns
 from piecewise.tracking.mirror.lookup import find_run, is_deleted
-from piecewise.tracking.mirror.run_contents import evaluation_of, fingerprint_of, wants_model
-from piecewise.tracking.mirror.run_upload import log_evaluation, upload
+from piecewise.tracking.mirror.run_contents import (
+    evaluation_of,
+    fingerprint_of,
+    log_evaluation,
+    upload,
+    wants_model,
+)
 from piecewise.tracking.mirror.states import log_end, log_heartbeat
 from piecewise.tracking.tags import MIRRORED
 

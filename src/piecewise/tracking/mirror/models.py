@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from piecewise.journal.reader import RunRecord
 from piecewise.manifest import digest_file
 from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, models_of, ready_models
 from piecewise.tracking.mirror.lookup import create_once
@@ -24,27 +25,20 @@ BEST = "best"  # alias of the version with the lowest `val/nll`
 LoadModel = Callable[[], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
 
 
-@dataclass(frozen=True)
-class ModelOf:
-    """Where a model comes from: its run, its registered name, and the step and `val/nll` it was selected at."""
-
-    run_id: str  # MLflow's
-    name: str
-    step: int
-    nll: float
-
-
-def push_model(client: MlflowClient, about: ModelOf, load: LoadModel, record: ArtifactRecord | None) -> bool:
+def push_model(
+    client: MlflowClient, record: RunRecord, run_id: str, load: LoadModel, artifacts: ArtifactRecord | None
+) -> bool:
     """Make sure the model is logged, is an output of its run and is registered. True if it had to be logged.
 
     Each step is checked by itself, so that a push that was cut off is completed.
     """
-    model_id = find_model(client, about.run_id, record)
+    step, nll = (record.end.selected_step, record.end.val_nll) if record.end is not None else (0, None)
+    model_id = find_model(client, run_id, artifacts)
     is_new = model_id is None
     if model_id is None:
-        model_id = log_model(client, client.get_run(about.run_id), *load())
-    _make_output(client, about, model_id)
-    register(client, about, model_id)
+        model_id = log_model(client, client.get_run(run_id), *load())
+    _make_output(client, run_id, step, model_id)
+    register(client, record.start.name, run_id, math.inf if nll is None else float(nll), model_id)
     return is_new
 
 
@@ -79,33 +73,31 @@ def log_model(client: MlflowClient, run: Any, model: nn.Module, example: Any) ->
     return str(logged.model_id)
 
 
-def _make_output(client: MlflowClient, about: ModelOf, model_id: str) -> None:
+def _make_output(client: MlflowClient, run_id: str, step: int, model_id: str) -> None:
     from mlflow.entities import LoggedModelOutput
 
-    outputs = client.get_run(about.run_id).outputs
+    outputs = client.get_run(run_id).outputs
     if outputs is None or all(output.model_id != model_id for output in outputs.model_outputs):
-        client.log_outputs(about.run_id, [LoggedModelOutput(model_id, about.step)])
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
 
 
-def register(client: MlflowClient, about: ModelOf, model_id: str) -> None:
-    """Make the model a version of its registered model, and move the alias `best` to the lowest `val/nll`."""
-    name = about.name
+def register(client: MlflowClient, name: str, run_id: str, nll: float, model_id: str) -> None:
+    """Make the model a version of the registered model `name`; move the alias `best` to the lowest `val/nll`."""
     if not client.search_registered_models(f"name = '{name}'"):
         create_once(lambda: client.create_registered_model(name))
-    known = [version for version in client.search_model_versions(f"run_id = '{about.run_id}'") if version.name == name]
+    known = [version for version in client.search_model_versions(f"run_id = '{run_id}'") if version.name == name]
     if not any(version.source == f"models:/{model_id}" for version in known):
-        tags = {NLL: repr(about.nll)}
-        client.create_model_version(name, f"models:/{model_id}", about.run_id, tags=tags, model_id=model_id)
+        client.create_model_version(name, f"models:/{model_id}", run_id, tags={NLL: repr(nll)}, model_id=model_id)
     versions = list(client.search_model_versions(f"name = '{name}'"))
     best = min(versions, key=lambda version: (float(version.tags.get(NLL, "inf")), int(version.version)))
     if str(client.get_registered_model(name).aliases.get(BEST)) != str(best.version):
         client.set_registered_model_alias(name, BEST, best.version)
 
 
-def find_model(client: MlflowClient, run_id: str, record: ArtifactRecord | None) -> str | None:
+def find_model(client: MlflowClient, run_id: str, artifacts: ArtifactRecord | None) -> str | None:
     """MLflow's id of the run's complete model, if it has one. A model that has lost files is deleted."""
     models = ready_models(client, client.get_run(run_id))
-    missing = (record.missing(run_id) or []) if record is not None else []
+    missing = (artifacts.missing(run_id) or []) if artifacts is not None else []
     for model in models:
         folder = local_path(model.artifact_location)
         if folder is not None and any(path.is_relative_to(folder) for path in missing):

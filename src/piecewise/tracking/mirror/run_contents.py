@@ -1,41 +1,40 @@
-"""What a run has for MLflow besides its points: files, a table of results, and its model."""
+"""What a run has for MLflow besides its points: its evaluation, files, table of results and model."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from piecewise.durable import read_json
 from piecewise.journal.reader import RunRecord, read_journal
-from piecewise.journal.records import Input
+from piecewise.journal.records import Input, Metrics
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import digest_file
+from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
+from piecewise.tracking.mirror.facts import log_inputs, log_tags
+from piecewise.tracking.mirror.models import LoadModel, push_model
+from piecewise.tracking.mirror.points import as_mlflow
+from piecewise.tracking.mirror.uploads import Uploads
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TABLE = "results.json"
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Which weights were evaluated, on which data sets."""
-
-    weights_digest: str
-    inputs: dict[str, Input]
-
-    @classmethod
-    def parse(cls, content: dict[str, Any]) -> Evaluation:
-        return cls(content["weights_digest"], Input.parse_all(content["inputs"]))
-
-
-def evaluation_of(record: RunRecord, folder: RunFolder) -> Evaluation | None:
-    """What evaluated.json says, if this run was evaluated.
+def evaluation_of(record: RunRecord, folder: RunFolder) -> dict[str, Input] | None:
+    """The data sets that the run's weights were evaluated on; None if they were not evaluated.
 
     A stage that trains again still finds the evaluation of its earlier run; the weights' digest tells them apart.
     """
     path = folder.evaluation / "evaluated.json"
     if record.end is None or not (path.is_file() and folder.metrics.is_file()):
         return None
-    evaluation = Evaluation.parse(read_json(path))
-    return evaluation if evaluation.weights_digest == record.end.weights_digest else None
+    evaluated = read_json(path)
+    return Input.parse_all(evaluated["inputs"]) if evaluated["weights_digest"] == record.end.weights_digest else None
 
 
 def files_of(record: RunRecord, folder: RunFolder) -> dict[str, Path]:
@@ -79,3 +78,43 @@ def fingerprint_of(folder: RunFolder, wants_model: bool) -> str:
         if path.is_file():
             hashed.update(f"{path.name}\0{digest_file(path)}".encode())
     return hashed.hexdigest()
+
+
+def log_evaluation(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: str) -> None:
+    """Log the metrics of the run's evaluation and the data sets it used, if the run is evaluated."""
+    inputs = evaluation_of(record, folder)
+    if inputs is None or record.end is None:
+        return
+    # The time is that of the first FINISHED: MLflow drops a repeated point only if its time is equal too.
+    point = Metrics(record.finished or record.end.time, record.end.selected_step, read_json(folder.metrics))
+    metrics, infinities = as_mlflow([point])
+    log_tags(client, run_id, infinities)
+    client.log_batch(run_id, metrics)
+    log_inputs(client, run_id, inputs)
+
+
+def upload(
+    client: MlflowClient,
+    artifacts: ArtifactRecord | None,
+    record: RunRecord,
+    folder: RunFolder,
+    run_id: str,
+    load: LoadModel | None,
+) -> tuple[int, bool]:
+    """Send the run's files, and its model if `load` is given; (number of files sent, whether a model was logged).
+
+    The digests of what has arrived are written last, and also after an error.
+    """
+    uploads, files, table = Uploads(client, run_id), files_of(record, folder), table_of(record, folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        if table:
+            files[TABLE] = Path(temporary, TABLE)
+            files[TABLE].write_text(json.dumps(table, indent=1))
+        try:
+            num_files = uploads.send(files)
+            return num_files, load is not None and push_model(client, record, run_id, load, artifacts)
+        finally:
+            if artifacts is not None:
+                artifacts.write(run_id, files)
+            elif files:
+                uploads.record()
