@@ -1,4 +1,4 @@
-"""Settings that belong to the whole process: made at its entry, or for one library call and then restored."""
+"""Process-wide settings: some are made once at start-up, others during one library call, and then restored."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-QUIET = "PIECEWISE_QUIET"  # in the environment, so that child processes are quiet too
-OWNER_ONLY = 0o077  # the umask: runs and stores are readable by their owner alone
+QUIET = "PIECEWISE_QUIET"  # an environment variable, so that child processes inherit it
+OWNER_ONLY = 0o077  # umask: only the owner can read the files that piecewise creates
 
-# What every command, stage and worker runs under, and hands on to its children.
-ENVIRONMENT = {"DO_NOT_TRACK": "1"}  # no tool reports to its makers
+# Environment variables of every command, stage and worker, and of their child processes.
+ENVIRONMENT = {"DO_NOT_TRACK": "1"}  # no tool sends usage data
 
 
 def enter() -> None:
-    """Make the settings of a command, stage or worker. Each entry calls this once, before anything else."""
+    """Apply the start-up settings. Every entry point calls this once, first."""
     os.umask(OWNER_ONLY)
     os.environ.update(ENVIRONMENT)
 
 
 def be_quiet() -> None:
-    """Show results and errors only, in this process and its children."""
+    """From now on, print only results and errors, also in child processes."""
     os.environ[QUIET] = "1"
 
 
 @contextmanager
 def command_line(*words: str) -> Iterator[None]:
-    """Let a library that reads `sys.argv` see these words."""
+    """Replace `sys.argv` inside the `with` block, for a library that reads it."""
     before, sys.argv = sys.argv, list(words)
     try:
         yield
@@ -37,7 +37,7 @@ def command_line(*words: str) -> Iterator[None]:
 
 @contextmanager
 def environment(**values: str) -> Iterator[None]:
-    """Set environment variables for one library call."""
+    """Set environment variables inside the `with` block."""
     before = {name: os.environ[name] for name in values if name in os.environ}
     os.environ.update(values)
     try:
@@ -50,16 +50,17 @@ def environment(**values: str) -> Iterator[None]:
 
 @contextmanager
 def training() -> Iterator[None]:
-    """What one training changes in PyTorch and its environment."""
+    """The settings of PyTorch and the environment during one training."""
     import torch
 
-    # torch.optim looks for a GPU at every step, and without this variable opens the driver's library each time.
-    is_hidden = not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ
+    # torch.optim looks for a GPU at every step. If there is none, an empty CUDA_VISIBLE_DEVICES saves it from opening
+    # the driver's library each time.
+    has_no_gpu = not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ
     before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    # Filling new memory helps only to find reads of memory that was never written, and costs a tenth of the time.
+    # Filling new memory only helps to debug reads of uninitialised memory, and costs a tenth of the training time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        with environment(**({"CUDA_VISIBLE_DEVICES": ""} if is_hidden else {})):
+        with environment(**({"CUDA_VISIBLE_DEVICES": ""} if has_no_gpu else {})):
             yield
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = before  # type: ignore[attr-defined]

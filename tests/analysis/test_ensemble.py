@@ -67,5 +67,5 @@ def test_outputs_that_have_no_mean_are_refused(plan: Plan, project: Project, wor
 
 def test_members_that_were_never_trained_are_named(plan: Plan, project: Project) -> None:
     folders = begun(project, plan("-m", *TINY, "seed=0,1"))
-    with pytest.raises(PiecewiseError, match="0/training holds no finished training"):
+    with pytest.raises(PiecewiseError, match="0/training holds no result"):
         measure_ensemble(folders)

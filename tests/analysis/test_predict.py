@@ -122,7 +122,7 @@ def test_missing_file_and_unfinished_run_are_refused(tiny_job: Job, project: Pro
     with pytest.raises(BadInput, match=r"--input=.*none\.csv does not exist"):
         predict(RunFolder.at(project / "runs" / "one"), project / "none.csv")
     (project / "x.csv").write_text("x\n1\n")
-    with pytest.raises(PiecewiseError, match="holds no finished training"):
+    with pytest.raises(PiecewiseError, match="holds no result"):
         predict(RunFolder.at(project / "runs" / "one"), project / "x.csv")
 
 

@@ -91,7 +91,7 @@ def test_rebuild_without_a_store_is_a_sync(project: Project, capsys: pytest.Capt
 
 def test_sync_refuses_an_unknown_option(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sync", "--rebuilt"]) == 2
-    assert "piecewise sync --help says what is allowed" in capsys.readouterr().err
+    assert "piecewise sync --help lists the options" in capsys.readouterr().err
 
 
 def test_a_network_disk_is_bad_input_and_nothing_is_moved(

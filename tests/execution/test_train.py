@@ -63,7 +63,7 @@ def test_diverged_training_is_marked_failed_and_leaves_no_result(plan: Plan, fol
     assert record is not None
     assert record.end is not None
     assert (record.end.status, record.end.reason.split(":")[0]) == ("FAILED", "NonFiniteLoss")
-    with pytest.raises(PiecewiseError, match="holds no finished training"):
+    with pytest.raises(PiecewiseError, match="holds no result"):
         read_result(folder)
 
 

@@ -21,9 +21,9 @@ def test_both_curves_and_the_kept_step_are_drawn() -> None:
 @pytest.mark.parametrize(
     ("validation", "selected", "finding"),
     [
-        ([(2, 2.5), (4, 2.7)], 2, "Validation is best at step 2 of 4: 2.5 nats"),
-        ([(2, 2.5), (4, 1.5)], 4, "After 4 steps validation is at 1.5 nats"),
-        ([(2, 2.5), (4, 2.7)], 4, "After 4 steps validation is at 2.7 nats"),
+        ([(2, 2.5), (4, 2.7)], 2, "Validation loss is lowest at step 2 of 4: 2.5 nats"),
+        ([(2, 2.5), (4, 1.5)], 4, "After 4 steps the validation loss is 1.5 nats"),
+        ([(2, 2.5), (4, 2.7)], 4, "After 4 steps the validation loss is 2.7 nats"),
         ([], 4, "The weights after step 4 are kept"),
     ],
 )

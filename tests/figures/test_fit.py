@@ -22,10 +22,10 @@ def test_examples_function_and_joints_are_drawn() -> None:
 @pytest.mark.parametrize(
     ("joints", "finding"),
     [
-        (None, "The network fits a smooth curve"),
-        (np.array([]), "The network fits one straight line"),
-        (np.array([0.0]), "The network fits 2 linear regions that meet in 1 joint"),
-        (np.array([0.0, 0.5]), "The network fits 3 linear regions that meet in 2 joints"),
+        (None, "The fitted function is a smooth curve"),
+        (np.array([]), "The fitted function is one straight line"),
+        (np.array([0.0]), "The fitted function has 2 linear regions and 1 joint"),
+        (np.array([0.0, 0.5]), "The fitted function has 3 linear regions and 2 joints"),
     ],
 )
 def test_the_title_is_the_finding(joints: np.ndarray | None, finding: str) -> None:
@@ -64,7 +64,7 @@ def test_the_band_lies_between_its_bounds() -> None:
     x = np.linspace(0, 1, 5)
     figure = fitted_function((x, x), x, x, band=(x - 1, x + 2))
     (axes,) = figure.axes
-    (band,) = [drawn for drawn in axes.collections if drawn.get_label() == "95 % of y, predicted"]
+    (band,) = [drawn for drawn in axes.collections if drawn.get_label() == "predicted 95 % interval"]
     heights = band.get_paths()[0].vertices
     at_one = heights[heights[:, 0] == 1.0, 1]
     assert (at_one.min(), at_one.max()) == (0.0, 3.0)

@@ -18,7 +18,7 @@ def test_points_are_drawn_by_class_over_the_map() -> None:
     np.testing.assert_array_equal(axes.images[0].get_array(), HALVES)
     assert tuple(axes.images[0].get_extent()) == EXTENT
     assert [len(drawn.get_offsets()) for drawn in axes.collections] == [1, 2]
-    assert axes.get_title(loc="left") == "The plane is cut into 2 classes"
+    assert axes.get_title(loc="left") == "2 classes are predicted in this part of the plane"
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ def test_unfinished_run_is_a_note(root: Path) -> None:
     with (root / "runs" / "solo" / "training" / "result.json").open("ab") as file:
         file.write(b" ")
     assert faults(root) == []
-    assert notes(root) == ["runs/solo: unfinished (no manifest), not verified"]
+    assert notes(root) == ["runs/solo: not verified: unfinished, without a manifest"]
 
 
 def test_journal_of_an_unfinished_run(root: Path) -> None:
@@ -284,7 +284,7 @@ def test_journal_of_an_unfinished_run(root: Path) -> None:
     with path.open("ab") as file:
         file.write(b"0000")
     assert faults(root) == []
-    assert "runs/new/journal.jsonl: the last line is torn; the run has no end" in notes(root)
+    assert "runs/new/journal.jsonl: the last line is incomplete; the run did not finish" in notes(root)
     with flipped(path, 100):
         assert found(root) == {"runs/new/journal.jsonl": "line 1: the checksum does not fit the record"}
 
@@ -296,7 +296,7 @@ def test_bytes_after_the_end_of_a_run_are_a_fault(root: Path) -> None:
         journal.end("FINISHED")
     with path.open("ab") as file:
         file.write(b"0000")
-    assert found(root) == {"runs/new/journal.jsonl": "has bytes after its end"}
+    assert found(root) == {"runs/new/journal.jsonl": "has data after its end record"}
 
 
 def test_record_out_of_order_is_a_fault(root: Path) -> None:

@@ -121,7 +121,7 @@ def test_an_altered_data_file_gets_a_new_time(project: Project, capsys: pytest.C
     job = plan_command_line(project.conf, ["data=line", "tracking=none"])[0]
     write_jobs(project.build / "jobs" / "fit.json", "fit", [Job("fit", "", job.frozen)])
     assert run("train", "fit") == 2
-    assert "`dvc repro` once more restores it from DVC's cache" in capsys.readouterr().err
+    assert "run `dvc repro` again to restore it from DVC's cache" in capsys.readouterr().err
     assert stored.stat().st_mtime > 0
 
 

@@ -1,4 +1,4 @@
-"""Parse a verb's options. A mistake raises BadInput instead of printing the usage."""
+"""Parse the arguments of one verb, such as `train`. Invalid arguments raise BadInput."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from piecewise.errors import BadInput
 
 
 class HelpPrinted(Exception):
-    """The user has asked for a verb's help, and nothing else is to be done."""
+    """A verb's help was printed, and the caller should stop."""
 
 
 class Arguments(argparse.ArgumentParser):
-    """What a user typed after a verb, and its parser. The verb's module describes the verb in its docstring."""
+    """The words typed after a verb, with the parser for them. `description` is the docstring of the verb's module."""
 
     def __init__(self, verb: str, description: str | None, words: Sequence[str], started_in: Path) -> None:
         super().__init__(
@@ -28,19 +28,21 @@ class Arguments(argparse.ArgumentParser):
         self.started_in = started_in  # the folder where the command was typed
 
     def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{self.prog}: {message}; {self.prog} --help says what is allowed")
+        raise BadInput(f"{self.prog}: {message}; {self.prog} --help lists the options")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        raise HelpPrinted  # argparse exits after printing its help
+        raise HelpPrinted  # argparse calls this only after it has printed the help
 
     def read(self) -> argparse.Namespace:
-        """The options. Raises BadInput."""
+        """Parse the words. Raises BadInput if they are invalid, and HelpPrinted after --help."""
         return self.parse_args(self.words)
 
     def add_run(self) -> None:
         """Add the argument that names a run."""
-        self.add_argument("run", metavar="RUN", help="its id, the beginning of its id, its title, or `last`")
+        self.add_argument(
+            "run", metavar="RUN", help="an id, the beginning of an id, a title, or `last` for the newest run"
+        )
 
     def path(self, text: str) -> Path:
-        """The path in `text`, relative to the folder where the command was typed."""
+        """`text` as a path; a relative one starts at the folder where the command was typed."""
         return self.started_in / Path(text).expanduser()

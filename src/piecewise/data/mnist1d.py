@@ -1,4 +1,4 @@
-"""MNIST-1D (Greydanus, 2020): ten classes of 40-number signals, generated locally by the `mnist1d` package."""
+"""MNIST-1D (Greydanus, 2020): signals of 40 numbers in ten classes, computed by the `mnist1d` package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from piecewise.errors import BadInput
 
 @dataclass(frozen=True)
 class Mnist1d(Generated):
-    """4,000 training and 1,000 test examples by default. All other settings are the package's own."""
+    """4,000 training and 1,000 test examples by default. All other settings are the defaults of `mnist1d`."""
 
     name = "mnist1d"
     kind = TargetKind.CLASS
@@ -39,7 +39,7 @@ class Mnist1d(Generated):
     def _parts(self) -> dict[str, Examples]:
         from mnist1d.data import get_dataset_args, make_dataset
 
-        # The package seeds the global generators. Restore them, or other random numbers would change.
+        # make_dataset seeds the global random generators. Restore them, so that the rest of the program draws the same.
         states = random.getstate(), np.random.get_state(), torch.get_rng_state()
         try:
             arguments = get_dataset_args()

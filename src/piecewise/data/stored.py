@@ -1,4 +1,4 @@
-"""Generated data: examples computed from parameters, and a verified copy of them on disk."""
+"""Data sets computed from parameters, with an optional copy on disk whose digest is checked at each read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from piecewise.errors import BadInput
 
 @dataclass(frozen=True)
 class Generated(ABC):
-    """A data set that the package computes. The code and `parameters` determine every byte."""
+    """A data set that piecewise computes. The examples depend on the code and on `parameters` alone."""
 
-    low: ClassVar[float] = -math.inf  # of each number of x
-    high: ClassVar[float] = math.inf
-    units: ClassVar[tuple[str, str]] = ("1", "1")  # of x and y; "1" is a plain number
+    low: ClassVar[float] = -math.inf  # the smallest possible number in x
+    high: ClassVar[float] = math.inf  # and the largest
+    units: ClassVar[tuple[str, str]] = ("1", "1")  # physical units of x and y; "1" means dimensionless
 
     name: ClassVar[str]
     kind: ClassVar[TargetKind]
@@ -38,7 +38,7 @@ class Generated(ABC):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All fields but `folder`, on which the bytes do not depend."""
+        """All fields except `folder`, which does not affect the examples."""
         return {key: value for key, value in asdict(self).items() if key != "folder"}
 
     @abstractmethod
@@ -49,13 +49,13 @@ class Generated(ABC):
         """The examples of the part "train" or "test"."""
 
     def target_range(self) -> tuple[float, float]:
-        """The bounds of y, in its unit. y need not reach them."""
+        """The smallest and the largest possible y, in the unit of y."""
         spec = self.spec()
         numbers = {TargetKind.CLASS: spec.num_classes, TargetKind.RANKING: spec.num_targets}.get(self.kind)
         return TARGET_RANGES[self.kind] if numbers is None else (0, numbers - 1)
 
     def inputs(self, path: Path) -> Tensor:
-        """The examples in a table whose columns are the inputs in order. Raises BadInput if their number differs."""
+        """Read inputs from a table with one column for each. Raises BadInput if the number of columns is wrong."""
         table, count = torch.from_numpy(read_table(path)).float(), self.spec().num_inputs
         if table.shape[1] != count:
             raise BadInput(f"{path} has {table.shape[1]} columns; the model takes {count}")
@@ -71,13 +71,13 @@ class Generated(ABC):
         return digest_examples(self.read(part))
 
     def file(self, part: str) -> Path | None:
-        """The file of the part, written by `synthesise`; None if this configuration has no folder."""
+        """Where the stage `synthesise` stores the part; None without a folder. The file need not exist."""
         return None if self.folder is None else Path(self.folder) / f"{part}.safetensors"
 
     def read(self, part: str) -> Examples:
-        """The stored examples if their recipe is this one, else newly generated examples.
+        """The stored examples if they were made by the current `recipe`; otherwise generate them.
 
-        Raises AlteredFile if the stored bytes have changed since they were written.
+        Raises AlteredFile if the stored file is unreadable or its digest does not fit.
         """
         path = self.file(part)
         if path is None or not path.is_file():
@@ -94,7 +94,7 @@ class Generated(ABC):
         return examples if recipe == self.recipe() else self.generate(part)
 
     def recipe(self) -> dict[str, Any]:
-        """What determines the examples: the parameters, and a digest of the code."""
+        """Everything that the examples depend on: the parameters, and a digest of the modules that define the class."""
         modules = {kind.__module__ for kind in type(self).__mro__ if issubclass(kind, Generated)}
         code = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
         return {
@@ -107,7 +107,7 @@ class Generated(ABC):
         """Generate the part and write it to `path`, with its recipe and digest in the file's header."""
         examples = self.generate(part)
         about = {"recipe": self.recipe(), "digest": digest_examples(examples)}
-        # One metadata entry only: the order of several entries varies in safetensors, and the bytes must not.
+        # One metadata entry: safetensors does not keep the order of several, and the file must be the same each time.
         metadata = {"piecewise": json.dumps(about, sort_keys=True)}
         write_atomic(path, save({"x": examples.x, "y": examples.y}, metadata))
 
@@ -118,7 +118,7 @@ def digest_examples(examples: Examples) -> str:
 
 
 def digest_tensors(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over name, type, shape and bytes of each tensor, in the order of their names."""
+    """SHA-256 over name, type, shape and bytes of each tensor, sorted by name."""
     hashed = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

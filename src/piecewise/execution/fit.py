@@ -1,4 +1,4 @@
-"""From a job's parts to a fitted model, and the record of the result."""
+"""Train the model of one job with Lightning, and say what came of it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from piecewise.training.weights_file import write_weights
 
 
 def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -> dict[str, Any]:
-    """Train to the end and write the weights; what is returned becomes the run's result.
+    """Train until the last step or until early stopping, and write the weights. Returns the run's result.
 
-    A rank that does not record has no journal, and writes nothing.
+    Of several ranks only the first has a journal; the others write no files.
     """
     config = job.config
     train_set, val_set = parts.examples

@@ -1,6 +1,7 @@
-"""Start the ranks of a job in a process group of their own, forward signals to them, and say how they ended.
+"""Start the ranks (the processes) of a job in a new process group, pass on signals, and report how the ranks ended.
 
-While it trains, each rank but the first keeps a file in the run's folder: its process, and the error it ended with.
+Rank 0 starts the others. While a job trains, every rank but rank 0 has a small file beside the run's journal. It holds
+the rank's process id and, if the rank fails, its error.
 """
 
 from __future__ import annotations
@@ -22,29 +23,31 @@ from piecewise.errors import PiecewiseError, TryAgain
 from piecewise.journal.run_folder import RunFolder
 from piecewise.processes import members
 
-REQUEST = "PIECEWISE_REQUEST"  # environment variable: a parent's Request to the process of a rank
-RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # all are 0 or unset on the first rank
-POLL_SECONDS = 0.1
-CHECK_SECONDS = 1.0  # between two checks of the other ranks
-GRACE_SECONDS = 5  # for the other ranks to end after one has failed
-STOPPED_CODES = {128 + number: number for number in stopping.SIGNALS}  # exit codes of a rank that a signal stopped
+REQUEST = "PIECEWISE_REQUEST"  # environment variable that passes the Request, as text, to the ranks
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # all are 0 or unset on rank 0
+POLL_SECONDS = 0.1  # between two looks at rank 0
+CHECK_SECONDS = 1.0  # between two looks at the other ranks
+GRACE_SECONDS = 5  # how long the others may take to end after one has failed
+STOPPED_CODES = {
+    128 + number: number for number in stopping.SIGNALS
+}  # exit code of a rank that a signal stopped → the signal
 
 
 def is_first_rank() -> bool:
-    """Whether this process is rank 0 of the first node: the one that records."""
+    """Whether this process is rank 0, the only one that writes the journal."""
     return not any(int(os.environ.get(name, "0")) for name in RANK_VARIABLES)
 
 
 def run_ranks(folder: RunFolder, request: str) -> None:
-    """Run `python -m piecewise.worker` to its end.
+    """Run `python -m piecewise.worker`, which is rank 0, and wait until it ends.
 
-    Raises Stopped if a signal stopped this process or a rank, PiecewiseError with their exit code if the ranks failed,
-    and TryAgain if a rank was lost.
+    Raises Stopped if a signal stopped this process or a rank, PiecewiseError with rank 0's exit code if training
+    failed, and TryAgain if a rank was lost: killed, or frozen for so long that the others gave up.
     """
     command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
-    with stopping.poll_signals():  # opened first: a signal must not leave the new process behind
-        # In a process group of their own, so that a terminal's Ctrl-C reaches the ranks once, through this process. In
-        # the same session, because Linux shares the processor between sessions before it looks at priorities.
+    with stopping.poll_signals():  # before the process starts: a signal must not end us and leave it running
+        # The ranks have their own process group, so that Ctrl-C reaches them once, through this process. They stay in
+        # our session, because Linux divides CPU time between sessions first, and niceness counts only within one.
         process = subprocess.Popen(command, env={**os.environ, REQUEST: request}, process_group=0)
         try:
             status = _wait(process, folder)
@@ -59,15 +62,16 @@ def run_ranks(folder: RunFolder, request: str) -> None:
     if status < 0:
         raise TryAgain(f"rank 0 was ended by {signal.Signals(-status).name}")
     if status != 0:
-        failure = PiecewiseError(f"the ranks ended with exit code {status}; their messages stand above")
+        failure = PiecewiseError(f"training failed with exit code {status}; the messages of its ranks are above")
         failure.exit_code = status
         raise failure
 
 
 def _wait(process: subprocess.Popen[bytes], folder: RunFolder) -> int:
-    """The exit status of rank 0. The first signal that this process gets is forwarded to it.
+    """Wait for rank 0 and return its exit status; pass the first signal on to it.
 
-    A rank that fails makes the others fail too, unless they are frozen. Raises TryAgain then.
+    If a rank fails, the others usually fail too. Raises TryAgain if rank 0 still runs GRACE_SECONDS later, for example
+    because a rank is frozen.
     """
     is_forwarded, failed_since, next_check = False, None, 0.0
     while (status := process.poll()) is None:
@@ -90,7 +94,7 @@ def _wait(process: subprocess.Popen[bytes], folder: RunFolder) -> int:
 
 @contextmanager
 def reporting_errors(folder: RunFolder) -> Iterator[None]:
-    """Around the training of a rank without a journal: a file names its process, and the error it ends with."""
+    """Around the training of a rank other than 0: keep its process id, and any error, in a file for rank 0."""
     number = os.environ.get("RANK") or os.environ.get("LOCAL_RANK", "0")
     path = folder.journal.parent / f".rank-{number}.{folder.journal.stem}.json"
     write_atomic(path, json.dumps({"pid": os.getpid()}).encode())
@@ -103,14 +107,16 @@ def reporting_errors(folder: RunFolder) -> Iterator[None]:
 
 
 def fate_of_others(folder: RunFolder, group: int | None = None) -> str:
-    """Which ranks failed, were killed or are frozen, as far as can be told. Rank 0 leads their process group."""
+    """A sentence that names the ranks that failed, were killed or are frozen. `group` is rank 0's process id."""
     group = os.getpgrp() if group is None else group
     states = members(group)
     found = ["rank 0 is frozen"] if states.get(group) == "T" else []
     for path in sorted(_rank_files(folder)):
         report, rank = json.loads(path.read_text()), path.name.partition(".rank-")[2].partition(".")[0]
         state = states.get(report["pid"])
-        if "error" in report and not report["error"].startswith("TryAgain"):  # TryAgain blames another rank
+        if "error" in report and not report["error"].startswith(
+            "TryAgain"
+        ):  # a rank that raised TryAgain only noticed that another failed
             found.append(f"rank {rank}: {report['error']}")
         elif isinstance(state, int) and state < 0:
             found.append(f"rank {rank} was ended by {signal.Signals(-state).name}")

@@ -1,4 +1,4 @@
-"""Learning curves."""
+"""The figure of training and validation loss over the steps."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from piecewise.figures.style import BLUE, ORANGE, RED, conclude, style
 
-MAX_LINEAR_RATIO = 30  # of largest to smallest value; above it a linear axis would hide the end of training
+MAX_LINEAR_RATIO = 30  # of the largest to the smallest loss; above this ratio the y axis is logarithmic
 
 History = Mapping[str, Sequence[tuple[int, float]]]  # (step, value) pairs by metric
 
 
 def learning_curves(history: History, selected_step: int) -> Figure:
-    """`train/nll` and `val/nll` (in nats) over optimizer steps, with a mark at the step whose weights were kept."""
+    """`train/nll` and `val/nll` (in nats) over optimizer steps, with a line at the step whose weights are kept."""
     with style():
         figure = Figure()
         axes = figure.add_subplot()
@@ -41,5 +41,5 @@ def _finding(validation: Sequence[tuple[int, float]], selected_step: int) -> str
         return f"The weights after step {selected_step:,} are kept"
     first, last = min(validation, key=lambda pair: pair[1]), validation[-1]
     if first[0] == selected_step and last[0] != selected_step:
-        return f"Validation is best at step {selected_step:,} of {last[0]:,}: {kept:.3g} nats"
-    return f"After {selected_step:,} steps validation is at {kept:.3g} nats"
+        return f"Validation loss is lowest at step {selected_step:,} of {last[0]:,}: {kept:.3g} nats"
+    return f"After {selected_step:,} steps the validation loss is {kept:.3g} nats"

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from piecewise.figures.style import BLUE, GREEN, GREY, RED, conclude, style
 
-MAX_SHADED = 60  # joints; with more of them shading would be a blur
+MAX_SHADED = 60  # with more joints, regions are too narrow to be shaded
 
 
 @dataclass(frozen=True)
 class Truth:
-    """E[y | x] at the points x, (P,) each, and the standard deviation of the noise around it."""
+    """x: (P,), y: E[y | x] there, (P,), and the standard deviation of y around it."""
 
     x: np.ndarray
     y: np.ndarray
@@ -31,9 +31,10 @@ def fitted_function(
     y_label: str = "y",
     band: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Figure:
-    """The network's function through (x, y), (P,) each, over the training `data`, (N,) each; `joints`: (J,).
+    """Draw the network's function and the training data.
 
-    `band`: the lower and upper bound, (P,) each, of the predicted 95 % interval of the targets.
+    data: x and y of the training examples, (N,) each.  x, y: points of the function, (P,) each.  joints: (J,), or None
+    for a smooth network.  band: lower and upper bounds of the predicted 95 % interval of y, (P,) each.
     """
     with style():
         figure = Figure()
@@ -44,7 +45,7 @@ def fitted_function(
         if truth is not None:
             _draw_truth(axes, truth)
         if band is not None:
-            axes.fill_between(x, *band, color=BLUE, alpha=0.15, linewidth=0, label="95 % of y, predicted")
+            axes.fill_between(x, *band, color=BLUE, alpha=0.15, linewidth=0, label="predicted 95 % interval")
         axes.plot(x, y, color=BLUE, linewidth=2.2, label="network")
         if joints is not None and len(joints):
             axes.plot(joints, np.interp(joints, x, y), "o", color=RED, markersize=5, label="joints")
@@ -54,7 +55,7 @@ def fitted_function(
 
 
 def shade_regions(axes: Axes, edges: np.ndarray) -> None:
-    """Shade every second linear region between `edges`, (R + 1,)."""
+    """Shade the first, third, … of R linear regions, whose bounds are `edges`, (R + 1,)."""
     for left, right in zip(edges[:-1:2], edges[1::2], strict=False):
         axes.axvspan(left, right, color=GREY, alpha=0.13, linewidth=0)
 
@@ -63,13 +64,13 @@ def _draw_truth(axes: Axes, truth: Truth) -> None:
     axes.plot(truth.x, truth.y, color=GREEN, linestyle="--", linewidth=1.3, label="E[y | x]")
     if truth.noise:
         band = truth.y - truth.noise, truth.y + truth.noise
-        axes.fill_between(truth.x, *band, color=GREEN, alpha=0.18, linewidth=0, label="± noise")
+        axes.fill_between(truth.x, *band, color=GREEN, alpha=0.18, linewidth=0, label="± 1 standard deviation")
 
 
 def _finding(joints: np.ndarray | None) -> str:
     if joints is None:
-        return "The network fits a smooth curve"
+        return "The fitted function is a smooth curve"
     if not len(joints):
-        return "The network fits one straight line"
+        return "The fitted function is one straight line"
     count = len(joints)
-    return f"The network fits {count + 1} linear regions that meet in {count} joint{'s' if count > 1 else ''}"
+    return f"The fitted function has {count + 1} linear regions and {count} joint{'s' if count > 1 else ''}"

@@ -1,4 +1,4 @@
-"""Finished runs verified by their manifests, and journals by the checksum of each line."""
+"""Check finished runs against their manifests, and journals against the checksum of each line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from piecewise.project import Project
 
 
 def check_runs(project: Project) -> HashReport:
-    """The runs of `piecewise train`."""
+    """Check all runs of `piecewise train`."""
     report = HashReport("runs", project)
     for folder in _run_folders(project):
         for name, what in _check(report, folder):
@@ -23,25 +23,26 @@ def check_runs(project: Project) -> HashReport:
 
 
 def check_checkpoints(project: Project) -> HashReport:
-    """The checkpoints of the pipeline's runs. They are not outs, so DVC has no digests of them."""
+    """Check the checkpoints of the pipeline's runs. They are no outputs of a stage, so DVC has no digests of them."""
     report = HashReport("checkpoints", project)
     for folder in sorted(project.live_stages.glob("*/*/")):
         for name, what in _check(report, folder):
-            remedy = f"{removal(report.name(folder))}: a finished run does not need it"
+            remedy = f"{removal(report.name(folder))}: a finished run no longer needs its checkpoints"
             report.fault(folder / name, what, remedy)
     return report
 
 
 def _check(report: HashReport, folder: Path) -> Iterator[tuple[str, str]]:
+    """The name and the fault of each file that differs from the manifest; an unfinished run gets a note."""
     if not (folder / MANIFEST).is_file():
-        report.notes.append(f"{report.name(folder)}: unfinished (no manifest), not verified")
+        report.notes.append(f"{report.name(folder)}: not verified: unfinished, without a manifest")
         return
     report.digest(folder / MANIFEST)
     yield from manifest_faults(folder, report.digest).items()
 
 
 def _run_folders(project: Project) -> Iterator[Path]:
-    """Single runs, and sweeps followed by their jobs."""
+    """Single runs, and sweeps followed by their jobs, whose folders are numbers."""
     for folder in sorted(project.runs.glob("*/")):
         if folder != project.live_stages:
             yield folder
@@ -55,12 +56,12 @@ def _remedy(folder: str, name: str, what: str) -> str:
     if part in ("evaluation", "figures"):
         return f"{removal(f'{folder}/evaluation')}; piecewise evaluate {run}"
     if part == "checkpoints":
-        return "piecewise clean --yes: a finished run does not need it"
+        return "piecewise clean --yes: a finished run no longer needs its checkpoints"
     return "restore it from a copy, or train the run again"
 
 
 def check_journals(project: Project) -> HashReport:
-    """Check the checksum of every line of every journal, of unfinished runs too."""
+    """Check the checksum of every line of every journal, including journals of unfinished runs."""
     report = HashReport("journals", project)
     for path in sorted([*project.results.glob("journal/*/*.jsonl"), *project.runs.glob("**/journal.jsonl")]):
         report.digest(path)
@@ -71,9 +72,9 @@ def check_journals(project: Project) -> HashReport:
             report.fault(path, what, _journal_remedy(report.name(path)))
             continue
         if is_torn(path) and record is not None and record.end is not None:
-            report.fault(path, "has bytes after its end", _journal_remedy(report.name(path)))
+            report.fault(path, "has data after its end record", _journal_remedy(report.name(path)))
         elif is_torn(path):
-            report.notes.append(f"{report.name(path)}: the last line is torn; the run has no end")
+            report.notes.append(f"{report.name(path)}: the last line is incomplete; the run did not finish")
     return report
 
 

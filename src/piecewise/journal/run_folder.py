@@ -14,15 +14,15 @@ from piecewise.errors import PiecewiseError
 from piecewise.manifest import JOURNAL
 from piecewise.project import Project
 
-SWEEP = "sweep"  # the label of a sweep's own files in the pipeline
+SWEEP = "sweep"  # the label under which the pipeline keeps the files of a sweep, beside those of its jobs
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run. `piecewise train` keeps them in one folder, the pipeline in one folder per stage."""
+    """The files of a run. `piecewise train` puts them into one folder, the pipeline into one folder for each stage."""
 
-    journal: Path  # holds times, so its bytes differ from run to run
-    training: Path  # job.json, model.safetensors, model.yaml, result.json
+    journal: Path  # contains times, so it differs even between identical runs
+    training: Path  # job.json, model.safetensors, model.yaml, path.safetensors, result.json
     evaluation: Path  # metrics.json, arrays.safetensors
     figures: Path
     checkpoints: Path
@@ -35,7 +35,7 @@ class RunFolder:
 
     @classmethod
     def of_stage(cls, experiment: str, label: str) -> RunFolder:
-        """A run of `dvc repro`. No stage depends on the journal, which holds times, or on the live checkpoints."""
+        """A run of `dvc repro`. No stage depends on its journal, because that contains times, or on its checkpoints."""
         project = Project()
         return cls(
             project.stage_journals / experiment / f"{label}.jsonl",
@@ -47,13 +47,13 @@ class RunFolder:
 
     @classmethod
     def of_live_stage(cls, experiment: str, label: str) -> RunFolder:
-        """A run of `dvc repro` while it trains: its journal is in a folder that DVC does not delete."""
+        """A run of `dvc repro` in training. DVC deletes outs before a stage starts, so the journal is elsewhere."""
         staged = cls.of_stage(experiment, label)
         return replace(staged, journal=staged.checkpoints / JOURNAL)
 
     @classmethod
     def from_text(cls, text: str) -> RunFolder:
-        """The inverse of `as_text`, which tells another process where the run is."""
+        """The folder that `as_text` describes. The text tells another process where the run is."""
         return cls(*(Path(part) for part in json.loads(text)))
 
     def as_text(self) -> str:
@@ -76,14 +76,14 @@ class RunFolder:
 
     @property
     def parent(self) -> Path:
-        """The journal of the sweep that this job belongs to. For other runs no such file exists."""
+        """Where the journal of this job's sweep is. For a run outside a sweep the file does not exist."""
         if self.journal.name != JOURNAL:
             return self.journal.with_name(f"{SWEEP}.jsonl")
         return self.journal.parents[1] / (Path(SWEEP, JOURNAL) if self.is_of_pipeline else JOURNAL)
 
     @property
     def sealed(self) -> Path:
-        """The folder that gets a manifest when the run is finished. DVC keeps digests of the pipeline's other files."""
+        """The folder that gets a manifest when the run finishes; in the pipeline DVC has digests of all other files."""
         return self.checkpoints if self.is_of_pipeline else self.journal.parent
 
     @property
@@ -96,7 +96,7 @@ class RunFolder:
 
     @property
     def path(self) -> Path:
-        """The parameters of a small model at each recorded step."""
+        """The path that the parameters of a small model take: their values at each recorded step."""
         return self.training / "path.safetensors"
 
     @property
@@ -113,14 +113,16 @@ class RunFolder:
 
 
 def all_runs(project: Project) -> list[RunFolder]:
-    """Every run of the project; a sweep comes before its jobs."""
+    """Every run of the project; each sweep comes before its jobs."""
     pipeline = sorted(project.stage_journals.glob("*/*.jsonl"), key=lambda path: (path.stem != SWEEP, path))
     staged = [RunFolder.of_stage(path.parent.name, path.name.removesuffix(".jsonl")) for path in pipeline]
     live = [
         RunFolder.of_live_stage(path.parent.parent.name, path.parent.name)
-        for path in sorted(project.live_stages.glob(f"*/*/{JOURNAL}"))
+        for path in sorted(
+            project.live_stages.glob(f"*/*/{JOURNAL}"), key=lambda path: (path.parent.name != SWEEP, path)
+        )
     ]
-    published = {folder.training for folder in staged}  # these runs are no longer live
+    published = {folder.training for folder in staged}  # the live copies of these runs are skipped
     staged += [folder for folder in live if folder.training not in published]
     solo = sorted(project.runs.glob(f"*/{JOURNAL}"))
     children = sorted(project.runs.glob(f"*/*/{JOURNAL}"))
@@ -128,12 +130,12 @@ def all_runs(project: Project) -> list[RunFolder]:
 
 
 def read_result(folder: RunFolder) -> dict[str, Any]:
-    """The result of a finished training. Raises PiecewiseError for an unfinished one."""
+    """Read the result of a run. Raises PiecewiseError if its training has not finished."""
     if not folder.result.is_file():
-        raise PiecewiseError(f"{folder.training} holds no finished training")
+        raise PiecewiseError(f"{folder.training} holds no result: the training has not finished")
     return read_json(folder.result)
 
 
 def new_id() -> str:
-    """A new id for a run: unique, and sorted by time."""
+    """A new id for a run. Ids sort by the second they were made."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"

@@ -1,4 +1,4 @@
-"""SVG figures as elements of a page, in the page's colours and with a label for screen readers."""
+"""Embed SVG figures in the page, in the page's colours and with a label for screen readers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import re
 
 from piecewise.figures.style import GROUND, INK
 
-COLOURS = {INK: "currentColor", GROUND: "var(--ground)"}  # the page's colours, dark or light
+COLOURS = {
+    INK: "currentColor",
+    GROUND: "var(--ground)",
+}  # colours of the file → colours of the page's dark or light theme
 _HEAD = re.compile(r"<svg\b.*?>", re.DOTALL)
 _TITLE = re.compile(r"\s*<title>(.*?)</title>", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
@@ -15,13 +18,13 @@ _SIZE = re.compile(r'width="([\d.]+)pt".*?viewBox="([^"]*)"', re.DOTALL)
 
 
 def inline(text: str, name: str) -> str:
-    """A figure's SVG element, from its file's text. Its ids begin with `name`, so no two figures share one.
+    """The `<svg>` element of the file with content `text`. Every id in it gets the prefix `name`.
 
-    Screen readers read the figure's finding, which is the title of the file.
+    The label for screen readers is the file's `<title>` element, a sentence that says what the figure shows.
     """
     body = text[text.index("<svg") :]
     title, size = _TITLE.search(body), _SIZE.search(body)
-    assert size is not None, "not an SVG of figures/style.py"
+    assert size is not None, "the SVG was not written by figures/style.py"
     finding = html.escape(html.unescape(title[1]) if title else name)
     head = f'<svg role="img" aria-label="{finding}" viewBox="{size[2]}" style="max-width: {size[1]}pt">'
     body = _HEAD.sub(head, _METADATA.sub("", _TITLE.sub("", body, count=1), count=1), count=1)

@@ -1,4 +1,4 @@
-"""The results of the pipeline: the numbers of each group of runs, and whether they meet the expectations."""
+"""The results of the pipeline: each group's metrics over its seeds, and whether they meet the expectations."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from piecewise.report.runs import Group, group_runs, read_runs
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of one group, and its expected bound."""
+    """One metric of one group of runs that differ by their seed alone, and the bound that its mean should meet."""
 
     experiment: str
     label: str
     metric: str
     values: list[float]  # one for each seed
-    bound: str = ""  # empty without an expectation
+    bound: str = ""  # empty if there is no expectation
     is_met: bool = True
 
     @property
@@ -52,16 +52,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """The runs of one experiment and their numbers."""
+    """The runs of one experiment and their metrics."""
 
     name: str
     about: dict[str, Any]
     groups: list[Group]
-    rows: list[Row]  # one for each expectation and group
+    rows: list[Row]  # one for each pair of an expectation and a group that it applies to
 
     @property
     def numbers(self) -> list[Row]:
-        """Every metric of every group; those with an expectation come first."""
+        """A row for every metric of every group; rows with an expectation come first."""
         expected = {(row.label, row.metric) for row in self.rows}
         others = [
             Row(self.name, group.label, metric, group.values(metric))

@@ -1,4 +1,4 @@
-"""Run one stage of `dvc repro`. An error becomes one line and an exit code."""
+"""Run one stage of `dvc repro`: print an error as one line, and return the exit code."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from piecewise.execution.parent_process import end_with_dvc
 
 
 def run(stage: str, *arguments: str) -> int:
-    """The exit code of the stage, a module of piecewise.stages. It ends when DVC ends."""
-    end_with_dvc()  # before the stage is imported, which takes seconds
+    """Run the module `piecewise.stages.<stage>` and return its exit code. If DVC is killed, this process ends too."""
+    end_with_dvc()  # first, because DVC may be killed while the stage is imported, which takes seconds
     return guarded(_run, stage, *arguments)
 
 
@@ -22,7 +22,7 @@ def _run(stage: str, *arguments: str) -> int:
     try:
         main(*arguments)
     except AlteredFile as error:
-        # DVC trusts size and time. With a new time it hashes the file, and restores it from its cache.
+        # DVC takes a file of the same size and modification time for unchanged. A new time makes it look again.
         error.path.touch()
-        raise BadInput(f"{error}; `dvc repro` once more restores it from DVC's cache") from error
+        raise BadInput(f"{error}; run `dvc repro` again to restore it from DVC's cache") from error
     return 0
