@@ -94,7 +94,7 @@ def test_an_unknown_host_is_warned_of_once_and_can_be_corrected(
 ) -> None:
     typo = server.uri.replace("127.0.0.1", "nowhere.invalid")
     folder, said = train_at(typo)
-    remedy = "if tracking.uri is wrong, piecewise sync --moved OLD NEW puts it right"
+    remedy = "if tracking.uri is wrong, piecewise sync --moved OLD NEW corrects it"
     assert_warned_once(said, f"{typo}: no machine of that name is known; {remedy}")
     assert main(["sync", "--moved", typo, server.uri]) == 0
     assert assert_whole(client, folder) > 3
