@@ -38,7 +38,7 @@ def kill(victim: str, chance: random.Random, training: Held, server: RealServer)
             server.start()
     elif victim == "mirror":
         children = Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
-        (mirror,) = [one for one in children if b"runs.follower" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        (mirror,) = [one for one in children if b"sync.follower" in Path(f"/proc/{one}/cmdline").read_bytes()]
         os.kill(int(mirror), signal.SIGKILL)
     else:
         trainer.kill()
