@@ -113,7 +113,7 @@ def torchvision_loader() -> float:
             return loss
 
         def configure_optimizers(self) -> Any:
-            return torch.optim.Adam(self.parameters(), lr=config["optimizer"]["lr"])
+            return torch.optim.Adam(self.parameters(), lr=config.optimizer.options["lr"])
 
     def run(clock: Any) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -33,7 +33,7 @@ def run(server: Server, project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page of a person who has logged in through the browser's dialog."""
+    """A browser page, logged in through the browser's dialog."""
     known = server.known("credentials")
     who: Any = {"username": known["username"], "password": known["password"], "origin": server.uri}
     with opened(browser, http_credentials=who) as page:
