@@ -19,7 +19,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def trained(*options: str) -> None:
-    assert main(["train", *TINY, *options]) == 0
+    assert main(["train", *TINY, *options, "evaluate=false"]) == 0
 
 
 def test_joints_of_a_line_are_printed_and_drawn(project: Project, capsys: Capture) -> None:

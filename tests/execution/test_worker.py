@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from piecewise import worker
+from piecewise.cli import guarded
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
@@ -50,9 +52,11 @@ def test_worker_runs_a_job_from_its_file(tiny_job: Job, project: Project) -> Non
 
 
 @pytest.mark.parametrize(("arguments", "message"), [([], "usage"), (["nowhere.json"], "nowhere.json does not exist")])
-def test_worker_refuses_a_file_without_a_job(project: Project, arguments: list[str], message: str) -> None:
-    done = run_worker(*arguments)
-    assert (done.returncode, message in done.stderr) == (2, True)
+def test_worker_refuses_a_file_without_a_job(
+    project: Project, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert guarded(worker.main, *arguments) == 2
+    assert message in capsys.readouterr().err
     assert not (project / "runs").exists()
 
 
