@@ -72,8 +72,8 @@ def usage() -> str:
     return "\n".join(lines) + "\n"
 
 
-def guarded(function: Callable[..., int], *arguments: object) -> int:
-    """Call `function`, and return its exit code. An error becomes one line on stderr and the error's exit code.
+def guarded(function: Callable[..., int | None], *arguments: object) -> int:
+    """Call `function`, and return its exit code (None is 0). An error becomes one line on stderr and its exit code.
 
     The files it writes are private to the user. With PIECEWISE_DEBUG set, the traceback is printed too.
     """
@@ -83,7 +83,7 @@ def guarded(function: Callable[..., int], *arguments: object) -> int:
             code = function(*arguments)
             if sys.stdout is not None:  # the parent process may have closed it
                 sys.stdout.flush()
-            return code
+            return code or 0
     except BrokenPipeError:  # `piecewise list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -99,7 +99,7 @@ def _run(verb: str, *arguments: str) -> int:
         print(usage(), end="")
         return 0
     if verb in COMPLETION:
-        return int(importlib.import_module("piecewise.commands.completion").main(list(arguments)))
+        return int(importlib.import_module("piecewise.commands.completion").main(list(arguments)) or 0)
     if verb not in VERBS:
         raise BadInput(f"piecewise has no verb {verb!r}; {nearest(verb, VERBS)}")
     from piecewise.tracking.sync.orphans import end_here
@@ -110,5 +110,5 @@ def _run(verb: str, *arguments: str) -> int:
     if verb not in READ_ONLY:
         end_here(project)
     with contextlib.suppress(HelpPrinted):
-        return int(command.main(project, typed))
+        return int(command.main(project, typed) or 0)
     return 0

@@ -16,12 +16,11 @@ from piecewise.jobs.job import read_job
 RESUME = "--resume"
 
 
-def main(*arguments: str) -> int:
+def main(*arguments: str) -> None:
     """Train the job in a file. Its folder is chosen by the parent process, by `--resume`, or new."""
     if len(arguments) not in (1, 3) or arguments[1:2] not in ((), (RESUME,)):
         raise BadInput(f"usage: python -m piecewise.worker JOB.json [{RESUME} FOLDER]")
     train_as_rank(read_job(Path(arguments[0])), *map(Path, arguments[2:]))
-    return 0
 
 
 if __name__ == "__main__":

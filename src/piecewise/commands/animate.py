@@ -10,7 +10,7 @@ from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_run()
     arguments.add_argument("--output", metavar="FILE.gif")
     arguments.add_argument("--milliseconds", type=int, default=80, help="per picture, default 80")
@@ -28,4 +28,3 @@ def main(project: Project, arguments: Arguments) -> int:
         raise BadInput(f"--output={path} must be a file that ends in .gif")
     write_atomic(path, animate_run(run.folder, asked.milliseconds))
     terminal.say(f"{path}: {terminal.size(path.stat().st_size)}")
-    return 0

@@ -11,7 +11,7 @@ from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--yes", action="store_true", help="remove these files")
     asked = arguments.read()
     from piecewise.health.leftovers import leftovers, remove
@@ -24,4 +24,3 @@ def main(project: Project, arguments: Arguments) -> int:
         remove(item)
     total = terminal.size(sum(item.num_bytes for item in found))
     print(f"{total} removed" if asked.yes else f"{total} can go; piecewise clean --yes removes it")
-    return 0

@@ -25,17 +25,16 @@ NO_VERBS = ("arguments", "completion")  # every other module of the package `com
 SAFE = re.compile(r"[\w=.,:/@%+~-]+")
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> None:
     command, _, shell = " ".join(arguments).partition("=")
     if command == "query":
         print(_answer(shell), end="")
-        return 0
-    if not shell:
-        raise BadInput("-sc takes install=SHELL or uninstall=SHELL, with bash, zsh or fish as the shell")
-    from piecewise.planning.completion import script
+    elif shell:
+        from piecewise.planning.completion import script
 
-    print(script(command, shell), end="")
-    return 0
+        print(script(command, shell), end="")
+    else:
+        raise BadInput("-sc takes install=SHELL or uninstall=SHELL, with bash, zsh or fish as the shell")
 
 
 def _answer(shell: str) -> str:

@@ -17,7 +17,7 @@ from piecewise.jobs.about import expectations, experiments, first_comment, group
 from piecewise.project import Project
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("group", nargs="?", metavar="GROUP", default="experiment", help="model, data, optimizer, …")
     asked = arguments.read()
     conf, group = project.conf, asked.group
@@ -28,7 +28,6 @@ def main(project: Project, arguments: Arguments) -> int:
     else:
         rows = [(option, first_comment(conf, group, option)) for option in options(conf, group)]
     print(terminal.table([(terminal.paint(name, "bold"), text) for name, text in rows]))
-    return 0
 
 
 def _experiment(conf: Path, name: str) -> list[tuple[str, str]]:

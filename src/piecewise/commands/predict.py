@@ -14,7 +14,7 @@ from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_run()
     arguments.add_argument("--input", required=True, metavar="FILE")
     arguments.add_argument("--output", metavar="FILE.csv")
@@ -33,4 +33,3 @@ def main(project: Project, arguments: Arguments) -> int:
     else:
         write_atomic(output, text.encode())
         terminal.say(f"{output}: {text.count(chr(10)) - 1} predictions")
-    return 0

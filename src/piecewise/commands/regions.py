@@ -13,7 +13,7 @@ from piecewise.project import Project
 MAX_ROWS = 40
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_run()
     arguments.add_argument("--range", nargs="+", type=float, metavar="X", help="lower and upper bound of each input")
     arguments.add_argument("--all", action="store_true", help=f"print every row, not only the first {MAX_ROWS}")
@@ -36,4 +36,3 @@ def main(project: Project, arguments: Arguments) -> int:
         print(f"… and {len(found.rows) - len(rows)} more; --all prints them")
     write_atomic(path, to_svg(found.figure))
     terminal.say("\n".join(["", *found.summary, "", f"{path}: {terminal.size(path.stat().st_size)}"]))
-    return 0

@@ -6,9 +6,8 @@ from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.read()
     from piecewise.report.page import write_report
 
     print(write_report(project))
-    return 0

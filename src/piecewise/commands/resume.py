@@ -11,7 +11,7 @@ from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_run()
     arguments.add_argument("options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout, …")
     arguments.add_argument("--strict", action="store_true", help="refuse if the source or the lock has changed")
@@ -40,11 +40,10 @@ def main(project: Project, arguments: Arguments) -> int:
     folders = JobFolders.below(run.root.relative_to(project), len(jobs))
     if all(map(is_done, folders.jobs)):
         terminal.say(f"{run.start.title} is done: nothing is left to train")
-        return 0
+        return
     if asked.strict:
         refuse_changed_surroundings([folder for folder in folders.jobs if not is_done(folder)])
     uri = jobs[0].config.tracking.uri
     uri = moved_servers(project).get(uri or "", uri)
     run_jobs(jobs, folders, uri, evaluate_and_draw, is_resumed=True)
     conclude(folders.root, len(jobs), uri)
-    return 0

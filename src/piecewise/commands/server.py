@@ -6,7 +6,7 @@ from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--port", type=int, default=5001, help="default 5001; 0 takes a free port")
     arguments.add_argument("--stop", action="store_true", help="stop the server that runs")
     asked = arguments.read()
@@ -16,4 +16,3 @@ def main(project: Project, arguments: Arguments) -> int:
         stop_server(project)
     else:
         run_server(project, asked.port)
-    return 0

@@ -27,7 +27,7 @@ MAX_ALIGNED_WIDTH = 60  # the origin of a longer line stands further to the righ
 ONE_JOB = "piecewise show shows one job: leave out -m and give each key one value"
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for piecewise train")
     arguments.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
     asked = arguments.read()
@@ -46,7 +46,6 @@ def main(project: Project, arguments: Arguments) -> int:
     for (line, origin), width in zip(lines, widths, strict=True):
         print(line + " " * (aligned - width) + f"  {terminal.paint(f'# {origin}', 'dim')}" if origin else line)
     print(*_summary(jobs[0].digest, asked.overrides, origins.sweep()), sep="\n")
-    return 0
 
 
 def _lines(config: dict[str, Any], above: Key, origins: Origins) -> Iterator[tuple[str, str]]:

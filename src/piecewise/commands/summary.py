@@ -15,22 +15,21 @@ from piecewise.project import Project
 TABLE = re.compile(r"^(<!-- results:.*?-->\n).*?(?=^<!-- end of results -->$)", re.DOTALL | re.MULTILINE)
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--markdown", action="store_true", help="print the README's table")
     arguments.add_argument("--readme", action="store_true", help="write the table into the README")
     asked = arguments.read()
     from piecewise.report.results import collect, markdown_table, text_table
 
+    results = collect(project)
     if asked.markdown:
-        print(markdown_table(collect(project)))
-        return 0
-    if asked.readme:
-        _write_readme(project / "README.md", markdown_table(collect(project)))
-        return 0
-    print(text_table(collect(project)))
-    rows = [("report", str(project.report / "index.html")), ("MLflow", "piecewise ui")]
-    terminal.say(f"\n{terminal.table(rows)}")
-    return 0
+        print(markdown_table(results))
+    elif asked.readme:
+        _write_readme(project / "README.md", markdown_table(results))
+    else:
+        print(text_table(results))
+        rows = [("report", str(project.report / "index.html")), ("MLflow", "piecewise ui")]
+        terminal.say(f"\n{terminal.table(rows)}")
 
 
 def _write_readme(path: Path, table: str) -> None:

@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 DRY_RUN = "--dry-run"
 
 
-def main(project: Project, arguments: Arguments) -> int:
+def main(project: Project, arguments: Arguments) -> None:
     from piecewise.planning.plan import plan_command_line
 
     words = arguments.words  # Hydra parses them
     jobs = plan_command_line(project.conf, [word for word in words if word != DRY_RUN])
     if not jobs:  # a flag such as --cfg only prints
-        return 0
+        return
     from piecewise.jobs.trainer import check_devices
 
     check_devices(job.config.trainer for job in jobs)
     if DRY_RUN in words:
-        return _announce(jobs)
+        _announce(jobs)
+        return
     from piecewise.execution.job_folders import JobFolders
     from piecewise.execution.run_jobs import run_jobs
 
@@ -43,19 +44,17 @@ def main(project: Project, arguments: Arguments) -> int:
     uri = jobs[0].config.tracking.uri
     run_jobs(jobs, folders, uri, evaluate_and_draw)
     conclude(folders.root, len(jobs), uri)
-    return 0
 
 
-def _announce(jobs: list[Job]) -> int:
+def _announce(jobs: list[Job]) -> None:
     from piecewise.planning.estimate import estimate
 
-    rows = [(job.title, guess) for job in jobs for guess in [estimate(job)]]
-    shown = [(title, terminal.duration(guess.seconds), terminal.size(guess.num_bytes)) for title, guess in rows]
-    total = sum(guess.seconds for _, guess in rows), sum(guess.num_bytes for _, guess in rows)
-    print(terminal.table(shown))
+    guesses = [estimate(job) for job in jobs]
+    times, sizes = [guess.seconds for guess in guesses], [guess.num_bytes for guess in guesses]
+    titles = [job.title for job in jobs]
+    print(terminal.table([*zip(titles, map(terminal.duration, times), map(terminal.size, sizes), strict=True)]))
     count = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
-    print(f"\n{count}, about {terminal.duration(total[0])} and {terminal.size(total[1])}; nothing was started")
-    return 0
+    print(f"\n{count}, about {terminal.duration(sum(times))} and {terminal.size(sum(sizes))}; nothing was started")
 
 
 def evaluate_and_draw(job: Job, folder: RunFolder, parts: Parts | None) -> None:

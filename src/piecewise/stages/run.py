@@ -14,7 +14,7 @@ def run(stage: str, *arguments: str) -> int:
     return guarded(_run, stage, *arguments)
 
 
-def _run(stage: str, *arguments: str) -> int:
+def _run(stage: str, *arguments: str) -> None:
     main = importlib.import_module(f"piecewise.stages.{stage}").main
     from piecewise.data.idx import AlteredFile
     from piecewise.errors import BadInput
@@ -25,4 +25,3 @@ def _run(stage: str, *arguments: str) -> int:
         # DVC takes a file of the same size and modification time for unchanged. A new time makes it look again.
         error.path.touch()
         raise BadInput(f"{error}; run `dvc repro` again to restore it from DVC's cache") from error
-    return 0
