@@ -160,5 +160,5 @@ def flip_trial(root: Path, chance: Random) -> tuple[str, dict[str, str]]:
     bit = chance.randrange(8 * path.stat().st_size)
     name = path.relative_to(root).as_posix()
     with flipped(path, bit):
-        found = {fault.path: fault.what for report in verify(Project(root)) for fault in report.faults.values()}
+        found = {path: fault.what for report in verify(Project(root)) for path, fault in report.faults.items()}
     return name, found

@@ -18,8 +18,8 @@ from types import SimpleNamespace
 import pytest
 
 from piecewise.cli import main
-from piecewise.health.checks import CHECKS
-from piecewise.health.findings import Check, Finding, Level, fault
+from piecewise.health.checks import CHECKS, Check
+from piecewise.health.findings import Finding, Level, fault
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision

@@ -80,4 +80,4 @@ def test_new_store_stays_and_a_linked_store_is_followed(project: Project, tmp_pa
     backups = [made(elsewhere, f"mlflow.db.before-{name}", hours, 10) for name, hours in (("x", 3), ("y", 2))]
     (project / "mlflow.db").symlink_to(made(elsewhere, "mlflow.db", 1, 10))
     (item,) = leftovers(project)
-    assert (item.path, item.name(project)) == (backups[0], str(backups[0]))
+    assert (item.path, project.name(item.path)) == (backups[0], str(backups[0]))

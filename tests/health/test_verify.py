@@ -17,7 +17,7 @@ from piecewise.commands.arguments import Arguments
 from piecewise.commands.verify import main
 from piecewise.data.idx import Mnist
 from piecewise.durable import append_record
-from piecewise.health.hash_report import Fault
+from piecewise.health.findings import Finding
 from piecewise.health.verify import verify
 from piecewise.journal.writer import Journal
 from piecewise.manifest import MANIFEST
@@ -42,8 +42,8 @@ def root(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
-def faults(root: Path) -> list[Fault]:
-    return [fault for report in verify(Project(root)) for fault in report.faults.values()]
+def faults(root: Path) -> dict[str, Finding]:
+    return {path: fault for report in verify(Project(root)) for path, fault in report.faults.items()}
 
 
 def notes(root: Path) -> list[str]:
@@ -51,7 +51,7 @@ def notes(root: Path) -> list[str]:
 
 
 def found(root: Path) -> dict[str, str]:
-    return {fault.path: fault.what for fault in faults(root)}
+    return {path: fault.what for path, fault in faults(root).items()}
 
 
 def only(root: Path, pattern: str) -> Path:
@@ -65,7 +65,7 @@ def test_whole_project_has_nothing_to_report(whole: Path, capsys: pytest.Capture
     assert hashed == set(covered_files(whole))  # each of them, found without asking verify
     assert [kind for kind, report in kinds.items() if not report.files] == ["MLflow store"]
     assert kinds["runs"].num_bytes == sum(path.stat().st_size for path in kinds["runs"].files)
-    assert (faults(whole), notes(whole)) == ([], [])
+    assert (faults(whole), notes(whole)) == ({}, [])
     assert main(Project(whole), Arguments("verify", None, [], whole)) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in said] == list(kinds)
@@ -132,11 +132,11 @@ def test_a_damaged_file_is_named_with_its_remedy(whole: Path, damage: Callable[[
         path = only(whole, pattern)
         data = path.read_bytes()
         path.write_bytes(damage(data))
-        (fault,) = faults(whole)
+        ((name, fault),) = faults(whole).items()
         path.write_bytes(data)
-        assert (fault.path, fault.what) == (path.relative_to(whole).as_posix(), what)
+        assert (name, fault.what) == (path.relative_to(whole).as_posix(), what)
         assert fault.remedy
-    assert faults(whole) == []
+    assert faults(whole) == {}
 
 
 @pytest.mark.parametrize(
@@ -173,17 +173,17 @@ def test_damaged_object_restores_no_out(root: Path) -> None:
     name = hashlib.md5(path.read_bytes()).hexdigest()
     cached = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
     path.write_bytes(b"x")
-    (fault,) = faults(root)
+    (fault,) = faults(root).values()
     assert fault.remedy == "rm -rf data/curve_1d/train.safetensors; dvc checkout data/curve_1d"
     cached.write_bytes(b"x")
-    of_object, of_out = faults(root)
+    of_object, of_out = faults(root).values()
     assert of_object.remedy.startswith(f"rm -rf .dvc/cache/files/md5/{name[:2]}/{name[2:]}; ")
     assert of_out.remedy == "rm -rf data/curve_1d/train.safetensors; dvc repro"
 
 
 def test_out_is_verified_without_the_list_of_its_files(root: Path) -> None:
     shutil.rmtree(root / ".dvc" / "cache")
-    assert faults(root) == []
+    assert faults(root) == {}
     (root / "report" / "índex.html").write_text("<p>e</p>\n")
     assert found(root) == {"report": "differs from dvc.lock; the cache does not have the list of its files"}
 
@@ -227,20 +227,20 @@ def test_entry_of_the_run_cache_is_verified(root: Path) -> None:
     path = root / ".dvc" / "cache" / "runs" / key[:2] / key / value
     path.parent.mkdir(parents=True)
     path.write_text(RUN_CACHE_ENTRY)
-    assert faults(root) == []
+    assert faults(root) == {}
     path.write_text(RUN_CACHE_ENTRY.replace("69b6", "69b7", 1))
     assert found(root) == {path.relative_to(root).as_posix(): "does not match its name"}
 
 
 def test_out_that_is_not_here_is_a_note(root: Path) -> None:
     shutil.rmtree(root / "results" / "train")
-    assert faults(root) == []
+    assert faults(root) == {}
     assert notes(root) == ["results/train/x: not here; dvc checkout or dvc repro brings it"]
 
 
 def test_without_dvc_lock_outputs_are_noted_as_not_verified(root: Path) -> None:
     (root / "dvc.lock").unlink()
-    assert faults(root) == []
+    assert faults(root) == {}
     unknown = "in no out of dvc.lock, not verified"
     assert notes(root)[:2] == [
         f"data/curve_1d/test.safetensors and 1 more: {unknown}",
@@ -263,7 +263,7 @@ def test_mnist_is_the_canonical_one_whatever_the_lock_says(root: Path, monkeypat
     record_in_dvc(root, OUTS | {"fetch": ["data/mnist"]})
     name = "t10k-labels-idx1-ubyte"
     monkeypatch.setattr(Mnist, "sha256", digests)
-    assert faults(root) == []
+    assert faults(root) == {}
     monkeypatch.setattr(Mnist, "sha256", digests | {name: "0" * 64})
     assert found(root) == {f"data/mnist/{name}": "was altered"}
 
@@ -272,7 +272,7 @@ def test_unfinished_run_is_a_note(root: Path) -> None:
     (root / "runs" / "solo" / MANIFEST).unlink()
     with (root / "runs" / "solo" / "training" / "result.json").open("ab") as file:
         file.write(b" ")
-    assert faults(root) == []
+    assert faults(root) == {}
     assert notes(root) == ["runs/solo: not verified: unfinished, without a manifest"]
 
 
@@ -283,7 +283,7 @@ def test_journal_of_an_unfinished_run(root: Path) -> None:
         journal.metrics(1, {"train/nll": 1.0})
     with path.open("ab") as file:
         file.write(b"0000")
-    assert faults(root) == []
+    assert faults(root) == {}
     assert "runs/new/journal.jsonl: the last line is incomplete; the run did not finish" in notes(root)
     with flipped(path, 100):
         assert found(root) == {"runs/new/journal.jsonl": "line 1: the checksum does not fit the record"}
@@ -312,12 +312,12 @@ def test_artifact_that_no_record_knows_is_a_note(root: Path) -> None:
     place.mkdir()
     for name in ("a", "b"):
         (place / name).touch()
-    assert faults(root) == []
+    assert faults(root) == {}
     assert notes(root) == ["mlartifacts/x/a and 1 more: in no run's record, not verified"]
 
 
 def test_file_that_the_disk_does_not_give_back_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import piecewise.health.hash_report as module
+    import piecewise.health.findings as module
 
     path = root / "runs" / "solo" / "training" / "model.safetensors"
     whole = module.digest_file
@@ -336,8 +336,8 @@ def test_database_is_asked_whether_it_is_sound(root: Path) -> None:
     for beside in root.glob("mlflow.db-*"):  # the log of the fixture's writer
         beside.unlink()
     path.write_bytes(b"no database" * 1000)
-    (fault,) = faults(root)
-    assert (fault.path, fault.what) == ("mlflow.db", "file is not a database")
+    ((name, fault),) = faults(root).items()
+    assert (name, fault.what) == ("mlflow.db", "file is not a database")
     assert fault.remedy == "piecewise sync --rebuild makes it again from the journals"
 
 

@@ -17,7 +17,7 @@ def main(project: Project, arguments: Arguments) -> None:
     from piecewise.health.leftovers import leftovers, remove
 
     found = leftovers(project)
-    rows = [(terminal.size(item.num_bytes), item.name(project), item.reason) for item in found]
+    rows = [(terminal.size(item.num_bytes), project.name(item.path), item.reason) for item in found]
     if rows:
         print(terminal.table(rows))
     for item in found if asked.yes else ():

@@ -5,14 +5,10 @@ The exit code is 1 if there is a fault. A note needs no action.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.health.findings import Finding, Level
 from piecewise.project import Project
-
-if TYPE_CHECKING:
-    from piecewise.health.findings import Finding
 
 COLOURS = {"ok": "green", "note": "yellow", "fault": "red"}
 
@@ -20,9 +16,8 @@ COLOURS = {"ok": "green", "note": "yellow", "fault": "red"}
 def main(project: Project, arguments: Arguments) -> int:
     arguments.read()
     from piecewise.health.checks import CHECKS
-    from piecewise.health.findings import Level, diagnose
 
-    found = diagnose(project, CHECKS)
+    found = [(check.name, finding) for check in CHECKS for finding in check.findings(project)]
     print(terminal.table([row for name, finding in found for row in _rows(name, finding)]))
     num_faults = sum(finding.level is Level.FAULT for _, finding in found)
     if num_faults:

@@ -12,14 +12,10 @@ The exit code is 1 if there is a fault. A run that has not ended is a note, not 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.health.findings import HashReport
 from piecewise.project import Project
-
-if TYPE_CHECKING:
-    from piecewise.health.hash_report import HashReport
 
 
 def main(project: Project, arguments: Arguments) -> int:
@@ -29,8 +25,8 @@ def main(project: Project, arguments: Arguments) -> int:
     num_faults = 0
     for report in verify(project):
         print(_summary(report))
-        for fault in report.faults.values():
-            print(f"  {fault.path} {fault.what}\n    {terminal.paint(fault.remedy, 'cyan')}")
+        for path, fault in report.faults.items():
+            print(f"  {path} {fault.what}\n    {terminal.paint(fault.remedy, 'cyan')}")
         for note in report.notes:
             print(f"  {terminal.paint('note:', 'dim')} {note}")
         num_faults += len(report.faults)

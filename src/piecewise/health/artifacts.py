@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from piecewise.health.hash_report import HashReport, removal
+from piecewise.health.findings import HashReport, removal
 from piecewise.health.store import read_store
 from piecewise.manifest import AlteredManifest
 from piecewise.project import STORE, Project
@@ -22,7 +22,7 @@ def check_artifacts(project: Project) -> HashReport:
             recorded = read_artifacts(manifest)
         except AlteredManifest:
             remedy = f"{removal(report.name(manifest))}; piecewise sync records its run's artifacts anew"
-            report.fault(manifest, "was altered", remedy)
+            report.add_fault(manifest, "was altered", remedy)
             continue
         for name, digest in recorded.items():
             _check(report, project / name, digest, manifest)
@@ -33,12 +33,12 @@ def check_artifacts(project: Project) -> HashReport:
 def _check(report: HashReport, path: Path, digest: str, manifest: Path) -> None:
     if not path.is_file():
         remedy = f"piecewise sync; if its run was deleted on purpose, {removal(report.name(manifest))}"
-        report.fault(path, "is missing", remedy)
+        report.add_fault(path, "is missing", remedy)
         return
     found = report.digest(path)
     if found != digest:
         what = "was altered" if found else "cannot be read"
-        report.fault(path, what, f"{removal(report.name(path))}; piecewise sync")
+        report.add_fault(path, what, f"{removal(report.name(path))}; piecewise sync")
 
 
 def check_store(project: Project) -> HashReport:
@@ -54,5 +54,5 @@ def check_store(project: Project) -> HashReport:
     except sqlite3.DatabaseError as error:
         verdict = str(error)
     if verdict != "ok":
-        report.fault(project.store, " ".join(verdict.split()), f"{REBUILD} makes it again from the journals")
+        report.add_fault(project.store, " ".join(verdict.split()), f"{REBUILD} makes it again from the journals")
     return report

@@ -1,11 +1,37 @@
-"""The checks of `piecewise doctor`, in the order of its report."""
+"""The checks of `piecewise doctor`."""
 
 from __future__ import annotations
 
-from piecewise.health import environment, machine, project, store
-from piecewise.health.findings import Check
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-CHECKS = (
+from piecewise.health import environment, machine, project, store
+from piecewise.health.findings import Finding, fault, fine
+from piecewise.project import Project
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of a project. If `run` yields no finding, the check's finding is `ok_message`."""
+
+    name: str
+    ok_message: str
+    run: Callable[[Project], Iterable[Finding]]
+
+    def findings(self, project: Project) -> list[Finding]:
+        """At least one finding. A check that raises an error is itself a fault."""
+        found: list[Finding] = []
+        try:
+            found.extend(self.run(project))
+        except Exception as error:
+            what = f"this check failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            found.append(
+                fault(what, "repair what the error names; if nothing is wrong there, this is a bug in piecewise")
+            )
+        return found or [fine(self.ok_message)]
+
+
+CHECKS = (  # in the order of doctor's report
     Check("blocked releases", "no blocked release is installed", environment.blocked_releases),
     Check("lock", "the installed packages are those in requirements.lock", environment.lock_drift),
     Check("registry client", "npm is on PATH", environment.registry_client),

@@ -6,7 +6,7 @@ import shlex
 
 from piecewise.dvc_files import FOLDER_SUFFIX, Cache, Out, folder_digest, is_intact_run, read_outs, tracked_files
 from piecewise.errors import BadInput
-from piecewise.health.hash_report import HashReport, removal
+from piecewise.health.findings import HashReport, removal
 from piecewise.manifest import differences
 from piecewise.project import Project
 
@@ -21,11 +21,11 @@ def check_cache(project: Project) -> tuple[HashReport, set[str]]:
             intact.add(name)
         else:
             remedy = f"{removal(report.name(path))}; dvc repro, or dvc pull, brings it back if it is needed"
-            report.fault(path, "does not match its name", remedy)
+            report.add_fault(path, "does not match its name", remedy)
     for path in cache.runs():
         report.digest(path)
         if not is_intact_run(path):
-            report.fault(path, "does not match its name", removal(report.name(path)))
+            report.add_fault(path, "does not match its name", removal(report.name(path)))
     return report, intact
 
 
@@ -38,7 +38,7 @@ def check_outs(project: Project, intact: set[str]) -> tuple[HashReport, HashRepo
     try:
         outs = read_outs(project)
     except BadInput:
-        others.fault(project.dvc_lock, "cannot be read", "git checkout dvc.lock")
+        others.add_fault(project.dvc_lock, "cannot be read", "git checkout dvc.lock")
         outs = []
     for out in outs:
         report = data if out.path.startswith("data/") else others
@@ -48,7 +48,7 @@ def check_outs(project: Project, intact: set[str]) -> tuple[HashReport, HashRepo
         elif out.is_folder:
             _check_folder(report, out, intact)
         elif report.digest(path, "md5") != out.digest:
-            report.fault(path, "differs from dvc.lock", _restore(out, out.path, out.digest in intact))
+            report.add_fault(path, "differs from dvc.lock", _restore(out, out.path, out.digest in intact))
     return data, others
 
 
@@ -59,16 +59,16 @@ def _check_folder(report: HashReport, out: Out, intact: set[str]) -> None:
         return
     if out.digest not in intact:
         what = "differs from dvc.lock; the cache does not have the list of its files"
-        report.fault(folder, what, _restore(out, out.path, is_cached=False))
+        report.add_fault(folder, what, _restore(out, out.path, is_cached=False))
         return
     recorded = Cache.of(report.project).members(out.digest)
     for name, what in differences(recorded, found).items():
         path = f"{out.path}/{name}"
         if name in recorded:
             remedy = _restore(out, path, recorded[name] in intact)
-            report.fault(folder / name, what.replace("was altered", "differs from dvc.lock"), remedy)
+            report.add_fault(folder / name, what.replace("was altered", "differs from dvc.lock"), remedy)
         else:
-            report.fault(folder / name, what, removal(path))
+            report.add_fault(folder / name, what, removal(path))
 
 
 def _restore(out: Out, path: str, is_cached: bool) -> str:

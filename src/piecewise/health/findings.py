@@ -1,11 +1,15 @@
-"""The findings of `piecewise doctor`, and the checks that yield them."""
+"""What `piecewise doctor` and `piecewise verify` find."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatch
+from pathlib import Path
 
+from piecewise.manifest import TEMPORARY_PATTERN, digest_file
 from piecewise.project import Project
 
 
@@ -42,27 +46,43 @@ def first_of(names: Sequence[str], separator: str = ", ", count: int = 3) -> str
     return separator.join(names[:count]) + more
 
 
-@dataclass(frozen=True)
-class Check:
-    """A check of a project. If `run` yields no finding, the check's finding is `ok_message`."""
+def removal(path: str) -> str:
+    """The command that removes a file or folder."""
+    return f"rm -rf {shlex.quote(path)}"
 
-    name: str
-    ok_message: str
-    run: Callable[[Project], Iterable[Finding]]
 
-    def findings(self, project: Project) -> list[Finding]:
-        """At least one finding. A check that raises an error is itself a fault."""
-        found: list[Finding] = []
+@dataclass
+class HashReport:
+    """The result for one kind of files: what was hashed, its faults, and notes on what could not be verified."""
+
+    kind: str
+    project: Project
+    num_bytes: int = 0
+    files: set[Path] = field(default_factory=set)
+    faults: dict[str, Finding] = field(default_factory=dict)  # by path; the first fault of a path stays
+    notes: list[str] = field(default_factory=list)
+
+    def digest(self, path: Path, algorithm: str = "sha256") -> str:
+        """Hash a file and count it. The digest is empty if the file cannot be read."""
         try:
-            found.extend(self.run(project))
-        except Exception as error:
-            what = f"this check failed: {type(error).__name__}: {' '.join(str(error).split())}"
-            found.append(
-                fault(what, "repair what the error names; if nothing is wrong there, this is a bug in piecewise")
-            )
-        return found or [fine(self.ok_message)]
+            found = digest_file(path, algorithm)
+            num_bytes = path.stat().st_size
+        except OSError:
+            return ""
+        if path not in self.files:
+            self.files.add(path)
+            self.num_bytes += num_bytes
+        return found
 
+    def add_fault(self, path: Path, what: str, remedy: str) -> None:
+        self.faults.setdefault(self.name(path), fault(what, remedy))
 
-def diagnose(project: Project, checks: Iterable[Check]) -> list[tuple[str, Finding]]:
-    """Every finding of every check, after the check's name."""
-    return [(check.name, finding) for check in checks for finding in check.findings(project)]
+    def note_unhashed(self, folder: Path, why: str) -> None:
+        """Note the files below `folder` that have not been hashed, and why."""
+        unhashed = [path for path in sorted(folder.rglob("*")) if path.is_file() and path not in self.files]
+        names = [self.name(path) for path in unhashed if not fnmatch(path.name, TEMPORARY_PATTERN)]
+        if names:
+            self.notes.append(f"{first_of(names, count=1)}: {why}, not verified")
+
+    def name(self, path: Path) -> str:
+        return self.project.name(path)

@@ -22,9 +22,6 @@ class Leftover:
     path: Path
     reason: str
 
-    def name(self, project: Project) -> str:
-        return project.name(self.path)
-
     @property
     def num_bytes(self) -> int:
         files = [self.path] if self.path.is_file() else [path for path in self.path.rglob("*") if path.is_file()]

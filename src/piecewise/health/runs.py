@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.durable import is_torn
-from piecewise.health.hash_report import HashReport, removal
+from piecewise.health.findings import HashReport, removal
 from piecewise.journal.reader import read_journal
 from piecewise.manifest import MANIFEST, manifest_faults
 from piecewise.project import Project
@@ -18,7 +18,7 @@ def check_runs(project: Project) -> HashReport:
     report = HashReport("runs", project)
     for folder in _run_folders(project):
         for name, what in _check(report, folder):
-            report.fault(folder / name, what, _remedy(report.name(folder), name, what))
+            report.add_fault(folder / name, what, _remedy(report.name(folder), name, what))
     return report
 
 
@@ -28,7 +28,7 @@ def check_checkpoints(project: Project) -> HashReport:
     for folder in sorted(project.live_stages.glob("*/*/")):
         for name, what in _check(report, folder):
             remedy = f"{removal(report.name(folder))}: a finished run no longer needs its checkpoints"
-            report.fault(folder / name, what, remedy)
+            report.add_fault(folder / name, what, remedy)
     return report
 
 
@@ -69,10 +69,10 @@ def check_journals(project: Project) -> HashReport:
             record = read_journal(path)
         except (OSError, ValueError) as error:
             what = str(error).removeprefix(str(path)).strip(", ")
-            report.fault(path, what, _journal_remedy(report.name(path)))
+            report.add_fault(path, what, _journal_remedy(report.name(path)))
             continue
         if is_torn(path) and record is not None and record.end is not None:
-            report.fault(path, "has data after its end record", _journal_remedy(report.name(path)))
+            report.add_fault(path, "has data after its end record", _journal_remedy(report.name(path)))
         elif is_torn(path):
             report.notes.append(f"{report.name(path)}: the last line is incomplete; the run did not finish")
     return report

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from piecewise.health.artifacts import check_artifacts, check_store
 from piecewise.health.dvc import check_cache, check_outs
-from piecewise.health.hash_report import HashReport
+from piecewise.health.findings import HashReport
 from piecewise.health.runs import check_checkpoints, check_journals, check_runs
 from piecewise.manifest import differences
 from piecewise.project import Project
@@ -42,4 +42,4 @@ def _check_mnist(data: HashReport) -> None:
     paths = {name: folder / name for name in Mnist.sha256}
     found = {name: data.digest(path) for name, path in paths.items() if path.is_file()}
     for name, what in differences(Mnist.sha256, found).items():
-        data.fault(paths[name], what, "rm -rf data/mnist; dvc repro fetch")
+        data.add_fault(paths[name], what, "rm -rf data/mnist; dvc repro fetch")

@@ -78,7 +78,7 @@ def recorded(root: Path) -> dict[str, str]:
 
 
 def found(root: Path) -> dict[str, str]:
-    return {Path(fault.path).name: fault.what for fault in check_artifacts(Project(root)).faults.values()}
+    return {Path(path).name: fault.what for path, fault in check_artifacts(Project(root)).faults.items()}
 
 
 def models(root: Path) -> list[Any]:
