@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.health.environment import lock_drift, read_pins, registry_client
 from piecewise.health.findings import Level
+from piecewise.health.machine import lock_drift, read_pins, registry_client
 from piecewise.project import Project
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from piecewise.health import environment, machine, project, store
+from piecewise.health import machine, project, store
 from piecewise.health.findings import Finding, fault, fine
 from piecewise.project import Project
 
@@ -32,9 +32,9 @@ class Check:
 
 
 CHECKS = (  # in the order of doctor's report
-    Check("blocked releases", "no blocked release is installed", environment.blocked_releases),
-    Check("lock", "the installed packages are those in requirements.lock", environment.lock_drift),
-    Check("registry client", "npm is on PATH", environment.registry_client),
+    Check("blocked releases", "no blocked release is installed", machine.blocked_releases),
+    Check("lock", "the installed packages are those in requirements.lock", machine.lock_drift),
+    Check("registry client", "npm is on PATH", machine.registry_client),
     Check("disk", "the project's disk has enough free space", machine.disk_space),
     Check("clock", "no file of the project is newer than the present time", machine.clock),
     Check("permissions", "the project's files can be written, and its runs are private", machine.permissions),
