@@ -7,10 +7,8 @@ import re
 
 from piecewise.figures.style import GROUND, INK
 
-COLOURS = {
-    INK: "currentColor",
-    GROUND: "var(--ground)",
-}  # colours of the file → colours of the page's dark or light theme
+# Colours of the file, and of the page's dark or light theme.
+COLOURS = {INK: "currentColor", GROUND: "var(--ground)"}
 _HEAD = re.compile(r"<svg\b.*?>", re.DOTALL)
 _TITLE = re.compile(r"\s*<title>(.*?)</title>", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from piecewise import terminal
 from piecewise.analysis.compare import compare
 from piecewise.analysis.draw import draw_run
 from piecewise.durable import write_atomic
+from piecewise.journal.reader import read_journal
+from piecewise.journal.records import End, Start
 from piecewise.journal.run_folder import SWEEP, RunFolder
 from piecewise.project import Project
 from piecewise.report.inline import inline
-from piecewise.report.provenance import provenance
 from piecewise.report.results import Result, collect
-from piecewise.report.runs import Group
+from piecewise.report.runs import Group, Run
 
-
-@dataclass(frozen=True)
-class Section:
-    """An experiment as the page shows it. Figures are SVG elements."""
-
-    result: Result
-    comparison: list[str]
-    groups: list[tuple[Group, list[str]]]  # each with its figures
+DIGEST_CHARACTERS = 12  # shown of a digest
 
 
 def write_report(project: Project) -> Path:
     """Draw every run's figures and write `report/index.html`. The same results give the same bytes."""
-    sections = [_section(result) for result in collect(project)]
     environment = Environment(
         loader=PackageLoader("piecewise.report", "."),
         autoescape=True,
@@ -39,23 +34,24 @@ def write_report(project: Project) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"yaml": _as_yaml, "provenance": provenance}
-    page = environment.get_template("page.html").render(sections=sections)
+    environment.filters |= {"comparison": _comparison, "drawn": _drawn, "provenance": _provenance}
+    environment.filters["yaml"] = partial(yaml.safe_dump, allow_unicode=True)
+    page = environment.get_template("page.html").render(results=collect(project))
     path = project.report / "index.html"
     write_atomic(path, page.encode())
     return path
 
 
-def _section(result: Result) -> Section:
+def _comparison(result: Result) -> list[str]:
+    """Draw figures that compare an experiment's runs; returns SVG elements."""
     folder = RunFolder.of_stage(result.name, SWEEP)
     members = [run for group in result.groups for run in group.runs]
     names = compare(folder, members, result.rows[0].metric if result.rows else None)
-    groups = [(group, _figures(result.name, group)) for group in result.groups]
-    return Section(result, [_read(folder, name, result.name) for name in names], groups)
+    return [_read(folder, name, result.name) for name in names]
 
 
-def _figures(experiment: str, group: Group) -> list[str]:
-    """Draw the figures of all runs; the page shows those of the first."""
+def _drawn(group: Group, experiment: str) -> list[str]:
+    """Draw the figures of all runs; returns those of the first, which the page shows, as SVG elements."""
     names, *_ = [draw_run(run.folder) for run in group.runs]
     first = group.runs[0]
     return [_read(first.folder, name, f"{experiment}-{first.job.folder_name}") for name in names]
@@ -66,5 +62,36 @@ def _read(folder: RunFolder, name: str, owner: str) -> str:
     return inline((folder.figures / f"{name}.svg").read_text(), ids)
 
 
-def _as_yaml(config: dict[str, Any]) -> str:
-    return yaml.safe_dump(config, sort_keys=True, allow_unicode=True)
+def _provenance(run: Run) -> dict[str, str]:
+    """Where a run's numbers come from, by name: digests of inputs and outputs, numerics, commit and times."""
+    result = run.result
+    digests = {"job digest": result["job_digest"], "run key": result["run_key"]}
+    digests |= {f"{name} digest": digest for name, digest in result["digests"].items()}
+    digests["weights digest"] = result["weights_digest"]
+    record = read_journal(run.folder.journal)
+    return {
+        **{name: digest[:DIGEST_CHARACTERS] for name, digest in digests.items()},
+        "weights kept": f"{result['selected']}: step {result['selected_step']:,} of {result['steps']:,}",
+        "examples": f"{result['num_train']:,} to train, {result['num_val']:,} to validate",
+        "parameters": f"{result['num_parameters']:,}",
+        "numerics": _numerics(result["numerics"]),
+        **({} if record is None else _origin(record.start, record.end)),
+    }
+
+
+def _numerics(numerics: dict[str, Any]) -> str:
+    processes = f", {numerics['world_size']} processes" if numerics["world_size"] > 1 else ""
+    return (
+        f"{numerics['device']}, {numerics['precision']}, torch {numerics['torch']}, "
+        f"{numerics['threads']} threads{processes}"
+    )
+
+
+def _origin(start: Start, end: End | None) -> dict[str, str]:
+    commit = start.tags.get("git.commit", "")[:DIGEST_CHARACTERS]
+    facts = {"started": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(start.time))}
+    if end is not None:
+        facts["took"] = terminal.duration(end.time - start.time)
+    if commit:
+        facts["commit"] = commit + (" with changes" if start.tags.get("git.dirty") == "true" else "")
+    return facts | {"in MLflow": f"piecewise ui {start.id}"}

@@ -29,25 +29,13 @@ class Row:
     is_met: bool = True
 
     @property
-    def count(self) -> int:
-        return len(self.values)
-
-    @property
     def mean(self) -> float:
         return statistics.fmean(self.values)
 
     @property
     def spread(self) -> float | None:
         """The standard deviation over seeds; None for a single run."""
-        return statistics.stdev(self.values) if self.count > 1 else None
-
-    @property
-    def low(self) -> float:
-        return min(self.values)
-
-    @property
-    def high(self) -> float:
-        return max(self.values)
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -102,7 +90,7 @@ def markdown_table(results: list[Result]) -> str:
     for row in (row for result in results for row in result.rows):
         name = f"`{row.experiment}`" + (f" {row.label}" if row.label else "")
         spread = "" if row.spread is None else f" ± {row.spread:.1g}"
-        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {row.mean:.4g}{spread} | {row.count} |")
+        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {row.mean:.4g}{spread} | {len(row.values)} |")
     return "\n".join(lines)
 
 
@@ -112,6 +100,6 @@ def text_table(results: list[Result]) -> str:
     for row in (row for result in results for row in result.rows):
         spread = "" if row.spread is None else f"{row.spread:.2g}"
         verdict = "as expected" if row.is_met else "NOT as expected"
-        found = (f"{row.mean:.5g}", spread, str(row.count))
+        found = (f"{row.mean:.5g}", spread, str(len(row.values)))
         rows.append((row.experiment, row.label, row.metric, *found, row.bound, verdict))
     return terminal.table(rows)
