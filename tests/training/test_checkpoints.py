@@ -163,15 +163,8 @@ def test_checkpoints_are_saved_less_often_on_a_slow_disk(monkeypatch: pytest.Mon
             saved.append(clock[0])
             clock[0] += 2.0  # seconds to save
 
-    class Silent:
-        def write(self, trainer: pl.Trainer) -> None:
-            assert trainer is not None
-
-        def flush(self) -> None:
-            pass
-
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock[0])
-    keep, trainer = KeepCheckpoints(tmp_path, Silent()), Stub()  # type: ignore[arg-type]
+    keep, trainer = KeepCheckpoints(tmp_path), Stub()
     for _ in range(100):
         keep._save_if_asked(trainer)  # type: ignore[arg-type]
         clock[0] += 1
@@ -187,7 +180,7 @@ def test_equal_scores_keep_the_earlier_weights(tmp_path: Path) -> None:
     class Stub:
         world_size, is_global_zero, global_step = 1, True, 0
 
-    keep, module, trainer = KeepCheckpoints(tmp_path, None), Module(), Stub()  # type: ignore[arg-type]
+    keep, module, trainer = KeepCheckpoints(tmp_path), Module(), Stub()
     for step, nll in enumerate([2.0, 1.0, 1.0, 3.0]):
         trainer.global_step = step
         torch.nn.init.constant_(module.model.weight, step)

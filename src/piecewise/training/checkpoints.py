@@ -17,7 +17,6 @@ from torch import Tensor
 from piecewise import stopping
 from piecewise.training import checkpoint_files
 from piecewise.training.module import TrainingModule
-from piecewise.training.recorder import Recorder
 
 INTERVAL_SECONDS = 5.0  # between two checkpoints, at least
 INTERVAL_FACTOR = 20  # the interval is also at least so many times as long as the last save took
@@ -51,13 +50,12 @@ class SealedCheckpoints(CheckpointIO):
 class KeepCheckpoints(Checkpoint):
     """Saves what a training needs to go on, and remembers the weights with the lowest `val/nll`.
 
-    After a step during which a signal came, it writes all metrics, saves a checkpoint and raises Stopped. Lightning
-    itself would end with exit code 0 after SIGTERM, as if training had finished.
+    After a step during which a signal came, it saves a checkpoint and raises Stopped. Lightning itself would end with
+    exit code 0 after SIGTERM, as if training had finished.
     """
 
-    def __init__(self, folder: Path, recorder: Recorder) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.recorder = recorder
         self.best_nll = math.inf
         self.best_step = -1
         self.last_nll: float | None = None
@@ -121,8 +119,6 @@ class KeepCheckpoints(Checkpoint):
             raise stopping.Stopped(number)
 
     def _save(self, trainer: Trainer) -> None:
-        self.recorder.write(trainer)
-        self.recorder.flush()  # before the save: a resumed training does not repeat these measurements
         started = time.monotonic()
         self._saved_step = trainer.global_step
         trainer.save_checkpoint(checkpoint_files.path_of(self.folder, self._saved_step))

@@ -62,7 +62,7 @@ def fit(
 ) -> Outcome:
     """Train to the end. `make_trainer` receives the Trainer arguments that a job cannot choose."""
     recorder = Recorder(module, journal, options.log_every_n_steps)
-    checkpoints = KeepCheckpoints(options.checkpoints, recorder)
+    checkpoints = KeepCheckpoints(options.checkpoints)
     is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
     path = ParameterPath() if is_small else None
     callbacks: list[Callback] = [recorder, *filter(None, [path]), checkpoints]

@@ -60,6 +60,9 @@ class Recorder(Callback):
         self.write(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.write(trainer)
+        if self.journal is not None:
+            self.journal.flush()  # before the save: a resumed training does not repeat these measurements
         if self.module.train_nll:  # the resumed run completes this interval
             checkpoint[STATE_KEY] = self.module.interval()
 
@@ -68,11 +71,6 @@ class Recorder(Callback):
         if STATE_KEY in checkpoint:
             values = checkpoint[STATE_KEY].to(self.module.device)
             self.module.train_nll = [values if trainer.is_global_zero else torch.zeros_like(values)]
-
-    def flush(self) -> None:
-        """Make written metrics survive a power loss."""
-        if self.journal is not None:
-            self.journal.flush()
 
     def write(self, trainer: Trainer) -> None:
         """Fetch the pending readings and write them to the journal."""
