@@ -175,7 +175,7 @@ def test_a_full_disk_fails_the_run_and_names_the_file(
     def refuse(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
 
-    monkeypatch.setattr("piecewise.training.weights_file.write_atomic", refuse)
+    monkeypatch.setattr("piecewise.execution.fit.write_atomic", refuse)
     assert main(["train", "trainer=smoke", "tracking=none"]) == 1
     assert "model.safetensors: No space left on device" in capsys.readouterr().err
     (journal,) = project.root.glob("runs/*/journal.jsonl")

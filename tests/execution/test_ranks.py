@@ -103,7 +103,7 @@ def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.M
         _wait_until_gone(sleepers[0].pid)
         said = "rank 1: MemoryError: no room; rank 3 was ended by SIGKILL; rank 4 is frozen"
         assert fate_of_others(folder, sleepers[0].pid) == said
-        assert fate_of_others(RunFolder.at(tmp_path / "other")) == "a rank was lost"
+        assert fate_of_others(RunFolder.at(tmp_path / "other"), os.getpgrp()) == "a rank was lost"
     finally:
         for sleeper in sleepers:
             sleeper.kill()

@@ -40,7 +40,7 @@ def test_comment_or_unused_option_runs_compose_only(pipeline: Pipeline, file: st
         ("conf/model/cnn.yaml", "[16, 32, 64]", "[8, 16, 32]", ["mnist_cnn"]),
         ("conf/experiment/least_squares.yaml", "lr: 0.8", "lr: 0.7", ["least_squares"]),
         (
-            "src/piecewise/training/weights_file.py",
+            "src/piecewise/execution/fit.py",
             "sort_keys=True, allow_unicode",
             "sort_keys=False, allow_unicode",
             ["least_squares", "mnist_cnn", "shallow_regression"],

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
 from piecewise.data.stored import digest_tensors
 from piecewise.errors import BadInput
 from piecewise.jobs.build import Parts, build_parts
 from piecewise.jobs.job import read_job
 from piecewise.journal.run_folder import RunFolder, read_result
-from piecewise.training.weights_file import load_weights
 
 
 def load_trained(folder: RunFolder, parts: Parts | None = None) -> Parts:
     """The run's parts, in the precision they were trained in; built from its job unless `parts` are handed on.
 
-    Raises BadInput if the weights are not the ones that the training recorded.
+    Raises BadInput if the weights cannot be read or are not the ones that the training recorded.
     """
     recorded = read_result(folder)["weights_digest"]
-    weights = load_weights(folder.weights)
+    try:
+        weights = load_file(folder.weights)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{folder.weights} cannot be read: {error}") from error
     if digest_tensors(weights) != recorded:
         raise BadInput(f"{folder.weights} was altered: its digest is {digest_tensors(weights)}, recorded is {recorded}")
     parts = parts or build_parts(read_job(folder.job).config)

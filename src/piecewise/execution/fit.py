@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+from safetensors.torch import save
+
 from piecewise.data.stored import digest_tensors
-from piecewise.execution.request import Request
+from piecewise.durable import write_atomic
+from piecewise.execution.ranks import Request
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
 from piecewise.jobs.trainer import make_trainer
 from piecewise.journal.writer import Journal
 from piecewise.training.datamodule import ResidentData
-from piecewise.training.fit import FitOptions, Outcome, fit
+from piecewise.training.fit import FitOptions, fit
 from piecewise.training.module import TrainingModule
-from piecewise.training.weights_file import write_weights
 
 
 def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -> dict[str, Any]:
-    """Train until the last step or until early stopping, and write the weights. Returns the run's result.
+    """Train until the last step or until early stopping, and write the model as files without code: its weights in
+    safetensors, its configuration in YAML. Returns the run's result.
 
     Of several ranks only the first has a journal; the others write no files.
     """
@@ -37,25 +41,16 @@ def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -
     )
     outcome = fit(module, data, make_trainer(config.trainer), journal, options)
     if journal is not None:
-        write_weights(request.folder.weights, outcome.weights, job.frozen)
+        text = yaml.safe_dump(job.frozen, sort_keys=True, allow_unicode=True)
+        write_atomic(request.folder.weights.with_suffix(".yaml"), text.encode())
+        write_atomic(request.folder.weights, save(outcome.weights))
         if outcome.path is not None:
             outcome.path.write(request.folder.path)
-    return _result(parts, outcome)
-
-
-def _result(parts: Parts, outcome: Outcome) -> dict[str, Any]:
-    train_set, val_set = parts.examples
     return {
         "status": "FINISHED",
-        "steps": outcome.steps,
-        "steps_planned": outcome.steps_planned,
-        "epochs": outcome.epochs,
-        "selected": outcome.selected,
-        "selected_step": outcome.selected_step,
-        "val_nll": outcome.val_nll,
+        **{key: value for key, value in vars(outcome).items() if key not in ("weights", "path")},
         "num_parameters": sum(parameter.numel() for parameter in parts.model.parameters()),
         "num_train": len(train_set),
         "num_val": len(val_set),
-        "numerics": outcome.numerics,
         "weights_digest": digest_tensors(outcome.weights),
     }

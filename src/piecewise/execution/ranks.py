@@ -1,4 +1,4 @@
-"""Start the ranks (the processes) of a job in a new process group, pass on signals, and report how the ranks ended.
+"""Start the ranks (the processes) of a job in a new process group, tell them what to do, and report how they ended.
 
 Rank 0 starts the others. While a job trains, every rank but rank 0 has a small file beside the run's journal. It holds
 the rank's process id and, if the rank fails, its error.
@@ -15,22 +15,43 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from piecewise import stopping
 from piecewise.durable import write_atomic
 from piecewise.errors import PiecewiseError, TryAgain
 from piecewise.journal.run_folder import RunFolder
-from piecewise.processes import members
+from piecewise.processes import Process, members
 
 REQUEST = "PIECEWISE_REQUEST"  # environment variable that passes the Request, as text, to the ranks
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # all are 0 or unset on rank 0
 POLL_SECONDS = 0.1  # between two looks at rank 0
 CHECK_SECONDS = 1.0  # between two looks at the other ranks
 GRACE_SECONDS = 5  # how long the others may take to end after one has failed
-STOPPED_CODES = {
-    128 + number: number for number in stopping.SIGNALS
-}  # exit code of a rank that a signal stopped → the signal
+# The exit code of a rank that a signal stopped → the signal.
+STOPPED_CODES = {128 + number: number for number in stopping.SIGNALS}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a training is asked besides its job."""
+
+    folder: RunFolder
+    facts: dict[str, Any]  # join the journal's first record
+    parent: Process | None = None  # the process that waits for this one: without it the training ends
+    has_progress: bool = False
+    is_resumed: bool = False  # go on from the newest checkpoint in the folder
+
+    def as_text(self) -> str:
+        return json.dumps({**asdict(self), "folder": self.folder.as_text()})
+
+    @classmethod
+    def from_text(cls, text: str) -> Request:
+        content = json.loads(text)
+        parent = Process.parse(content["parent"]) if content["parent"] is not None else None
+        return cls(**content | {"folder": RunFolder.from_text(content["folder"]), "parent": parent})
 
 
 def is_first_rank() -> bool:
@@ -106,17 +127,15 @@ def reporting_errors(folder: RunFolder) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
-def fate_of_others(folder: RunFolder, group: int | None = None) -> str:
+def fate_of_others(folder: RunFolder, group: int) -> str:
     """A sentence that names the ranks that failed, were killed or are frozen. `group` is rank 0's process id."""
-    group = os.getpgrp() if group is None else group
     states = members(group)
     found = ["rank 0 is frozen"] if states.get(group) == "T" else []
     for path in sorted(_rank_files(folder)):
         report, rank = json.loads(path.read_text()), path.name.partition(".rank-")[2].partition(".")[0]
         state = states.get(report["pid"])
-        if "error" in report and not report["error"].startswith(
-            "TryAgain"
-        ):  # a rank that raised TryAgain only noticed that another failed
+        # A rank that raised TryAgain only noticed that another failed.
+        if "error" in report and not report["error"].startswith("TryAgain"):
             found.append(f"rank {rank}: {report['error']}")
         elif isinstance(state, int) and state < 0:
             found.append(f"rank {rank} was ended by {signal.Signals(-state).name}")

@@ -15,8 +15,7 @@ from piecewise import stopping
 from piecewise.durable import write_json
 from piecewise.errors import BadInput, TryAgain
 from piecewise.execution.parent_process import end_with
-from piecewise.execution.ranks import REQUEST, fate_of_others, is_first_rank, reporting_errors, run_ranks
-from piecewise.execution.request import Request
+from piecewise.execution.ranks import REQUEST, Request, fate_of_others, is_first_rank, reporting_errors, run_ranks
 from piecewise.execution.resume import check_unchanged
 from piecewise.jobs.build import Parts, build_parts
 from piecewise.jobs.job import Job
@@ -120,7 +119,7 @@ def _recording(journal: Journal, folder: RunFolder, kind: type[BaseException]) -
         yield
     except kind as error:
         status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
-        why = f"{fate_of_others(folder)}; " if isinstance(error, TryAgain) else ""
+        why = f"{fate_of_others(folder, os.getpgrp())}; " if isinstance(error, TryAgain) else ""
         with contextlib.suppress(Unwritable):  # the journal itself may be what failed
             journal.end(status, reason=f"{why}{type(error).__name__}: {error}"[:500])
         raise

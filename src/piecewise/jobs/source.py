@@ -36,7 +36,6 @@ CLOSURES: dict[str, tuple[str, ...]] = {
         "jobs/run_key.py",
         "execution/train.py",
         "execution/fit.py",
-        "execution/request.py",
     ),
     "evaluate": (*_MODELS, "theory/*.py", "analysis/figure_arrays.py", "analysis/evaluate.py", "analysis/trained.py"),
     "report": ("figures/*.py", "report/*", "tracking/**/*.py", "analysis/draw.py"),
