@@ -11,7 +11,7 @@ from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from piecewise.training import machine_metrics
+from piecewise.training import recorder
 from small_project import TINY
 
 
@@ -23,7 +23,7 @@ def test_the_machine_is_read_at_intervals_and_at_the_end(
     seconds: float,
     steps: list[int],
 ) -> None:
-    monkeypatch.setattr(machine_metrics, "INTERVAL_SECONDS", seconds)
+    monkeypatch.setattr(recorder, "MACHINE_SECONDS", seconds)
     folder = RunFolder.at(project / "runs" / "one")
     train(plan(*TINY, "trainer.accelerator=cpu")[0], folder)
     read = [record for record in read_records(folder.journal) if record["kind"] == "system"]
@@ -44,7 +44,7 @@ def test_gpu_utilisation_is_read_if_the_driver_reports_it(monkeypatch: pytest.Mo
     for name, value in (("memory_allocated", 3_000_000), ("max_memory_allocated", 5_000_000), ("utilization", 40)):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     device = torch.device("cuda:0")
-    found = machine_metrics.read_gpu(device)
+    found = recorder.read_gpu(device)
     assert found == {
         "system/gpu_memory_megabytes": 3.0,
         "system/gpu_memory_peak_megabytes": 5.0,
@@ -52,4 +52,4 @@ def test_gpu_utilisation_is_read_if_the_driver_reports_it(monkeypatch: pytest.Mo
     }
     monkeypatch.setattr(torch.cuda, "utilization", cannot_tell)
     del found["system/gpu_utilization_percentage"]
-    assert machine_metrics.read_gpu(device) == found
+    assert recorder.read_gpu(device) == found

@@ -17,12 +17,11 @@ from piecewise.journal.writer import Journal
 from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints
 from piecewise.training.datamodule import ResidentData
-from piecewise.training.machine_metrics import MachineMetrics
 from piecewise.training.module import TrainingModule
 from piecewise.training.parameter_path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
 from piecewise.training.quiet_lightning import quiet_lightning
-from piecewise.training.recorder import Recorder
+from piecewise.training.recorder import MachineMetrics, Recorder
 from piecewise.training.strategy import rank_failures_explained
 
 
@@ -74,7 +73,15 @@ def fit(
     if options.progress is not None:
         callbacks.append(Progress(options.progress, module))
     with process_settings.training(), quiet_lightning():
-        trainer = _make(make_trainer, callbacks, options)
+        trainer = make_trainer(
+            callbacks=callbacks,
+            plugins=[SealedCheckpoints()],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=options.checkpoints,
+        )
         # Lightning converts the module after loading a checkpoint, which would round float64 values to float32.
         trainer.strategy.precision_plugin.convert_module(module)
         with rank_failures_explained(trainer):
@@ -92,18 +99,6 @@ def _first_checkpoint(trainer: pl.Trainer, options: FitOptions) -> Path | None:
     if trainer.is_global_zero:
         checkpoint_files.remove_all(options.checkpoints)
     return None
-
-
-def _make(make_trainer: Callable[..., pl.Trainer], callbacks: list[Callback], options: FitOptions) -> pl.Trainer:
-    return make_trainer(
-        callbacks=callbacks,
-        plugins=[SealedCheckpoints()],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=options.checkpoints,
-    )
 
 
 def _outcome(

@@ -29,7 +29,6 @@ class Progress(pl.Callback):
             mininterval=REDRAW_SECONDS,
             dynamic_ncols=True,
             leave=False,
-            disable=not trainer.is_global_zero,
         )
 
     def on_train_batch_end(

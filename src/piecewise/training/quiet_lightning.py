@@ -20,8 +20,6 @@ def quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # data in memory needs none
         warnings.filterwarnings("ignore", message=".*TreeSpec.*")
-        warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")  # without validation
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         # For kernels with one input channel, channels-last strides differ from DDP's but mean the same order.
         warnings.filterwarnings("ignore", message=".*Grad strides do not match bucket view strides.*")
         # Lightning builds DDP on a separate CUDA stream, as PyTorch advises.
