@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from piecewise.server import mlflow_service
-from piecewise.server.credentials import NAMES, Secrets
+from piecewise.server.credentials import Secrets
 from small_project import ROOT
 
 Compose = dict[str, Any]
@@ -126,7 +126,7 @@ def test_server_has_the_settings_of_the_one_without_containers(compose: Compose,
     settings = compose["services"]["server"]["environment"]
     names = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "MLFLOW_ENABLE_AI_GATEWAY")
     names += ("MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX",)
-    given = mlflow_service.environment(tmp_path, "", Secrets(**dict.fromkeys(NAMES, "")), 0)
+    given = mlflow_service.environment(tmp_path, "", Secrets(*[""] * len(Secrets._fields)), 0)
     assert [settings[name] for name in names] == [given[name] for name in names]
     assert yaml.safe_load((ROOT / "conf" / "tracking" / "docker.yaml").read_text()) == {"uri": "http://server:5000"}
 

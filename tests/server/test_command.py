@@ -46,7 +46,7 @@ def test_a_second_server_reports_the_address_of_the_first(project: Project, caps
     with file_lock(lock_file(project)):
         assert main(["server"]) == 0
         assert "and is being started" in capsys.readouterr().out
-        write_state(project, "http://127.0.0.1:7", [], is_healthy=True)
+        write_state(project, "http://127.0.0.1:7", [])
         assert main(["server"]) == 0
         assert capsys.readouterr().out == "a server runs already at http://127.0.0.1:7\n"
 
@@ -59,7 +59,7 @@ def test_a_starting_server_cannot_be_stopped_yet(project: Project, capsys: pytes
 
 def test_only_processes_of_the_killed_server_are_killed(project: Project) -> None:
     left, other = (subprocess.Popen(["/bin/sleep", "100"], start_new_session=True) for _ in range(2))
-    write_state(project, "http://127.0.0.1:7", [left.pid], is_healthy=True)
+    write_state(project, "http://127.0.0.1:7", [left.pid])
     state = json.loads(state_file(project).read_text())
     state["members"].append(
         {**Process.of(other.pid).as_dict(), "started": 1}
@@ -80,7 +80,7 @@ def test_group_members_that_outlive_their_leader_are_killed(project: Project) ->
     assert leader.stdout is not None
     worker = int(leader.stdout.readline())
     leader.stdout.close()
-    write_state(project, "http://127.0.0.1:7", [leader.pid], is_healthy=True)
+    write_state(project, "http://127.0.0.1:7", [leader.pid])
     leader.kill()
     leader.wait()
     assert Path(f"/proc/{worker}/cmdline").read_bytes() != b""

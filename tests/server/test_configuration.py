@@ -13,9 +13,9 @@ import pytest
 from piecewise.errors import BadInput
 from piecewise.project import Project
 from piecewise.server import mlflow_service, postgres, seaweedfs, service
-from piecewise.server.credentials import NAMES, Secrets
+from piecewise.server.credentials import Secrets
 
-SECRETS = Secrets(**{name: f"secret-{name}" for name in NAMES})
+SECRETS = Secrets(*(f"secret-{name}" for name in Secrets._fields))
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ def test_secrets_are_random_made_once_and_private_with_any_umask(tmp_path: Path)
     assert read_or_make_secrets(Project(tmp_path)) == first
     assert mode(secrets_file(Project(tmp_path))) == 0o600
     assert mode(secrets_file(Project(tmp_path)).parent) == 0o700
-    assert len(set(vars(first).values())) == len(vars(first)) == 8
-    assert {len(value) for value in vars(first).values()} == {64}
-    assert not set(vars(first).values()) & set(vars(read_or_make_secrets(Project(tmp_path / "other"))).values())
+    assert len(set(first)) == len(first) == 8
+    assert {len(value) for value in first} == {64}
+    assert not set(first) & set(read_or_make_secrets(Project(tmp_path / "other")))
 
 
 def test_damaged_secrets_are_reported_not_replaced(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +16,7 @@ USER = "admin"
 NUM_BYTES = 32
 
 
-@dataclass(frozen=True)
-class Secrets:
+class Secrets(NamedTuple):
     """What the services log in to each other with."""
 
     database: str
@@ -38,9 +36,6 @@ class Login(NamedTuple):
     password: str
 
 
-NAMES = tuple(field.name for field in fields(Secrets))
-
-
 def secrets_file(project: Project) -> Path:
     return project.server / "secrets.json"
 
@@ -50,11 +45,11 @@ def read_or_make_secrets(project: Project) -> Secrets:
     path = secrets_file(project)
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = Secrets(**{name: secrets.token_hex(NUM_BYTES) for name in NAMES})
-        write_private(path, json.dumps(asdict(made)) + "\n")
+        made = Secrets(*(secrets.token_hex(NUM_BYTES) for _ in Secrets._fields))
+        write_private(path, json.dumps(made._asdict()) + "\n")
     try:
         content = json.loads(path.read_text())
-        return Secrets(**{name: str(content[name]) for name in NAMES})
+        return Secrets(*(str(content[name]) for name in Secrets._fields))
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({type(error).__name__}); allowed: what piecewise server wrote") from error
 

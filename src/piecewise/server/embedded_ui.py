@@ -37,25 +37,22 @@ def serve_pages(project: Project, port: int, run: str | None) -> None:
     except sqlite3.OperationalError as error:
         raise PiecewiseError(f"mlflow.db: {explain(error)}") from error
     terminal.say(f"MLflow   {terminal.paint(f'http://{HOST}:{port}{page}', 'cyan')}\nCtrl-C ends it")
-    process = _start(project, port)
+    log = project.runs / ".ui.log"
+    process = _start(log, port)
     try:
-        raise PiecewiseError(f"MLflow's server ended with exit code {process.wait()}; its log is {_log(project)}")
+        raise PiecewiseError(f"MLflow's server ended with exit code {process.wait()}; its log is {log}")
     finally:
-        signal_group(process, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         process.wait()
 
 
-def _start(project: Project, port: int) -> subprocess.Popen[bytes]:
+def _start(log: Path, port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", EMBEDDED, "--host", HOST]
     command += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning", *access_options(port)]
-    project.runs.mkdir(exist_ok=True)
-    with _log(project).open("wb") as log:
-        environment = {**os.environ, **PRIVATE, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def _log(project: Project) -> Path:
-    return project.runs / ".ui.log"
+    environment = {**os.environ, **PRIVATE, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
 
 
 def _page_of_run(project: Project, text: str) -> str:

@@ -23,7 +23,7 @@ from piecewise.server.credentials import read_or_make_login, read_or_make_secret
 from piecewise.server.mlflow_service import mlflow_service
 from piecewise.server.postgres import postgres_service
 from piecewise.server.seaweedfs import NUM_PORTS, seaweedfs_service
-from piecewise.server.service import HOST, Service, free_port, free_ports, installed_program
+from piecewise.server.service import HOST, Service, free_port, free_ports, installed_program, signal_group
 from piecewise.server.supervisor import Supervisor
 from piecewise.tracking.store.credentials import FILE
 
@@ -37,7 +37,6 @@ class ServerState:
     uri: str
     keeper: Process  # the process of `piecewise server`
     members: list[Process]  # the services' processes, each the leader of a process group
-    is_healthy: bool
 
 
 def state_file(project: Project) -> Path:
@@ -49,8 +48,8 @@ def lock_file(project: Project) -> Path:
     return project.server / "lock"
 
 
-def write_state(project: Project, uri: str, pids: list[int], is_healthy: bool) -> None:
-    state = ServerState(uri, this_process(), [Process.of(pid) for pid in pids], is_healthy)
+def write_state(project: Project, uri: str, pids: list[int]) -> None:
+    state = ServerState(uri, this_process(), [Process.of(pid) for pid in pids])
     write_private(state_file(project), json.dumps(asdict(state)) + "\n")
 
 
@@ -59,7 +58,7 @@ def read_state(project: Project) -> ServerState | None:
     try:
         content = json.loads(state_file(project).read_text())
         members = [Process.parse(process) for process in content["members"]]
-        return ServerState(content["uri"], Process.parse(content["keeper"]), members, content["is_healthy"])
+        return ServerState(content["uri"], Process.parse(content["keeper"]), members)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -69,8 +68,7 @@ def kill_leftovers(project: Project) -> None:
     state = read_state(project)
     for member in state.members if state else []:
         if _is_same_group(member):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(member.pid, signal.SIGKILL)
+            signal_group(member.pid, signal.SIGKILL)
     state_file(project).unlink(missing_ok=True)
 
 
@@ -94,14 +92,12 @@ def run_server(project: Project, port: int) -> None:
 def _run(project: Project, port: int) -> None:
     kill_leftovers(project)
     port = free_port(port)
-    uri, is_healthy = f"http://{HOST}:{port}", False
-    supervisor = Supervisor(lambda pids: write_state(project, uri, pids, is_healthy))
+    uri = f"http://{HOST}:{port}"
+    supervisor = Supervisor(lambda pids: write_state(project, uri, pids))
     terminal.say("starting PostgreSQL, SeaweedFS and MLflow")
     try:
         for service in services(project, port, uri):
             supervisor.add(service)
-        is_healthy = True
-        supervisor.on_change(supervisor.pids())
         terminal.say(f"MLflow   {terminal.paint(uri, 'cyan')}, name and password in {FILE}")
         terminal.say(f"train    piecewise train tracking=server tracking.uri={uri}\nCtrl-C ends it")
         supervisor.run()

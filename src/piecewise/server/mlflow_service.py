@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import urllib.error
-import urllib.request
 from pathlib import Path
+
+import requests
 
 from piecewise.durable import write_private
 from piecewise.errors import PiecewiseError
@@ -102,18 +101,14 @@ def environment(folder: Path, password: str, secrets: Secrets, s3_port: int) -> 
 def is_healthy(port: int, login: Login) -> bool:
     """Whether MLflow reads from its database, and writes and reads an artifact. Raises PiecewiseError on 401."""
     artifact = f"/api/2.0/mlflow-artifacts/artifacts/{PROBE}"
-    requests = [("GET", "/api/2.0/mlflow/experiments/search?max_results=1"), ("PUT", artifact), ("GET", artifact)]
-    token = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    questions = [("GET", "/api/2.0/mlflow/experiments/search?max_results=1"), ("PUT", artifact), ("GET", artifact)]
     try:
-        for method, path in requests:
+        for method, path in questions:
             body = b"ok" if method == "PUT" else None
-            headers = {"Authorization": f"Basic {token}"}
-            request = urllib.request.Request(f"http://{HOST}:{port}{path}", body, headers, method=method)
-            urllib.request.urlopen(request, timeout=20).close()
-    except urllib.error.HTTPError as error:
-        if error.code == 401:
-            raise PiecewiseError(f"the password in {FILE} is not the database's") from error
-        return False
+            answer = requests.request(method, f"http://{HOST}:{port}{path}", data=body, auth=login, timeout=20)
+            if answer.status_code == 401:
+                raise PiecewiseError(f"the password in {FILE} is not the database's")
+            answer.raise_for_status()
     except OSError:
         return False
     return True

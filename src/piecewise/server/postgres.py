@@ -10,9 +10,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from piecewise.errors import BadInput, PiecewiseError
+from piecewise.errors import BadInput
 from piecewise.project import Project
-from piecewise.server.service import HOST, Service, postgres_program, run_as
+from piecewise.server.service import HOST, Service, postgres_program, run
 
 NAME = "mlflow"  # the database and the role that owns it, which is no superuser
 SYSTEM_USER = "postgres"  # owns the cluster if root runs the server: PostgreSQL refuses to run as root
@@ -68,13 +68,13 @@ def cluster_folder(project: Project, user: str | None) -> Path:
 def initialise(data: Path, user: str | None) -> None:
     """Make an empty cluster in `data`, and remove what a crash has left there."""
     shutil.rmtree(data, ignore_errors=True)
-    _run([postgres_program("initdb"), f"--pgdata={data}", *INITDB], data.parent, user)
+    run([postgres_program("initdb"), f"--pgdata={data}", *INITDB], data.parent, user)
     (data / "pg_hba.conf").write_text(PG_HBA)
 
 
 def run_offline(data: Path, statements: list[str], user: str | None) -> None:
     """Run SQL in single-user mode, through standard input: no command line and no log holds a password."""
-    _run([_postgres_of(data), "--single", "-D", str(data), "postgres"], data, user, "\n".join(statements))
+    run([_postgres_of(data), "--single", "-D", str(data), "postgres"], data, user, "\n".join(statements))
 
 
 def _set_password(password: str) -> str:
@@ -85,13 +85,6 @@ def _postgres_of(data: Path) -> str:
     """The version that made the cluster: no other version can read it."""
     version = data / "PG_VERSION"
     return postgres_program("postgres", version.read_text().strip() if version.exists() else "*")
-
-
-def _run(command: list[str], folder: Path, user: str | None, stdin: str = "") -> None:
-    done = subprocess.run(command, input=stdin, cwd=folder, capture_output=True, text=True, check=False, **run_as(user))
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it printed no error"])[-1]
-        raise PiecewiseError(f"{Path(command[0]).name} ended with {done.returncode}: {reason}")
 
 
 def _account(user: str) -> pwd.struct_passwd:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import urllib.request
 from pathlib import Path
 
+import requests
+
 from piecewise.durable import write_private
-from piecewise.errors import BadInput, PiecewiseError
+from piecewise.errors import BadInput
 from piecewise.project import Project
 from piecewise.server.credentials import Secrets
-from piecewise.server.service import HOST, Service, installed_program
+from piecewise.server.service import HOST, Service, installed_program, run
 
 BUCKET = "mlflow"
 PARTS = ("s3", "master", "filer", "volume", "admin")
@@ -87,14 +87,11 @@ def make_certificate(folder: Path) -> None:
     command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "3650", "-subj", "/CN=piecewise", "-addext", f"subjectAltName=IP:{HOST},DNS:localhost"]
     command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PiecewiseError(f"openssl made no certificate: {done.stderr.strip()}")
+    run(command, folder)
 
 
 def _is_ok(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return bool(answer.status == 200)
+        return requests.get(address, timeout=5).ok
     except OSError:
         return False

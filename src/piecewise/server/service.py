@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from piecewise.errors import BadInput
+from piecewise.errors import BadInput, PiecewiseError
 from piecewise.project import Project
 
 HOST = "127.0.0.1"
@@ -62,10 +62,18 @@ def run_as(user: str | None) -> dict[str, Any]:
     return {} if user is None else {"user": user, "group": user, "extra_groups": []}
 
 
-def signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to the process group of `process`. Members may still run after their leader has ended."""
+def run(command: list[str], folder: Path, user: str | None = None, stdin: str = "") -> None:
+    """Run a program to its end in `folder`. Raises PiecewiseError, with the last line of its errors, if it fails."""
+    done = subprocess.run(command, input=stdin, cwd=folder, capture_output=True, text=True, check=False, **run_as(user))
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it printed no error"])[-1]
+        raise PiecewiseError(f"{Path(command[0]).name} ended with {done.returncode}: {reason}")
+
+
+def signal_group(leader: int, number: int) -> None:
+    """Send a signal to the process group of `leader`. Members may still run after their leader has ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+        os.killpg(leader, number)
 
 
 def _end_with_parent(parent: int, number: int) -> Callable[[], None]:

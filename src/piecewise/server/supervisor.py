@@ -37,7 +37,7 @@ class SupervisedService:
             self.process, self.changed_at = start(self.service), now
             return True
         if self.process.poll() is not None:
-            signal_group(self.process, signal.SIGKILL)  # workers that outlive their leader would keep its port
+            signal_group(self.process.pid, signal.SIGKILL)  # workers that outlive their leader would keep its port
             terminal.warn(f"{self.service.name} ended with {self.process.returncode}, and is started again")
             self.process, self.changed_at, self.failures = None, now, self.failures + 1
         elif now > self.changed_at + STABLE_SECONDS:
@@ -56,11 +56,11 @@ class SupervisedService:
             self.process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             terminal.warn(f"{self.service.name} did not end within {STOP_TIMEOUT:.0f} s, and is killed")
-        signal_group(self.process, signal.SIGKILL)
+        signal_group(self.process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            signal_group(self.process, signal.SIGKILL)
+            signal_group(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
 
