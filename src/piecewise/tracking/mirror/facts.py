@@ -19,7 +19,6 @@ SOURCE = "mlflow.source.name"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # shows pages for runs and models, not for prompts
 UNTRACKED = ("about", "tracking")  # configuration groups that do not define the experiment
 TAGGED = ("job_digest", "run_key", "digests", "numerics", "weights_digest", "num_parameters", "reason")
-MAX_BATCH = 100  # parameters or tags that MLflow accepts in one request
 
 
 def run_tags(tags: dict[str, str]) -> dict[str, str]:
@@ -54,18 +53,14 @@ def log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
     """Set many tags with few requests: each request to a server takes time."""
     from mlflow.entities import RunTag
 
-    entities = [RunTag(key, value) for key, value in tags.items()]
-    for first in range(0, len(entities), MAX_BATCH):
-        client.log_batch(run_id, tags=entities[first : first + MAX_BATCH])
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
 def log_parameters(client: MlflowClient, run_id: str, config: dict[str, Any]) -> None:
     """Log the configuration, option by option."""
     from mlflow.entities import Param
 
-    params = [Param(key, value) for key, value in flatten(config)]
-    for first in range(0, len(params), MAX_BATCH):
-        client.log_batch(run_id, params=params[first : first + MAX_BATCH])
+    client.log_batch(run_id, params=[Param(key, value) for key, value in flatten(config)])
 
 
 def log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, Input]) -> None:
