@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from piecewise.durable import has_writer
@@ -15,6 +12,7 @@ from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
 from piecewise.tracking.mirror.facts import log_facts, log_tags
 from piecewise.tracking.mirror.live_runs import Followed, LiveRun, LiveRuns
 from piecewise.tracking.mirror.lookup import find_run, is_deleted
+from piecewise.tracking.mirror.models import LoadModel
 from piecewise.tracking.mirror.run_contents import (
     evaluation_of,
     fingerprint_of,
@@ -28,23 +26,6 @@ from piecewise.tracking.tags import MIRRORED
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
-    from torch import nn
-
-LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What a push has added to a run in the store."""
-
-    title: str
-    num_points: int
-    num_files: int
-    has_model: bool
-
-    def __str__(self) -> str:
-        parts = [f"{self.num_points} points", f"{self.num_files} files", *(["its model"] if self.has_model else [])]
-        return f"{self.title}: {', '.join(parts)}"
 
 
 class Mirror:
@@ -76,39 +57,37 @@ class Mirror:
             return True
         try:
             self._send_points(live)
+            return self._send_state(live, folder)
         except Exception:
             if is_deleted(find_run(self.client, start.id)):  # somebody deleted the run while it trains
-                self._live.set_deleted(folder, start.id)
                 return True
             raise
+
+    def _send_state(self, live: LiveRun, folder: RunFolder) -> bool:
+        """True once the run has ended and is sent whole. Until it is evaluated, only its final state is sent."""
         if not live.points.has_ended:
             live.is_end_logged = False
             log_heartbeat(self.client, live, folder)
             return False
-        return self._push_ended(live, folder)
-
-    def _push_ended(self, live: LiveRun, folder: RunFolder) -> bool:
-        """Push a run whose journal has ended. False while it waits for its evaluation: then only its state is set."""
         if live.is_end_logged and not folder.metrics.is_file():
             return False
         record = read_journal(folder.journal, with_metrics=False)
         if record is None or record.end is None:
             return False
-        is_trained = record.end.status == "FINISHED" and not record.start.is_sweep
-        if is_trained and evaluation_of(record, folder) is None:
-            if not live.is_end_logged:
-                log_end(self.client, record, folder, live.run_id)
-            live.is_end_logged = True
-            return False
-        self.push(folder)
-        return True
+        if record.end.status != "FINISHED" or record.start.is_sweep or evaluation_of(record, folder) is not None:
+            self.push(folder)
+            return True
+        if not live.is_end_logged:
+            log_end(self.client, record, folder, live.run_id)
+        live.is_end_logged = True
+        return False
 
-    def push(self, folder: RunFolder, load_model: LoadModel | None = None) -> Pushed | None:
-        """Send everything that the store lacks of a run; None if it lacked nothing."""
-        record = read_journal(folder.journal, with_metrics=False) if folder.journal.is_file() else None
+    def push(self, folder: RunFolder, load_model: LoadModel | None = None) -> str | None:
+        """Send everything that the store lacks of a run. A line on what was sent; None if it lacked nothing."""
+        record = read_journal(folder.journal, with_metrics=False)
         if record is None:
             return None
-        load = functools.partial(load_model, folder) if load_model and wants_model(record, folder) else None
+        load = load_model if load_model and wants_model(record, folder) else None
         fingerprint = fingerprint_of(folder, load is not None)
         found = find_run(self.client, record.start.id)
         if self._is_complete(found, fingerprint):
@@ -127,7 +106,7 @@ class Mirror:
             self.client.set_tag(live.run_id, MIRRORED, fingerprint)
         if record.end is None and not (num_points or num_files or has_new_model):
             return None
-        return Pushed(record.start.title, num_points, num_files, has_new_model)
+        return f"{record.start.title}: {num_points} points, {num_files} files{', its model' if has_new_model else ''}"
 
     def _send_points(self, live: LiveRun) -> int:
         def take(metrics: list[Metric], tags: dict[str, str]) -> None:

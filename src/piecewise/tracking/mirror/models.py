@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piecewise.journal.reader import RunRecord
+from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import digest_file
 from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, models_of, ready_models
 from piecewise.tracking.mirror.lookup import create_once
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
 NLL = "val/nll"  # tag of a version; lower is better
 BEST = "best"  # alias of the version with the lowest `val/nll`
 
-LoadModel = Callable[[], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
+LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
 
 
 def push_model(
-    client: MlflowClient, record: RunRecord, run_id: str, load: LoadModel, artifacts: ArtifactRecord | None
+    client: MlflowClient,
+    record: RunRecord,
+    folder: RunFolder,
+    run_id: str,
+    load: LoadModel,
+    artifacts: ArtifactRecord | None,
 ) -> bool:
     """Make sure the model is logged, is an output of its run and is registered. True if it had to be logged.
 
@@ -36,7 +42,7 @@ def push_model(
     model_id = find_model(client, run_id, artifacts)
     is_new = model_id is None
     if model_id is None:
-        model_id = log_model(client, client.get_run(run_id), *load())
+        model_id = log_model(client, client.get_run(run_id), *load(folder))
     _make_output(client, run_id, step, model_id)
     register(client, record.start.name, run_id, math.inf if nll is None else float(nll), model_id)
     return is_new

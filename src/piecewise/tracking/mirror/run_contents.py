@@ -112,7 +112,7 @@ def upload(
             files[TABLE].write_text(json.dumps(table, indent=1))
         try:
             num_files = uploads.send(files)
-            return num_files, load is not None and push_model(client, record, run_id, load, artifacts)
+            return num_files, load is not None and push_model(client, record, folder, run_id, load, artifacts)
         finally:
             if artifacts is not None:
                 artifacts.write(run_id, files)
