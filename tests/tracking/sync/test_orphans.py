@@ -17,10 +17,10 @@ from piecewise.journal.writer import Journal, end_journals
 from piecewise.processes import this_process
 from piecewise.project import Project
 from piecewise.tracking.mirror.mirror import Mirror
-from piecewise.tracking.mirror.states import STALE_SECONDS, end_abandoned, is_abandoned
+from piecewise.tracking.mirror.states import STALE_SECONDS, is_abandoned, running
 from piecewise.tracking.store.open import EMBEDDED, open_store
 from piecewise.tracking.sync.orphans import end_runs
-from piecewise.tracking.tags import HEARTBEAT, PROCESS
+from piecewise.tracking.tags import HEARTBEAT, PROCESS, RUN_ID
 
 GONE = this_process().as_dict() | {"started": 1}
 ELSEWHERE = this_process().as_dict() | {"host": "elsewhere"}
@@ -96,7 +96,7 @@ def test_sync_ends_orphaned_runs_in_the_store(project: Project, capsys: pytest.C
     assert set(statuses(mirror.client).values()) == {"RUNNING"}
     assert main(["sync"]) == 0
     assert statuses(mirror.client) == {"sweep": "KILLED", "0000": "KILLED", "lost": "KILLED"}
-    assert end_runs(Mirror(mirror.client, project), project) == 0
+    assert list(running(mirror.client)) == []
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -152,20 +152,16 @@ def test_a_run_elsewhere_is_judged_by_its_heartbeat(process: dict[str, Any], bea
     assert not is_abandoned({PROCESS: json.dumps(ELSEWHERE)})  # no heartbeat: unknown
 
 
-def test_an_abandoned_run_ends_at_its_last_heartbeat() -> None:
-    class Client:
-        said: tuple[Any, ...] = ()
-
-        def set_terminated(self, *arguments: Any) -> None:
-            self.said = arguments
-
-    class Run:
-        class info:
-            run_id = "7"
-
-        class data:
-            tags = {HEARTBEAT: "1234"}  # noqa: RUF012
-
-    client = Client()
-    end_abandoned(client, Run)  # type: ignore[arg-type]
-    assert client.said == ("7", "KILLED", 1_234_000)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("empty_store")
+def test_an_abandoned_run_of_another_project_ends_at_its_last_heartbeat(project: Project) -> None:
+    client = open_store(EMBEDDED, project)
+    experiment = client.create_experiment("x")
+    runs = [
+        client.create_run(experiment, tags={RUN_ID: str(pid), PROCESS: json.dumps(process), HEARTBEAT: "1234"})
+        for pid, process in enumerate((GONE, this_process().as_dict()))
+    ]
+    end_runs(client, project)
+    gone, here = (client.get_run(run.info.run_id).info for run in runs)
+    assert (gone.status, gone.end_time) == ("KILLED", 1_234_000)
+    assert (here.status, here.end_time) == ("RUNNING", None)

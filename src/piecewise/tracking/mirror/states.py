@@ -77,9 +77,3 @@ def is_abandoned(tags: dict[str, str]) -> bool:
     if process is not None and process.host == os.uname().nodename:
         return is_gone(process)
     return time.time() - float(tags.get(HEARTBEAT, "inf")) > STALE_SECONDS
-
-
-def end_abandoned(client: MlflowClient, run: Any) -> None:
-    """Set the state KILLED, at the time of the last heartbeat."""
-    heard = run.data.tags.get(HEARTBEAT)
-    client.set_terminated(run.info.run_id, "KILLED", int(float(heard) * 1000) if heard else None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
@@ -39,17 +39,15 @@ AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ?)
 """
 TAGS = "SELECT key, value FROM tags WHERE run_uuid = ?"
 END = "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ? AND status = 'RUNNING'"
+End = tuple[str, int]  # a status, and a time in milliseconds since 1970
 
 
-def running_runs(store: sqlite3.Connection) -> list[tuple[str, dict[str, str]]]:
-    """MLflow's id and the tags of each of our runs that the store calls running."""
-    ids = [run_id for (run_id,) in store.execute(RUNNING, (RUN_ID,))]
-    return [(run_id, dict(store.execute(TAGS, (run_id,)).fetchall())) for run_id in ids]
-
-
-def end_run(store: sqlite3.Connection, run_id: str, status: str, milliseconds: int) -> int:
-    """Set a running run's status and end time; returns 0 if it is no longer running, else 1."""
-    return store.execute(END, (status, milliseconds, run_id)).rowcount
+def end_running(store: sqlite3.Connection, end_of: Callable[[dict[str, str]], End | None]) -> None:
+    """End each of our runs that the store calls running and for which `end_of`, given its tags, returns an end."""
+    for (run_id,) in store.execute(RUNNING, (RUN_ID,)).fetchall():
+        end = end_of(dict(store.execute(TAGS, (run_id,)).fetchall()))
+        if end is not None:
+            store.execute(END, (*end, run_id))
 
 
 def schema_revision(store: sqlite3.Connection) -> str | None:

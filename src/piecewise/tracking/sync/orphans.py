@@ -3,49 +3,54 @@
 from __future__ import annotations
 
 import functools
+import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from piecewise.journal.reader import RunRecord, read_end, read_journal, read_start
+from piecewise.journal.reader import read_end, read_start
 from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.journal.writer import end_journals
 from piecewise.project import Project
 from piecewise.tracking.mirror.points import milliseconds
-from piecewise.tracking.mirror.states import end_abandoned, is_abandoned, running, state_of_sweep
-from piecewise.tracking.store.end_rows import End, end_running
+from piecewise.tracking.mirror.states import is_abandoned, running, state_of_sweep
+from piecewise.tracking.store.filesystem import network_kind
 from piecewise.tracking.tags import HEARTBEAT, RUN_ID
 
 if TYPE_CHECKING:
-    from piecewise.tracking.mirror.mirror import Mirror
+    from mlflow import MlflowClient
+
+    from piecewise.tracking.store.mlflow_internals import End
+
+BUSY_SECONDS = 1.0  # how long to wait for another writer; the next command tries again
 
 
 def end_here(project: Project) -> None:
     """End orphaned runs in the journals and in the embedded store. It is fast, so every command does it first."""
     end_journals(project)
+    path = project.store.resolve()
+    # SQLite also opens a read-only file, and would leave a read-only log beside it.
+    if not os.access(path, os.W_OK) or network_kind(path) is not None:
+        return
+    import sqlite3
+
+    from piecewise.tracking.store.mlflow_internals import end_running
+
     runs = functools.cache(lambda: _runs_by_id(project))  # read only if the store has a running run
-    end_running(project, lambda tags: _end_from_tags(runs(), tags))
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY_SECONDS, uri=True)) as store, store:
+            end_running(store, lambda tags: _end_of(tags, runs()))
+    except sqlite3.Error:  # busy, read-only or corrupt: a command that needs the store reports it
+        pass
 
 
-def end_runs(mirror: Mirror, project: Project) -> int:
-    """End runs that the store still calls running and whose process is gone; returns how many."""
-    records: dict[str, tuple[RunFolder, RunRecord]] = {}
-    for folder in all_runs(project):
-        try:
-            record = read_journal(folder.journal, with_metrics=False)
-        except ValueError:
-            continue
-        if record is not None:
-            records[record.start.id] = (folder, record)
-    count = 0
-    for run in running(mirror.client):
-        local = records.get(run.data.tags[RUN_ID])
-        if local is not None and local[1].end is not None:
-            mirror.push(local[0])
-            count += 1
-        elif local is None and is_abandoned(run.data.tags):
-            end_abandoned(mirror.client, run)
-            count += 1
-    return count
+def end_runs(client: MlflowClient, project: Project) -> None:
+    """End orphaned runs in any store. What else such a run lacks there, `piecewise sync` sends."""
+    runs = _runs_by_id(project)
+    for run in running(client):
+        end = _end_of(run.data.tags, runs)
+        if end is not None:
+            client.set_terminated(run.info.run_id, *end)
 
 
 def _runs_by_id(project: Project) -> dict[str, tuple[RunFolder, Start]]:
@@ -61,7 +66,7 @@ def _runs_by_id(project: Project) -> dict[str, tuple[RunFolder, Start]]:
     return found
 
 
-def _end_from_tags(runs: dict[str, tuple[RunFolder, Start]], tags: dict[str, str]) -> End | None:
+def _end_of(tags: dict[str, str], runs: dict[str, tuple[RunFolder, Start]]) -> End | None:
     """How the run with these tags ended: by its journal if that is here, else by its heartbeat; None if it goes on."""
     if tags[RUN_ID] in runs:
         return _end_from_journal(*runs[tags[RUN_ID]])

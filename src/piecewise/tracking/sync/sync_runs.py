@@ -17,6 +17,7 @@ from piecewise.project import Project
 from piecewise.tracking.store.addresses import moved_servers
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.sync.orphans import end_runs
 from piecewise.tracking.sync.run_stores import store_of
 from piecewise.tracking.sync.waiting import Backoff
 
@@ -105,15 +106,13 @@ def opener(uri: str, restores: bool = False, followed: Followed | None = None) -
 
 def push_all(uri: str, folders: list[RunFolder], open_mirror: Callable[[], Mirror]) -> SyncResult:
     """Send runs to one store, and end the store's orphaned runs."""
-    from piecewise.tracking.sync.orphans import end_runs
-
     project, result = Project.find(), SyncResult()
     try:
         end_journals(project)
         mirror = retry(uri, open_mirror)
         for folder in folders:
             _push(uri, mirror, folder, result)
-        retry(uri, lambda: end_runs(mirror, project))
+        retry(uri, lambda: end_runs(mirror.client, project))
     except Exception as error:
         result.problems.append(f"{uri}: {explain(error)}")
         result.is_busy, result.is_refused = is_temporary(error), isinstance(error, BadInput)
