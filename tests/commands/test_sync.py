@@ -151,9 +151,9 @@ def test_watching_syncs_only_changed_runs(project: Project, monkeypatch: pytest.
                 journal.end("FINISHED")
     rounds: list[set[str]] = []
 
-    def push_all(uri: str, folders: list[RunFolder], opens: object) -> SyncResult:
+    def push_all(uri: str, folders: list[RunFolder], opens: object, result: SyncResult) -> None:
         rounds.append({folder.journal.parent.name for folder in folders})
-        return SyncResult(problems=["lost"] if len(rounds) == 3 else [])
+        result.problems += ["lost"] if len(rounds) == 3 else []
 
     def sleep(seconds: float) -> None:
         if len(rounds) == 2:

@@ -7,6 +7,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.sync.sync_runs import opener, push_all
+from piecewise.tracking.sync.sync_runs import open_mirror, push_all
 from servers import Front, RealServer, loses
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -56,7 +57,7 @@ def test_twenty_thousand_points_are_in_the_database_as_in_the_journals(
     for number, folder in enumerate(folders):
         write_long_run(folder, f"long {number}", front.address, plan)
     front.behaviour = loses(random.Random(0), 0.15)
-    assert push_all(front.address, folders, opener(front.address)).problems == []
+    assert push_all(front.address, folders, partial(open_mirror, front.address)).problems == []
     query = """SELECT metrics.key, step, metrics.value, timestamp FROM metrics JOIN tags USING (run_uuid)
         WHERE tags.key = 'piecewise.run_id' AND tags.value = ?"""
     count = 0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
-from piecewise.tracking.sync.sync_runs import opener, push_all
+from piecewise.tracking.sync.sync_runs import open_mirror, push_all
 from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, passes
 from trials import Trials
 
@@ -114,7 +115,7 @@ def test_a_reply_that_is_lost_makes_no_double(
         folder = as_another(first, project / "runs" / str(number), f"reply {trials.seed} {number}")
         lost, before = number + 1 if trials.share >= 1 else chance.randrange(1, 61), front.count
         front.behaviour = drops_reply(lost)
-        done = push_all(front.address, [folder], opener(front.address))
+        done = push_all(front.address, [folder], partial(open_mirror, front.address))
         assert done.problems == [], lost
         assert front.count - before > lost, "it was never sent"
         assert assert_whole(real.address, folder) > 3

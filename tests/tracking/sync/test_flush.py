@@ -16,9 +16,8 @@ from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from piecewise.tracking.store import open as store_opening
 from piecewise.tracking.store.open import EMBEDDED
-from piecewise.tracking.sync import follower
+from piecewise.tracking.sync import follower, sync_runs
 from piecewise.tracking.sync.background import INCOMPLETE
 from piecewise.tracking.sync.follower import Follower
 from piecewise.tracking.sync.sync_runs import SyncResult
@@ -77,7 +76,7 @@ def test_opening_a_store_counts_as_the_stores_time(
 ) -> None:
     hangs, left = threading.Event(), threading.Event()
     opened = SimpleNamespace(tracking_uri="http://example.org")
-    monkeypatch.setattr(store_opening, "open_store", lambda uri, root: opened if hangs.wait(30) else None)
+    monkeypatch.setattr(sync_runs, "open_store", lambda uri, root: opened if hangs.wait(30) else None)
     monkeypatch.setattr(follower, "FLUSH_SECONDS", 1.0)
     monkeypatch.setattr(os, "_exit", lambda status: left.set() if status == INCOMPLETE else None)
     one = Follower(EMBEDDED, {measured: 0})

@@ -11,11 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from piecewise import terminal
 from piecewise.journal.run_folder import RunFolder
-from piecewise.project import Project
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.sync.background import INCOMPLETE
-from piecewise.tracking.sync.sync_runs import push_all
-from piecewise.tracking.sync.waiting import Backoff, Stopwatch, TimedClient, check_answers
+from piecewise.tracking.sync.sync_runs import open_mirror, push_all
+from piecewise.tracking.sync.waiting import Backoff, check_answers
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
@@ -43,7 +42,7 @@ class Follower:
         self.is_over = threading.Event()
         self.has_warned = False
         self._next_try = dict.fromkeys(sizes, 0.0)
-        self._stopwatch = Stopwatch()
+        self._in_use = threading.Lock()  # held while this process waits for the store
         self._mirror: Any = None
         self._followed: Followed = {}  # the points already sent, also after the store is opened again
         self._backoff = Backoff(POLL_SECONDS)
@@ -63,9 +62,11 @@ class Follower:
         """Wait until `parent` ends, then end this process once the store has delayed it by FLUSH_SECONDS."""
         parent.read()
         self.is_over.set()
-        before = self._stopwatch.seconds()
-        while self._stopwatch.seconds() - before < FLUSH_SECONDS:
+        waited, now = 0.0, time.monotonic()
+        while waited < FLUSH_SECONDS:
             time.sleep(0.1)
+            before, now = now, time.monotonic()
+            waited += now - before if self._in_use.locked() else 0.0
         self._warn(f"{self.uri}: it takes longer than {FLUSH_SECONDS:.0f} s", "piecewise sync brings the rest")
         os._exit(INCOMPLETE)
 
@@ -94,7 +95,7 @@ class Follower:
     def _update(self) -> None:
         try:
             if self._mirror is None:
-                with self._stopwatch.running():
+                with self._in_use:
                     check_answers(self.uri)
                 self._mirror = self._open()
                 _lower_priority(FOLLOWING_NICENESS)
@@ -120,16 +121,7 @@ class Follower:
             return False
 
     def _open(self) -> Mirror:
-        from piecewise.tracking.mirror.mirror import Mirror
-        from piecewise.tracking.store.mlflow_settings import quiet
-        from piecewise.tracking.store.open import open_store
-
-        project = Project.find()
-        quiet()  # imports MLflow, which is not the store's time
-        with self._stopwatch.running():
-            client = open_store(self.uri, project)
-        timed: Any = TimedClient(client, self._stopwatch)
-        return Mirror(timed, project, live=self._followed)
+        return open_mirror(self.uri, followed=self._followed, in_use=self._in_use)
 
     def _warn(self, problem: str, outlook: str) -> None:
         """Print the first problem only."""

@@ -13,7 +13,7 @@ from piecewise.tracking.sync.run_stores import tracking_uri
 from piecewise.tracking.sync.sync_runs import SyncResult, change_stamp, sync
 
 if TYPE_CHECKING:
-    from piecewise.tracking.sync.sync_runs import FollowedByStore
+    from piecewise.tracking.mirror.live_runs import Followed
 
 POLL_SECONDS = 2.0
 FULL_SYNC_SECONDS = 60.0  # a full sync covers unchanged runs too: their store may have been replaced
@@ -32,7 +32,7 @@ def sync_once(project: Project, restores: bool) -> int:
 def sync_forever(project: Project, restores: bool) -> None:
     """Sync changed runs every POLL_SECONDS until a signal raises Stopped. A lasting problem is reported once."""
     reported: list[str] = []
-    followed: FollowedByStore = {}
+    followed: Followed = {}
     synced: dict[RunFolder, tuple[int, ...] | None] = {}
     last_full_sync = time.monotonic()
     while True:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,16 +18,15 @@ from piecewise.journal.writer import end_journals
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import moved_servers
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
+from piecewise.tracking.store.mlflow_settings import quiet
 from piecewise.tracking.store.open import EMBEDDED, open_store
 from piecewise.tracking.sync.orphans import end_runs
 from piecewise.tracking.sync.run_stores import store_of
-from piecewise.tracking.sync.waiting import Backoff
+from piecewise.tracking.sync.waiting import Backoff, WatchedClient
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
     from piecewise.tracking.mirror.mirror import Mirror
-
-    FollowedByStore = dict[str, Followed]
 
 Value = TypeVar("Value")
 MAX_TRIES = 6  # for a server
@@ -47,36 +48,28 @@ class SyncResult:
             return BadInput.exit_code
         return TryAgain.exit_code if self.is_busy else int(bool(self.problems))
 
-    def __add__(self, other: SyncResult) -> SyncResult:
-        return SyncResult(
-            self.updated + other.updated,
-            self.problems + other.problems,
-            self.is_busy or other.is_busy,
-            self.is_refused or other.is_refused,
-        )
-
 
 def sync(
-    default: str | None, folders: Iterable[RunFolder], restores: bool = False, followed: FollowedByStore | None = None
+    default: str | None, folders: Iterable[RunFolder], restores: bool = False, followed: Followed | None = None
 ) -> SyncResult:
     """Send every run to the store that its job names, and other runs to `default`.
 
     A run that fails is named and does not stop the others. Repeated calls pass the same `followed`, which remembers
     the points already sent.
     """
-    followed, result = {} if followed is None else followed, SyncResult()
+    result = SyncResult()
     moved = moved_servers(Project.find())
     by_store: dict[str, list[RunFolder]] = {}
     for folder in folders:
         try:
             uri = store_of(folder) or default
         except BadInput as error:
-            result += SyncResult(problems=[f"{folder.journal}: {error}"])
+            result.problems.append(f"{folder.journal}: {error}")
             continue
         if uri is not None:
             by_store.setdefault(moved.get(uri, uri), []).append(folder)
     for uri, members in by_store.items():
-        result += push_all(uri, members, opener(uri, restores, followed.setdefault(uri, {})))
+        push_all(uri, members, partial(open_mirror, uri, restores, followed), result)
     return result
 
 
@@ -92,30 +85,38 @@ def change_stamp(folder: RunFolder) -> tuple[int, ...] | None:
         return None
 
 
-def opener(uri: str, restores: bool = False, followed: Followed | None = None) -> Callable[[], Mirror]:
-    """A function that opens the store when it is needed."""
+def open_mirror(
+    uri: str,
+    restores: bool = False,
+    followed: Followed | None = None,
+    in_use: AbstractContextManager[Any] | None = None,
+) -> Mirror:
+    """Open a store. `in_use` is held during each call to it, but not while MLflow is imported."""
+    from piecewise.tracking.mirror.mirror import Mirror
 
-    def open_mirror() -> Mirror:
-        from piecewise.tracking.mirror.mirror import Mirror
+    project, in_use = Project.find(), in_use or nullcontext()
+    quiet()
+    with in_use:
+        client = open_store(uri, project)
+    watched: Any = WatchedClient(client, in_use)
+    return Mirror(watched, project, restores, followed)
 
-        project = Project.find()
-        return Mirror(open_store(uri, project), project, restores, followed)
 
-    return open_mirror
-
-
-def push_all(uri: str, folders: list[RunFolder], open_mirror: Callable[[], Mirror]) -> SyncResult:
-    """Send runs to one store, and end the store's orphaned runs."""
-    project, result = Project.find(), SyncResult()
+def push_all(
+    uri: str, folders: list[RunFolder], opens: Callable[[], Mirror], result: SyncResult | None = None
+) -> SyncResult:
+    """Send runs to one store, and end the store's orphaned runs. What was done is added to `result`."""
+    project, result = Project.find(), result or SyncResult()
     try:
         end_journals(project)
-        mirror = retry(uri, open_mirror)
+        mirror = retry(uri, opens)
         for folder in folders:
             _push(uri, mirror, folder, result)
         retry(uri, lambda: end_runs(mirror.client, project))
     except Exception as error:
         result.problems.append(f"{uri}: {explain(error)}")
-        result.is_busy, result.is_refused = is_temporary(error), isinstance(error, BadInput)
+        result.is_busy |= is_temporary(error)
+        result.is_refused |= isinstance(error, BadInput)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a store: whether it answers, how long it takes, and when to try again."""
+"""Waiting for a store: whether it answers, whether a call is running, and when to try again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import http.client
 import random
 import socket
 import ssl
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,35 +58,18 @@ class Backoff:
         return longest * random.Random().uniform(0.5, 1.0)  # not the global generator, which an experiment seeds
 
 
-class Stopwatch:
-    """Sums the time that one thread waits for a store. Another thread may read the sum."""
+class WatchedClient:
+    """An MLflow client that holds `in_use` during each of its calls."""
 
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._finished = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        since = self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._since = None
-            self._finished += time.monotonic() - since
-
-    def seconds(self) -> float:
-        """The sum, including the present wait."""
-        finished, since = self._finished, self._since  # read in this order, no time counts twice
-        return finished + (time.monotonic() - since if since is not None else 0.0)
-
-
-class TimedClient:
-    """An MLflow client, with a stopwatch running during each of its calls."""
-
-    def __init__(self, client: Any, stopwatch: Stopwatch) -> None:
+    def __init__(self, client: Any, in_use: AbstractContextManager[Any]) -> None:
         self._client = client
-        self._stopwatch = stopwatch
+        self._in_use = in_use
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._client, name)
-        return self._stopwatch.running()(value) if callable(value) else value
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            with self._in_use:
+                return value(*arguments, **options)
+
+        return call if callable(value) else value
