@@ -15,8 +15,8 @@ __all__ = ["browser"]
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Credentials set for MLflow's client do not reach the next test."""
+def _no_credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Remove the credentials of MLflow's client from the environment before and after each test."""
     from piecewise.tracking.store import credentials
 
     for name in credentials.VARIABLES:
@@ -27,7 +27,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running server. The environment it was started from holds a secret that its services must not see."""
+    """A running server. The environment it was started from holds a secret, which its services must not get."""
     server = make_server(tmp_path_factory.mktemp("server"))
     server.environment["CANARY"] = "canary-0815-hush"
     try:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 
-def native(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
+def fastapi_routes(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
     """Method and path of FastAPI's routes, including those of its routers."""
     for route in routes:
         if hasattr(route, "effective_candidates"):
-            yield from native(route.effective_candidates())
+            yield from fastapi_routes(route.effective_candidates())
         else:
             yield from ((method, route.path) for method in getattr(route, "methods", None) or ())
 
@@ -35,6 +35,6 @@ with tempfile.TemporaryDirectory() as place:
 
     served = create_app()
     rules = [(method, rule.rule) for rule in flask_app.url_map.iter_rules() for method in rule.methods]
-    for method, path in sorted({*rules, *native(served.routes)}):
+    for method, path in sorted({*rules, *fastapi_routes(served.routes)}):
         if method not in ("HEAD", "OPTIONS"):
             print(json.dumps([method, path]))

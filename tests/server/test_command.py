@@ -74,7 +74,7 @@ def test_only_processes_of_the_killed_server_are_killed(project: Project) -> Non
 
 
 def test_group_members_that_outlive_their_leader_are_killed(project: Project) -> None:
-    """MLflow's workers do so when all leaders are killed at once."""
+    """MLflow's workers outlive their leader when all leaders are killed at once."""
     command = ["/bin/sh", "-c", "sleep 100 & echo $!; wait"]
     leader = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True)
     assert leader.stdout is not None

@@ -90,7 +90,7 @@ def test_a_persons_own_variables_take_precedence(tmp_path: Path, monkeypatch: py
     assert len({USER, PASSWORD} & os.environ.keys()) == 1
 
 
-def test_no_server_no_credentials(tmp_path: Path) -> None:
+def test_without_a_server_no_credentials_are_set(tmp_path: Path) -> None:
     lend(URI, Project(tmp_path))
     assert USER not in os.environ
     assert credentials.read(Project(tmp_path)) is None

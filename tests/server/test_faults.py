@@ -1,4 +1,4 @@
-"""PostgreSQL is stopped again and again. `make faults` does it as often as the promise says."""
+"""PostgreSQL is stopped at random moments. `make faults` runs as many trials as each promise states."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from trials import Trials
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
-def test_postgres_stopped_at_once_under_load_loses_nothing_acknowledged(server: Server, trials: Trials) -> None:
-    """A writer logs metrics meanwhile, and repeats each until it is acknowledged."""
+def test_stopping_postgres_at_once_under_load_loses_no_acknowledged_metric(server: Server, trials: Trials) -> None:
+    """A thread logs metrics meanwhile, and repeats each until it is acknowledged."""
     experiment = server.create("experiments", name="load")["experiment_id"]
     run = server.create("runs", experiment_id=experiment)["run"]["info"]["run_id"]
     acknowledged: set[int] = set()
@@ -45,7 +45,7 @@ def test_postgres_stopped_at_once_under_load_loses_nothing_acknowledged(server: 
     def stop() -> float:
         before, count, begun = server.members(), len(acknowledged), time.monotonic()
         os.kill(before[0], signal.SIGQUIT)
-        wait_for(lambda: server.members()[0] != before[0] and len(acknowledged) > count + 3, "back", 60)
+        wait_for(lambda: server.members()[0] != before[0] and len(acknowledged) > count + 3, "PostgreSQL is back", 60)
         return time.monotonic() - begun
 
     writer = threading.Thread(target=log)
@@ -58,13 +58,13 @@ def test_postgres_stopped_at_once_under_load_loses_nothing_acknowledged(server: 
     finally:
         is_over.set()
         writer.join()
-    wait_for(server.is_up, "up", 60)
+    wait_for(server.is_up, "the server is up", 60)
     history = steps_of(server, run)
     print(f"{len(seconds)} stops, back within {max(seconds):.1f} s, {len(acknowledged)} points acknowledged")
     assert acknowledged <= history
 
 
-def test_postgres_stopped_at_once_during_a_training_changes_no_weights_and_loses_no_points(
+def test_stopping_postgres_at_once_during_a_training_changes_no_weights_and_loses_no_points(
     server: Server, project: Project, plan: Callable[..., list[Job]], trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL stops after it has recorded points. `piecewise sync` completes them; the journal is the oracle."""

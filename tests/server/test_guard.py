@@ -1,4 +1,4 @@
-"""MLflow's private parts that piecewise_guard uses: they still are what it takes them for."""
+"""MLflow's private functions that piecewise_guard uses still do what it expects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's pages in a browser: closed without a password, otherwise as `piecewise ui` shows them."""
+"""The server's pages in a browser: they require the login, and show what `piecewise ui` shows."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_nothing_is_shown_without_the_password(server: Server, browser: Browser)
 
 
 def test_the_pages_show_runs_and_load_nothing_from_elsewhere(server: Server, page: Page, run: Any) -> None:
-    elsewhere: list[str] = []
-    page.on("request", lambda request: elsewhere.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(f"{server.uri}/#/experiments")
     expect(page.get_by_text("curve_1d-shallow").first).to_be_visible()
 
@@ -66,4 +66,4 @@ def test_the_pages_show_runs_and_load_nothing_from_elsewhere(server: Server, pag
     address = f"{experiment}/runs/{run.info.run_id}"
     page.goto(address)
     expect_run(page, address)
-    assert [url for url in elsewhere if url.startswith("http") and not url.startswith(server.uri)] == []
+    assert [url for url in requested if url.startswith("http") and not url.startswith(server.uri)] == []

@@ -54,7 +54,7 @@ def client(server: Server, log_in: Callable[..., None], project: Project) -> Any
 def train_at(project: Project, plan: Callable[..., list[Job]]) -> Train:
     """Train with the command line, recording at an address. Returns the run and its stderr.
 
-    The weights must equal those of an untracked training.
+    Asserts that the weights equal those of an untracked training.
     """
     untracked = RunFolder.at(project / "untracked")
     train(plan(*TINY)[0], untracked)
@@ -72,12 +72,12 @@ def train_at(project: Project, plan: Callable[..., list[Job]]) -> Train:
 
 
 def assert_warned_once(said: str, what: str) -> None:
-    """One warning and nothing else. Its end depends on whether training is over before the first try to record."""
+    """Assert that stderr is one warning. Its last words depend on whether training ends before the first upload."""
     outlooks = ["training goes on, and piecewise sync brings everything later", "piecewise sync brings the rest"]
     assert said in [f"warning: not in MLflow: {what}; {outlook}\n" for outlook in outlooks]
 
 
-def test_a_wrong_password_is_warned_of_once_and_changes_no_weights(
+def test_a_wrong_password_gives_one_warning_and_changes_no_weights(
     server: Server, client: Any, train_at: Train, log_in: Callable[..., None]
 ) -> None:
     log_in("not the password")
@@ -89,7 +89,7 @@ def test_a_wrong_password_is_warned_of_once_and_changes_no_weights(
     assert assert_whole(client, folder) > 3
 
 
-def test_an_unknown_host_is_warned_of_once_and_can_be_corrected(
+def test_an_unknown_host_gives_one_warning_and_can_be_corrected(
     server: Server, client: Any, train_at: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typo = server.uri.replace("127.0.0.1", "nowhere.invalid")
@@ -104,7 +104,7 @@ def test_an_unknown_host_is_warned_of_once_and_can_be_corrected(
 
 
 @contextmanager
-def gone(server: Server) -> Iterator[None]:
+def killed(server: Server) -> Iterator[None]:
     """Kill SeaweedFS while its keeper is frozen and cannot restart it."""
     keeper, before = server.keeper, server.members()[1]
     assert keeper is not None
@@ -114,7 +114,7 @@ def gone(server: Server) -> Iterator[None]:
         yield
     finally:
         keeper.send_signal(signal.SIGCONT)
-    wait_for(lambda: server.members()[1] != before, "another store")
+    wait_for(lambda: server.members()[1] != before, "SeaweedFS is restarted")
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def frozen(server: Server) -> Iterator[None]:
         os.killpg(store, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("lost", [gone, frozen])
+@pytest.mark.parametrize("lost", [killed, frozen])
 def test_a_lost_store_changes_no_weights_and_gets_every_file_later(
     server: Server, client: Any, train_at: Train, tmp_path: Path, lost: Callable[[Server], Any]
 ) -> None:

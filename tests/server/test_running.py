@@ -115,16 +115,16 @@ def test_ctrl_c_stops_all_services(server: Server) -> None:
     assert server.is_up()
 
 
-def test_killing_the_keeper_leaves_no_process_and_the_next_start_works(server: Server) -> None:
+def test_killing_the_keeper_leaves_no_process_and_the_server_starts_again(server: Server) -> None:
     assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-    wait_for(lambda: processes_of(server.root) == [], "nothing left", 30)
+    wait_for(lambda: processes_of(server.root) == [], "all processes are gone", 30)
     assert (server.root / "runs" / ".server" / "state.json").exists()
     assert server.piecewise("server", "--stop").stdout == "no server runs\n"
     server.start()
     assert server.is_up()
 
 
-def test_the_next_start_works_after_everything_was_killed_at_once(server: Server) -> None:
+def test_the_server_starts_again_after_all_its_processes_were_killed_at_once(server: Server) -> None:
     for pid in server.members():
         os.kill(pid, signal.SIGKILL)
     server.stop(signal.SIGKILL)
@@ -146,12 +146,12 @@ def test_a_killed_service_is_restarted(server: Server, which: int, name: str) ->
     wait_for(lambda: server.ask("PUT", path, b"x").status == server.ask("GET", path).status == 200, "artifacts", 60)
 
 
-def test_it_listens_on_loopback_only(server: Server) -> None:
+def test_the_server_listens_on_loopback_only(server: Server) -> None:
     inodes = {
         str(link.readlink())
-        for place in Path("/proc").glob("[0-9]*")
-        if _belongs(place, server.members())
-        for link in (place / "fd").iterdir()
+        for process in Path("/proc").glob("[0-9]*")
+        if _runs_in(server.members(), process)
+        for link in (process / "fd").iterdir()
         if link.is_symlink()
     }
     listening = []
@@ -164,9 +164,10 @@ def test_it_listens_on_loopback_only(server: Server) -> None:
     assert set(listening) == {f"{socket.htonl(0x7F000001):08X}"}
 
 
-def _belongs(place: Path, groups: list[int]) -> bool:
+def _runs_in(groups: list[int], process: Path) -> bool:
+    """Whether a process runs in one of the process groups, or is a child of a group's leader."""
     try:
-        fields = (place / "stat").read_text().rpartition(")")[2].split()
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return False
     return fields[0] != "Z" and (int(fields[2]) in groups or int(fields[1]) in groups)

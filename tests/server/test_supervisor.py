@@ -58,9 +58,9 @@ def test_a_killed_service_is_restarted_after_the_rest_of_its_group_is_killed(
     children = tmp_path / "children"
     wait_for(lambda: children.is_file() and children.read_text(), "the child")
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: (services.update(), services.pids() not in ([], [first]))[1], "another process", 10)
+    wait_for(lambda: (services.update(), services.pids() not in ([], [first]))[1], "the service is restarted", 10)
     child = int(children.read_text().split()[0])
-    wait_for(lambda: not is_running(child), "no child", 10)
+    wait_for(lambda: not is_running(child), "the child is gone", 10)
     assert reported == [[first], services.pids()]
 
 
