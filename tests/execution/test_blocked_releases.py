@@ -1,4 +1,4 @@
-"""Blocked releases: found by the metadata of what is installed, and never imported."""
+"""Blocked releases are found in the metadata of installed packages, without importing them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ALLOWED = [
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder that packages are installed in."""
+    """The only folder in which Python looks for installed packages; it is empty."""
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     return tmp_path
 
@@ -63,7 +63,7 @@ def test_release_that_is_not_blocked_passes(site: Path, package: str, version: s
     refuse_blocked()
 
 
-def test_several_are_named_in_one_message(site: Path) -> None:
+def test_several_blocked_releases_are_named_in_one_message(site: Path) -> None:
     install(site, "torch", "2.0")
     install(site, "hydra-core", "1.1")
     with pytest.raises(BadInput, match=r"^torch 2\.0 is installed: .*; hydra-core 1\.1 is installed: ") as raised:
@@ -73,21 +73,21 @@ def test_several_are_named_in_one_message(site: Path) -> None:
 
 def test_a_blocked_release_is_found_without_importing_it(site: Path) -> None:
     install(site, "lightning", "2.6.3")
-    (site / "lightning.py").write_text("raise SystemExit('it ran')")
+    (site / "lightning.py").write_text("raise SystemExit('it was imported')")
     assert len(blocked()) == 1
     assert "lightning" not in sys.modules
 
 
-def test_project_itself_asks_for_nothing_blocked() -> None:
+def test_pyproject_allows_no_blocked_release() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {asked.name: asked.specifier for asked in map(Requirement, project["dependencies"])}
+    required = {each.name: each.specifier for each in map(Requirement, project["dependencies"])}
     for package, version in REFUSED:
-        if package in wanted:
-            assert version not in wanted[package]
-    assert wanted.keys() >= BLOCKED.keys() - {"lightning"}
+        if package in required:
+            assert version not in required[package]
+    assert required.keys() >= BLOCKED.keys() - {"lightning"}
 
 
-def test_remedy_is_for_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reinstall_command_uses_this_environments_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/a place/bin/python")
     expected = "'/a place/bin/python' -m pip install --require-hashes --requirement requirements.lock"
     assert reinstall() == expected

@@ -14,25 +14,25 @@ from piecewise.execution.job_folders import JOBS, JobFolders, check_writable
 from piecewise.jobs.job import Job, read_jobs
 
 
-def test_a_sweep_keeps_all_its_jobs_before_any_has_started(plan: Callable[..., list[Job]]) -> None:
+def test_the_jobs_of_a_sweep_are_written_before_any_starts(plan: Callable[..., list[Job]]) -> None:
     jobs = plan("-m", "model.width=2,3")
     made = JobFolders.new(jobs)
     assert read_jobs(made.root / JOBS) == jobs
     assert [folder.journal.parent.name for folder in made.jobs] == ["0000", "0001"]
 
 
-def test_a_single_run_has_its_place_to_itself(tiny_job: Job) -> None:
+def test_a_single_run_is_its_own_parent_and_has_no_job_list(tiny_job: Job) -> None:
     made = JobFolders.new([tiny_job])
     assert made.jobs == [made.parent]
     assert not made.root.exists()
 
 
-def test_probing_leaves_nothing(tmp_path: Path) -> None:
+def test_check_writable_leaves_no_file(tmp_path: Path) -> None:
     check_writable(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_no_permission_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_folder_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, data: bytes) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 

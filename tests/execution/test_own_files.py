@@ -1,4 +1,4 @@
-"""A user's own files, trained on without code."""
+"""Training on a user's own CSV and IDX files, which takes options and no code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def table(project: Project) -> str:
 
 @pytest.fixture
 def images(project: Project) -> str:
-    """Images of 8 × 8 pixels whose brighter half is their class."""
+    """Images of 8 × 8 pixels; the class is the number of the brighter half."""
     rng = np.random.default_rng(0)
     (project / "images").mkdir()
     for part, count in (("train", 200), ("t10k", 50)):
@@ -57,7 +57,7 @@ def test_regression_on_a_table(plan: Plan, project: Project, table: str) -> None
         plan, project, "data=csv", table, "data.target=y", "model=linear", "optimizer=sgd", "trainer.max_epochs=60"
     )
     assert metrics["distance_to_closed_form"] < 0.1
-    assert metrics["test/squared_error"] < 0.3  # k, which is a > 5, is an input too
+    assert metrics["test/squared_error"] < 0.3  # the column k = (a > 5) is an input too
 
 
 @pytest.mark.parametrize("loss", ["bernoulli", "categorical"])

@@ -1,4 +1,4 @@
-"""Processes that end when whoever waits for them is gone, however early that was."""
+"""A stage ends when its dvc is gone, even if dvc was gone before the stage watched it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-# A process that begins to watch only after a while, as one that first imports much.
+# A stage that watches dvc only after a delay, as if its imports were slow.
 STAGE = """
 import sys, time
 time.sleep(float(sys.argv[1]))
@@ -23,13 +23,13 @@ time.sleep(60)
 
 
 def started_by_dvc(place: Path, delay: float, shell: str) -> tuple[subprocess.Popen[str], int]:
-    """A stand-in for dvc, by name, that runs the stage through a shell or directly; and the stage's number."""
+    """Run the stage from a script named dvc, through a shell or directly; return that process and the stage's pid."""
     dvc = place / "dvc"
     dvc.write_text("import subprocess, sys\nsubprocess.run(sys.argv[2:], shell=sys.argv[1] == 'shell')\n")
     stage = place / "stage.py"
     stage.write_text(STAGE)
-    words = [sys.executable, str(stage), str(delay)]
-    command = [f'"{words[0]}" "{stage}" {delay}; true'] if shell == "shell" else words
+    arguments = [sys.executable, str(stage), str(delay)]
+    command = [f'"{sys.executable}" "{stage}" {delay}; true'] if shell == "shell" else arguments
     environment = os.environ | {"DVC_STAGE": "train@x"}
     parent = subprocess.Popen(
         [sys.executable, str(dvc), shell, *command], cwd=place, env=environment, stdout=subprocess.PIPE, text=True
@@ -42,12 +42,12 @@ def started_by_dvc(place: Path, delay: float, shell: str) -> tuple[subprocess.Po
         if found.stdout.strip():
             return parent, int(found.stdout.split()[0])
         time.sleep(0.02)
-    raise AssertionError("the stage has not begun")
+    raise AssertionError("the stage did not start")
 
 
 @pytest.mark.parametrize("shell", ["shell", "directly"])
-@pytest.mark.parametrize("delay", [0.0, 1.0])  # seconds until it watches: it has lost dvc before that, or after
-def test_a_stage_ends_with_dvc_whenever_that_is(tmp_path: Path, delay: float, shell: str) -> None:
+@pytest.mark.parametrize("delay", [0.0, 1.0])  # seconds until the stage watches dvc, killed after or before that
+def test_a_stage_ends_when_dvc_is_killed_before_or_after_it_watches(tmp_path: Path, delay: float, shell: str) -> None:
     parent, stage = started_by_dvc(tmp_path, delay, shell)
     assert parent.stdout is not None
     if not delay:
@@ -61,7 +61,7 @@ def test_a_stage_ends_with_dvc_whenever_that_is(tmp_path: Path, delay: float, sh
     parent.stdout.close()
 
 
-# One that, told to stop, needs longer for its last step than `end_with_dvc` for its next look.
+# A stage whose last step after a signal takes longer than `end_with_dvc` waits between two looks at dvc.
 LAST_STEP = """
 import time
 from piecewise import stopping
@@ -76,18 +76,18 @@ with stopping.poll_signals():
 """
 
 
-def test_a_signal_to_the_stage_and_dvc_at_once_lets_the_stage_end_in_order(tmp_path: Path) -> None:
-    """As a scheduler sends it, to all that a person has started: that dvc is gone then must not be a second one."""
+def test_a_signal_to_stage_and_dvc_at_once_lets_the_stage_save(tmp_path: Path) -> None:
+    """A scheduler signals the whole process group. That dvc is gone then must not act as a second signal."""
     (tmp_path / "dvc").write_text("import subprocess, sys\nsubprocess.run(sys.argv[1:])\n")
     command = [sys.executable, str(tmp_path / "dvc"), sys.executable, "-c", LAST_STEP]
     environment = os.environ | {"DVC_STAGE": "train@x"}
     parent = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert parent.stdout is not None
-    with parent.stdout as said:
-        assert said.readline() == "working\n"
+    with parent.stdout as output:
+        assert output.readline() == "working\n"
         os.killpg(parent.pid, signal.SIGTERM)
         assert parent.wait(10) == -signal.SIGTERM
-        assert said.read() == "saved\n"  # to its end, which is the stage's
+        assert output.read() == "saved\n"  # read to the end: the stage has ended
 
 
 STARTER = "from piecewise.processes import starter; print([getattr(starter(word), 'pid', None) for word in WORDS])"

@@ -1,4 +1,4 @@
-"""How ranks end, with a shell script in their place."""
+"""How the ranks of a run end; a shell script stands in for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Script = Callable[[str], Path]
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
-    """`script(text)` is run instead of `python -m piecewise.worker JOB`; returns its folder, which is the run's."""
+    """`script(text)` replaces `python -m piecewise.worker JOB` by a shell script, and returns the run's folder."""
 
     def write(text: str) -> Path:
         path = tmp_path / "python"
@@ -42,7 +42,7 @@ def test_ranks_get_the_job_file_and_the_request(script: Script) -> None:
 
 
 def test_ranks_have_their_own_process_group_in_the_same_session(script: Script) -> None:
-    """Ctrl-C reaches them through us alone; and between sessions no priority counts."""
+    """Ctrl-C must reach the ranks only through this process; niceness counts only within one session."""
     place = script('cut -d" " -f6,5,1 /proc/$$/stat > said')
     run_ranks(RunFolder.at(place), "")
     number, group, session = (int(word) for word in (place / "said").read_text().split())
@@ -50,7 +50,7 @@ def test_ranks_have_their_own_process_group_in_the_same_session(script: Script) 
 
 
 @pytest.mark.parametrize("status", [1, 2, 3])
-def test_the_exit_code_of_the_ranks_is_the_jobs(script: Script, status: int) -> None:
+def test_the_job_ends_with_the_exit_code_of_its_ranks(script: Script, status: int) -> None:
     place = script(f"exit {status}")
     with pytest.raises(PiecewiseError, match=f"exit code {status}") as failed:
         run_ranks(RunFolder.at(place), "")
@@ -67,7 +67,7 @@ def test_a_lost_rank_raises_try_again_and_the_others_are_killed(script: Script) 
 
 def test_a_signal_is_forwarded_once_and_the_ranks_are_waited_for(script: Script) -> None:
     place = script("trap 'echo told >> said; exit 143' TERM; echo ready > ready; while true; do sleep 0.05; done")
-    threading.Thread(target=_send_when, args=(place / "ready",)).start()
+    threading.Thread(target=_send_sigterm_when_exists, args=(place / "ready",)).start()
     with pytest.raises(Stopped) as stopped:
         run_ranks(RunFolder.at(place), "")
     assert stopped.value.code == 143
@@ -83,7 +83,7 @@ def test_ranks_stopped_by_a_signal_raise_stopped(script: Script, code: int) -> N
 
 
 def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One with an error, one killed, one frozen, one well; a rank that only lost another one is no cause."""
+    """Rank 1 has an error, 3 is killed, 4 frozen, 5 well. Rank 2 only lost another rank, so it is not named."""
     folder = RunFolder.at(tmp_path)
 
     def fail(error: Exception) -> None:
@@ -101,8 +101,8 @@ def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.M
         sleepers[0].kill()
         sleepers[1].send_signal(signal.SIGSTOP)
         _wait_until_gone(sleepers[0].pid)
-        said = "rank 1: MemoryError: no room; rank 3 was ended by SIGKILL; rank 4 is frozen"
-        assert fate_of_others(folder, sleepers[0].pid) == said
+        expected = "rank 1: MemoryError: no room; rank 3 was ended by SIGKILL; rank 4 is frozen"
+        assert fate_of_others(folder, sleepers[0].pid) == expected
         assert fate_of_others(RunFolder.at(tmp_path / "other"), os.getpgrp()) == "a rank was lost"
     finally:
         for sleeper in sleepers:
@@ -113,13 +113,13 @@ def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.M
 def test_a_finished_rank_deletes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     with reporting_errors(RunFolder.at(tmp_path)):
-        (word,) = tmp_path.iterdir()
-        assert json.loads(word.read_text()) == {"pid": os.getpid()}
+        (file,) = tmp_path.iterdir()
+        assert json.loads(file.read_text()) == {"pid": os.getpid()}
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK"])
-def test_the_first_rank_of_the_first_node_records(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_only_rank_zero_of_node_zero_is_the_first_rank(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert is_first_rank()
     monkeypatch.setenv(name, "0")
     assert is_first_rank()
@@ -127,7 +127,7 @@ def test_the_first_rank_of_the_first_node_records(monkeypatch: pytest.MonkeyPatc
     assert not is_first_rank()
 
 
-def _send_when(path: Path) -> None:
+def _send_sigterm_when_exists(path: Path) -> None:
     while not path.exists():
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -136,5 +136,5 @@ def _send_when(path: Path) -> None:
 def _wait_until_gone(pid: int) -> None:
     deadline = time.monotonic() + 10
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline, f"process {pid} is still there"
+        assert time.monotonic() < deadline, f"process {pid} is still running"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What a run that goes on finds changed: other data end it, another source or lock is told and kept on record."""
+"""Resuming after a change: changed data are refused; a changed source or lock is warned of and recorded."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ BRIEF = ["trainer.max_epochs=1", "model.width=3", "tracking=none"]
 
 
 def write_csv(project: Project) -> list[str]:
-    """A table of 20 rows, and what trains on it."""
+    """Write a table of 20 rows; return the options that train on it."""
     rows = [f"{number / 10},{number % 7}.5" for number in range(20)]
     (project / "table.csv").write_text("\n".join(["x,y", *rows, ""]))
     return ["data=csv", "data.path=table.csv", "data.target=y", "batch_size=4"]
 
 
 def write_idx(project: Project) -> list[str]:
-    """Images of two by two pixels under MNIST's names, and what trains on them."""
+    """Write images of 2 × 2 pixels under MNIST's file names; return the options that train on them."""
     folder = project / "images"
     folder.mkdir()
     for part in ("train", "t10k"):
@@ -50,10 +50,10 @@ def write_idx(project: Project) -> list[str]:
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-def test_a_run_cut_off_after_its_last_step_has_finished(
+def test_a_run_killed_at_its_result_file_resumes_to_finished(
     project: Project, plan: Plan, monkeypatch: pytest.MonkeyPatch, is_written: bool
 ) -> None:
-    """What the end says and what the result says agree, wherever the one who writes both is killed."""
+    """The journal's end and the result file agree, whether the process is killed before or after writing the file."""
 
     def cut_off(path: Path, value: object) -> None:
         if is_written:
@@ -141,7 +141,7 @@ def change_source(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "PACKAGE", package)
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
+@pytest.mark.filterwarnings("ignore")  # warnings inside MLflow and torch.export
 @pytest.mark.parametrize(
     ("change", "part", "what"),
     [(change_lock, "lock", "the environment's lock"), (change_source, "source", "the source that trains")],

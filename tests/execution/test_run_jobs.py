@@ -1,4 +1,4 @@
-"""Sweeps that are stopped, and go on; runs that leave nothing open."""
+"""Sweeps are stopped and resumed; finished runs are sealed, and their folders private."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from small_project import TINY
 Plan = Callable[..., list[Job]]
 
 
-def keep(job: Job, folder: RunFolder, parts: object) -> None:
-    """What follows a training, without the cost of evaluating it."""
+def write_metrics(job: Job, folder: RunFolder, parts: object) -> None:
+    """Write metrics in place of the slow evaluation after a training."""
     folder.metrics.parent.mkdir(parents=True, exist_ok=True)
     folder.metrics.write_text(json.dumps({"of": job.label}))
 
 
 @pytest.fixture
 def stopped(plan: Plan, project: Project) -> tuple[list[Job], JobFolders]:
-    """A sweep of three that was told to stop when its second job had trained and was being measured."""
+    """A sweep of three jobs, stopped by SIGTERM after the training and before the metrics of the second."""
     jobs = plan("-m", *TINY, "seed=0,1,2")
     folders = JobFolders.new(jobs)
 
     def stop(job: Job, folder: RunFolder, parts: object) -> None:
         if job is jobs[1]:
             os.kill(os.getpid(), signal.SIGTERM)
-        keep(job, folder, parts)
+        write_metrics(job, folder, parts)
 
     with pytest.raises(Stopped), handle_signals():
         run_jobs(jobs, folders, None, stop)
@@ -59,13 +59,13 @@ def test_a_stopped_sweep_is_recorded_as_killed_and_keeps_finished_jobs(stopped: 
     assert [is_done(folder) for folder in folders.jobs] == [True, False, False]
 
 
-def test_resumed_it_repeats_nothing_and_ends(stopped: tuple[list[Job], JobFolders]) -> None:
+def test_a_resumed_sweep_repeats_no_training_and_finishes(stopped: tuple[list[Job], JobFolders]) -> None:
     jobs, folders = stopped
     finished: list[str] = []
     before = [folder.journal.read_bytes() for folder in folders.jobs[:2]]
 
     def note(job: Job, folder: RunFolder, parts: object) -> None:
-        keep(job, folder, parts)
+        write_metrics(job, folder, parts)
         finished.append(job.label)
 
     run_jobs(jobs, JobFolders.below(folders.root, 3), None, note, is_resumed=True)
@@ -80,7 +80,7 @@ def test_a_run_with_another_writer_is_not_touched(stopped: tuple[list[Job], JobF
     jobs, folders = stopped
     seen = {path: path.read_bytes() for path in folders.root.rglob("*") if path.is_file()}
     with Journal(folders.jobs[2].journal), pytest.raises(TryAgain, match="its run goes on in another process"):
-        run_jobs(jobs, JobFolders.below(folders.root, 3), None, keep, is_resumed=True)
+        run_jobs(jobs, JobFolders.below(folders.root, 3), None, write_metrics, is_resumed=True)
     folders.jobs[2].journal.unlink()
     assert seen == {path: path.read_bytes() for path in folders.root.rglob("*") if path.is_file()}
 
@@ -88,19 +88,19 @@ def test_a_run_with_another_writer_is_not_touched(stopped: tuple[list[Job], JobF
 def test_every_finished_run_is_sealed(plan: Plan, project: Project) -> None:
     jobs = plan("-m", *TINY, "seed=0,1")
     folders = JobFolders.new(jobs)
-    run_jobs(jobs, folders, None, keep)
+    run_jobs(jobs, folders, None, write_metrics)
     for folder in (folders.parent, *folders.jobs):
         assert (folder.sealed / "manifest.json").is_file()
         assert manifest_faults(folder.sealed) == {}
 
 
-def test_the_files_of_a_run_are_private(tiny_job: Job, project: Project) -> None:
+def test_the_folders_of_a_run_are_private_under_a_private_umask(tiny_job: Job, project: Project) -> None:
     before = os.umask(0o077)
     try:
         folders = JobFolders.new([tiny_job])
-        run_jobs([tiny_job], folders, None, keep)
+        run_jobs([tiny_job], folders, None, write_metrics)
     finally:
         os.umask(before)
     folders = [folders.root, *(path for path in folders.root.rglob("*") if path.is_dir())]
     assert len(folders) > 3
-    assert [path for path in folders if path.stat().st_mode & 0o077] == []  # and so nothing in them can be reached
+    assert [path for path in folders if path.stat().st_mode & 0o077] == []  # so no file in them can be reached

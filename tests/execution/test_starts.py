@@ -27,8 +27,8 @@ OPTIONS = ["trainer.max_epochs=3", "data.num_train=60", "data.num_test=20", "bat
 FOREIGN = re.compile(r"\| +(mlflow|hydra\._internal\.core_plugins|piecewise\.planning)\b")
 
 
-def test_ranks_compose_nothing_and_track_nothing(plan: Plan, project: Project) -> None:
-    """Python itself lists what each process imports. Lightning imports Hydra to ask it; nobody initialises it."""
+def test_ranks_import_no_planning_and_no_tracking(plan: Plan, project: Project) -> None:
+    """`-X importtime` lists the imports of every process. Lightning imports Hydra, but nothing initialises it."""
     plan("trainer=ddp_cpu", *OPTIONS)[0].write(project / "job.json")
     command = [sys.executable, "-X", "importtime", "-m", "piecewise.worker", "job.json"]
     environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
@@ -52,7 +52,7 @@ def test_a_sweep_on_two_ranks_is_one_run_for_each_job(project: Project) -> None:
 
 
 def torchrun(project: Project, port: int, *arguments: str) -> list[subprocess.Popen[str]]:
-    """Two nodes of one rank each, on this machine."""
+    """Start two nodes of one rank each on this machine."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     command += ["--master-addr=127.0.0.1", f"--master-port={port}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -95,8 +95,8 @@ def test_two_nodes_under_torchrun_are_one_run_that_resumes(plan: Plan, project: 
     assert record.end.status == "KILLED"
 
     for process in torchrun(project, free_port(), "job.json", "--resume", str(path.parent.relative_to(project))):
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
     result = read_result(folder)
     assert (result["steps"], result["numerics"]["world_size"]) == (400 * 3, 2)
     assert len(list(project.root.glob("runs/*"))) == 1

@@ -47,7 +47,7 @@ def test_same_job_in_two_folders_gives_the_same_result_file(tiny_job: Job, tmp_p
     assert folders[0].weights.read_bytes() == folders[1].weights.read_bytes()
 
 
-def test_run_key_names_job_data_source_and_lock(tiny_job: Job) -> None:
+def test_run_key_depends_on_job_data_source_and_lock(tiny_job: Job) -> None:
     other = replace(tiny_job, frozen=tiny_job.frozen | {"seed": 1})
     keys = [run_key(tiny_job, "d", "s", "l"), run_key(other, "d", "s", "l"), run_key(tiny_job, "e", "s", "l")]
     keys += [run_key(tiny_job, "d", "t", "l"), run_key(tiny_job, "d", "s", "m")]
@@ -80,7 +80,7 @@ def test_evaluation_of_a_line_measures_its_distance_to_the_closed_form(plan: Pla
     metrics = evaluate_run(folder)
     assert set(metrics) == {"test/nll", "test/nll_floor", "test/squared_error", "distance_to_closed_form"}
     assert metrics["distance_to_closed_form"] < 1e-9
-    assert metrics["test/squared_error"] == pytest.approx(0.2**2, rel=0.2)  # the noise is all that is left
+    assert metrics["test/squared_error"] == pytest.approx(0.2**2, rel=0.2)  # only the noise is left
 
 
 def test_without_noise_there_is_no_floor_to_report(plan: Plan, folder: RunFolder) -> None:

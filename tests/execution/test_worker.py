@@ -1,4 +1,4 @@
-"""Processes of their own: one job from its file, alone and on two ranks."""
+"""The worker runs one job from its file; any number of ranks trains and measures the same."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from piecewise.tracking.sync.sync_runs import sync
 Plan = Callable[..., list[Job]]
 
 
-# As `python -m piecewise.worker`, and at the end the tools that must not have been needed.
+# Run `python -m piecewise.worker`, then print which of Hydra and MLflow it has imported.
 WORKER = """
 import runpy, sys
 sys.argv = ["worker", *sys.argv[1:]]
@@ -39,7 +39,7 @@ def run_worker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow's and torch.export's own
+@pytest.mark.filterwarnings("ignore")  # warnings inside MLflow and torch.export
 @pytest.mark.slow
 def test_worker_runs_a_job_from_its_file(tiny_job: Job, project: Project) -> None:
     tiny_job.write(project / "job.json")
@@ -61,8 +61,8 @@ def test_worker_refuses_a_file_without_a_job(
 
 
 @pytest.mark.slow
-def test_two_ranks_make_one_run_that_learns_what_one_process_learns(plan: Plan, project: Project) -> None:
-    # Plain SGD, which unlike Adam feels a wrong scale of the gradient; 400 examples leave a last batch of 40.
+def test_two_ranks_make_one_run_with_the_weights_of_one_process(plan: Plan, project: Project) -> None:
+    # SGD shows a wrong scale of the gradient, which Adam hides. The last batch of an epoch has 40 examples.
     options = ["trainer.max_epochs=15", "optimizer=sgd", "model.width=20", "tracking=none"]
     (job,) = plan("trainer=ddp_cpu", *options)
     folder = RunFolder.at(project / "runs" / "one")
@@ -83,8 +83,8 @@ def test_two_ranks_make_one_run_that_learns_what_one_process_learns(plan: Plan, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("64-true", 1e-10), ("32-true", 1e-5)])
-def test_any_number_of_ranks_learns_the_same(plan: Plan, project: Project, precision: str, tolerance: float) -> None:
-    """After 300 steps, dropout and momentum included; longer float32 trainings part, as chaos lets them."""
+def test_any_number_of_ranks_trains_the_same(plan: Plan, project: Project, precision: str, tolerance: float) -> None:
+    """300 steps with dropout and momentum. In longer float32 trainings rounding errors grow without limit."""
     options = ["trainer.max_epochs=50", "batch_size=60", "model=mlp", "model.width=20", "model.dropout=0.2"]
     options += ["optimizer=momentum", "optimizer.lr=0.01", "select=last", f"trainer.precision={precision}"]
     found = []
@@ -102,8 +102,8 @@ def test_any_number_of_ranks_learns_the_same(plan: Plan, project: Project, preci
 
 
 @pytest.mark.slow
-def test_any_number_of_ranks_measures_the_same_bits(plan: Plan, project: Project) -> None:
-    """3,007 validation examples in four chunks, of which three are used; no weight changes at that learning rate."""
+def test_any_number_of_ranks_gives_the_same_validation_metrics(plan: Plan, project: Project) -> None:
+    """3,007 validation examples in four chunks, of which three are used. The learning rate is too small to matter."""
     options = ["data.num_train=30070", "trainer.max_epochs=1", "batch_size=6000", "optimizer=sgd", "optimizer.lr=1e-30"]
     options.append("trainer.limit_val_batches=3")
     found = []
