@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from piecewise import stopping, terminal
@@ -11,15 +13,18 @@ from piecewise.durable import has_writer, read_json
 from piecewise.errors import PiecewiseError
 from piecewise.execution.blocked_releases import refuse_blocked
 from piecewise.execution.job_folders import JobFolders, check_writable
-from piecewise.execution.sweep import Sweep
 from piecewise.execution.train import train
+from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
+from piecewise.jobs.provenance import git_state
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
-from piecewise.journal.writer import busy
+from piecewise.journal.writer import Journal, busy
 from piecewise.manifest import MANIFEST, remove_manifest, write_manifest
+from piecewise.processes import this_process
+from piecewise.project import Project
 from piecewise.tracking.sync.background import BackgroundMirror
 
 # Called after each training, with the job's parts if this process has trained it.
@@ -38,18 +43,20 @@ def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Fini
     errors: list[Exception] = []
     is_interrupted = True
     try:
-        with Sweep(folders.id, folders.parent, jobs) as sweep:
+        with _recorded_sweep(jobs, folders, errors) as sweep:
             for job, folder in zip(jobs, folders.jobs, strict=True):
                 if is_resumed and is_done(folder):
                     continue
                 try:
-                    _run(job, folder, sweep.facts_of(job), finish, is_resumed)
+                    _run(job, folder, {**sweep, "tags": describe(job)}, finish, is_resumed)
                 except Exception as error:
                     stopping.raise_if_stopped()  # the error may be how a library answered a signal
                     errors.append(_reported(error, job))
-                    sweep.has_failed = True
         if len(jobs) > 1 and not folders.parent.is_of_pipeline:
-            _compare(jobs, folders)
+            from piecewise.analysis.compare import Member, compare  # imports matplotlib
+
+            evaluated = [pair for pair in zip(jobs, folders.jobs, strict=True) if pair[1].metrics.is_file()]
+            compare(folders.parent, [Member(job, read_json(folder.metrics)) for job, folder in evaluated])
             write_manifest(folders.root)
         is_interrupted = False
     finally:
@@ -73,6 +80,56 @@ def _check_before_start(jobs: list[Job], folders: JobFolders) -> None:
     check_devices(job.config.trainer for job in jobs)
 
 
+@contextmanager
+def _recorded_sweep(jobs: list[Job], folders: JobFolders, errors: list[Exception]) -> Iterator[dict[str, str]]:
+    """Write the parent's journal; if there are `errors` at the end, the sweep has failed.
+
+    Yields what the journal of each job records of it: its parent. A single job has none, and gets the id itself.
+    """
+    record = read_journal(folders.parent.journal)
+    run_id = record.start.id if record is not None else folders.id
+    if len(jobs) == 1:
+        yield {"id": run_id}
+        return
+    name, size, process = jobs[0].name, len(jobs), this_process().as_dict()
+    with Journal(folders.parent.journal) as journal:
+        if record is not None:
+            journal.resume(process=process)
+        else:
+            about = {"id": run_id, "name": name, "label": "", "title": f"{name} sweep of {size}", "num_jobs": size}
+            journal.start(**about, tags={**describe(jobs[0]), "sweep.num_jobs": str(size)}, process=process)
+        status = "FAILED"
+        try:
+            yield {"parent": run_id}
+            status = "FAILED" if errors else "FINISHED"
+        except stopping.Stopped:
+            status = "KILLED"
+            raise
+        finally:
+            journal.end(status, best=_best_of(folders.parent))
+
+
+def _best_of(folder: RunFolder) -> str | None:
+    """The id of the finished job with the lowest `val/nll`; None before one has finished."""
+    records = [read_journal(path, with_metrics=False) for path in folder.children]
+    found = [
+        (record.end.val_nll, record.start.id)
+        for record in records
+        if record is not None and record.end is not None and record.end.val_nll is not None
+    ]
+    return min(found)[1] if found else None
+
+
+def describe(job: Job) -> dict[str, str]:
+    """Tags for a reader a year later: the question, the command that repeats the run, the state of the source."""
+    conf = Project.find().conf
+    about = read_about(conf, job.name) if job.name in experiments(conf) else {}
+    chosen = [f"experiment={job.name}"] if about else []
+    command = shlex.join(["piecewise", "train", *chosen, *(f"{key}={value}" for key, value in job.overrides.items())])
+    note = "\n\n".join(part for part in (about.get("question"), f"`{command}`") if part)
+    return {**git_state(), "command": command, "mlflow.note.content": note}
+
+
 def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_resumed: bool) -> None:
     parts = None
     try:
@@ -86,14 +143,6 @@ def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_
         raise
     finish(job, folder, parts)
     write_manifest(folder.sealed)
-
-
-def _compare(jobs: list[Job], folders: JobFolders) -> None:
-    """Write the sweep's table and figures, of the jobs that were evaluated."""
-    from piecewise.analysis.compare import Member, compare
-
-    evaluated = [(job, folder) for job, folder in zip(jobs, folders.jobs, strict=True) if folder.metrics.is_file()]
-    compare(folders.parent, [Member(job, read_json(folder.metrics)) for job, folder in evaluated])
 
 
 def _reported(error: Exception, job: Job) -> PiecewiseError:
