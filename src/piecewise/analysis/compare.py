@@ -56,11 +56,9 @@ def table(members: Sequence[Member]) -> str:
     varied = [key for key in _keys(members) if len({member.job.overrides.get(key) for member in members}) > 1]
     metrics = list(dict.fromkeys(key for member in members for key in member.metrics))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*varied, *metrics])
-    for member in members:
-        values = [member.metrics.get(key, "") for key in metrics]
-        writer.writerow([*(member.job.overrides.get(key, "") for key in varied), *values])
+    writer = csv.DictWriter(text, [*varied, *metrics], extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**member.job.overrides, **member.metrics} for member in members)
     return text.getvalue()
 
 
