@@ -114,19 +114,14 @@ class RunFolder:
 
 def all_runs(project: Project) -> list[RunFolder]:
     """Every run of the project; each sweep comes before its jobs."""
-    pipeline = sorted(project.stage_journals.glob("*/*.jsonl"), key=lambda path: (path.stem != SWEEP, path))
-    staged = [RunFolder.of_stage(path.parent.name, path.name.removesuffix(".jsonl")) for path in pipeline]
-    live = [
-        RunFolder.of_live_stage(path.parent.parent.name, path.parent.name)
-        for path in sorted(
-            project.live_stages.glob(f"*/*/{JOURNAL}"), key=lambda path: (path.parent.name != SWEEP, path)
-        )
-    ]
-    published = {folder.training for folder in staged}  # the live copies of these runs are skipped
-    staged += [folder for folder in live if folder.training not in published]
+    live = [RunFolder.of_live_stage(*path.parts[-3:-1]) for path in project.live_stages.glob(f"*/*/{JOURNAL}")]
+    staged = [RunFolder.of_stage(path.parent.name, path.stem) for path in project.stage_journals.glob("*/*.jsonl")]
+    # A run that is staged has a live copy too, which is skipped.
+    by_training = {folder.training: folder for folder in (*live, *staged)}
+    pipeline = sorted(by_training.values(), key=lambda folder: (folder.training.name != SWEEP, folder.training))
     solo = sorted(project.runs.glob(f"*/{JOURNAL}"))
     children = sorted(project.runs.glob(f"*/*/{JOURNAL}"))
-    return staged + [RunFolder.at(path.parent) for path in (*solo, *children)]
+    return pipeline + [RunFolder.at(path.parent) for path in (*solo, *children)]
 
 
 def read_result(folder: RunFolder) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from piecewise import terminal
@@ -85,10 +84,8 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._file, contextlib.suppress(Unwritable) if error is not None else contextlib.nullcontext():
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._file, contextlib.suppress(Unwritable) if kind is not None else contextlib.nullcontext():
             self.flush()
 
 
