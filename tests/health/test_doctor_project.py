@@ -35,8 +35,8 @@ def write_rwlock(root: Path, text: str) -> Path:
     return path
 
 
-def held(*pids: int) -> str:
-    """As DVC writes it: one writer of a path, several readers of another."""
+def rwlock_of(*pids: int) -> str:
+    """DVC's lock file with one writer of a path and several readers of another."""
     infos = [{"pid": pid, "cmd": "dvc repro"} for pid in pids]
     return json.dumps({"write": {"results": infos[0]}, "read": {"data": infos[1:]}})
 
@@ -47,15 +47,15 @@ def test_lock_file_that_dvc_leaves_behind_is_sound(tmp_path: Path) -> None:
     assert list(pipeline_lock(Project(tmp_path))) == []
 
 
-def test_lock_whose_processes_are_all_gone_is_only_noted(tmp_path: Path, gone: dict[str, Any]) -> None:
-    write_rwlock(tmp_path, held(gone["pid"], 2**40))
+def test_lock_whose_processes_have_all_ended_is_a_note(tmp_path: Path, gone: dict[str, Any]) -> None:
+    write_rwlock(tmp_path, rwlock_of(gone["pid"], 2**40))
     (finding,) = pipeline_lock(Project(tmp_path))
     assert finding.level is Level.NOTE
     assert f"({gone['pid']}, {2**40})" in finding.what
 
 
 def test_lock_of_a_running_pipeline_is_sound(tmp_path: Path, gone: dict[str, Any]) -> None:
-    write_rwlock(tmp_path, held(gone["pid"], os.getpid()))
+    write_rwlock(tmp_path, rwlock_of(gone["pid"], os.getpid()))
     assert list(pipeline_lock(Project(tmp_path))) == []
 
 
@@ -67,9 +67,9 @@ def test_lock_file_that_dvc_refuses_is_a_fault(tmp_path: Path, monkeypatch: pyte
     assert (finding.level, finding.remedy) == (Level.FAULT, "rm .dvc/tmp/rwlock, while no dvc command runs")
 
 
-def test_lock_file_that_is_being_written_is_looked_at_twice(tmp_path: Path) -> None:
+def test_lock_file_that_is_being_written_is_read_twice(tmp_path: Path) -> None:
     path = write_rwlock(tmp_path, '{"write": {')
-    timer = threading.Timer(checks.RWLOCK_WRITE_SECONDS / 4, path.write_text, [held(os.getpid())])
+    timer = threading.Timer(checks.RWLOCK_WRITE_SECONDS / 4, path.write_text, [rwlock_of(os.getpid())])
     timer.start()
     assert list(pipeline_lock(Project(tmp_path))) == []
     timer.join()
@@ -103,7 +103,7 @@ def test_orphan_of_the_pipeline_is_trained_by_its_stage(project: Project, gone: 
     assert finding.remedy == "dvc repro train@shallow"
 
 
-def test_child_and_parent_of_a_sweep_are_both_looked_at(project: Project, gone: dict[str, Any]) -> None:
+def test_child_and_parent_of_a_sweep_are_both_checked(project: Project, gone: dict[str, Any]) -> None:
     record(project / "runs" / "sweep" / "journal.jsonl", process=gone)
     record(project / "runs" / "sweep" / "0000" / "journal.jsonl", process=gone)
     assert len(orphans(project)) == 2

@@ -1,4 +1,4 @@
-"""A store that MLflow itself made, moved, in use, or absent; damage is seeded in test_doctor."""
+"""The checks of a store that MLflow made, that was moved, is in use or is absent; test_doctor seeds damage."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def make_store(root: Path, *locations: str | None) -> None:
         ("file:///elsewhere/a%20project", True),
     ],
 )
-def test_location_is_outside_if_it_is_a_place_on_this_machine_that_is_not_below(
+def test_local_location_that_is_not_below_the_project_is_outside(
     project: Project, location: str | None, is_outside: bool
 ) -> None:
     make_store(project, location, (project / "mlartifacts").as_uri(), str(project / "mlartifacts"))
     assert bool(list(artifact_locations(project))) is is_outside
 
 
-def test_neighbour_with_a_longer_name_is_outside(project: Project) -> None:
+def test_folder_whose_name_only_begins_like_the_projects_is_outside(project: Project) -> None:
     make_store(project, project.root.with_name(project.root.name + " 2").as_uri())
     assert len(list(artifact_locations(project))) == 1
 
@@ -74,25 +74,25 @@ def test_neighbour_with_a_longer_name_is_outside(project: Project) -> None:
 @pytest.mark.parametrize(
     ("locations", "remedy"),
     [
-        (["/elsewhere"], "piecewise sync --rebuild"),  # nothing says where the project was
+        (["/elsewhere"], "piecewise sync --rebuild"),  # it does not show the old root
         (["/old/mlartifacts/x"], "piecewise sync, or any command that opens the store"),
         (["/old/mlartifacts/x", "/elsewhere"], "piecewise sync --rebuild"),
     ],
 )
-def test_remedy_is_opening_the_store_if_that_mends_it(project: Project, locations: list[str], remedy: str) -> None:
+def test_remedy_is_opening_the_store_if_that_repairs_it(project: Project, locations: list[str], remedy: str) -> None:
     make_store(project, *locations)
     (finding,) = artifact_locations(project)
     assert finding.remedy == remedy
 
 
-def test_project_reached_through_a_link_is_where_it_was(project: Project) -> None:
+def test_project_opened_through_a_link_was_not_moved(project: Project) -> None:
     make_store(project, (project / "mlartifacts").as_uri())
     link = project.root.with_name("link")
     link.symlink_to(project)
     assert list(artifact_locations(Project(link))) == []
 
 
-def test_store_in_use_is_noted_and_not_called_corrupt(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_in_use_is_a_note_and_not_corrupt(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "LOCK_TIMEOUT_SECONDS", 0.01)
     make_store(project)
     with closing(sqlite3.connect(project / "mlflow.db")) as writer:
@@ -114,7 +114,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_writer_that_was_killed_leaves_a_note_and_no_corruption(project: Project) -> None:
+def test_killed_writer_leaves_a_note_and_no_corruption(project: Project) -> None:
     make_store(project)
     assert subprocess.run([sys.executable, "-c", KILLED_WRITER], check=False, timeout=60).returncode == -9
     (finding,) = schema(project)
@@ -138,7 +138,7 @@ def test_network_file_system_is_a_fault_where_the_store_would_be_refused(
     assert [finding.level for finding in schema(project)] == [Level.OK]
 
 
-def test_log_of_a_writer_is_read_too(project: Project) -> None:
+def test_write_ahead_log_is_read_too(project: Project) -> None:
     make_store(project)
     with closing(sqlite3.connect(project / "mlflow.db")) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
@@ -149,7 +149,7 @@ def test_log_of_a_writer_is_read_too(project: Project) -> None:
     assert finding.what.startswith("mlflow.db has schema f, ")
 
 
-def test_looking_writes_nothing(project: Project) -> None:
+def test_checks_write_nothing(project: Project) -> None:
     make_store(project)
     before = (project / "mlflow.db").read_bytes()
     list(schema(project))
@@ -163,7 +163,7 @@ def test_looking_writes_nothing(project: Project) -> None:
     assert {path.name for path in project.root.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
 
 
-def test_absent_store_is_noted_once_there_are_runs_for_it(project: Project) -> None:
+def test_absent_store_is_a_note_if_there_are_runs(project: Project) -> None:
     (finding,) = schema(project)
     assert finding.level is Level.OK
     with Journal(project / "runs" / "one" / "journal.jsonl") as journal:

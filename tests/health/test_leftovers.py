@@ -47,8 +47,8 @@ def test_old_temporary_file_is_a_leftover_and_a_new_one_is_not(project: Project)
     assert new.exists()
 
 
-def made(root: Path, name: str, hours_ago: float, size: int) -> Path:
-    """A folder with a database in it, or the database, of some age."""
+def make_store(root: Path, name: str, hours_ago: float, size: int) -> Path:
+    """Make a database that changed `hours_ago`; below runs/, `name` is the folder that holds it."""
     path = root / name
     file = path / "mlflow.db" if name.startswith("runs/") else path
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -57,11 +57,11 @@ def made(root: Path, name: str, hours_ago: float, size: int) -> Path:
     return path
 
 
-def test_the_newest_of_the_old_stores_stays(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    old = [made(project, f"runs/.aside-{name}", hours, 10) for name, hours in (("c", 9), ("a", 8))]
-    old += [made(project, f"mlflow.db.before-{name}", hours, 1000) for name, hours in (("y", 4), ("x", 3))]
-    kept = [made(project, "runs/.aside-b", 7, 10), made(project, "mlflow.db.before-z", 2, 1000)]
-    kept += [made(project, "mlflow.db", 50, 10)]
+def test_the_newest_set_aside_store_and_backup_are_kept(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    old = [make_store(project, f"runs/.aside-{name}", hours, 10) for name, hours in (("c", 9), ("a", 8))]
+    old += [make_store(project, f"mlflow.db.before-{name}", hours, 1000) for name, hours in (("y", 4), ("x", 3))]
+    kept = [make_store(project, "runs/.aside-b", 7, 10), make_store(project, "mlflow.db.before-z", 2, 1000)]
+    kept += [make_store(project, "mlflow.db", 50, 10)]
     assert [item.path for item in leftovers(project)] == old
     assert main(["clean"]) == 0
     said = capsys.readouterr().out
@@ -73,11 +73,11 @@ def test_the_newest_of_the_old_stores_stays(project: Project, capsys: pytest.Cap
     assert leftovers(project) == []
 
 
-def test_new_store_stays_and_a_linked_store_is_followed(project: Project, tmp_path: Path) -> None:
+def test_recent_stores_are_kept_and_a_linked_store_is_followed(project: Project, tmp_path: Path) -> None:
     for name, hours in (("runs/.aside-a", 0.5), ("runs/.aside-b", 0.0)):
-        made(project, name, hours, 10)
+        make_store(project, name, hours, 10)
     elsewhere = tmp_path / "elsewhere"
-    backups = [made(elsewhere, f"mlflow.db.before-{name}", hours, 10) for name, hours in (("x", 3), ("y", 2))]
-    (project / "mlflow.db").symlink_to(made(elsewhere, "mlflow.db", 1, 10))
+    backups = [make_store(elsewhere, f"mlflow.db.before-{name}", hours, 10) for name, hours in (("x", 3), ("y", 2))]
+    (project / "mlflow.db").symlink_to(make_store(elsewhere, "mlflow.db", 1, 10))
     (item,) = leftovers(project)
     assert (item.path, project.name(item.path)) == (backups[0], str(backups[0]))

@@ -28,16 +28,16 @@ SEED = 20
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with whole_project(tmp_path_factory.mktemp("verify") / "a project") as root:
         yield root
 
 
 @pytest.fixture
-def root(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(intact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy to damage."""
     copy = tmp_path / "a project"
-    shutil.copytree(whole, copy)
+    shutil.copytree(intact, copy)
     monkeypatch.chdir(copy)
     return copy
 
@@ -54,43 +54,43 @@ def found(root: Path) -> dict[str, str]:
     return {path: fault.what for path, fault in faults(root).items()}
 
 
-def only(root: Path, pattern: str) -> Path:
+def first_match(root: Path, pattern: str) -> Path:
     (path, *_) = sorted(root.glob(pattern))
     return path
 
 
-def test_whole_project_has_nothing_to_report(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kinds = {report.kind: report for report in verify(Project(whole))}
+def test_intact_project_has_no_faults_and_no_notes(intact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {report.kind: report for report in verify(Project(intact))}
     hashed = {path for report in kinds.values() for path in report.files}
-    assert hashed == set(covered_files(whole))  # each of them, found without asking verify
+    assert hashed == set(covered_files(intact))  # listed without verify
     assert [kind for kind, report in kinds.items() if not report.files] == ["MLflow store"]
     assert kinds["runs"].num_bytes == sum(path.stat().st_size for path in kinds["runs"].files)
-    assert (faults(whole), notes(whole)) == ({}, [])
-    assert main(Project(whole), Arguments("verify", None, [], whole)) == 0
+    assert (faults(intact), notes(intact)) == ({}, [])
+    assert main(Project(intact), Arguments("verify", None, [], intact)) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in said] == list(kinds)
     assert all(line.endswith("  ok") for line in said)
 
 
-def test_project_covers_every_kind_of_file(whole: Path) -> None:
-    assert all(list((whole / folder).rglob("*")) for folder in COVERED)
-    assert len(list((whole / "mlartifacts").rglob("model.pt2"))) == 2
-    assert len(list((whole / "runs").rglob("*.ckpt"))) >= 3
-    assert len(list((whole / "runs").rglob(MANIFEST))) == 4
-    assert len(list((whole / ".dvc").rglob("*.dir"))) == sum(
+def test_project_covers_every_kind_of_file(intact: Path) -> None:
+    assert all(list((intact / folder).rglob("*")) for folder in COVERED)
+    assert len(list((intact / "mlartifacts").rglob("model.pt2"))) == 2
+    assert len(list((intact / "runs").rglob("*.ckpt"))) >= 3
+    assert len(list((intact / "runs").rglob(MANIFEST))) == 4
+    assert len(list((intact / ".dvc").rglob("*.dir"))) == sum(
         not path.endswith(".json") for paths in OUTS.values() for path in paths
     )
 
 
-def test_flipped_bit_is_found_and_nothing_else(whole: Path) -> None:
+def test_flipped_bit_is_the_only_fault(intact: Path) -> None:
     for number in range(NUM_FLIPS):
-        name, found = flip_trial(whole, Random(f"{SEED} {number}"))
+        name, found = flip_trial(intact, Random(f"{SEED} {number}"))
         assert set(found) == {name}
 
 
-def test_a_trial_sees_a_flip_that_is_missed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_notices_a_flip_that_verify_misses(intact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bit_flips.COVERED", ("conf",))  # verify does not cover it
-    name, found = flip_trial(whole, Random(SEED))
+    name, found = flip_trial(intact, Random(SEED))
     assert name.startswith("conf/")
     assert found == {}
 
@@ -127,16 +127,16 @@ def _zero_a_block(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [_cut, _empty, _zero_a_block])
-def test_a_damaged_file_is_named_with_its_remedy(whole: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_file_is_named_with_its_remedy(intact: Path, damage: Callable[[bytes], bytes]) -> None:
     for pattern, what in VICTIMS.items():
-        path = only(whole, pattern)
+        path = first_match(intact, pattern)
         data = path.read_bytes()
         path.write_bytes(damage(data))
-        ((name, fault),) = faults(whole).items()
+        ((name, fault),) = faults(intact).items()
         path.write_bytes(data)
-        assert (name, fault.what) == (path.relative_to(whole).as_posix(), what)
+        assert (name, fault.what) == (path.relative_to(intact).as_posix(), what)
         assert fault.remedy
-    assert faults(whole) == {}
+    assert faults(intact) == {}
 
 
 @pytest.mark.parametrize(
@@ -150,25 +150,25 @@ def test_a_damaged_file_is_named_with_its_remedy(whole: Path, damage: Callable[[
     ],
 )
 def test_missing_file_is_named(root: Path, pattern: str) -> None:
-    path = only(root, pattern)
+    path = first_match(root, pattern)
     path.unlink()
     assert found(root) == {path.relative_to(root).as_posix(): "is missing"}
 
 
 @pytest.mark.parametrize("name", ["runs/solo/figures/x.svg", "runs/sweep/x.json", "runs/pipeline/x/run/x.ckpt"])
-def test_file_that_was_not_there_is_named(root: Path, name: str) -> None:
+def test_file_that_no_manifest_lists_is_named(root: Path, name: str) -> None:
     (root / name).write_text("x")
     assert found(root) == {name: "was not there"}
 
 
-def test_a_file_of_no_stage_is_named(root: Path) -> None:
+def test_file_of_no_stage_is_named(root: Path) -> None:
     (root / "results" / "train" / "x" / "extra").write_text("x")
     (root / "results" / "train" / "x" / ".weights.12.tmp").write_text("x")
     shutil.copy(Path(__file__).parents[2] / ".dvcignore", root)
     assert found(root) == {"results/train/x/extra": "was not there"}
 
 
-def test_damaged_object_restores_no_out(root: Path) -> None:
+def test_remedy_of_an_out_is_checkout_unless_its_cache_object_is_damaged_too(root: Path) -> None:
     path = root / "data" / "curve_1d" / "train.safetensors"
     name = hashlib.md5(path.read_bytes()).hexdigest()
     cached = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
@@ -188,10 +188,10 @@ def test_out_is_verified_without_the_list_of_its_files(root: Path) -> None:
     assert found(root) == {"report": "differs from dvc.lock; the cache does not have the list of its files"}
 
 
-def test_cache_elsewhere_is_found(root: Path) -> None:
+def test_cache_in_a_configured_folder_is_verified(root: Path) -> None:
     (root / ".dvc" / "cache").rename(root.parent / "cache")
     (root / ".dvc" / "config").write_text("[core]\n    analytics = false\n[cache]\n    dir = ../../cache\n")
-    only(root.parent, "cache/files/md5/*/*.dir").write_bytes(b"[]")
+    first_match(root.parent, "cache/files/md5/*/*.dir").write_bytes(b"[]")
     ((_, what),) = found(root).items()
     assert what == "does not match its name"
 
@@ -232,7 +232,7 @@ def test_entry_of_the_run_cache_is_verified(root: Path) -> None:
     assert found(root) == {path.relative_to(root).as_posix(): "does not match its name"}
 
 
-def test_out_that_is_not_here_is_a_note(root: Path) -> None:
+def test_missing_out_is_a_note(root: Path) -> None:
     shutil.rmtree(root / "results" / "train")
     assert faults(root) == {}
     assert notes(root) == ["results/train/x: not here; dvc checkout or dvc repro brings it"]
@@ -254,7 +254,7 @@ def test_lock_that_cannot_be_read_is_a_fault(root: Path, content: str) -> None:
     assert found(root) == {"dvc.lock": "cannot be read"}
 
 
-def test_mnist_is_the_canonical_one_whatever_the_lock_says(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_must_have_its_known_digests_even_if_dvc_lock_agrees(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = root / "data" / "mnist"
     folder.mkdir()
     for name in Mnist.sha256:
@@ -276,7 +276,7 @@ def test_unfinished_run_is_a_note(root: Path) -> None:
     assert notes(root) == ["runs/solo: not verified: unfinished, without a manifest"]
 
 
-def test_journal_of_an_unfinished_run(root: Path) -> None:
+def test_torn_end_of_an_unfinished_journal_is_a_note_and_a_flipped_bit_is_a_fault(root: Path) -> None:
     path = root / "runs" / "new" / "journal.jsonl"
     with Journal(path) as journal:
         journal.start(id="new", name="x", title="x")
@@ -307,7 +307,7 @@ def test_record_out_of_order_is_a_fault(root: Path) -> None:
     assert found(root) == {"runs/new/journal.jsonl": "has a record of kind 'end' before its start"}
 
 
-def test_artifact_that_no_record_knows_is_a_note(root: Path) -> None:
+def test_artifact_in_no_runs_record_is_a_note(root: Path) -> None:
     place = root / "mlartifacts" / "x"
     place.mkdir()
     for name in ("a", "b"):
@@ -316,32 +316,32 @@ def test_artifact_that_no_record_knows_is_a_note(root: Path) -> None:
     assert notes(root) == ["mlartifacts/x/a and 1 more: in no run's record, not verified"]
 
 
-def test_file_that_the_disk_does_not_give_back_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import piecewise.health.findings as module
 
     path = root / "runs" / "solo" / "training" / "model.safetensors"
-    whole = module.digest_file
+    digest = module.digest_file
 
     def digest_file(asked: Path, algorithm: str = "sha256") -> str:
         if asked == path:
             raise OSError(5, "Input/output error")
-        return whole(asked, algorithm)
+        return digest(asked, algorithm)
 
     monkeypatch.setattr(module, "digest_file", digest_file)
     assert found(root) == {"runs/solo/training/model.safetensors": "cannot be read"}
 
 
-def test_database_is_asked_whether_it_is_sound(root: Path) -> None:
+def test_corrupt_database_is_a_fault(root: Path) -> None:
     path = root / "mlflow.db"
-    for beside in root.glob("mlflow.db-*"):  # the log of the fixture's writer
-        beside.unlink()
+    for log in root.glob("mlflow.db-*"):  # the write-ahead log of the fixture's writer
+        log.unlink()
     path.write_bytes(b"no database" * 1000)
     ((name, fault),) = faults(root).items()
     assert (name, fault.what) == ("mlflow.db", "file is not a database")
     assert fault.remedy == "piecewise sync --rebuild makes it again from the journals"
 
 
-def test_database_in_use_is_a_note(root: Path) -> None:
+def test_locked_database_is_a_note(root: Path) -> None:
     with closing(sqlite3.connect(root / "mlflow.db", isolation_level=None)) as store:
         store.execute("PRAGMA locking_mode = EXCLUSIVE")
         store.execute("BEGIN EXCLUSIVE")

@@ -30,8 +30,8 @@ def test_every_reference_has_an_id_and_no_two_figures_share_one(figure: Figure) 
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (first, second)]
     assert len(ids[0]) > 10
     assert not ids[0] & ids[1]
-    for svg, own in zip((first, second), ids, strict=True):
-        assert set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg)) <= own
+    for svg, own_ids in zip((first, second), ids, strict=True):
+        assert set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg)) <= own_ids
 
 
 def test_figure_takes_the_colours_of_the_page(figure: Figure) -> None:
@@ -50,6 +50,6 @@ def test_figure_shrinks_with_the_page_and_loads_nothing() -> None:
     assert "http" not in found
 
 
-def test_what_is_no_figure_is_refused() -> None:
+def test_text_that_is_no_figure_is_refused() -> None:
     with pytest.raises(ValueError, match="substring"):
         inline("no figure", "x")
