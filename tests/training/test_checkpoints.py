@@ -25,7 +25,7 @@ from piecewise.training.checkpoints import KeepCheckpoints, load_checkpoint
 from steps_taken import note_steps
 
 Plan = Callable[..., list[Job]]
-# Everything with a state: order, masks, schedule, momentum, early stopping and parameter path.
+# Options that use every saved state: data order, dropout masks, schedule, momentum, early stopping, parameter path.
 OPTIONS = [
     *("data.num_train=60", "data.num_test=20", "batch_size=10", "trainer.max_epochs=30", "log_every_n_steps=4"),
     *("model=mlp", "model.width=12", "model.dropout=0.3", "model.norm=batch", "optimizer=momentum", "optimizer.lr=0.2"),
@@ -33,13 +33,13 @@ OPTIONS = [
 ]
 
 
-def every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
+def save_every_step(monkeypatch: pytest.MonkeyPatch, copies: Path) -> None:
     """Save a checkpoint at every opportunity, and copy each to `copies`."""
     copies.mkdir()
-    whole = checkpoint_files.write
+    original = checkpoint_files.write
 
     def write(path: Path, data: bytes) -> None:
-        whole(path, data)
+        original(path, data)
         for file in (path, path.with_suffix(".json")):
             shutil.copy(file, copies)
 
@@ -73,7 +73,7 @@ def test_resuming_from_any_checkpoint_gives_the_same_result(
     (job,) = plan(*OPTIONS, *options, f"trainer.precision={precision}")
     undisturbed, copies = RunFolder.at(project / "undisturbed"), project / "copies"
     with monkeypatch.context() as patched:
-        every_step(patched, copies)
+        save_every_step(patched, copies)
         train(job, undisturbed)
     expected = outcome_of(undisturbed)
     assert expected["steps"] < expected["steps_planned"]  # stopped early
@@ -101,12 +101,12 @@ def test_a_models_own_random_numbers_are_the_same_after_resuming(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For a user's model that draws from PyTorch's global generator, as torchvision's models do."""
-    whole = Mlp.forward
-    monkeypatch.setattr(Mlp, "forward", lambda model, x: whole(model, x + 0.1 * torch.randn_like(x)))
+    original = Mlp.forward
+    monkeypatch.setattr(Mlp, "forward", lambda model, x: original(model, x + 0.1 * torch.randn_like(x)))
     (job,) = plan(*OPTIONS, "early_stopping.patience=null", "trainer.max_epochs=2")
     undisturbed, copies = RunFolder.at(project / "undisturbed"), project / "copies"
     with monkeypatch.context() as patched:
-        every_step(patched, copies)
+        save_every_step(patched, copies)
         train(job, undisturbed)
     folder = RunFolder.at(project / "runs" / "one")
     folder.checkpoints.mkdir(parents=True)
@@ -132,7 +132,7 @@ def test_without_a_whole_checkpoint_training_restarts_with_a_warning(
     assert "has no whole checkpoint: the training begins again" in capsys.readouterr().err
 
 
-LOADS = """
+LOAD = """
 import sys
 sys.modules["piecewise"] = sys.modules["pytorch_lightning"] = None
 import torch
@@ -145,7 +145,7 @@ def test_a_checkpoint_loads_with_torch_alone(plan: Plan, project: Project) -> No
     train(plan(*OPTIONS)[0], folder)
     path = checkpoint_files.newest(folder.checkpoints)
     assert path is not None
-    done = subprocess.run([sys.executable, "-c", LOADS, path], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", LOAD, path], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == f"{read_result(folder)['steps']}\n", done.stderr
     assert load_checkpoint(path)["global_step"] == read_result(folder)["steps"]
 

@@ -42,7 +42,7 @@ def test_squared_error_metric_is_the_mean_square() -> None:
     assert metrics["test/nll"] == pytest.approx((1 + 9) / 4 + 0.5 * math.log(2 * math.pi))
 
 
-def test_another_chunk_size_changes_only_the_last_places() -> None:
+def test_another_chunk_size_changes_only_the_last_digits() -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10))
     test = Examples(torch.rand(1003, 784), torch.randint(10, (1003,)))

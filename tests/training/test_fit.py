@@ -80,9 +80,7 @@ def test_training_equals_a_loop_by_hand(plan: Plan, tmp_path: Path) -> None:
         torch.testing.assert_close(outcome.weights[name], expected, rtol=1e-6, atol=1e-6)
 
 
-def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
-    plan: Plan, tmp_path: Path, seen: list[Tensor]
-) -> None:
+def test_every_epoch_takes_all_batches_and_each_example_once(plan: Plan, tmp_path: Path, seen: list[Tensor]) -> None:
     (job,) = plan(*SMALL, "data.num_train=47")  # 42 to train on: the last batch of each epoch has two examples
     outcome = train(job, tmp_path)
     assert outcome.steps == outcome.steps_planned == len(seen) == 4 * 5
@@ -94,8 +92,8 @@ def test_steps_are_epochs_times_batches_and_every_example_comes_once_per_epoch(
 
 def test_each_limited_epoch_has_its_own_order(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    whole = TrainLoader._batch
-    monkeypatch.setattr(TrainLoader, "_batch", lambda self, *to: seen.append((self.epoch, to[1])) or whole(self, *to))
+    batch = TrainLoader._batch
+    monkeypatch.setattr(TrainLoader, "_batch", lambda self, *to: seen.append((self.epoch, to[1])) or batch(self, *to))
     for limit in ("3", "0.6"):  # of 5 batches
         seen.clear()
         outcome = train(plan(*SMALL, f"trainer.limit_train_batches={limit}")[0], tmp_path / limit)
@@ -133,7 +131,7 @@ def test_journal_has_every_step_and_every_validation(plan: Plan, tmp_path: Path)
         assert nll == pytest.approx(0.5 * error + 0.9189385332046727, rel=1e-6)
 
 
-def test_a_short_run_is_recorded_with_any_interval(plan: Plan, tmp_path: Path) -> None:
+def test_a_run_shorter_than_the_log_interval_is_recorded_each_epoch(plan: Plan, tmp_path: Path) -> None:
     train(plan(*SMALL)[0], tmp_path, log_every_n_steps=50)
     record = read_journal(tmp_path / "journal.jsonl")
     assert record is not None
@@ -157,7 +155,7 @@ def test_the_last_checkpoint_also_holds_the_best_weights(plan: Plan, tmp_path: P
     assert all(torch.equal(outcome.weights[name], value) for name, value in kept["weights"].items())
 
 
-def test_early_stopping_stops(plan: Plan, tmp_path: Path) -> None:
+def test_early_stopping_ends_training_after_its_patience(plan: Plan, tmp_path: Path) -> None:
     (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0", "trainer.max_epochs=30")
     outcome = train(job, tmp_path, early_stopping={"patience": 2})
     assert (outcome.epochs, outcome.steps, outcome.steps_planned) == (3, 15, 150)
@@ -167,7 +165,7 @@ def _with(make: Callable[..., pl.Trainer], watch: pl.Callback, callbacks: list[p
     return make(callbacks=[*callbacks, watch], **rest)
 
 
-def rates_of(plan: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[float]:
+def rates_of(plan: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[float]:
     """The learning rate of each step, starting from 0.1."""
     rates: list[float] = []
 
@@ -175,7 +173,7 @@ def rates_of(plan: Plan, place: Path, monkeypatch: pytest.MonkeyPatch, *words: s
         def on_train_batch_start(self, trainer: pl.Trainer, *rest: object) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0.1", *words)
+    (job,) = plan(*SMALL, "optimizer=sgd", "optimizer.lr=0.1", *options)
     make = make_trainer(job.config.trainer)
     monkeypatch.setitem(globals(), "make_trainer", lambda config: partial(_with, make, Watch()))
     train(job, place)
@@ -190,7 +188,7 @@ def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("words", "share"),
+    ("options", "factor"),
     [
         (["scheduler=warmup", "scheduler.total_iters=8"], lambda step: min(1, 0.01 + 0.99 * step / 8)),
         (["scheduler=cosine"], lambda step: (1 + math.cos(math.pi * step / 20)) / 2),
@@ -198,10 +196,10 @@ def test_one_cycle_is_as_long_as_the_training(plan: Plan, tmp_path: Path, monkey
     ],
 )
 def test_a_schedule_follows_its_formula(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], share: Callable[[int], float]
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], factor: Callable[[int], float]
 ) -> None:
-    rates = rates_of(plan, tmp_path, monkeypatch, *words)
-    assert rates == pytest.approx([0.1 * share(step) for step in range(20)])
+    rates = rates_of(plan, tmp_path, monkeypatch, *options)
+    assert rates == pytest.approx([0.1 * factor(step) for step in range(20)])
 
 
 def test_a_non_finite_loss_stops_training_and_is_named(plan: Plan, tmp_path: Path) -> None:
@@ -213,10 +211,10 @@ def test_a_non_finite_loss_stops_training_and_is_named(plan: Plan, tmp_path: Pat
 
 
 def test_last_finite_checkpoint_is_kept(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = TrainLoader._batch
+    original = TrainLoader._batch
 
     def spoiled(self: TrainLoader, index: Tensor, number: int) -> Any:
-        batch = whole(self, index, number)
+        batch = original(self, index, number)
         return batch._replace(x=batch.x * (torch.nan if (self.epoch, number) == (2, 1) else 1))
 
     monkeypatch.setattr(TrainLoader, "_batch", spoiled)
@@ -242,6 +240,6 @@ def test_progress_shows_epoch_loss_and_validation(
     monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)  # no monitor thread
     monkeypatch.setattr(progress, "REDRAW_SECONDS", 0)
     train(plan(*SMALL)[0], tmp_path, progress="a label")
-    said = capsys.readouterr().err
-    assert "a label" in said
-    assert all(f"{name}=" in said for name in ("epoch", "loss", "val/nll"))
+    printed = capsys.readouterr().err
+    assert "a label" in printed
+    assert all(f"{name}=" in printed for name in ("epoch", "loss", "val/nll"))

@@ -38,7 +38,7 @@ def test_the_machine_is_read_at_intervals_and_at_the_end(
 
 
 def test_gpu_utilisation_is_read_if_the_driver_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cannot_tell(device: torch.device) -> int:
+    def unsupported(device: torch.device) -> int:
         raise RuntimeError("Not Supported")
 
     for name, value in (("memory_allocated", 3_000_000), ("max_memory_allocated", 5_000_000), ("utilization", 40)):
@@ -50,6 +50,6 @@ def test_gpu_utilisation_is_read_if_the_driver_reports_it(monkeypatch: pytest.Mo
         "system/gpu_memory_peak_megabytes": 5.0,
         "system/gpu_utilization_percentage": 40.0,
     }
-    monkeypatch.setattr(torch.cuda, "utilization", cannot_tell)
+    monkeypatch.setattr(torch.cuda, "utilization", unsupported)
     del found["system/gpu_utilization_percentage"]
     assert recorder.read_gpu(device) == found

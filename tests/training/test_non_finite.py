@@ -10,14 +10,14 @@ from piecewise.data.resident import Batch
 from piecewise.training.non_finite import first_non_finite
 
 
-class Root(nn.Module):
+class SquareRoot(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.sqrt()
 
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(1, 3), nn.Sequential(Root(), nn.ReLU()), nn.Linear(3, 1))
+    return nn.Sequential(nn.Linear(1, 3), nn.Sequential(SquareRoot(), nn.ReLU()), nn.Linear(3, 1))
 
 
 def batch(x: float = 1.0, y: float = 0.0) -> Batch:
@@ -45,5 +45,5 @@ def test_a_non_finite_batch_is_named() -> None:
     assert first_non_finite(nn.Linear(1, 1), batch(y=math.inf)) == "the targets of the batch"
 
 
-def test_a_finite_network_leaves_the_loss() -> None:
+def test_the_loss_is_named_if_batch_and_network_are_finite() -> None:
     assert first_non_finite(nn.Linear(1, 1), batch()) == "the loss itself"

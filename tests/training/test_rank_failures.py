@@ -11,7 +11,7 @@ import torch
 from piecewise.errors import TryAgain
 from piecewise.training.strategy import rank_failures_explained
 
-# Three messages of gloo, the third without its name. NCCL's is a guess: no test here has a GPU.
+# Three messages of gloo, which the third does not name. The message of NCCL is a guess: no test here has a GPU.
 MESSAGES = [
     "[/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 10000ms for recv",
     "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:31415",

@@ -66,7 +66,7 @@ CHANGES = {
 
 
 def changed(job: Job, plan: Plan, key: str, value: Any) -> Job:
-    """The job with one option changed. Only a change of a whole group composes anew, because that is slow."""
+    """The job with one option changed. Only a change of a whole group is composed again, because that is slow."""
     if "." not in key and isinstance(value, str):
         return plan(*OPTIONS, f"{key}={value}")[0]
     config = copy.deepcopy(job.frozen)
@@ -77,12 +77,12 @@ def changed(job: Job, plan: Plan, key: str, value: Any) -> Job:
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:
     """Send a signal in the middle of a step."""
-    whole = TrainingModule.training_step
+    original = TrainingModule.training_step
 
     def training_step(self: TrainingModule, *arguments: Any) -> Any:
         if self.trainer.global_step + 1 == step:
             os.kill(os.getpid(), number)
-        return whole(self, *arguments)
+        return original(self, *arguments)
 
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
 
@@ -144,7 +144,7 @@ def test_stopped_and_resumed_equals_undisturbed(
 
     taken = note_steps(monkeypatch)
     train(job, folder, is_resumed=True)
-    assert taken == list(range(step, 20))  # a restarted training would end with the same bits
+    assert taken == list(range(step, 20))  # resumed, not restarted, which would give the same weights
     assert read_result(folder)["steps"] == 20
     assert_same_parameters(folder, undisturbed)
     assert read_result(folder)["selected_step"] == read_result(undisturbed)["selected_step"]
@@ -182,13 +182,13 @@ def test_dropout_masks_are_the_same_after_resuming(
 
 
 def test_a_second_signal_stops_within_the_step(plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = TrainingModule.training_step
+    original = TrainingModule.training_step
 
     def training_step(self: TrainingModule, *arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("it went on")
-        return whole(self, *arguments)
+        pytest.fail("the step went on after the second signal")
+        return original(self, *arguments)
 
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
     folder = RunFolder.at(project / "runs" / "one")
@@ -205,12 +205,12 @@ def test_a_killed_training_resumes_from_its_last_checkpoint(
     (job,) = plan(*OPTIONS)
     folder = RunFolder.at(project / "runs" / "one")
     with monkeypatch.context() as patched:
-        whole = TrainingModule.training_step
+        original = TrainingModule.training_step
 
         def training_step(self: TrainingModule, *arguments: Any) -> Any:
             if self.trainer.global_step == 13:
                 raise MemoryError
-            return whole(self, *arguments)
+            return original(self, *arguments)
 
         patched.setattr(TrainingModule, "training_step", training_step)
         patched.setattr(checkpoints, "INTERVAL_SECONDS", 0)
