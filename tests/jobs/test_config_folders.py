@@ -1,4 +1,4 @@
-"""Configurations in several folders: found as Hydra finds them, and only in folders that a project may name."""
+"""Configurations in several folders are found in Hydra's order, and only in folders that a project may name."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def test_the_first_folder_with_a_file_wins(several: Project, plan: Callable[...,
         assert plan("model=shallow")[0].frozen["model"]["width"] == width
 
 
-def test_file_of_another_folder_does_not_reach_hydra(several: Project, plan: Callable[..., list[Job]]) -> None:
+def test_a_file_of_another_folder_that_sets_hydra_is_refused(several: Project, plan: Callable[..., list[Job]]) -> None:
     (several / "more" / "data" / "evil.yaml").write_text("# @package hydra.callbacks\nx: {_target_: os.system}\n")
     with pytest.raises(BadInput, match=r"evil\.yaml: .* is not allowed"):
         plan()
 
 
-def test_group_of_the_package_is_not_emptied(several: Project, plan: Callable[..., list[Job]]) -> None:
+def test_a_group_of_the_package_cannot_be_null(several: Project, plan: Callable[..., list[Job]]) -> None:
     with pytest.raises(BadInput, match=r"scheduler=null is no option of scheduler; did you mean 'none'"):
         plan("scheduler=null")
 

@@ -19,7 +19,7 @@ from piecewise.project import Project
 
 
 @pytest.fixture(autouse=True)
-def _read_anew() -> Iterator[None]:
+def _empty_cache() -> Iterator[None]:
     installed_requirements.cache_clear()
     yield
     installed_requirements.cache_clear()
@@ -27,7 +27,7 @@ def _read_anew() -> Iterator[None]:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder that packages are installed in."""
+    """The only folder in which Python looks for installed packages; it is empty."""
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     return tmp_path
 
@@ -71,7 +71,7 @@ def test_reading_is_quick() -> None:
     assert time.process_time() - start < 0.2  # 0.045 s on an idle machine
 
 
-def test_without_a_lock_the_installed_versions_are_the_digest(
+def test_without_a_lock_the_installed_versions_make_the_digest(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked = lock_digest()

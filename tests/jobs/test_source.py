@@ -20,7 +20,7 @@ CODE = '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n'
         "# a comment\n" + CODE,
     ],
 )
-def test_comments_docstrings_and_layout_change_nothing(same: str) -> None:
+def test_comments_docstrings_and_layout_do_not_count(same: str) -> None:
     assert normalised(same) == normalised(CODE)
 
 
@@ -48,7 +48,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("data/regression.py", {"synthesise", "train", "evaluate"}),
     ],
 )
-def test_edit_reaches_the_stages_that_run_it(package: Path, edited: str, changed: set[str]) -> None:
+def test_an_edit_changes_the_digests_of_the_stages_that_run_it(package: Path, edited: str, changed: set[str]) -> None:
     before = {closure: source_digest(closure) for closure in source.CLOSURES}
     (package / edited).write_text(CODE.replace("+ 1", "+ 2"))
     assert {closure for closure in source.CLOSURES if source_digest(closure) != before[closure]} == changed
@@ -59,7 +59,7 @@ def test_every_pattern_of_a_closure_finds_a_file() -> None:
         assert all(list(source.PACKAGE.glob(pattern)) for pattern in patterns)
 
 
-# What a stage imports and its numbers cannot depend on: how files are written, runs named, stopped, started in ranks.
+# Modules that a stage imports but that cannot change its numbers: they write files, and name, start and stop runs.
 NO_RESULT = {
     "durable.py",
     "stopping.py",
@@ -78,7 +78,7 @@ NO_RESULT = {
 
 
 def imported(name: str) -> set[str]:
-    """The files of the package that `name` imports, at its top or anywhere in it."""
+    """The files of the package that `name` imports, at its top or inside a function."""
     found = set()
     for node in ast.walk(ast.parse((PACKAGE / name).read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("piecewise"):
@@ -99,9 +99,8 @@ def reached(name: str) -> set[str]:
 @pytest.mark.parametrize(("closure", "entry"), [("train", "execution/train.py"), ("evaluate", "analysis/evaluate.py")])
 def test_a_closure_holds_everything_its_result_may_depend_on(closure: str, entry: str) -> None:
     held = {path.relative_to(PACKAGE).as_posix() for pattern in CLOSURES[closure] for path in PACKAGE.glob(pattern)}
-    others = (
-        set() if closure == "train" else reached("execution/train.py")
-    )  # whose result is an input of the evaluation
+    # The training's result is an input of the evaluation.
+    others = set() if closure == "train" else reached("execution/train.py")
     missing = reached(entry) - held - others - NO_RESULT
     assert "jobs/build.py" in reached(entry)
     assert missing == set()

@@ -24,7 +24,7 @@ def changed(job: Job, options: dict[str, Any]) -> TrainerConfig:
     return replace(job.config.trainer, options=job.config.trainer.options | options)
 
 
-def test_every_option_is_one_of_lightnings() -> None:
+def test_every_option_is_an_argument_of_lightnings_trainer() -> None:
     assert set(OPTIONS) - {"timeout"} <= set(inspect.signature(Trainer).parameters)
 
 

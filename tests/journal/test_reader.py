@@ -42,7 +42,7 @@ def test_an_empty_journal_is_no_run(path: Path) -> None:
     assert read_journal(path) is None
 
 
-def test_a_new_start_begins_the_record_anew(path: Path) -> None:
+def test_a_new_start_discards_the_records_before_it(path: Path) -> None:
     with Journal(path) as journal:
         journal.start(id="first")
         journal.metrics(1, {"train/nll": 3.0})
@@ -60,7 +60,7 @@ def test_record_before_the_start_is_refused(path: Path) -> None:
         read_journal(path)
 
 
-def test_a_journal_written_on_after_a_torn_line_stays_readable(path: Path) -> None:
+def test_a_journal_with_a_torn_line_inside_stays_readable(path: Path) -> None:
     """A full disk tears a line; the pipeline then runs the stage again and appends to the same file."""
     with Journal(path) as journal:
         journal.start(id="first")

@@ -97,7 +97,7 @@ def test_failed_flush_names_the_journal_and_the_cause(tmp_path: Path, monkeypatc
             ask()
     with pytest.raises(RuntimeError, match="boom"), Journal(journal.path):
         raise RuntimeError("boom")
-    with open_records(journal.path):  # both have closed it
+    with open_records(journal.path):  # both journals are closed and hold no lock
         pass
 
 

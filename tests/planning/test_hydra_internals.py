@@ -1,4 +1,4 @@
-"""What piecewise changes inside Hydra still has its effect, and ends with the call."""
+"""The change of Hydra's ConfigStore is still needed, and ends with its block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from piecewise.planning.hydra_internals import shared_config_store
 from piecewise.project import Project
 
 
-def test_the_store_is_copied_again_afterwards() -> None:
+def test_the_store_is_shared_only_inside_the_block() -> None:
     store = ConfigStore.instance()
     with shared_config_store():
         assert copy.deepcopy(store) is store

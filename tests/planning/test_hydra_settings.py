@@ -1,4 +1,4 @@
-"""Hydra calls what is named below the key `hydra`: only the project's own config.yaml may have that key."""
+"""Hydra calls the targets below the key `hydra`, so only the project's own config.yaml may have that key."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ EVIL = "{_target_: os.system, command: echo}"
 
 
 @pytest.fixture(autouse=True)
-def _no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "system", lambda command: pytest.fail("it was called"))
+def _fail_on_os_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "system", lambda command: pytest.fail("os.system was called"))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def _no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
         "-cn",
     ],
 )
-def test_arguments_do_not_reach_hydra(project: Project, override: str) -> None:
+def test_arguments_that_set_hydra_are_refused(project: Project, override: str) -> None:
     before = sorted(project.root.rglob("*"))
     with pytest.raises(BadInput, match="is not allowed"):
         plan_command_line(project / "conf", [override])
@@ -54,7 +54,7 @@ def test_arguments_do_not_reach_hydra(project: Project, override: str) -> None:
         "seed: ${hydra.job.num}",
     ],
 )
-def test_files_do_not_reach_hydra_or_the_environment(
+def test_files_that_set_hydra_or_read_the_environment_are_refused(
     project: Project, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("SECRET", "canary")
@@ -68,7 +68,7 @@ def test_files_do_not_reach_hydra_or_the_environment(
         assert "canary" not in str(refused.value)
 
 
-def test_a_package_header_does_not_reach_hydra(project: Project) -> None:
+def test_a_package_header_that_names_hydra_is_refused(project: Project) -> None:
     (project / "conf" / "model" / "evil.yaml").write_text(f"# @package hydra.callbacks\nx: {EVIL}\n")
     with pytest.raises(BadInput, match=r"evil\.yaml"):
         refuse_hydra_settings(project / "conf", [])

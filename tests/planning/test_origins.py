@@ -1,4 +1,4 @@
-"""Origins against the files: each file is read again without Hydra and must hold the value."""
+"""Origins of values: the named file, read without Hydra, must hold the value."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_value_of_a_shipped_experiment_is_in_the_named_file(
             found = look_up(schema, key)
         else:
             found = read(project / origin.source, key)
-            if read(own, key) is not ABSENT:  # an experiment has the last word
+            if read(own, key) is not ABSENT:  # an experiment overrides every other file
                 assert origin.source == f"conf/experiment/{experiment}.yaml"
         if origin.expression:
             path = re.fullmatch(r"\$\{([\w.]+)\}", found)
@@ -91,7 +91,7 @@ def test_the_last_file_with_a_key_is_its_origin(project: Project, plan: Plan) ->
         ("[_self_, default]",) + 2 * ("default",),
     ],
 )
-def test_file_and_its_default_are_told_apart(project: Project, defaults: str, accelerator: str, precision: str) -> None:
+def test_file_and_its_default_are_distinct(project: Project, defaults: str, accelerator: str, precision: str) -> None:
     """Hydra merges the default before or after the file, where `_self_` stands."""
     (project / "conf" / "trainer" / "mine.yaml").write_text(f"defaults: {defaults}\naccelerator: cpu\n")
     origins = find_origins(project / "conf", ["trainer=mine"])

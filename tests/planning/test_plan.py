@@ -129,18 +129,18 @@ def test_every_job_of_a_sweep_is_checked_before_any_starts(plan: Plan) -> None:
         plan("-m", "model.width=3,0")
 
 
-def test_value_of_this_machine_is_not_frozen(plan: Plan) -> None:
+def test_a_value_that_depends_on_the_machine_is_refused(plan: Plan) -> None:
     with pytest.raises(BadInput, match="depends on the machine or the moment"):
         plan("model.activation='${oc.env:HOME}'")
 
 
-KINDS = {"line": "real", "curve_1d": "real", "binary_1d": "binary", "mnist1d": "class", "mnist": "class"}
-FITTING = {"squared_error": "real", "bernoulli": "binary", "categorical": "class"}
+DATA_KINDS = {"line": "real", "curve_1d": "real", "binary_1d": "binary", "mnist1d": "class", "mnist": "class"}
+LOSS_KINDS = {"squared_error": "real", "bernoulli": "binary", "categorical": "class"}
 
 
-@pytest.mark.parametrize(("data", "loss"), list(product(KINDS, FITTING)))
+@pytest.mark.parametrize(("data", "loss"), list(product(DATA_KINDS, LOSS_KINDS)))
 def test_data_model_and_loss_that_do_not_fit_are_refused_by_name(plan: Plan, data: str, loss: str) -> None:
-    fits = KINDS[data] == FITTING[loss]
+    fits = DATA_KINDS[data] == LOSS_KINDS[loss]
     for model in ("linear", "shallow", "mlp", "cnn"):
         if fits and (model != "cnn" or data == "mnist"):
             assert plan(f"data={data}", f"model={model}", f"loss={loss}")[0].name == f"{data}-{model}"
@@ -159,7 +159,7 @@ def test_shipped_experiment_composes_and_has_expectations(experiment: str) -> No
     assert all({"at_least", "at_most"} & set(expected) and expected["metric"] for expected in about["expected"])
 
 
-def test_a_secret_in_an_address_is_not_repeated(plan: Plan) -> None:
+def test_a_secret_in_an_address_is_not_printed(plan: Plan) -> None:
     with pytest.raises(BadInput) as refused:
         plan("tracking.uri=https://me:hush@host")
     assert "hush" not in str(refused.value)
@@ -171,6 +171,6 @@ def test_flags_may_stand_anywhere(plan: Plan, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["seed=0", "--cfg", "job"], ["--cfg", "job", "seed=0"]])
-def test_flags_that_print_start_nothing(plan: Plan, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_flags_that_print_plan_no_jobs(plan: Plan, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert plan(*arguments) == []
     assert "early_stopping:" in capsys.readouterr().out
