@@ -1,4 +1,4 @@
-"""`piecewise animate`: a fit over its training."""
+"""`piecewise animate`: an animation of the fit during training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Plan = Callable[..., list[Job]]
 X = np.array([-1.0, 0.0, 1.0])
 
 
-def test_each_frame_is_a_picture_and_the_last_one_stays() -> None:
+def test_each_frame_is_a_picture_and_the_last_one_is_shown_longest() -> None:
     frames = [Frame(step, X, X * step, np.array([0.0])) for step in range(3)]
     data = animate((X, X), frames, "y", 50)
     film = Image.open(io.BytesIO(data))
@@ -37,7 +37,7 @@ def test_each_frame_is_a_picture_and_the_last_one_stays() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, MAX_FRAMES, 10 * MAX_FRAMES])
-def test_a_long_path_is_thinned_from_its_start_to_its_end(count: int) -> None:
+def test_a_long_path_is_thinned_and_keeps_its_first_and_last_step(count: int) -> None:
     chosen = _evenly_spaced(count)
     assert (chosen[0], chosen[-1], len(chosen)) == (0, count - 1, min(count, MAX_FRAMES))
     assert chosen == sorted(set(chosen))

@@ -70,7 +70,7 @@ def test_each_shell_gets_the_same_candidates(ask: Ask, shell: str) -> None:
         ("piecewise re", {"regions", "resume", "report"}),
         ("piecewise --quiet tr", {"train"}),
         (".venv/bin/piecewise  tr", {"train"}),
-        ("piecewise train loss=categorical loss.label", {"loss.label_smoothing="}),  # sees what was typed before
+        ("piecewise train loss=categorical loss.label", {"loss.label_smoothing="}),  # depends on the words before
         ("piecewise train loss=squared_error loss.label", set()),
         ("piecewise train experiment=mnist_cnn loss.", {"loss._target_=", "loss.label_smoothing="}),
         ("piecewise train experiment=deep", {"experiment=deep_regression"}),
@@ -82,11 +82,11 @@ def test_each_shell_gets_the_same_candidates(ask: Ask, shell: str) -> None:
         ("piecewise trian mod", set()),
     ],
 )
-def test_candidates(ask: Ask, line: str, wanted: set[str]) -> None:
+def test_candidates_of_a_line(ask: Ask, line: str, wanted: set[str]) -> None:
     assert set(ask(line)) == wanted
 
 
-def test_paths_are_those_of_the_project(ask: Ask, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_relative_to_the_project(ask: Ask, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project / "conf")
     assert ask("piecewise train data=idx data.path=./con") == ["data.path=./conf"]
 
@@ -145,7 +145,7 @@ def test_unknown_shell_or_command_is_refused(
     assert message in printed.err
 
 
-def test_script_may_be_asked_for_after_train_as_in_hydras_manual(capsys: pytest.CaptureFixture[str]) -> None:
+def test_install_also_works_after_train_as_in_hydras_manual(capsys: pytest.CaptureFixture[str]) -> None:
     scripts = []
     for words in (["-sc"], ["train", "-sc"], ["train", "--shell-completion"]):
         assert main([*words, "install=bash"]) == 0
@@ -157,7 +157,7 @@ def test_script_may_be_asked_for_after_train_as_in_hydras_manual(capsys: pytest.
 def test_script_completes_the_word_piecewise_in_every_folder(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # where a person's .bashrc runs
+    monkeypatch.chdir(tmp_path)  # a .bashrc runs in any folder
     monkeypatch.setattr(sys, "argv", ["python"])
     assert main(["-sc", f"install={shell}"]) == 0
     (line,) = [

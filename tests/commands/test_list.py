@@ -83,7 +83,7 @@ def test_option_without_a_comment_is_listed(project: Project, capsys: pytest.Cap
     assert "silent" in printed(capsys, "model")
 
 
-def test_unknown_group_is_refused_with_the_nearest(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_group_is_refused_with_the_nearest_name(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "modle"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: there is no group 'modle'; did you mean 'model'?")

@@ -51,10 +51,10 @@ def test_show_prints_the_job_that_train_runs(project: Project, plan: Plan, capsy
 
 def test_origins_are_aligned_except_after_a_long_value(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for line in printed(capsys, "experiment=mnist_cnn").splitlines() if "  # " in line]
-    at = [line.index("  # ") for line in lines]
-    assert at[0] > 100  # the question
-    assert len(set(at[1:])) == 1
-    assert at[1] <= 60
+    columns = [line.index("  # ") for line in lines]
+    assert columns[0] > 100  # the question
+    assert len(set(columns[1:])) == 1
+    assert columns[1] <= 60
 
 
 def test_changed_file_is_read_again(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`piecewise sync`: rebuilding a corrupt store from the journals, new addresses, watching."""
+"""`piecewise sync`: rebuilding a corrupt store from the journals, new server addresses, and --watch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlf
 
 
 def contents(root: Path) -> dict[str, Any]:
-    """The one run in MLflow, without MLflow's own ids and times."""
+    """The content of the one run in MLflow, without MLflow's own ids and times."""
     client = open_store(EMBEDDED, Project(root))
     (experiment,) = client.search_experiments()
     (run,) = client.search_runs([experiment.experiment_id])
@@ -52,7 +52,7 @@ def contents(root: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_rebuild_makes_a_corrupt_store_again_and_keeps_the_old_one(
+def test_rebuild_replaces_a_corrupt_store_and_keeps_the_old_one(
     tiny_job: Job, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = RunFolder.at(project / "runs" / "one")
@@ -112,7 +112,7 @@ def test_a_network_disk_is_bad_input_and_nothing_is_moved(
     assert list((project / "runs").glob(".aside-*")) == []
 
 
-def test_a_new_address_of_a_server_is_recorded_for_good(
+def test_a_new_address_of_a_server_is_remembered(
     project: Project, plan: Callable[..., list[Job]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     typo, right, later = "http://nowhere.invalid:5001", "http://127.0.0.1:9", "https://127.0.0.1:9"
@@ -133,14 +133,14 @@ def test_a_new_address_of_a_server_is_recorded_for_good(
     assert moved_servers(project) == {}
     record_move(project, typo, right, [typo])
     assert moved_servers(project) == {typo: right}
-    record_move(project, right, later, [typo])  # once more: both of its former addresses mean the new one
+    record_move(project, right, later, [typo])  # a second move: both former addresses map to the newest
     assert moved_servers(project) == {typo: later, right: later}
     record_move(project, later, right, [typo])
     assert moved_servers(project) == {typo: right, later: right}
 
 
 def test_watching_syncs_only_changed_runs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep's end may have made another job the best one."""
+    """Jobs of a sweep that has ended again are synced too: another job may be the best one now."""
     done, ended, live, sweep, job = (
         RunFolder.at(project / "runs" / name) for name in ("done", "ended", "live", "sweep", "sweep/0000")
     )
@@ -178,22 +178,22 @@ def test_watching_syncs_only_changed_runs(project: Project, monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_watching_follows_a_training_and_ends_in_order(project: Project) -> None:
+def test_watching_follows_a_training_until_ctrl_c(project: Project) -> None:
     """Two commands run side by side, as in two terminals. SQL counts the points in the store."""
     piecewise = [sys.executable, "-m", "piecewise"]
     options = [*TINY, "trainer.max_epochs=1000000"]
     watching = subprocess.Popen([*piecewise, "sync", "--watch"], stdout=subprocess.PIPE, text=True)
     training = subprocess.Popen([*piecewise, "train", *options], stderr=subprocess.DEVNULL)
     try:
-        arrived(project, above=0)
-        for _ in range(2):  # what is measured from now on comes too, while it is measured
-            arrived(project, above=measured(project))
+        wait_for_points(project, above=0)
+        for _ in range(2):  # new points arrive during training
+            wait_for_points(project, above=points_in_journal(project))
         assert training.poll() is None
         training.send_signal(signal.SIGTERM)
         assert training.wait(60) == 143
-        total = measured(project)
-        assert arrived(project, above=total - 1) == total
-        wait_for(lambda: not still_running(project), "the end of the run", 60)
+        total = points_in_journal(project)
+        assert wait_for_points(project, above=total - 1) == total
+        wait_for(lambda: not num_running(project), "the end of the run", 60)
     finally:
         training.kill()
         watching.send_signal(signal.SIGINT)
@@ -201,10 +201,10 @@ def test_watching_follows_a_training_and_ends_in_order(project: Project) -> None
     assert watching.returncode == 130
     sent = [int(count) for count in re.findall(r": (\d+) points, ", said)]
     assert len(sent) >= 2
-    assert sum(sent) <= total  # none twice; what is on its way when it is stopped is not told any more
+    assert sum(sent) <= total  # none twice; a sync that Ctrl-C interrupts reports no points
 
 
-def ask(project: Project, query: str) -> int:
+def count_in_store(project: Project, query: str) -> int:
     if not (project / "mlflow.db").exists():
         return 0
     with closing(sqlite3.connect(project / "mlflow.db", timeout=30)) as store:
@@ -212,18 +212,18 @@ def ask(project: Project, query: str) -> int:
     return int(count)
 
 
-def measured(project: Project) -> int:
+def points_in_journal(project: Project) -> int:
     """The number of points in the only journal."""
     (path,) = project.root.glob("runs/*/journal.jsonl")
     return sum(len(record.get("values", ())) for record in read_records(path))
 
 
-def arrived(project: Project, above: int) -> int:
+def wait_for_points(project: Project, above: int) -> int:
     """The number of points in the store, after waiting for more than `above`."""
     points = "SELECT count(*) FROM metrics"
-    wait_for(lambda: ask(project, points) > above, f"more than {above} points", 120)
-    return ask(project, points)
+    wait_for(lambda: count_in_store(project, points) > above, f"more than {above} points", 120)
+    return count_in_store(project, points)
 
 
-def still_running(project: Project) -> int:
-    return ask(project, "SELECT count(*) FROM runs WHERE status = 'RUNNING'")
+def num_running(project: Project) -> int:
+    return count_in_store(project, "SELECT count(*) FROM runs WHERE status = 'RUNNING'")

@@ -1,4 +1,4 @@
-"""The verbs, used one after the other."""
+"""What each verb of `piecewise` prints, writes and refuses."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_train_prints_where_run_and_figures_are(project: Project, capsys: Captur
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("curve_1d-shallow ")
     assert "test/squared_error" in said[0]
-    assert "tracking" not in said[0]  # it is no part of what was varied
+    assert "tracking" not in said[0]  # it is not a varied option
     assert [line.split()[0] for line in said[2:]] == ["run", "figures"]
     for line in said[2:]:
         assert (project / line.split()[-1]).is_dir()
@@ -147,7 +147,7 @@ def test_resume_trains_the_remaining_jobs_of_a_sweep(project: Project, capsys: C
     for name in ("training/result.json", "training/model.safetensors", "evaluation/metrics.json"):
         (lost / name).unlink()
     capsys.readouterr()
-    assert run("resume", f"{place.name}/0001") == 0  # which is a job of the sweep: that goes on
+    assert run("resume", f"{place.name}/0001") == 0  # naming one job resumes the whole sweep
     assert "seed=1" in capsys.readouterr().out
     assert (lost / "evaluation" / "metrics.json").is_file()
 
@@ -219,14 +219,14 @@ def test_ui_refuses_a_project_without_a_store(project: Project, capsys: Capture)
 
 
 @pytest.mark.slow
-def test_ui_serves_this_machine_only(project: Project, free_port: int, wait: Callable[[str], bytes]) -> None:
+def test_ui_serves_this_machine_only(project: Project, free_port: int, fetch_once_up: Callable[[str], bytes]) -> None:
     assert run("train", *TINY[:-1]) == 0
     command = [sys.executable, "-m", "piecewise", "ui", "--port", str(free_port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert f"http://127.0.0.1:{free_port}" in process.stdout.readline()
-        assert wait(f"http://127.0.0.1:{free_port}/health") == b"OK"
+        assert fetch_once_up(f"http://127.0.0.1:{free_port}/health") == b"OK"
         listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         assert [place for place in listening if place.endswith(f":{free_port:04X}") and place[:8] == "00000000"] == []
         for header in ({"Host": "rebound.example"}, {"Host": "192.168.0.1"}, {"Origin": "https://elsewhere.example"}):
@@ -245,7 +245,9 @@ def test_ui_serves_this_machine_only(project: Project, free_port: int, wait: Cal
 
 
 @pytest.fixture
-def wait() -> Callable[[str], bytes]:
+def fetch_once_up() -> Callable[[str], bytes]:
+    """`fetch_once_up(address)`: the answer of a server, as soon as it gives one."""
+
     def fetch(address: str) -> bytes:
         deadline = time.monotonic() + 120
         while True:
