@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from piecewise.analysis.ensemble import measure_ensemble
+from piecewise.analysis.evaluate import measure_ensemble
 from piecewise.analysis.trained import load_trained
 from piecewise.cli import main
 from piecewise.errors import BadInput, PiecewiseError

@@ -1,25 +1,30 @@
-"""Evaluate one trained job on its test set."""
+"""Measure trained jobs on their test set: each alone, or the jobs of a sweep as one ensemble."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor
 
 from piecewise.analysis.figure_arrays import arrays_of
 from piecewise.analysis.trained import load_trained
 from piecewise.data.spec import Examples
 from piecewise.data.synthetic import Synthetic
 from piecewise.durable import write_atomic, write_json
-from piecewise.jobs.build import Parts
+from piecewise.errors import BadInput
+from piecewise.jobs.build import Parts, build_parts
+from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.run_key import describe_input
 from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.losses.mixture import Mixture
 from piecewise.losses.squared_error import SquaredError
+from piecewise.models.ensemble import Ensemble
 from piecewise.models.linear import Linear
 from piecewise.theory.closed_form import least_squares
-from piecewise.training.evaluation import evaluate
+from piecewise.training.evaluation import Evaluation, evaluate
 
 
 def evaluate_run(folder: RunFolder, parts: Parts | None = None) -> dict[str, float]:
@@ -29,32 +34,54 @@ def evaluate_run(folder: RunFolder, parts: Parts | None = None) -> dict[str, flo
     """
     parts = load_trained(folder, parts)
     test = parts.source.test(parts.loss.kind)
-    metrics, outputs = _measure(parts, test)
-    arrays = arrays_of(parts, test, outputs, folder)
+    found = _measure(parts, test)
+    arrays = arrays_of(parts, test, found.outputs, folder)
     contiguous = {name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}
     write_atomic(folder.arrays, save(contiguous))
     inputs = {"testing": describe_input(parts.source, parts.config.data, "test")}
     weights_digest = read_result(folder)["weights_digest"]
     write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
-    write_json(folder.metrics, metrics)
-    return metrics
+    write_json(folder.metrics, found.metrics)
+    return found.metrics
 
 
 def measure(folder: RunFolder) -> dict[str, float]:
     """The metrics of the run's weights on its test set. Nothing is written."""
     parts = load_trained(folder)
-    return _measure(parts, parts.source.test(parts.loss.kind))[0]
+    return _measure(parts, parts.source.test(parts.loss.kind)).metrics
 
 
-def _measure(parts: Parts, test: Examples) -> tuple[dict[str, float], Tensor]:
-    """The metrics on the test set, and the outputs."""
-    evaluation = evaluate(parts.model, parts.loss, test)
-    metrics = dict(evaluation.metrics)
+def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
+    """The test metrics of the mean of the runs' outputs. Nothing is written.
+
+    Raises BadInput if their outputs have no mean: the runs differ in data, loss or precision, or are mixtures.
+    """
+    first, *others = (read_job(folder.job) for folder in folders)
+    for job in others:
+        for key, value in _shared(job).items():
+            if value != _shared(first)[key]:
+                raise BadInput(f"{first.title} and {job.title} differ in {key}; allowed: members with the same one")
+    parts = build_parts(first.config)
+    if isinstance(parts.loss, Mixture):
+        raise BadInput("loss=mixture: its components have no order, so outputs have no mean; allowed: any other loss")
+    members = [load_trained(folders[0], parts), *(load_trained(folder) for folder in folders[1:])]
+    test = parts.source.test(parts.loss.kind)
+    return evaluate(Ensemble([member.model for member in members]), parts.loss, test).metrics
+
+
+def _shared(job: Job) -> dict[str, Any]:
+    """The options in which members must agree for their outputs to have a mean."""
+    config = job.frozen
+    return {"data": config["data"], "loss": config["loss"], "trainer.precision": config["trainer"]["precision"]}
+
+
+def _measure(parts: Parts, test: Examples) -> Evaluation:
+    found = evaluate(parts.model, parts.loss, test)
     if isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError):
-        metrics["distance_to_closed_form"] = distance_to_closed_form(parts)
+        found.metrics["distance_to_closed_form"] = distance_to_closed_form(parts)
     if isinstance(parts.source, Synthetic) and math.isfinite(floor := parts.source.nll_floor()):
-        metrics["test/nll_floor"] = floor  # data without noise has none
-    return metrics, evaluation.outputs
+        found.metrics["test/nll_floor"] = floor  # data without noise has none
+    return found
 
 
 @torch.no_grad()

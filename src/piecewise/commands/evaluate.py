@@ -15,8 +15,7 @@ def main(project: Project, arguments: Arguments) -> int:
     arguments.add_run()
     asked = arguments.read()
     from piecewise.analysis.draw import draw_run
-    from piecewise.analysis.ensemble import measure_ensemble
-    from piecewise.analysis.evaluate import evaluate_run, measure
+    from piecewise.analysis.evaluate import evaluate_run, measure, measure_ensemble
     from piecewise.durable import read_json
     from piecewise.execution.job_folders import JOBS, JobFolders
     from piecewise.jobs.job import read_jobs
