@@ -18,13 +18,11 @@ def test_history_collects_each_metric_in_order(path: Path) -> None:
         journal.start(id="a")
         journal.metrics(1, {"train/nll": 3.0})
         journal.metrics(2, {"train/nll": 2.0, "val/nll": 2.5})
-        journal.artifact("model.yaml")
         journal.end("FINISHED", steps=2)
     record = read_journal(path)
     assert record is not None
     assert record.start.id == "a"
     assert record.history() == {"train/nll": [(1, 3.0), (2, 2.0)], "val/nll": [(2, 2.5)]}
-    assert [artifact.path for artifact in record.artifacts] == ["model.yaml"]
     assert record.end is not None
     assert (record.end.status, record.end.raw["steps"]) == ("FINISHED", 2)
 

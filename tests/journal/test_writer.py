@@ -21,14 +21,12 @@ def test_records_are_kept_in_order_with_their_time(tmp_path: Path) -> None:
     with Journal(tmp_path / "new" / "journal.jsonl") as journal:
         journal.start(id="a", name="line")
         journal.metrics(10, {"val/nll": 0.5})
-        journal.artifact("model.yaml", "config")
         journal.end("FINISHED", steps=10)
     records = list(read_records(journal.path))
     times = [record.pop("time") for record in records]
     assert records == [
         {"kind": "start", "id": "a", "name": "line"},
         {"kind": "metrics", "step": 10, "values": {"val/nll": 0.5}},
-        {"kind": "artifact", "path": "model.yaml", "folder": "config"},
         {"kind": "end", "status": "FINISHED", "steps": 10},
     ]
     moments = [before, *times, time.time()]

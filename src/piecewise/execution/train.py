@@ -105,7 +105,6 @@ def _begin(journal: Journal, job: Job, request: Request, identity: dict[str, Any
     if record is None:
         about = {"name": job.name, "label": job.label, "title": job.title, "config": job.frozen}
         journal.start(**about, **identity, process=this_process().as_dict(), **request.facts)
-        journal.artifact("model.yaml", "config")
     else:
         journal.resume(
             process=this_process().as_dict(), changed=check_unchanged(record.start, job, identity["digests"])

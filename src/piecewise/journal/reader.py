@@ -8,7 +8,7 @@ from pathlib import Path
 
 from piecewise.durable import last_record, read_records
 from piecewise.errors import BadInput
-from piecewise.journal.records import Artifact, End, Metrics, Resume, Start
+from piecewise.journal.records import End, Metrics, Resume, Start
 from piecewise.processes import Process, is_gone
 
 
@@ -18,7 +18,6 @@ class RunRecord:
 
     start: Start
     metrics: list[Metrics] = field(default_factory=list)
-    artifacts: list[Artifact] = field(default_factory=list)
     resumed: list[Resume] = field(default_factory=list)
     end: End | None = None
     finished: float | None = None  # the time of the first end with status FINISHED
@@ -63,8 +62,6 @@ def read_journal(path: Path, with_metrics: bool = True) -> RunRecord | None:
             seen.update((step, key) for key in values)
             if values:
                 record.metrics.append(Metrics(entry["time"], step, values))
-        elif kind == "artifact":
-            record.artifacts.append(Artifact.parse(entry))
         elif kind == "resume":
             record.end = None
             record.resumed.append(Resume.parse(entry))

@@ -87,14 +87,6 @@ class Metrics(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Artifact(Record):
-    """A file that belongs to the run."""
-
-    path: str  # from the run's training folder
-    folder: str  # that MLflow shows it in
-
-
-@dataclass(frozen=True)
 class End(Record):
     """How the run ended."""
 

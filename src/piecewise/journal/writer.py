@@ -28,7 +28,7 @@ class Unwritable(PiecewiseError):
 
 
 class Journal:
-    """Appends records to one file. Kinds: start, resume, metrics, system, artifact, end; each has its time in seconds.
+    """Appends records to one file. Kinds: start, resume, metrics, system, end; each has its time in seconds.
 
     A second writer at the same time raises TryAgain. A failed write raises Unwritable.
     """
@@ -58,10 +58,6 @@ class Journal:
     def system(self, step: int, values: dict[str, float]) -> None:
         """Record the machine's load after `step` optimizer steps."""
         self._append("system", {"step": step, "values": values})
-
-    def artifact(self, path: str, folder: str = "") -> None:
-        """Record a file of the run: `path` is relative to the training folder, MLflow shows it in `folder`."""
-        self._append("artifact", {"path": path, "folder": folder})
 
     def end(self, status: str, **facts: Any) -> None:
         """Record how the run ended: FINISHED, FAILED or KILLED."""

@@ -39,11 +39,8 @@ def evaluation_of(record: RunRecord, folder: RunFolder) -> dict[str, Input] | No
 
 def files_of(record: RunRecord, folder: RunFolder) -> dict[str, Path]:
     """The run's files, by their paths in MLflow."""
-    files = {}
-    for artifact in record.artifacts:
-        path = folder.training / artifact.path
-        if path.is_file():
-            files[f"{artifact.folder}/{path.name}".lstrip("/")] = path
+    config = folder.weights.with_suffix(".yaml")
+    files = {f"config/{config.name}": config} if config.is_file() else {}
     if folder.figures.is_dir() and (record.start.is_sweep or evaluation_of(record, folder) is not None):
         files |= {f"figures/{path.name}": path for path in sorted(folder.figures.iterdir()) if path.is_file()}
     return files
