@@ -78,21 +78,17 @@ def remove_all(folder: Path) -> None:
 
 def _prune(newest: Path) -> None:
     """Keep `newest` and the one before it. Files with more steps failed verification at resume; delete them."""
-    folder = newest.parent
-    before = [path for path in _all(folder) if _step(path) < _step(newest) and _seal(path).is_file()]
+    checkpoints = _all(newest.parent)
+    before = [path for path in checkpoints[: checkpoints.index(newest)] if _seal(path).is_file()]
     kept = {newest, *before[1 - NUM_KEPT :]}
-    _remove([path for path in _all(folder) if path not in kept])
-    for path in folder.iterdir():
+    _remove([path for path in checkpoints if path not in kept])
+    for path in newest.parent.iterdir():
         if fnmatch(path.name, TEMPORARY_PATTERN):  # left by a killed writer; there is only one writer at a time
             path.unlink()
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.ckpt"), key=_step)
-
-
-def _step(path: Path) -> int:
-    return int(path.stem)
+    return sorted(folder.glob("*.ckpt"), key=lambda path: int(path.stem))
 
 
 def _remove(checkpoints: list[Path]) -> None:
