@@ -19,7 +19,7 @@ def member(label: str, value: float | None) -> Member:
 WIDTHS = [member(f"model.width={width},seed={seed}", width / 100 + seed / 1000) for width in (20, 3) for seed in (0, 1)]
 
 
-def test_a_number_is_an_axis_and_seeds_are_its_spread() -> None:
+def test_an_option_with_numbers_is_the_axis_and_seeds_the_band() -> None:
     figures = draw(WIDTHS, METRIC)
     (axes,) = figures["metric_over_axis"].axes
     assert list(figures) == ["metric_over_axis"]
@@ -29,7 +29,7 @@ def test_a_number_is_an_axis_and_seeds_are_its_spread() -> None:
     assert axes.get_title(loc="left") == "test/accuracy is 0.0305 at model.width 3, and 0.201 at 20"
 
 
-def test_two_axes_are_lines_and_a_map() -> None:
+def test_two_options_are_drawn_as_lines_and_as_a_heat_map() -> None:
     members = [member(f"optimizer={o},model.width={w}", w / 10) for o in ("adam", "sgd") for w in (1, 2, 3)]
     figures = draw(members, METRIC)
     assert [line.get_label() for line in figures["metric_over_axis"].axes[0].lines] == [
@@ -40,7 +40,7 @@ def test_two_axes_are_lines_and_a_map() -> None:
     assert [tick.get_text() for tick in figures["heat_map"].axes[0].get_xticklabels()] == ["adam", "sgd"]
 
 
-def test_words_keep_the_order_of_the_sweep() -> None:
+def test_values_that_are_no_numbers_keep_the_sweeps_order() -> None:
     figures = draw([member(f"loss={name}", 0.5) for name in ("b", "a")], METRIC)
     assert [tick.get_text() for tick in figures["metric_over_axis"].axes[0].get_xticklabels()] == ["b", "a"]
 

@@ -1,4 +1,4 @@
-"""The networks of a sweep, measured together."""
+"""The networks of a sweep, evaluated as one ensemble: the mean of their outputs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from small_project import TINY
 Plan = Callable[..., list[Job]]
 
 
-def begun(project: Project, jobs: list[Job]) -> list[RunFolder]:
-    """Folders of jobs of which none has been trained."""
+def untrained(project: Project, jobs: list[Job]) -> list[RunFolder]:
+    """Folders that hold a job and no trained weights."""
     folders = [RunFolder.at(project / "runs" / str(number)) for number in range(len(jobs))]
     for job, folder in zip(jobs, folders, strict=True):
         job.write(folder.job)
@@ -51,7 +51,7 @@ def test_a_sweep_is_measured_by_the_mean_of_its_outputs(project: Project, capsys
 
 
 @pytest.mark.parametrize(
-    ("words", "why"),
+    ("options", "message"),
     [
         (["data.seed=0,1"], "differ in data; allowed: members with the same one"),
         (["trainer.precision=32-true,64-true"], "differ in trainer.precision"),
@@ -59,13 +59,13 @@ def test_a_sweep_is_measured_by_the_mean_of_its_outputs(project: Project, capsys
         (["loss=mixture", "seed=0,1"], "its components have no order"),
     ],
 )
-def test_outputs_that_have_no_mean_are_refused(plan: Plan, project: Project, words: list[str], why: str) -> None:
-    folders = begun(project, plan("-m", *TINY, *words))
-    with pytest.raises(BadInput, match=why):
+def test_outputs_without_a_mean_are_refused(plan: Plan, project: Project, options: list[str], message: str) -> None:
+    folders = untrained(project, plan("-m", *TINY, *options))
+    with pytest.raises(BadInput, match=message):
         measure_ensemble(folders)
 
 
 def test_members_that_were_never_trained_are_named(plan: Plan, project: Project) -> None:
-    folders = begun(project, plan("-m", *TINY, "seed=0,1"))
+    folders = untrained(project, plan("-m", *TINY, "seed=0,1"))
     with pytest.raises(PiecewiseError, match="0/training holds no result"):
         measure_ensemble(folders)

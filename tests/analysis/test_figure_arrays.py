@@ -1,4 +1,4 @@
-"""What a figure is drawn from, against the model it is of."""
+"""The arrays that a figure is drawn from, against the model itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Plan = Callable[..., list[Job]]
 
 
 def arrays(job: Job, folder: RunFolder) -> tuple[build.Parts, dict[str, torch.Tensor]]:
-    """Of a model with fresh weights."""
+    """The parts of the job, with fresh weights, and the arrays of their figures."""
     parts = build.build_parts(job.config)
     test = parts.source.test(parts.loss.kind)
     with torch.no_grad():
@@ -47,11 +47,11 @@ def test_the_units_of_a_shallow_network_add_up_to_it(plan: Plan, nowhere: RunFol
     assert torch.equal(found["units_act"], found["units_pre"].clamp_min(0))
 
 
-def test_many_units_are_not_drawn_one_by_one(plan: Plan, nowhere: RunFolder) -> None:
+def test_a_wide_network_is_not_drawn_unit_by_unit(plan: Plan, nowhere: RunFolder) -> None:
     assert not [key for key in arrays(plan(*TINY, "model.width=30")[0], nowhere)[1] if key.startswith("units")]
 
 
-def test_the_truth_is_the_sources_own(plan: Plan, nowhere: RunFolder) -> None:
+def test_the_true_function_comes_from_the_data_source(plan: Plan, nowhere: RunFolder) -> None:
     found = arrays(plan(*TINY, "data.noise=0.3")[0], nowhere)[1]
     torch.testing.assert_close(found["truth_y"], torch.exp(torch.sin(4 * found["truth_x"])) - 1)
     assert (len(found["truth_x"]), float(found["noise"])) == (NUM_POINTS, pytest.approx(0.3))
@@ -77,7 +77,7 @@ def test_the_surface_is_lowest_where_the_closed_form_is(plan: Plan, project: Pro
 
 
 @pytest.mark.parametrize("model", ["mlp", "shallow"])
-def test_two_inputs_are_mapped(
+def test_two_inputs_get_a_decision_map_and_a_region_map(
     plan: Plan, project: Project, nowhere: RunFolder, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
@@ -99,15 +99,15 @@ def test_two_inputs_are_mapped(
     figures = of_arrays({key: value.numpy() for key, value in found.items()})
     assert list(figures) == ["decision_map", "region_map", "confusion_matrix"]
     monkeypatch.setattr("piecewise.analysis.figure_arrays.MAX_REGIONS", len(exact.regions) - 1)
-    assert "plane_corners" not in arrays(job, nowhere)[1]  # nobody waits for a million of them
+    assert "plane_corners" not in arrays(job, nowhere)[1]  # too many regions are not drawn
 
 
 def test_filters_are_the_first_layers_weights(plan: Plan, nowhere: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     (job,) = plan("data=mnist1d", "model=mlp", "loss=categorical", "tracking=none")
-    assert "filters" not in arrays(job, nowhere)[1]  # a signal is no image
+    assert "filters" not in arrays(job, nowhere)[1]  # MNIST-1D holds signals, not images
 
 
-def test_the_hardest_are_wrong_and_most_confident_first() -> None:
+def test_the_hardest_examples_are_wrong_and_the_most_confident_first() -> None:
     logits = torch.tensor([[5.0, 0.0], [3.0, 0.0], [0.0, 1.0], [0.0, 4.0]])
     assert most_confidently_wrong(logits, torch.tensor([0, 1, 0, 0])).tolist() == [3, 1, 2]
     assert len(Examples(logits, logits)) == 4

@@ -33,7 +33,7 @@ def read(text: str) -> dict[str, list[float]]:
     return {key: [float(row[key]) for row in rows] for key in rows[0]}
 
 
-def test_prediction_is_the_networks_function(tiny_job: Job, project: Project) -> None:
+def test_prediction_is_the_networks_output(tiny_job: Job, project: Project) -> None:
     folder = trained(tiny_job, project)
     (project / "x.csv").write_text("x\n0.25\n-1\n")
     model = load_trained(folder).model
@@ -84,7 +84,7 @@ def test_each_distribution_has_its_columns(plan: Plan, project: Project, data: s
     (project / "x.csv").write_text("x\n0.1\n0.9\n")
     found = read(predict(folder, project / "x.csv"))
     wanted = columns.split()
-    for sign, count in (("#", 2), ("#", 2), ("@", 4)):  # a number for each sign
+    for sign, count in (("#", 2), ("#", 2), ("@", 4)):  # each sign stands for an index
         wanted = [name.replace(sign, str(n), 1) for name in wanted for n in range(count if sign in name else 1)]
     assert sorted(found) == sorted(wanted)
     for name in [name for name in found if name.startswith("low")]:
@@ -111,7 +111,7 @@ def test_images_come_from_an_idx_file(plan: Plan, project: Project) -> None:
     ("text", "message"),
     [("x,z\n1,2\n", "has 2 columns; the model takes 1"), ("x\nfoo\n", "must hold numbers only"), ("x\n", "at least 1")],
 )
-def test_inputs_that_are_none_are_refused(tiny_job: Job, project: Project, text: str, message: str) -> None:
+def test_unusable_inputs_are_refused(tiny_job: Job, project: Project, text: str, message: str) -> None:
     folder = trained(tiny_job, project)
     (project / "x.csv").write_text(text)
     with pytest.raises(BadInput, match=message):
