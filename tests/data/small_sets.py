@@ -1,4 +1,4 @@
-"""Every set that this project makes, with few examples each."""
+"""Every data set that this project generates, with few examples each."""
 
 from __future__ import annotations
 

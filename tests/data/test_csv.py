@@ -43,14 +43,14 @@ def test_values_are_those_of_the_file(path: Path) -> None:
         np.testing.assert_array_equal(part.x.numpy(), ROWS[rows, :3])
 
 
-def test_the_target_may_stand_anywhere(path: Path) -> None:
+def test_the_target_may_be_any_column(path: Path) -> None:
     train = Csv(str(path), "b", standardise=False).train(TargetKind.REAL)
     rows = train.x[:, 0].long().numpy()
     np.testing.assert_array_equal(train.x.numpy(), ROWS[rows][:, [0, 2, 3]])
     np.testing.assert_array_equal(train.y[:, 0].numpy(), ROWS[rows, 1])
 
 
-def test_standardisation_knows_the_training_part_only(path: Path) -> None:
+def test_standardisation_uses_the_training_part_only(path: Path) -> None:
     source = Csv(str(path), "y", test_fraction=0.4)
     for part, rows in zip(both(source), rows_of(source), strict=True):
         seen = ROWS[rows_of(source)[0], :2]
@@ -84,7 +84,7 @@ def test_the_test_part_depends_on_its_seed_alone(path: Path) -> None:
         ([0.1, 0.3, 0.1, 0.2, 0.99], "positive proportion", None),
     ],
 )
-def test_targets_can_be_read_as_whatever_their_range_allows(
+def test_the_range_of_the_targets_decides_their_kinds(
     tmp_path: Path, targets: list[float], kinds: str, num_classes: int | None
 ) -> None:
     path = write(tmp_path, "x,y\n" + "".join(f"{i},{y}\n" for i, y in enumerate(targets)))
@@ -93,7 +93,7 @@ def test_targets_can_be_read_as_whatever_their_range_allows(
     assert (spec.input_shape, spec.num_train, spec.num_test) == ((1,), 4, 1)
 
 
-def test_a_digest_names_part_cut_and_bytes(path: Path) -> None:
+def test_a_digest_depends_on_part_split_and_bytes(path: Path) -> None:
     sources = Csv(str(path), "y"), Csv(str(path), "y", test_fraction=0.3), Csv(str(path), "y", test_seed=1)
     digests = {source.digest(part) for source in sources for part in ("train", "test")}
     path.write_text(path.read_text().replace("7.0", "8.0"))
@@ -107,7 +107,7 @@ def test_a_byte_order_mark_and_quotes_are_read(tmp_path: Path) -> None:
     assert source.train(TargetKind.REAL).x[0].tolist() == [2.0]
 
 
-@pytest.mark.filterwarnings("ignore:loadtxt")  # NumPy's own words about an empty table
+@pytest.mark.filterwarnings("ignore:loadtxt")  # NumPy's warning of an empty table
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -130,7 +130,7 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, text: str, messa
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.04, 0.9, 1.0])
-def test_a_fraction_that_leaves_nothing_is_refused(path: Path, fraction: float) -> None:
+def test_a_fraction_that_leaves_an_empty_part_is_refused(path: Path, fraction: float) -> None:
     with pytest.raises(BadInput, match=f"data.test_fraction={fraction} of 10 rows leaves no rows"):
         Csv(str(path), "y", test_fraction=fraction).spec()
 
@@ -141,14 +141,14 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", ["# 5,6", "5,6 # doubtful"])
-def test_nothing_is_taken_for_a_comment(tmp_path: Path, row: str) -> None:
+def test_a_hash_sign_begins_no_comment(tmp_path: Path, row: str) -> None:
     path = write(tmp_path, "x,y\n" + "1,2\n" * 5 + row + "\n")
     with pytest.raises(BadInput, match="must hold numbers only"):
         Csv(str(path), "y").spec()
 
 
-def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    """The second copy of the target would become an input that gives the answer away."""
+def test_a_column_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    """A second copy of the target would become an input and leak the target."""
     path = write(tmp_path, "y,x,y\n" + "1.5,2,1.5\n" * 5)
     with pytest.raises(BadInput, match="'y'"):
         Csv(str(path), "y").spec()

@@ -1,4 +1,4 @@
-"""Every data set against the distribution its description names, as SciPy has it, and the floor of its likelihood."""
+"""Every generated data set against SciPy's version of the described distribution, and the floor of its nll."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def proportions(x: Array, y: Array) -> Array:
 
 
 def correlated(x: Array, y: Array) -> Array:
-    """The density of y₁, and of y₂ given y₁: no covariance matrix."""
+    """The density of y₁ times that of y₂ given y₁, without a covariance matrix."""
     rho, u, v = 0.95 * (2 * x[:, 0] - 1), (y[:, 0] - np.sin(6 * x[:, 0])) / 0.3, (y[:, 1] - np.cos(6 * x[:, 0])) / 0.3
     spread = np.sqrt(1 - rho**2)
     return stats.norm.logpdf(u) + stats.norm.logpdf(v, rho * u, spread) - 2 * np.log(0.3)
@@ -55,7 +55,7 @@ def multiclass(x: Array, y: Array) -> Array:
 
 
 def rankings(x: Array, y: Array) -> Array:
-    """Which item is chosen first, second, third, each by a softmax of those left."""
+    """Items are chosen first, second and third, each by a softmax over the items left."""
     scores, log_p = 2 * x * np.array([-1.5, -0.5, 0.5, 1.5]), np.zeros(len(x))
     for n, order in enumerate(y):
         for k in range(3):
@@ -120,11 +120,11 @@ def spec_kind(source: Synthetic) -> str:
     return str(source.kind)
 
 
-SETTLED = [source for source, _ in SETS if source.kind not in ("class", "ranking") and not isinstance(source, Outliers)]
+WITH_MEAN = [s for s, _ in SETS if s.kind not in ("class", "ranking") and not isinstance(s, Outliers)]
 
 
-@pytest.mark.parametrize("source", SETTLED, **ids)
-def test_the_mean_of_the_targets_near_a_point_is_the_declared_mean(source: Synthetic) -> None:
+@pytest.mark.parametrize("source", WITH_MEAN, **ids)
+def test_the_targets_have_the_declared_mean_in_each_half(source: Synthetic) -> None:
     examples = source.train(source.kind)
     y, mean = examples.y.double(), source.mean(examples.x.double())
     error = y - mean
@@ -149,7 +149,7 @@ def test_another_process_makes_the_same_bytes() -> None:
 
 
 def test_small_sets_contain_every_generated_data_set() -> None:
-    """Those of the configurations, but for files and MNIST."""
+    """All of `conf/data` except the files of a user and MNIST."""
     conf = Path(__file__).parents[2] / "conf" / "data"
     assert {source.name for source in SMALL} == {path.stem for path in conf.glob("*.yaml")} - {"csv", "idx", "mnist"}
 
@@ -174,7 +174,7 @@ def test_units_and_ranges_are_as_described_and_hold_for_the_examples(source: Gen
 
 
 @pytest.mark.parametrize("noise", [1e-4, 1e-2, 0.1])
-def test_two_modes_far_apart_cost_one_bit_more_than_one(noise: float) -> None:
+def test_two_modes_far_apart_cost_one_bit_more_than_a_single_mode(noise: float) -> None:
     floor = TwoModes(noise=noise).nll_floor()
     assert floor == pytest.approx(np.log(2) + 0.5 * np.log(2 * np.pi * np.e * noise**2), abs=1e-6)
 
@@ -195,7 +195,7 @@ def test_two_modes_that_overlap_are_integrated_as_by_scipy() -> None:
     "source", [WaitingTimes(500, 2, shape=0.01), Proportions(500, 2, concentration=0.2)], ids=lambda source: source.name
 )
 def test_targets_that_float32_rounds_to_a_bound_stay_inside(source: Synthetic) -> None:
-    """Half of it would be rounded to 0 or 1, which the loss of these targets does not know."""
+    """Float32 would round half of the targets to 0 or 1, where their loss is not defined."""
     y = source.train(source.kind).y
     assert (y > 0).all()
     assert source.kind == "positive" or (y < 1).all()

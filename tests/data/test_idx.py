@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("array", [PIXELS, PIXELS[0], np.arange(5), np.zeros((0, 3))])
-def test_an_array_comes_back(tmp_path: Path, array: np.ndarray) -> None:
+def test_reading_returns_the_written_array(tmp_path: Path, array: np.ndarray) -> None:
     path = tmp_path / "file"
     path.write_bytes(idx(array))
     assert read_header(path) == array.shape
@@ -79,7 +79,7 @@ def test_pixels_are_scaled_and_get_a_channel(folder: Path) -> None:
     assert (train.y.dtype, train.y.tolist()) == (torch.int64, [0, 2, 1])
 
 
-def test_the_facts_come_from_the_files(folder: Path) -> None:
+def test_the_spec_comes_from_the_files(folder: Path) -> None:
     spec = Idx(str(folder)).spec()
     assert (spec.input_shape, spec.num_classes, spec.num_train, spec.num_test) == ((1, 2, 2), 3, 3, 2)
     assert spec.kinds == {TargetKind.CLASS}
@@ -106,7 +106,7 @@ def test_files_that_do_not_fit_together_are_refused(folder: Path, name: str, arr
         Idx(str(folder)).spec()
 
 
-def test_the_digest_names_the_bytes_of_its_part(folder: Path) -> None:
+def test_the_digest_depends_on_the_bytes_of_its_part(folder: Path) -> None:
     before = [Idx(str(folder)).digest(part) for part in ("train", "test")]
     (folder / FILES["test"][1]).write_bytes(idx(np.array([0, 0])))
     after = [Idx(str(folder)).digest(part) for part in ("train", "test")]
@@ -114,12 +114,12 @@ def test_the_digest_names_the_bytes_of_its_part(folder: Path) -> None:
     assert len({*before, *after}) == 3
 
 
-def test_mnist_is_known_without_its_files() -> None:
+def test_the_spec_of_mnist_needs_no_files() -> None:
     spec = Mnist("nowhere").spec()
     assert (spec.input_shape, spec.num_classes, spec.num_train, spec.num_test) == ((1, 28, 28), 10, 60_000, 10_000)
 
 
-def test_mnist_takes_only_its_own_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_refuses_files_with_other_hashes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AlteredFile, match="train-images-idx3-ubyte was altered"):
         Mnist(str(folder)).train(TargetKind.CLASS)
     ours = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}

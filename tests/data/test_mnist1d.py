@@ -12,7 +12,7 @@ from piecewise.data.spec import TargetKind
 from piecewise.errors import BadInput
 
 
-def test_the_facts_fit_the_examples() -> None:
+def test_the_spec_fits_the_examples() -> None:
     source = Mnist1d(100, seed=1)
     spec, train, test = source.spec(), source.train(TargetKind.CLASS), source.test(TargetKind.CLASS)
     assert (len(train), len(test)) == (spec.num_train, spec.num_test) == (80, 20)
@@ -21,13 +21,13 @@ def test_the_facts_fit_the_examples() -> None:
     assert (spec.input_shape, spec.num_classes, spec.kinds) == ((40,), 10, {TargetKind.CLASS})
 
 
-def test_there_are_as_many_of_each_class() -> None:
+def test_all_classes_have_equally_many_examples() -> None:
     source = Mnist1d(100, seed=1)
     labels = torch.cat([source.generate("train").y, source.generate("test").y])
     assert labels.bincount().tolist() == [10] * 10
 
 
-def test_the_examples_are_those_of_the_package() -> None:
+def test_the_examples_are_those_of_the_mnist1d_package() -> None:
     arguments = get_dataset_args()
     arguments.num_samples, arguments.seed = 50, 7
     arrays = make_dataset(arguments)
@@ -36,8 +36,8 @@ def test_the_examples_are_those_of_the_package() -> None:
     np.testing.assert_array_equal(source.generate("test").y.numpy(), arrays["y_test"])
 
 
-def test_the_shipped_set_has_its_fingerprint() -> None:
-    """As generated on the day of the record: another release of the package would not go unnoticed."""
+def test_the_default_set_has_its_recorded_digest() -> None:
+    """A release of the mnist1d package that generates other examples changes these digests."""
     source = Mnist1d()
     assert source.digest("train")[:16] == "8195545d0e2fb344"
     assert source.digest("test")[:16] == "d45ff2fd36ebe657"
@@ -62,6 +62,6 @@ def test_another_seed_gives_other_examples() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 40, 55])
-def test_a_number_that_cannot_be_balanced_is_refused(count: int) -> None:
+def test_a_number_without_equal_classes_is_refused(count: int) -> None:
     with pytest.raises(BadInput, match=f"data.num_examples={count} must be a multiple of 10, at least 50"):
         Mnist1d(count)

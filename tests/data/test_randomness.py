@@ -13,7 +13,7 @@ from piecewise.data.randomness import derive_seed, epoch_order, generator
     [((0, "order", 0), "1c260f200b8b94c4"), ((7, "line", "train"), "ad1b59307513c7fc")],
 )
 def test_a_seed_is_the_first_63_bits_of_a_hash(arguments: tuple[int, ...], digest: str) -> None:
-    """The digests are from `printf '[0, "order", 0]' | sha256sum`: any machine must find them too."""
+    """The digests are from `printf '[0, "order", 0]' | sha256sum`: every machine must compute the same."""
     assert derive_seed(*arguments) == int(digest, 16) // 2
 
 
@@ -28,7 +28,7 @@ def test_different_purposes_have_different_seeds() -> None:
     assert 0 <= min(seeds) < max(seeds) < 2**63
 
 
-def test_generators_of_one_purpose_agree() -> None:
+def test_generators_of_one_seed_and_purpose_agree() -> None:
     torch.manual_seed(1)
     first = torch.rand(5, generator=generator(3, "split"))
     torch.manual_seed(2)
@@ -44,7 +44,7 @@ def test_an_order_is_a_permutation(count: int) -> None:
 def test_an_order_is_a_pure_function_of_seed_and_epoch() -> None:
     state = torch.get_rng_state()
     order = epoch_order(100, seed=1, epoch=2)
-    assert torch.equal(torch.get_rng_state(), state), "nobody else's numbers change"
+    assert torch.equal(torch.get_rng_state(), state), "the global generator does not change"
     torch.manual_seed(5)
     assert torch.equal(epoch_order(100, seed=1, epoch=2), order)
     assert not torch.equal(epoch_order(100, seed=1, epoch=3), order)
@@ -52,7 +52,7 @@ def test_an_order_is_a_pure_function_of_seed_and_epoch() -> None:
 
 
 def test_every_order_is_equally_likely() -> None:
-    """6 orders of 3 examples in 1,200 epochs: 200 each, give or take 4 standard deviations."""
+    """6 orders of 3 examples in 1,200 epochs: 200 each, within 4 standard deviations."""
     counts = dict.fromkeys(permutations(range(3)), 0)
     for epoch in range(1200):
         counts[tuple(epoch_order(3, seed=0, epoch=epoch).tolist())] += 1

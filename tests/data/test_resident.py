@@ -11,13 +11,13 @@ from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 
 N, BATCH = 23, 5  # the last of the 5 batches holds 3 examples
-SHARED = 6  # a batch that two and three ranks can share; the last one of 5 examples they cannot share equally
+SHARED = 6  # two and three ranks can share this batch equally; the last one, of 5 examples, they cannot
 NUMBERED = Examples(torch.arange(float(N))[:, None], torch.arange(N))
-IMAGES = Examples(torch.rand(N, 2, 4, 3) + 0.1, torch.arange(N))  # no pixel is zero: padding can be told apart
+IMAGES = Examples(torch.rand(N, 2, 4, 3) + 0.1, torch.arange(N))  # no pixel is zero, so the padding can be recognised
 
 
 def batches(loader: TrainLoader, count: int) -> list[Batch]:
-    """`count` batches by counting, epoch after epoch, as a trainer draws them: never asking for one too many."""
+    """`count` batches, epoch after epoch; like a trainer, it never asks for a batch after the last of an epoch."""
     drawn: list[Batch] = []
     while len(drawn) < count:
         drawn += islice(loader, min(len(loader) - loader.position % len(loader), count - len(drawn)))
@@ -44,9 +44,9 @@ def test_the_order_depends_on_the_seed_alone() -> None:
     assert orders[0] == orders[1] != orders[2]
 
 
-def test_a_consumer_that_counts_gets_the_next_epoch_too() -> None:
+def test_a_consumer_that_never_exhausts_the_loader_gets_the_next_epoch() -> None:
     loader = TrainLoader(NUMBERED, BATCH, seed=1)
-    counted = [batch for _ in range(3) for batch in islice(loader, len(loader))]  # as Lightning: never one too many
+    counted = [batch for _ in range(3) for batch in islice(loader, len(loader))]  # like Lightning, which counts
     loader = TrainLoader(NUMBERED, BATCH, seed=1)
     exhausted = [batch for _ in range(3) for batch in loader]
     assert [numbers(batch) for batch in counted] == [numbers(batch) for batch in exhausted]
@@ -70,7 +70,7 @@ def test_batches_that_cannot_be_shared_equally_are_refused(size: int, num_ranks:
     )
     with pytest.raises(BadInput, match=message):
         TrainLoader(NUMBERED, size, 1, rank=0, world_size=num_ranks)
-    assert len(TrainLoader(NUMBERED, N, 1, rank=0, world_size=2)) == 1  # all of them, however many they are
+    assert len(TrainLoader(NUMBERED, N, 1, rank=0, world_size=2)) == 1  # one batch of all examples is allowed
 
 
 @pytest.mark.parametrize("max_shift", [0, 2])
@@ -88,7 +88,7 @@ def test_a_restart_continues_bit_for_bit(done: int, max_shift: int) -> None:
 
 
 def shifted(image: Tensor, down: int, right: int) -> Tensor:
-    """The image moved by (down, right), pixel by pixel, zeros where nothing came from."""
+    """The image moved by (down, right), pixel by pixel, zeros at the uncovered border."""
     moved = torch.zeros_like(image)
     _, height, width = image.shape
     for row in range(height):
@@ -98,7 +98,7 @@ def shifted(image: Tensor, down: int, right: int) -> Tensor:
     return moved
 
 
-def test_every_image_is_moved_by_a_shift_of_its_own() -> None:
+def test_every_image_gets_its_own_uniformly_drawn_shift() -> None:
     moves = {
         (int(y), down, right): shifted(IMAGES.x[y], down, right)
         for y in IMAGES.y
@@ -117,7 +117,7 @@ def test_every_image_is_moved_by_a_shift_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_an_image_moves_alike_on_any_number_of_ranks(world_size: int) -> None:
+def test_shifts_are_the_same_on_any_number_of_ranks(world_size: int) -> None:
     alone = TrainLoader(IMAGES, SHARED, seed=1, max_shift=2)
     ranks = [TrainLoader(IMAGES, SHARED, 1, 2, rank, world_size) for rank in range(world_size)]
     for whole, *shares in zip(batches(alone, 10), *(batches(rank, 10) for rank in ranks), strict=True):

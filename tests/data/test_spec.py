@@ -11,7 +11,7 @@ def test_number_of_inputs(shape: tuple[int, ...], count: int) -> None:
     assert DataSpec("x", shape, frozenset({TargetKind.REAL}), 1, None, 1, 1).num_inputs == count
 
 
-def test_examples_are_picked_together() -> None:
+def test_indexing_picks_inputs_and_targets_together() -> None:
     examples = Examples(torch.arange(5.0)[:, None], torch.arange(5))
     assert len(examples) == 5
     picked = examples[torch.tensor([4, 0])]

@@ -20,7 +20,7 @@ def test_the_parts_are_disjoint_complete_and_in_order(fraction: float) -> None:
     assert sorted(train.y.tolist() + val.y.tolist()) == list(range(50))
 
 
-def test_only_the_split_seed_decides() -> None:
+def test_the_split_depends_on_its_seed_alone() -> None:
     torch.manual_seed(1)
     _, val = split(NUMBERED, 0.2, split_seed=1)
     torch.manual_seed(2)
@@ -30,7 +30,7 @@ def test_only_the_split_seed_decides() -> None:
 
 
 def test_every_example_is_as_likely_to_be_validated_as_any_other() -> None:
-    """Over 1,000 seeds each of 50 lands there 200 times, give or take 5 standard deviations of √(1000·0.2·0.8)."""
+    """Over 1,000 seeds each of 50 is validated 200 times, within 5 standard deviations of √(1000·0.2·0.8)."""
     times = torch.zeros(50)
     for seed in range(1000):
         times[split(NUMBERED, 0.2, seed)[1].y] += 1
@@ -38,7 +38,7 @@ def test_every_example_is_as_likely_to_be_validated_as_any_other() -> None:
 
 
 @pytest.mark.parametrize(("fraction", "train", "val"), [(0.0, 50, 0), (0.009, 50, 0), (0.995, 0, 50), (1.0, 0, 50)])
-def test_a_fraction_that_leaves_nothing_is_refused(fraction: float, train: int, val: int) -> None:
+def test_a_fraction_that_leaves_an_empty_part_is_refused(fraction: float, train: int, val: int) -> None:
     with pytest.raises(BadInput) as caught:
         split(NUMBERED, fraction, split_seed=0)
     assert str(caught.value).startswith(

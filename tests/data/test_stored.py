@@ -31,7 +31,7 @@ def same(a: Examples, b: Examples) -> bool:
     return torch.equal(a.x, b.x) and torch.equal(a.y, b.y)
 
 
-def test_the_same_file_twice_and_under_another_hash_seed(tmp_path: Path, stored: Path) -> None:
+def test_the_file_has_the_same_bytes_under_any_hash_seed(tmp_path: Path, stored: Path) -> None:
     line(tmp_path).write("train", tmp_path / "again")
     code = (
         "import sys; from pathlib import Path; from piecewise.data.regression import Line\n"
@@ -42,7 +42,7 @@ def test_the_same_file_twice_and_under_another_hash_seed(tmp_path: Path, stored:
     assert stored.read_bytes() == (tmp_path / "again").read_bytes() == (tmp_path / "elsewhere").read_bytes()
 
 
-def test_the_stored_copy_is_the_generated_one(tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_examples_are_the_generated_ones(tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generated = line(tmp_path).generate("train")
     monkeypatch.setattr(Line, "generate", None)  # reading the copy must not need it
     assert same(line(tmp_path).read("train"), generated)
@@ -62,12 +62,12 @@ def test_other_code_than_the_stored_one_generates_anew(
     assert line(tmp_path).read("train").x.tolist() == [[1.0], [1.0], [1.0]]
 
 
-def test_without_a_stored_copy_it_is_generated(tmp_path: Path) -> None:
+def test_without_a_stored_copy_the_examples_are_generated(tmp_path: Path) -> None:
     assert same(line(tmp_path).read("test"), Line(num_train=3, num_test=2).read("test"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_flipped_bit_in_the_tensors_goes_unnoticed(tmp_path: Path, stored: Path) -> None:
+def test_every_flipped_bit_in_the_tensors_is_noticed(tmp_path: Path, stored: Path) -> None:
     whole = stored.read_bytes()
     (header,) = struct.unpack("<Q", whole[:8])
     assert len(whole) - 8 - header == 3 * 2 * 4

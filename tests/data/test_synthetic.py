@@ -51,7 +51,7 @@ def test_without_noise_the_targets_are_the_function() -> None:
     np.testing.assert_allclose(y, 0.5 - 0.8 * x, atol=1e-6)
 
 
-def test_binary_targets_have_their_frequency() -> None:
+def test_binary_targets_have_the_declared_frequency() -> None:
     x, y = arrays(Binary1d(N, 2, sharpness=3.0))
     assert set(np.unique(y)) == {0.0, 1.0}
     probability = expit(3.0 * np.sin(2 * np.pi * x))
@@ -77,7 +77,7 @@ def test_examples_depend_on_seed_and_part_alone(kind: type[Line]) -> None:
     ("source", "kind"),
     [(Line(7, 3), TargetKind.REAL), (Curve1d(7, 3), TargetKind.REAL), (Binary1d(7, 3), TargetKind.BINARY)],
 )
-def test_the_facts_fit_the_examples(source: Synthetic, kind: TargetKind) -> None:
+def test_the_spec_fits_the_examples(source: Synthetic, kind: TargetKind) -> None:
     spec = source.spec()
     assert (spec.input_shape, spec.kinds, spec.num_targets) == ((1,), {kind}, 1)
     assert (len(source.train(kind)), len(source.test(kind))) == (spec.num_train, spec.num_test) == (7, 3)

@@ -50,13 +50,13 @@ def test_data_that_are_no_images_are_refused() -> None:
         Cnn((40,), 10)
 
 
-def test_images_that_cannot_be_halved_so_often_are_refused() -> None:
+def test_images_too_small_for_so_many_halvings_are_refused() -> None:
     with pytest.raises(BadInput, match=r"model.width=\[1, 1, 1\] halves images of \(28, 7\) pixels too often"):
         Cnn((1, 28, 7), 10, [1, 1, 1])
     assert Cnn((1, 8, 8), 10, [1, 1, 1]).eval()(torch.zeros(1, 1, 8, 8)).shape == (1, 10), "the tight case"
 
 
 @pytest.mark.parametrize("width", [0, 2.5, True])
-def test_a_width_that_is_no_size_is_refused(width: int) -> None:
+def test_an_invalid_width_is_refused(width: int) -> None:
     with pytest.raises(BadInput, match=f"model.width={width!r} must be a whole number of at least 1"):
         Cnn((1, 28, 28), 10, [16, width])

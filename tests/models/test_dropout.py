@@ -1,4 +1,4 @@
-"""Dropout's masks: the right share, and the same ones whoever draws them."""
+"""Dropout drops the right share, and the same values on any number of ranks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_masks_differ_between_layers_steps_and_examples() -> None:
     assert not torch.equal(first, other)
     assert not torch.equal(first[0], first[1])
     (again,) = drawn(layer, 1, slice(None))
-    torch.manual_seed(5)  # what happened elsewhere is of no consequence
+    torch.manual_seed(5)  # the global generator does not matter
     assert torch.equal(first, again)
 
 
@@ -46,13 +46,13 @@ def test_the_mean_is_kept_and_the_share_dropped(p: float) -> None:
     torch.testing.assert_close(h[h != 0], torch.full_like(h[h != 0], 1 / (1 - p)))
 
 
-def test_evaluation_leaves_everything() -> None:
+def test_evaluation_drops_nothing() -> None:
     layer = Dropout(0.9).eval()
     assert layer(H) is H
 
 
-def test_without_a_step_the_masks_are_torchs_own() -> None:
-    """As in anybody's own loop: torch.manual_seed decides."""
+def test_without_begin_the_masks_come_from_the_global_generator() -> None:
+    """In a user's own loop torch.manual_seed determines the masks."""
     torch.manual_seed(0)
     first = Dropout(0.5)(H)
     torch.manual_seed(0)
@@ -60,7 +60,7 @@ def test_without_a_step_the_masks_are_torchs_own() -> None:
     assert not torch.equal(Dropout(0.5)(H), first)
 
 
-def test_a_share_that_is_not_the_batchs_is_refused() -> None:
+def test_a_batch_of_another_size_than_its_share_is_refused() -> None:
     layer = Dropout(0.5)
     layer.begin(0, 12, slice(0, None, 2))
     with pytest.raises(RuntimeError, match="size of tensor"):

@@ -31,7 +31,7 @@ def test_weights_have_their_variance_and_biases_are_zero(name: str, variance: fl
     assert not layer.bias.any()
 
 
-def test_a_convolution_counts_the_pixels_under_its_kernel() -> None:
+def test_the_fan_in_of_a_convolution_counts_the_kernels_pixels() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(50, 60, kernel_size=3, bias=False)
     initialise(layer, "he")
@@ -41,7 +41,7 @@ def test_a_convolution_counts_the_pixels_under_its_kernel() -> None:
 
 
 def test_he_keeps_the_scale_of_activations_over_depth() -> None:
-    """E[h²] of a ReLU layer with σ² = 2/D is that of the layer before (UDL eq. 7.31); half of it halves E[h²]."""
+    """E[h²] of a ReLU layer with σ² = 2/D is that of the layer before (UDL eq. 7.31); half of σ² halves E[h²]."""
     torch.manual_seed(0)
     x = torch.randn(200, 400)
     for name, variance, growth in (("he", None, 1.0), ("normal", 1 / 400, 0.5)):
@@ -74,7 +74,7 @@ def test_default_is_pytorchs_own_and_draws_nothing() -> None:
     ],
     ids=["linear", "shallow", "mlp", "residual", "cnn", "resnet"],
 )
-def test_every_model_is_drawn_under_the_seed_by_name(make: object) -> None:
+def test_every_model_draws_its_weights_by_name_and_seed(make: object) -> None:
     def weights(init: str) -> torch.Tensor:
         torch.manual_seed(4)
         model = make(init)  # type: ignore[operator]
@@ -97,7 +97,7 @@ def test_every_model_is_drawn_under_the_seed_by_name(make: object) -> None:
         ("normal", math.nan, "model.init_variance=nan must be a number of at least 0"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(name: str, variance: float | None, message: str) -> None:
+def test_an_invalid_initialisation_is_refused(name: str, variance: float | None, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         Linear(1, 1, name, variance)
 
@@ -114,8 +114,8 @@ def test_what_cannot_be_drawn_is_refused(name: str, variance: float | None, mess
     ],
     ids=["linear", "shallow", "mlp", "residual", "cnn", "resnet"],
 )
-def test_every_model_hands_on_the_variance_it_is_given(make: object) -> None:
-    """All weights together; 4 standard errors of a variance. Zero is a variance too."""
+def test_every_model_uses_the_given_variance(make: object) -> None:
+    """The variance of all weights, within 4 standard errors. Zero is allowed."""
     torch.manual_seed(0)
     for wanted in (9.0, 0.0):
         model = make("normal", wanted)  # type: ignore[operator]

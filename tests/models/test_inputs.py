@@ -29,7 +29,7 @@ IMAGES = [Cnn((3, 8, 8), 2, width=[4]).eval(), ResNet((3, 8, 8), 2, width=[4]).e
         ((5, 1, 2, 4), r"\(N, …\) with 6 numbers in each of N"),
     ],
 )
-def test_vectors_are_as_long_as_they_were_said_to_be(model: nn.Module, shape: tuple[int, ...], wanted: str) -> None:
+def test_vectors_of_another_length_are_refused(model: nn.Module, shape: tuple[int, ...], wanted: str) -> None:
     message = rf"x must have shape {wanted}, got shape \({', '.join(str(size) for size in shape)},?\)"
     with pytest.raises(ValueError, match=message):
         model(torch.zeros(shape))
@@ -38,19 +38,19 @@ def test_vectors_are_as_long_as_they_were_said_to_be(model: nn.Module, shape: tu
 
 @pytest.mark.parametrize("model", IMAGES, ids=lambda model: type(model).__name__)
 @pytest.mark.parametrize("shape", [(3, 8, 8), (5, 1, 8, 8), (5, 192)])
-def test_images_have_their_channels(model: nn.Module, shape: tuple[int, ...]) -> None:
+def test_images_of_another_shape_are_refused(model: nn.Module, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"x must have shape \(N, 3, H, W\), got shape \("):
         model(torch.zeros(shape))
     assert model(torch.zeros(5, 3, 8, 8)).shape == (5, 2)
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 3)])
-def test_gabor_has_one_input(shape: tuple[int, ...]) -> None:
+def test_gabor_refuses_more_than_one_input(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"x must have shape \(N, 1\), got shape \(5"):
         Gabor(1, 1)(torch.zeros(shape))
 
 
-def test_patterns_are_counted_of_examples() -> None:
+def test_counting_patterns_refuses_a_vector() -> None:
     with pytest.raises(ValueError, match=r"x must have shape \(N, 2\), got shape \(5,\)"):
         count_patterns(Shallow(2, 1), torch.zeros(5))
 

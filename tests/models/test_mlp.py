@@ -68,7 +68,7 @@ def test_images_are_read_as_vectors() -> None:
         ({"width": 2.5}, "model.width=2.5"),
     ],
 )
-def test_a_size_that_is_none_is_refused(arguments: dict[str, Any], named: str) -> None:
+def test_an_invalid_size_is_refused(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(BadInput) as caught:
         Mlp(1, 1, **arguments)
     assert str(caught.value) == f"{named} must be a whole number of at least 1"

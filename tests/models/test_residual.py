@@ -23,23 +23,23 @@ X = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_se
 IMAGES = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def numpy(layer: nn.Linear, h: np.ndarray) -> np.ndarray:
+def affine(layer: nn.Linear, h: np.ndarray) -> np.ndarray:
     return h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
 
 
 def test_a_residual_network_is_the_equation_by_hand() -> None:
     model = Residual(3, 2, depth=3, width=5).double()
-    h = numpy(model.input, X.numpy())
+    h = affine(model.input, X.numpy())
     for block in model.blocks:
-        h = h + numpy(block, np.maximum(h, 0))
-    np.testing.assert_allclose(model(X).detach(), numpy(model.output, h), atol=1e-13)
+        h = h + affine(block, np.maximum(h, 0))
+    np.testing.assert_allclose(model(X).detach(), affine(model.output, h), atol=1e-13)
     trace = model.trace(X)
     assert [tuple(z.shape) for z in trace.pre_activations] == [(6, 5)] * 3
     for z, a in zip(trace.pre_activations, trace.activations, strict=True):
         assert torch.equal(a, z.clamp_min(0))
 
 
-def test_blocks_of_zeros_leave_what_they_are_given() -> None:
+def test_blocks_of_zeros_are_the_identity() -> None:
     model = Residual(3, 2, depth=4, width=5).double()
     for block in model.blocks:
         nn.init.zeros_(block.weight)
@@ -49,15 +49,15 @@ def test_blocks_of_zeros_leave_what_they_are_given() -> None:
 
 def test_residual_mlp_adds_each_layer_to_the_one_before() -> None:
     model = Mlp(3, 2, depth=3, width=4, residual=True).double()
-    h = np.maximum(numpy(model.hidden[0], X.numpy()), 0)
+    h = np.maximum(affine(model.hidden[0], X.numpy()), 0)
     for layer in list(model.hidden)[1:]:
-        h = h + np.maximum(numpy(layer, h), 0)
-    np.testing.assert_allclose(model(X).detach(), numpy(model.output, h), atol=1e-13)
+        h = h + np.maximum(affine(layer, h), 0)
+    np.testing.assert_allclose(model(X).detach(), affine(model.output, h), atol=1e-13)
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "group"])
 def test_a_norm_brings_pre_activations_to_mean_zero_and_variance_one(norm: str) -> None:
-    """Over the batch, over the units of an example, over each quarter of them; the scale of the weights is gone."""
+    """Over the batch, an example's units, or each quarter of them. Scaling the weights changes no output."""
     torch.manual_seed(0)
     model = Mlp(3, 2, depth=1, width=64, norm=norm).double()
     z = model.trace(X).pre_activations[0].detach()
@@ -83,7 +83,7 @@ def test_dropout_drops_its_share_in_training_and_nothing_in_evaluation() -> None
     torch.testing.assert_close(model.trace(X).activations[0], whole)
 
 
-def test_gabor_is_its_formula_and_starts_where_it_is_told() -> None:
+def test_gabor_is_its_formula_and_starts_at_the_given_parameters() -> None:
     x = torch.linspace(-15, 15, 7)[:, None]
     model = Gabor(1, 1, phi0=-3.0, phi1=12.0)
     phase = -3.0 + 0.06 * 12.0 * x.numpy()
@@ -109,7 +109,7 @@ def test_a_convolutional_trace_is_the_forward_pass(kind: type[Cnn]) -> None:
 
 
 def test_resnet_is_a_sum_of_its_paths() -> None:
-    """With the second convolution of each block at zero only the shortcuts are left: a linear map, norm, ReLU, mean."""
+    """If the second convolution of each block is zero, the shortcuts are left: a linear map, norm, ReLU, mean."""
     model = ResNet((1, 8, 8), 3, width=[4, 6]).eval()
     for block in model.blocks:
         nn.init.zeros_(block.conv2.weight)
@@ -148,35 +148,35 @@ def test_a_trace_holds_every_hidden_layer(model: Any) -> None:
         (lambda: ResNet((1, 4, 4), 1, width=[2, 2, 2]), "halves images of \\(4, 4\\) pixels too often"),
     ],
 )
-def test_what_cannot_be_built_is_refused(make: Any, message: str) -> None:
+def test_an_invalid_model_is_refused(make: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         make()
 
 
 def test_a_residual_network_with_norm_and_another_activation_is_the_equation_by_hand() -> None:
-    """h_k = h_{k−1} + β_k + Ω_k tanh[norm[h_{k−1}]] with layer norm in NumPy, and what the trace holds of it."""
+    """h_k = h_{k−1} + β_k + Ω_k tanh[norm[h_{k−1}]] with layer norm in NumPy; the trace holds each step."""
     model = Residual(3, 2, depth=3, width=5, activation="tanh", norm="layer").double()
-    trace, h = model.trace(X), numpy(model.input, X.numpy())
+    trace, h = model.trace(X), affine(model.input, X.numpy())
     for block, z, a in zip(model.blocks, trace.pre_activations, trace.activations, strict=True):
         by_hand = (h - h.mean(axis=1, keepdims=True)) / np.sqrt(h.var(axis=1, keepdims=True) + 1e-5)
         np.testing.assert_allclose(z.detach(), by_hand, atol=1e-12)
         np.testing.assert_allclose(a.detach(), np.tanh(by_hand), atol=1e-12)
-        h = h + numpy(block, np.tanh(by_hand))
-    np.testing.assert_allclose(trace.output.detach(), numpy(model.output, h), atol=1e-12)
+        h = h + affine(block, np.tanh(by_hand))
+    np.testing.assert_allclose(trace.output.detach(), affine(model.output, h), atol=1e-12)
 
 
-def test_the_trace_of_a_residual_mlp_holds_what_each_layer_hands_on() -> None:
-    """h_k = h_{k−1} + a[z_k], of which z_{k+1} and the output are made."""
+def test_the_trace_of_a_residual_mlp_holds_each_layers_output() -> None:
+    """h_k = h_{k−1} + a[z_k]; z_{k+1} and the output are computed from h_k."""
     model = Mlp(3, 2, depth=3, width=4, residual=True).double()
     trace, h = model.trace(X), X.numpy()
     for layer, z, found in zip(model.hidden, trace.pre_activations, trace.activations, strict=True):
-        by_hand = numpy(layer, h)
+        by_hand = affine(layer, h)
         h = np.maximum(by_hand, 0) + (0 if layer is model.hidden[0] else h)
         np.testing.assert_allclose(z.detach(), by_hand, atol=1e-13)
         np.testing.assert_allclose(found.detach(), h, atol=1e-13)
 
 
-def test_dropout_drops_what_a_residual_layer_adds_and_not_what_it_is_given() -> None:
+def test_dropout_in_a_residual_layer_drops_only_what_it_adds() -> None:
     """h₂ − h₁ is 0 or a[z₂] / (1 − p), unit by unit."""
     torch.manual_seed(0)
     model = Mlp(3, 2, depth=2, width=50, activation="sigmoid", dropout=0.4, residual=True).double()
@@ -197,7 +197,7 @@ def test_a_norm_is_its_formula_with_a_scale_and_a_shift_to_learn(norm: str) -> N
     with torch.no_grad():
         model.norms[0].weight.copy_(gamma)
         model.norms[0].bias.copy_(delta)
-    z = numpy(model.hidden[0], X.numpy())
+    z = affine(model.hidden[0], X.numpy())
     shape, axis = {"batch": ((6, 8), 0), "layer": ((6, 8), 1), "group": ((6, 4, 2), 2)}[norm]
     parts = z.reshape(shape)
     parts = (parts - parts.mean(axis=axis, keepdims=True)) / np.sqrt(parts.var(axis=axis, keepdims=True) + 1e-5)
@@ -206,7 +206,7 @@ def test_a_norm_is_its_formula_with_a_scale_and_a_shift_to_learn(norm: str) -> N
 
 
 def test_gabor_starts_are_uniform_on_the_surface_of_the_figure() -> None:
-    """2000 starts against φ₀ from −10 to 10 and φ₁ from 2.5 to 22.5: Kolmogorov and Smirnov find no difference."""
+    """2000 starts: φ₀ is uniform from −10 to 10, φ₁ from 2.5 to 22.5, by Kolmogorov–Smirnov tests."""
     starts = np.empty((2000, 2))
     for seed in range(2000):
         torch.manual_seed(seed)
@@ -218,8 +218,8 @@ def test_gabor_starts_are_uniform_on_the_surface_of_the_figure() -> None:
 
 
 @pytest.mark.parametrize("kind", [Cnn, ResNet])
-def test_a_convolutional_trace_holds_what_goes_into_a_relu(kind: type[Cnn]) -> None:
-    """Numbers of both signs; and nothing is left behind when the forward pass fails."""
+def test_a_convolutional_trace_holds_the_inputs_of_each_relu(kind: type[Cnn]) -> None:
+    """Pre-activations have both signs. No hook is left when the forward pass fails."""
     model = kind((1, 8, 8), 3, width=[4, 6]).eval()
     trace = model.trace(IMAGES)
     for z, a in zip(trace.pre_activations, trace.activations, strict=True):
@@ -237,6 +237,6 @@ def test_a_convolutional_trace_holds_what_goes_into_a_relu(kind: type[Cnn]) -> N
         (lambda: Mlp(1, 1, width=[]), r"model.width=\[\] has no hidden layer; model=linear is the network without one"),
     ],
 )
-def test_a_negative_share_and_no_layer_at_all_are_refused(make: Any, message: str) -> None:
+def test_negative_dropout_and_a_width_without_layers_are_refused(make: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         make()

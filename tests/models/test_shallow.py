@@ -13,7 +13,7 @@ ACTIVATIONS = {"relu": lambda z: max(z, 0.0), "tanh": math.tanh, "identity": lam
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_shallow_is_the_equation_by_hand(activation: str) -> None:
-    """UDL eq. 3.11 and 3.12, which are 3.3 and 3.4 for vectors, in loops over plain numbers."""
+    """UDL eq. 3.11 and 3.12 (3.3 and 3.4 for vectors) in loops over plain numbers."""
     model = Shallow(2, 3, width=4, activation=activation).double()
     x = torch.randn(5, 2, dtype=torch.float64)
     theta0, theta = model.hidden.bias.tolist(), model.hidden.weight.tolist()
@@ -26,7 +26,7 @@ def test_shallow_is_the_equation_by_hand(activation: str) -> None:
             assert y[n][j] == pytest.approx(by_hand, abs=1e-13)
 
 
-def test_the_trace_holds_what_the_output_was_made_of() -> None:
+def test_the_trace_holds_each_step_to_the_output() -> None:
     model, x = Shallow(2, 1, width=4), torch.randn(5, 2)
     trace = model.trace(x)
     (z,), (h,) = trace.pre_activations, trace.activations
@@ -43,7 +43,7 @@ def test_images_are_read_as_vectors() -> None:
 
 
 @pytest.mark.parametrize("width", [0, 2.5, True])
-def test_a_width_that_is_no_size_is_refused(width: int) -> None:
+def test_an_invalid_width_is_refused(width: int) -> None:
     with pytest.raises(BadInput) as caught:
         Shallow(1, 1, width=width)
     assert str(caught.value) == f"model.width={width!r} must be a whole number of at least 1"
