@@ -16,7 +16,7 @@ from piecewise.analysis.draw import draw_run
 from piecewise.durable import write_atomic
 from piecewise.journal.reader import read_journal
 from piecewise.journal.records import End, Start
-from piecewise.journal.run_folder import SWEEP, RunFolder
+from piecewise.journal.run_folder import SWEEP, RunFolder, read_result
 from piecewise.project import Project
 from piecewise.report.inline import inline
 from piecewise.report.results import Result, collect
@@ -64,7 +64,7 @@ def _read(folder: RunFolder, name: str, owner: str) -> str:
 
 def _provenance(run: Run) -> dict[str, str]:
     """Where a run's numbers come from, by name: digests of inputs and outputs, numerics, commit and times."""
-    result = run.result
+    result = read_result(run.folder)
     digests = {"job digest": result["job_digest"], "run key": result["run_key"]}
     digests |= {f"{name} digest": digest for name, digest in result["digests"].items()}
     digests["weights digest"] = result["weights_digest"]

@@ -20,7 +20,6 @@ class Run(Member):
     """One evaluated job of the pipeline."""
 
     folder: RunFolder
-    result: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def read_runs(experiment: str) -> list[Run]:
     """The evaluated runs of one experiment."""
     paths = (Project().results / "evaluate" / experiment).glob("*/metrics.json")
     folders = [RunFolder.of_stage(experiment, path.parent.name) for path in sorted(paths, key=_by_number)]
-    return [Run(read_job(one.job), read_json(one.metrics), one, read_json(one.result)) for one in folders]
+    return [Run(read_job(one.job), read_json(one.metrics), one) for one in folders]
 
 
 def _by_number(path: Path) -> list[tuple[float, str]]:
