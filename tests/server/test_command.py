@@ -80,6 +80,7 @@ def test_group_members_that_outlive_their_leader_are_killed(project: Project) ->
     assert leader.stdout is not None
     worker = int(leader.stdout.readline())
     leader.stdout.close()
+    wait_for(lambda: Path(f"/proc/{worker}/cmdline").read_bytes().startswith(b"sleep"), "the worker", 10)
     write_state(project, "http://127.0.0.1:7", [leader.pid])
     leader.kill()
     leader.wait()
