@@ -1,7 +1,5 @@
 """The `piecewise` command. Heavy modules are imported only by the verbs that need them."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os

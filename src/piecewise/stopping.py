@@ -1,7 +1,5 @@
 """Stopping on SIGINT or SIGTERM: the first signal lets work finish its step, the second ends it at once."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """Output for people: lines, tables, and colour on terminals only."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -3,8 +3,6 @@
 With `--resume FOLDER` it continues the run in that folder, also under torchrun.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

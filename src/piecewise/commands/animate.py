@@ -3,8 +3,6 @@
 The default file is in the current folder and named after the run.
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project

@@ -1,7 +1,5 @@
 """Parse the arguments of one verb, such as `train`. Invalid arguments raise BadInput."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

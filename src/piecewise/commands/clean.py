@@ -4,8 +4,6 @@
 Nothing is removed without --yes.
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project

@@ -3,8 +3,6 @@
 The script calls `piecewise -sc query=SHELL` with the typed line in COMP_LINE.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

@@ -3,8 +3,6 @@
 The exit code is 1 if there is a fault. A note needs no action.
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.health.findings import Finding, Level

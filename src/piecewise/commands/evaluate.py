@@ -4,8 +4,6 @@ The exit code is 1 if they differ at all: data, weights or source have changed. 
 ensemble, which predicts the mean of their outputs.
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project

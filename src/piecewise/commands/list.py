@@ -6,8 +6,6 @@
 An option is chosen by GROUP=OPTION, as in piecewise train model=cnn.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from piecewise import terminal

@@ -5,8 +5,6 @@ IDX images. Each line of the result has the most likely target, its 95 % interva
 distribution (for classes, their probabilities).
 """
 
-from __future__ import annotations
-
 import sys
 
 from piecewise import terminal

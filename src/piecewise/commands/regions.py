@@ -4,8 +4,6 @@ For two inputs, each activation pattern has a row; the largest comes first. The 
 folder and named after the run.
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project

@@ -1,7 +1,5 @@
 """Draw the pipeline's figures and write report/index.html from existing results. Nothing is trained."""
 
-from __future__ import annotations
-
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 

@@ -4,8 +4,6 @@ A run is refused if its data have changed. A changed source or lock is a warning
 that say where the run trains may change: `resume last trainer.devices=1`.
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project

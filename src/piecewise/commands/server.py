@@ -1,7 +1,5 @@
 """Run an MLflow server on this machine until Ctrl-C, with PostgreSQL for runs and an S3 store for artifacts."""
 
-from __future__ import annotations
-
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 

@@ -1,7 +1,5 @@
 """Print a table of the pipeline's results: what each experiment reached, and what was expected."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

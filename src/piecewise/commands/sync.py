@@ -5,8 +5,6 @@ wrong, `--moved OLD NEW` records the new one for good:
 piecewise sync --moved http://typo:5001 http://127.0.0.1:5001
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project

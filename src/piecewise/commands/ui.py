@@ -1,7 +1,5 @@
 """Open MLflow's pages for this project, on this machine only, until Ctrl-C."""
 
-from __future__ import annotations
-
 from piecewise.commands.arguments import Arguments
 from piecewise.project import Project
 

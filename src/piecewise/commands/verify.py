@@ -10,8 +10,6 @@ integrity. In DVC's run cache, sizes are not covered, because no digest depends 
 The exit code is 1 if there is a fault. A run that has not ended is a note, not a fault.
 """
 
-from __future__ import annotations
-
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.health.findings import HashReport

@@ -1,7 +1,5 @@
 """The embedded store, verified: its artifacts by their recorded digests, its database by SQLite."""
 
-from __future__ import annotations
-
 import sqlite3
 from pathlib import Path
 

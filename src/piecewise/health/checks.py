@@ -1,7 +1,5 @@
 """The checks of `piecewise doctor`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """DVC's cache, and the outs of its stages, hashed again: DVC trusts a file whose size and time did not change."""
 
-from __future__ import annotations
-
 import shlex
 
 from piecewise.dvc_files import FOLDER_SUFFIX, Cache, Out, folder_digest, is_intact_run, read_outs, tracked_files

@@ -1,7 +1,5 @@
 """What `piecewise doctor` and `piecewise verify` find."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field

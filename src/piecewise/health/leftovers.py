@@ -1,7 +1,5 @@
 """Files and folders of a project that are no longer needed."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from dataclasses import dataclass

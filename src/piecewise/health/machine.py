@@ -1,7 +1,5 @@
 """Checks of the machine: installed packages and programs, disk space, a right clock, and file permissions."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """Checks for what crashes leave in a project: DVC's rwlock, and runs without an end."""
 
-from __future__ import annotations
-
 import shlex
 import time
 from collections.abc import Iterator

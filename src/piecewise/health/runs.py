@@ -1,7 +1,5 @@
 """Check finished runs against their manifests, and journals against the checksum of each line."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checks of MLflow's embedded store, by SQLite alone, without writing to it."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing

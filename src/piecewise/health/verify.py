@@ -1,7 +1,5 @@
 """`piecewise verify`: hash every kind of file again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from piecewise.health.artifacts import check_artifacts, check_store

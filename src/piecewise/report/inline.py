@@ -1,7 +1,5 @@
 """Embed SVG figures in the page, in the page's colours and with a label for screen readers."""
 
-from __future__ import annotations
-
 import html
 import re
 

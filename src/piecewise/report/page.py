@@ -1,7 +1,5 @@
 """The report: one self-contained page."""
 
-from __future__ import annotations
-
 import time
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The results of the pipeline: each group's metrics over its seeds, and whether they meet the expectations."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Iterator

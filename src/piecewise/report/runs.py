@@ -1,7 +1,5 @@
 """The evaluated runs of the pipeline, grouped over their seeds."""
 
-from __future__ import annotations
-
 import re
 import statistics
 from dataclasses import dataclass

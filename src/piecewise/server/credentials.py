@@ -1,7 +1,5 @@
 """The passwords and keys of one server: random, made at its first start, readable by their owner alone."""
 
-from __future__ import annotations
-
 import json
 import secrets
 from pathlib import Path

@@ -1,7 +1,5 @@
 """MLflow's pages for the embedded store, served on this machine only."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sqlite3

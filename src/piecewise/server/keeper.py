@@ -3,8 +3,6 @@
 A file holds the address and the processes of a running server.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

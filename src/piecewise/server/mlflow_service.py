@@ -1,7 +1,5 @@
 """MLflow's server: pages and API. It keeps runs in PostgreSQL and artifacts in S3; only it speaks to them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import requests

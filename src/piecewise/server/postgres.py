@@ -1,7 +1,5 @@
 """PostgreSQL with a cluster of the server's own, never the system's."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import secrets

@@ -3,8 +3,6 @@
 moto also speaks S3, but it keeps everything in memory and asks for no credentials: it is for tests.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

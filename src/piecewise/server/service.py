@@ -1,7 +1,5 @@
 """One service of a server: its program, its ports, and its process, which ends when this process ends."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -1,7 +1,5 @@
 """Keeps services running: restarts each one that ends, after a delay that doubles with every early failure."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import time

@@ -1,7 +1,5 @@
 """The live folder of a train stage: DVC deletes a stage's outs before it starts, but not this folder."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Iterator

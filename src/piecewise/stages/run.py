@@ -1,7 +1,5 @@
 """Run one stage of `dvc repro`: print an error as one line, and return the exit code."""
 
-from __future__ import annotations
-
 import importlib
 
 from piecewise.cli import guarded
