@@ -18,7 +18,7 @@ Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 @dataclass
 class Servers:
-    """Both servers, the requests that each has had, and what the https server answers by path."""
+    """The addresses of both servers, the requests they have received, and the https server's answer for each path."""
 
     https: str = ""
     http: str = ""
@@ -40,7 +40,7 @@ def sends(data: bytes, **headers: str) -> Answer:
 
 
 def drips(seconds: float, count: int) -> Answer:
-    """Answer 200, and then a byte every `seconds`."""
+    """Answer 200, then send one byte every `seconds`, `count` in all."""
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> None:
         sends(b"")(request)
@@ -62,7 +62,7 @@ def redirects(target: str) -> Answer:
 
 @contextmanager
 def bad_servers(folder: Path) -> Iterator[Servers]:
-    """Run both servers; `folder` gets the https server's certificate, certificate.pem."""
+    """Run both servers. Writes the https server's certificate to `folder`/certificate.pem."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
     command += " -addext subjectAltName=DNS:localhost"

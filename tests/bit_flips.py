@@ -31,10 +31,10 @@ OUTS = {
 
 @contextmanager
 def whole_project(root: Path) -> Iterator[Path]:
-    """A project at `root`: two runs, a pipeline's outs, DVC's cache of them, MLflow's artifacts. It is entered."""
+    """Make a project at `root` with two runs, a pipeline's outs, DVC's cache and MLflow's artifacts, and work in it."""
     new_project(root)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's and torch.export's own
+        warnings.simplefilter("ignore")  # warnings of MLflow and torch.export
         patch.chdir(root)
         _train_and_push(root)
         _lay_out_pipeline(root)
@@ -129,14 +129,14 @@ def _keep(root: Path, data: bytes, suffix: str) -> str:
 
 
 def covered_files(root: Path) -> list[Path]:
-    """Every file that has a bit to flip, found without the code under test."""
+    """All files that `piecewise verify` must cover and that are not empty. Uses none of the code under test."""
     files = [path for folder in COVERED for path in sorted((root / folder).rglob("*"))]
     return [path for path in files if path.is_file() and path.stat().st_size > 0]
 
 
 @contextmanager
 def flipped(path: Path, bit: int) -> Iterator[None]:
-    """Flip one bit of the file, with size and times unchanged, and flip it back afterwards."""
+    """Flip one bit of the file, keeping its size and times; flip it back at the end."""
     _flip(path, bit)
     try:
         yield
@@ -152,12 +152,12 @@ def _flip(path: Path, bit: int) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def flip_trial(root: Path, chance: Random) -> tuple[str, dict[str, str]]:
-    """Flip a random bit of a random file; the file's name, and what verify found, by file name."""
+def flip_trial(root: Path, rng: Random) -> tuple[str, dict[str, str]]:
+    """Flip a random bit of a random file. Returns the file's name, and the faults that verify found by file name."""
     from piecewise.health.verify import verify
 
-    path = chance.choice(covered_files(root))
-    bit = chance.randrange(8 * path.stat().st_size)
+    path = rng.choice(covered_files(root))
+    bit = rng.randrange(8 * path.stat().st_size)
     name = path.relative_to(root).as_posix()
     with flipped(path, bit):
         found = {path: fault.what for report in verify(Project(root)) for path, fault in report.faults.items()}

@@ -1,4 +1,4 @@
-"""A browser to look with: the system's Chromium, which Playwright drives and never downloads."""
+"""Browser tests drive the system's Chromium with Playwright, which downloads no browser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-PATIENCE = 60_000  # milliseconds
+TIMEOUT = 60_000  # milliseconds
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -19,7 +19,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 def browser() -> Iterator[Browser]:
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        assert "CI" not in os.environ, "in CI the pages are always looked at: install chromium"
+        assert "CI" not in os.environ, "CI must run the browser tests: install chromium"
         pytest.skip("no Chromium is installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
@@ -29,17 +29,17 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, **options: Any) -> Iterator[Page]:
-    """An empty page, large enough for all of what MLflow shows, with `options` of Playwright's contexts."""
+    """An empty page, large enough for MLflow's pages. `options` go to Playwright's `new_context`."""
     context = browser.new_context(viewport={"width": 1600, "height": 3000}, **options)
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
+    page.set_default_timeout(TIMEOUT)
+    expect.set_options(timeout=TIMEOUT)
     yield page
     context.close()
 
 
 def expect_run(page: Page, address: str) -> None:
-    """On a run's own page, which is open: what was asked for; then its curves and its figures."""
+    """Expect the open page of a run to show its options, status and command; then its curves and figures."""
     for text in ("model.width", "Finished", "curve_1d", "piecewise train trainer.max_epochs=2"):
         expect(page.get_by_text(text).first).to_be_visible()
     page.goto(f"{address}/model-metrics")

@@ -1,4 +1,4 @@
-"""What tests share: a project of their own to work in."""
+"""Options and fixtures that all tests share."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from trials import KEY, Trials
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
-    group.addoption("--fault-share", type=float, default=0.005, help="which part of the trials of each promise to run")
-    group.addoption(
-        "--fault-seed", type=int, default=0, help="what the trials draw from; printed, so it can be replayed"
-    )
+    group.addoption("--fault-share", type=float, default=0.005, help="the share of each promise's trials to run")
+    group.addoption("--fault-seed", type=int, default=0, help="the seed of the trials; printed, so it can be replayed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workeroutput"):  # one of several processes: the first one adds up
+    if hasattr(session.config, "workeroutput"):  # a pytest-xdist worker: the main process adds up the counts
         session.config.workeroutput["trials"] = session.config.stash[KEY].tally
 
 
@@ -56,8 +54,8 @@ def trials(request: pytest.FixtureRequest) -> Trials:
 
 
 @pytest.fixture(autouse=True)
-def _as_found() -> Iterator[None]:
-    """Commands that run in this process set how it answers signals, who may read its files, and whether it is quiet."""
+def _restore_process_settings() -> Iterator[None]:
+    """Restore signal handlers, umask and PIECEWISE_QUIET, which commands that run in this process change."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     mask = os.umask(0o022)
     os.umask(mask)
@@ -69,14 +67,14 @@ def _as_found() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_niceness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process cannot take its niceness back: all later tests would run behind everything else."""
+def _keep_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the follower from lowering this process's priority, which could not be raised again for later tests."""
     monkeypatch.setattr("piecewise.tracking.sync.follower._lower_priority", lambda niceness: None)
 
 
 @pytest.fixture
-def mlflow_as_it_was() -> Iterator[None]:
-    """For commands that run in this process and open a store."""
+def restore_tracking_uri() -> Iterator[None]:
+    """Restore MLflow's tracking URI after a test whose commands open a store in this process."""
     import mlflow
 
     before = mlflow.get_tracking_uri()
@@ -86,7 +84,7 @@ def mlflow_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with the shipped configurations, in a folder whose name has a space; the test runs inside it."""
+    """A project with the shipped configurations. The test runs in its folder, whose name has a space."""
     root = new_project(tmp_path / "a project")
     monkeypatch.chdir(root)
     return Project(root)
@@ -94,7 +92,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture(scope="session")
 def built_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An embedded store as it is first made, which takes most of a second."""
+    """A new embedded store. Made once per session, because making it takes most of a second."""
     from piecewise.tracking.store.embedded import prepare
 
     made = Project(tmp_path_factory.mktemp("store"))
@@ -104,13 +102,13 @@ def built_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def empty_store(project: Project, built_store: Path) -> None:
-    """The project has a store already, which whoever opens it first finds somewhere else than it was made."""
+    """Copy a new store into the project. Its first opener must therefore also relocate it."""
     shutil.copy(built_store, project)
 
 
 @pytest.fixture
 def plan(project: Project) -> Callable[..., list[Job]]:
-    """`plan("experiment=…", …)`: the jobs that a command line of `piecewise train` makes."""
+    """`plan("experiment=…", …)` returns the jobs that `piecewise train experiment=… …` would run."""
     from piecewise.planning.plan import plan_command_line
 
     return lambda *arguments: plan_command_line(project / "conf", list(arguments))
@@ -118,17 +116,17 @@ def plan(project: Project) -> Callable[..., list[Job]]:
 
 @pytest.fixture
 def tiny_job(plan: Callable[..., list[Job]]) -> Job:
-    """A regression of two epochs with four steps each."""
+    """A regression job of two epochs with four steps each."""
     return plan(*TINY)[0]
 
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
-    """Where `make server` installs MLflow's server and its store, once for a checkout; PostgreSQL is there too."""
+    """The folder of the programs that `make server` installs. Skips if they or PostgreSQL are missing."""
     if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
-        assert "CI" not in os.environ, "in CI the server always runs: install postgresql"
+        assert "CI" not in os.environ, "CI must run the server tests: install postgresql"
         pytest.skip("no PostgreSQL is installed")
-    with file_lock(ROOT / ".venv" / ".server.lock", timeout=600):  # several processes test at once
+    with file_lock(ROOT / ".venv" / ".server.lock", timeout=600):  # several pytest processes may run at once
         made = subprocess.run(["make", "-C", ROOT, ".venv/server/.ready"], capture_output=True, text=True, check=False)
     if made.returncode:
         assert "CI" not in os.environ, made.stderr

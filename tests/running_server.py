@@ -1,4 +1,4 @@
-"""A server run by `piecewise server`, as tests see it from outside."""
+"""A process of `piecewise server`, and requests to it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wait_for(is_so: Callable[[], Any], what: str, seconds: float = 120) -> None:
 
 @dataclass
 class Answer:
-    """A response: its status and first bytes."""
+    """A response: its status, and at most its first 10 MB."""
 
     status: int
     body: bytes
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass
 class Server:
-    """A project with a server. Its command runs with `environment`."""
+    """A project and its `piecewise server` process, which runs with `environment`."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -90,13 +90,13 @@ class Server:
         return {**self.known("secrets"), "password": self.known("credentials")["password"]}
 
     def members(self) -> list[int]:
-        """PostgreSQL, SeaweedFS and MLflow, in this order."""
+        """The process ids of PostgreSQL, SeaweedFS and MLflow, in this order."""
         return [member["pid"] for member in self.known("state")["members"]]
 
     def ask(
         self, method: str, path: str, body: Any = None, who: tuple[str, str] | None = None, **headers: str
     ) -> Answer:
-        """Send a request as the admin, as `who`, or without login if the name is empty. The path is sent unchanged."""
+        """Send a request as the admin or as `who`; without login if its name is empty. The path is sent unchanged."""
         known = self.known("credentials")
         name, password = who or (known["username"], known["password"])
         if name:
@@ -128,7 +128,7 @@ class Server:
 
 
 def make_server(place: Path) -> Server:
-    """A server that is not started yet, with the programs that `make server` installs."""
+    """A new project with the programs that `make server` installs. Its server is not started yet."""
     root = new_project(place / "a project")
     (root / ".venv").mkdir()
     (root / ".venv" / "server").symlink_to(ROOT / ".venv" / "server")
@@ -137,14 +137,14 @@ def make_server(place: Path) -> Server:
 
 
 def remove(server: Server) -> None:
-    """Remove the cluster, which lies outside the project if root made it."""
+    """Remove the PostgreSQL cluster, which lies outside the project if root made it."""
     link = server.root / "runs" / ".server" / "database"
     if link.is_symlink():
         shutil.rmtree(link.readlink(), ignore_errors=True)
 
 
 def processes_of(root: Path) -> list[str]:
-    """Command lines of the processes that run from a project or its cluster."""
+    """Command lines of the processes that run in a project or use its PostgreSQL cluster."""
     link = root / "runs" / ".server" / "database"
     marks = [str(root / "runs" / ".server"), str(root / ".venv"), str(link.resolve())]
     found = []

@@ -1,4 +1,4 @@
-"""MLflow servers for tests: a real one, and a proxy in front of it that behaves like a bad network."""
+"""A real MLflow server, and a proxy in front of it that behaves like a bad network or a broken server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HOST = "127.0.0.1"
-BODY = 4096  # bytes of a response that is never complete
+BODY = 4096  # the announced bytes of a response that never completes
 
 
 def free_port() -> int:
@@ -67,7 +67,7 @@ class RealServer:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Front
+    server: Proxy
 
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -103,8 +103,8 @@ class Handler(BaseHTTPRequestHandler):
 Behaviour = Callable[[Handler, bytes], None]
 
 
-class Front(ThreadingHTTPServer):
-    """The proxy. `behaviour` may be changed at any time."""
+class Proxy(ThreadingHTTPServer):
+    """Handles each request as `behaviour` says, which a test may change at any time."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -118,7 +118,7 @@ class Front(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # disconnects are expected
+        pass  # clients disconnect on purpose
 
 
 def passes(handler: Handler, body: bytes) -> None:
@@ -177,7 +177,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
-def _loses_when(is_lost: Callable[[], bool]) -> Behaviour:
+def _drops_reply_if(is_lost: Callable[[], bool]) -> Behaviour:
     """Forward the request, but drop the reply if `is_lost`."""
 
     def behave(handler: Handler, body: bytes) -> None:
@@ -192,14 +192,14 @@ def _loses_when(is_lost: Callable[[], bool]) -> Behaviour:
 
 
 def drops_reply(number: int) -> Behaviour:
-    """Drop the reply to the request number `number` from now on."""
-    seen = itertools.count(1)
-    return _loses_when(lambda: next(seen) == number)
+    """Drop one reply: to the request with this number, counted from 1."""
+    numbers = itertools.count(1)
+    return _drops_reply_if(lambda: next(numbers) == number)
 
 
-def loses(chance: random.Random, share: float) -> Behaviour:
-    """Drop this share of replies at random."""
-    return _loses_when(lambda: chance.random() < share)
+def drops_replies(rng: random.Random, share: float) -> Behaviour:
+    """Drop this share of replies, chosen at random."""
+    return _drops_reply_if(lambda: rng.random() < share)
 
 
 def delays(seconds: float) -> Behaviour:
@@ -211,7 +211,7 @@ def delays(seconds: float) -> Behaviour:
 
 
 def cuts(every: int) -> Behaviour:
-    """Cut one response in `every` in the middle."""
+    """Cut every response whose number is a multiple of `every` after half of its bytes."""
     seen = [0]
 
     def behave(handler: Handler, body: bytes) -> None:

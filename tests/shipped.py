@@ -1,4 +1,4 @@
-"""The shipped pipeline with only some of its experiments, and who works in it."""
+"""A copy of the shipped pipeline with some of its experiments, and the processes that run in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from small_project import ROOT, Pipeline
 
 
 def copy_shipped(root: Path, *experiments: str) -> Pipeline:
-    """A checkout of its own, in which nothing has run yet."""
+    """Copy the pipeline and the named experiments to `root`, as a git repository in which nothing has run yet."""
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in ("conf", "src", "pipelines"):
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
@@ -33,18 +33,18 @@ def copy_shipped(root: Path, *experiments: str) -> Pipeline:
     return pipeline
 
 
-def at_work(root: Path) -> list[int]:
-    """The other processes whose folder this is: dvc, its stages, and whatever they have started."""
+def processes_in(root: Path) -> list[int]:
+    """All other processes whose working directory this is: dvc, its stages, and the processes they have started."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             if (place / "cwd").readlink() == root and int(place.name) != os.getpid():
                 found.append(int(place.name))
     return found
 
 
-def wait_until_left(root: Path, seconds: float) -> None:
+def wait_for_processes_to_end(root: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while left := at_work(root):
-        assert time.monotonic() < deadline, f"still there after {seconds} s: {left}"
+    while left := processes_in(root):
+        assert time.monotonic() < deadline, f"processes still running after {seconds} s: {left}"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A whole project with its pipeline, made small enough to run again and again."""
+"""Small projects for tests: the shipped configurations, and a pipeline that runs in seconds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from piecewise.project import Project
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ("least_squares", "shallow_regression", "mnist_cnn")
-# A command line for a training of two epochs with four steps each.
+# Arguments of `piecewise train` for two epochs with four steps each.
 TINY = ["trainer.max_epochs=2", "data.num_train=40", "data.num_test=20", "batch_size=10", "tracking=none"]
-# An experiment that is as expected in one half.
+# The `about` block of an experiment: its first expectation is met, its second is not.
 ABOUT = {
     "question": "Does <it> fit?",
     "source": "UDL 3.1",
@@ -31,20 +31,20 @@ AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 
 def new_project(root: Path) -> Path:
-    """The shipped configurations, and no results yet."""
+    """Make a project with the shipped configurations and no results."""
     shutil.copytree(ROOT / "conf", root / "conf")
     shutil.copy(ROOT / "requirements.lock", root)
     return root
 
 
 def name_folders(root: Path | Project, *folders: object) -> None:
-    """Let a project's conf/config.yaml name folders with more configurations."""
+    """Add folders with more configurations to the `hydra.searchpath` of a project's conf/config.yaml."""
     path = Path(root) / "conf" / "config.yaml"
     path.write_text(re.sub(r"(?m)^hydra:\n", f"hydra:\n  searchpath: {json.dumps(folders)}\n", path.read_text()))
 
 
 class Pipeline:
-    """A project in a folder of its own, and what its commands say."""
+    """Runs commands in the project at `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -59,7 +59,7 @@ class Pipeline:
         return done.stdout + done.stderr
 
     def repro(self, *arguments: str, status: int = 0) -> set[str]:
-        """The stages that `dvc repro` ran."""
+        """Run `dvc repro`. Returns the stages that ran."""
         return set(re.findall(r"Running stage '(.+)'", self.run("dvc", "repro", *arguments, status=status)))
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -78,7 +78,7 @@ def make_small(root: Path) -> None:
 
 
 def _make_small_mnist(root: Path) -> None:
-    """Four IDX files of random images, named as the folder to fetch MNIST from, and known by their own digests."""
+    """Write random IDX files, and change the project so that it fetches MNIST from them and expects their digests."""
     import hashlib
     import struct
 
@@ -100,7 +100,7 @@ def _make_small_mnist(root: Path) -> None:
 
 
 def evaluate_experiment(project: Project, jobs: list[Any]) -> None:
-    """Train and evaluate jobs as the stages of an experiment called `fit` do, and write what it is about."""
+    """Train and evaluate jobs as the stages of an experiment `fit` would, and write build/about.json."""
     from piecewise.analysis.evaluate import evaluate_run
     from piecewise.durable import write_json
     from piecewise.execution.train import train

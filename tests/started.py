@@ -1,4 +1,4 @@
-"""Commands in a process group of their own, as a terminal or a scheduler starts them."""
+"""Starts commands in their own process group, as a terminal or a scheduler does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def started(*command: str, stderr: int = subprocess.PIPE, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Nothing is left of it afterwards. `options` are those of Popen."""
+    """Start a command, and kill its process group at the end. `options` go to Popen."""
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True, **options
     )

@@ -1,4 +1,4 @@
-"""Notes the steps of a training: a restarted training ends with the same bits as a resumed one."""
+"""Records the steps of a training, because a resumed and a restarted training end with the same bits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from piecewise.training.module import TrainingModule
 
 
 def note_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that receives, for each training batch from now on, the number of steps before it."""
+    """A list to which each later training batch appends the number of steps before it."""
     noted: list[int] = []
-    whole = TrainingModule.training_step
+    original = TrainingModule.training_step
 
     def training_step(self: TrainingModule, *arguments: Any) -> Any:
         noted.append(self.trainer.global_step)
-        return whole(self, *arguments)
+        return original(self, *arguments)
 
     monkeypatch.setattr(TrainingModule, "training_step", training_step)
     return noted

@@ -23,10 +23,10 @@ def test_make_faults_runs_every_promise() -> None:
 @pytest.mark.parametrize(("share", "expected"), [(1, 200), (0.1, 20), (0.0001, 1)])
 def test_a_share_is_at_least_one_and_counts_what_was_kept(share: float, expected: int) -> None:
     trials: Trials = Trials(share, seed=3)
-    drawn = [chance.random() for chance in trials("it holds", 200)]
+    drawn = [rng.random() for rng in trials("it holds", 200)]
     assert trials.tally == {"it holds": [expected, expected]}
     again: Trials = Trials(share=1, seed=3)
-    assert drawn == [chance.random() for chance in again("it holds", 200)][:expected]
+    assert drawn == [rng.random() for rng in again("it holds", 200)][:expected]
 
 
 def test_one_that_fails_is_tried_and_not_kept() -> None:

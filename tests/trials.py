@@ -1,4 +1,4 @@
-"""Trials of a promise: as many as there is time for, from a seed that can be replayed."""
+"""Repeated random trials of a promise: a share of them is run, from a seed that can be replayed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 class Trials:
-    """`for chance in trials("promise", 200): …` runs a share of the 200, and counts those that reach their end."""
+    """`for rng in trials("promise", 200): …` runs a share of 200 trials, and counts those that end without an error."""
 
     def __init__(self, share: float, seed: int) -> None:
         self.share = share
@@ -21,7 +21,7 @@ class Trials:
         return max(1, math.ceil(full * self.share))
 
     def __call__(self, promise: str, full: int) -> Iterator[Random]:
-        """A generator of chance for each trial. What a trial draws depends on seed, promise and number alone."""
+        """A random generator for each trial. Its draws depend only on seed, promise and the trial's number."""
         for number in range(self.count(full)):
             self.note(promise, kept=0, tried=1)
             yield Random(f"{self.seed} {promise} {number}")

@@ -106,14 +106,14 @@ def _last_hundredth(steps: Steps) -> float:
 
 @contextmanager
 def ways() -> Iterator[dict[str, list[str]]]:
-    from servers import BEHAVIOURS, Front, RealServer, free_port
+    from servers import BEHAVIOURS, Proxy, RealServer, free_port
 
     with tempfile.TemporaryDirectory() as place:
         server = RealServer(Path(place, "server"))
         server.start()
-        front = Front(server.port)
-        front.behaviour = BEHAVIOURS["stalls"]
-        uris = {"server": server.address, "none there": f"http://127.0.0.1:{free_port()}", "silent": front.address}
+        proxy = Proxy(server.port)
+        proxy.behaviour = BEHAVIOURS["stalls"]
+        uris = {"server": server.address, "none there": f"http://127.0.0.1:{free_port()}", "silent": proxy.address}
         try:
             yield {
                 "embedded": ["tracking=embedded"],

@@ -32,7 +32,7 @@ from running_server import wait_for
 from small_project import TINY
 
 # The warnings are MLflow's and torch.export's own.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("restore_tracking_uri")]
 
 
 def contents(root: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from servers import Front, RealServer
+from servers import Proxy, RealServer
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
 
 
 @pytest.fixture
-def front(real: RealServer) -> Iterator[Front]:
-    front = Front(real.port)
-    yield front
-    front.shutdown()
-    front.server_close()
+def proxy(real: RealServer) -> Iterator[Proxy]:
+    proxy = Proxy(real.port)
+    yield proxy
+    proxy.shutdown()
+    proxy.server_close()

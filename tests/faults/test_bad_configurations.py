@@ -67,10 +67,10 @@ KNOWN = {
 }
 
 
-def typo(word: str, chance: Random) -> str:
+def typo(word: str, rng: Random) -> str:
     """The word with one letter removed, doubled or replaced by a letter that no option has."""
-    index = chance.randrange(len(word))
-    return word[:index] + chance.choice(["", word[index] * 2, chance.choice("qxzj")]) + word[index + 1 :]
+    index = rng.randrange(len(word))
+    return word[:index] + rng.choice(["", word[index] * 2, rng.choice("qxzj")]) + word[index + 1 :]
 
 
 @st.composite
@@ -80,21 +80,21 @@ def bad_overrides(draw: st.DrawFn) -> list[str]:
     several = draw(st.lists(keys, min_size=2, max_size=2, unique=True)) if draw(st.integers(0, 4)) == 0 else []
     if several:
         return [f"{key}={draw(st.sampled_from(NUMBERS[key]))}" for key in several]
-    chance = Random(draw(st.integers(0, 2**32)))
+    rng = Random(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["value", "option", "key", "added", "target", "fit", "deleted"]))
     if kind == "value":
         key = draw(keys)
         return [f"{key}={draw(st.sampled_from(NUMBERS[key]))}"]
     if kind == "option":
         group = draw(st.sampled_from(sorted(GROUPS)))
-        option = typo(draw(st.sampled_from(GROUPS[group])), chance)
+        option = typo(draw(st.sampled_from(GROUPS[group])), rng)
         assume(not (ROOT / "conf" / group / f"{option}.yaml").exists())  # sgd without its s is gd
         return [f"{group}={option}"]
     if kind in ("key", "added"):
         key = draw(st.sampled_from(sorted(key for key in KNOWN if "." in key)))
         group, _, leaf = key.partition(".")
         plus = "+" if kind == "added" else ""
-        return [f"{plus}{group}.{typo(leaf, chance)}={chance.choice([1, 0.5, 'abc'])}"]
+        return [f"{plus}{group}.{typo(leaf, rng)}={rng.choice([1, 0.5, 'abc'])}"]
     if kind == "target":
         group = draw(st.sampled_from(["data", "model", "loss", "optimizer", "trainer"]))
         return [f"{group}._target_={draw(st.sampled_from(GADGETS))}"]
@@ -138,9 +138,9 @@ def test_bad_configurations_are_refused_by_name(project: Project, trials: Trials
 
 @pytest.mark.slow
 def test_bad_configurations_end_the_command_with_2(project: Project, trials: Trials) -> None:
-    for chance in trials("bad configurations refused, as processes", 20):
-        key = chance.choice(sorted(NUMBERS))
-        override = f"{key}={chance.choice(NUMBERS[key])}"
+    for rng in trials("bad configurations refused, as processes", 20):
+        key = rng.choice(sorted(NUMBERS))
+        override = f"{key}={rng.choice(NUMBERS[key])}"
         command = [sys.executable, "-m", "piecewise", "train", override]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 2, (override, done.stderr)

@@ -20,33 +20,33 @@ HTML = b"<!DOCTYPE html><html><head><title>404 Not Found</title></head><body>gon
 TEXT = b'a,b,y\n1,2,0\n3,4,1\n"5",6,0\n7,8,1\n9,10,0\n1.5e3,-2,1\n0,0,0\n2,2,1\n'
 
 
-def mutate(data: bytes, chance: Random) -> bytes:
+def mutate(data: bytes, rng: Random) -> bytes:
     """The bytes with something done to them that happens to files."""
-    place, length = chance.randrange(len(data)), chance.randrange(1, 9)
+    place, length = rng.randrange(len(data)), rng.randrange(1, 9)
     kinds = {
-        "flip": lambda: data[:place] + bytes([data[place] ^ (1 << chance.randrange(8))]) + data[place + 1 :],
+        "flip": lambda: data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :],
         "cut": lambda: data[:place],
         "empty": lambda: b"",
         "zeroes": lambda: data[:place] + bytes(length) + data[place + length :],
-        "insert": lambda: data[:place] + chance.randbytes(length) + data[place:],
+        "insert": lambda: data[:place] + rng.randbytes(length) + data[place:],
         "remove": lambda: data[:place] + data[place + length :],
-        "append": lambda: data + chance.randbytes(length),
+        "append": lambda: data + rng.randbytes(length),
         "double": lambda: data + data,
         "text": lambda: (
-            data[:place] + chance.choice([b"nan", b"inf", b"x", b",", b"\n", b'"', b"#", b"1e999"]) + data[place:]
+            data[:place] + rng.choice([b"nan", b"inf", b"x", b",", b"\n", b'"', b"#", b"1e999"]) + data[place:]
         ),
         "html": lambda: HTML,
-        "noise": lambda: chance.randbytes(chance.randrange(200)),
+        "noise": lambda: rng.randbytes(rng.randrange(200)),
         "bom": lambda: "\ufeff".encode() + data,
         "utf-16": lambda: data.decode("latin-1").encode("utf-16"),
     }
-    return kinds[chance.choice(sorted(kinds))]()
+    return kinds[rng.choice(sorted(kinds))]()
 
 
-def write_idx(folder: Path, chance: np.random.Generator) -> list[Path]:
+def write_idx(folder: Path, rng: np.random.Generator) -> list[Path]:
     paths = []
     for part, count in (("train", 12), ("t10k", 6)):
-        images, labels = chance.integers(0, 256, (count, 3, 3), np.uint8), np.arange(count, dtype=np.uint8) % 3
+        images, labels = rng.integers(0, 256, (count, 3, 3), np.uint8), np.arange(count, dtype=np.uint8) % 3
         for name, magic, array in (("images-idx3", 0x803, images), ("labels-idx1", 0x801, labels)):
             header = struct.pack(f">{1 + array.ndim}I", magic, *array.shape)
             paths.append(folder / f"{part}-{name}-ubyte")
@@ -70,8 +70,8 @@ def use(source: DataSource, kind: TargetKind) -> None:
 
 def test_mutated_files_are_read_or_refused(tmp_path: Path, trials: Trials) -> None:
     refused = []
-    for chance in trials("mutated input files read right or refused", 500):
-        kind = chance.choice(["csv", "idx", "stored"])
+    for rng in trials("mutated input files read right or refused", 500):
+        kind = rng.choice(["csv", "idx", "stored"])
         folder = tmp_path / "data"
         folder.mkdir(exist_ok=True)
         source: DataSource
@@ -79,14 +79,14 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path, trials: Trials) -> No
             (path := folder / "table.csv").write_bytes(TEXT)
             source, target = Csv(str(path), "y"), TargetKind.REAL
         elif kind == "idx":
-            path = chance.choice(write_idx(folder, np.random.default_rng(chance.randrange(99))))
+            path = rng.choice(write_idx(folder, np.random.default_rng(rng.randrange(99))))
             source, target = Idx(str(folder)), TargetKind.CLASS
         else:
             source, target = Line(num_train=20, num_test=10, folder=str(folder)), TargetKind.REAL
             for part in ("train", "test"):
                 source.write(part, folder / f"{part}.safetensors")
-            path = folder / f"{chance.choice(['train', 'test'])}.safetensors"
-        path.write_bytes(mutate(path.read_bytes(), chance))
+            path = folder / f"{rng.choice(['train', 'test'])}.safetensors"
+        path.write_bytes(mutate(path.read_bytes(), rng))
         try:
             use(source, target)
         except BadInput as error:
@@ -99,12 +99,12 @@ def test_stored_data_that_read_well_are_the_ones_that_were_made(tmp_path: Path, 
     """A flip in a stored set is found, or changes nothing: it is never trained on."""
     source = Line(num_train=20, num_test=10, folder=str(tmp_path))
     wanted = source.generate("train")
-    for chance in trials("flips in stored data found", 200):
+    for rng in trials("flips in stored data found", 200):
         path = tmp_path / "train.safetensors"
         source.write("train", path)
         data = bytearray(path.read_bytes())
-        place = chance.randrange(len(data))
-        data[place] ^= 1 << chance.randrange(8)
+        place = rng.randrange(len(data))
+        data[place] ^= 1 << rng.randrange(8)
         path.write_bytes(bytes(data))
         try:
             found = source.read("train")

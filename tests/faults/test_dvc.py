@@ -19,7 +19,7 @@ from piecewise.durable import read_records
 from piecewise.journal.reader import read_journal
 from piecewise.training import checkpoint_files
 from piecewise.training.checkpoints import load_checkpoint
-from shipped import copy_shipped, wait_until_left
+from shipped import copy_shipped, wait_for_processes_to_end
 from small_project import Pipeline
 from started import started
 from trials import Trials
@@ -65,16 +65,16 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
     """To the stage alone, to dvc alone, or to both at once."""
     root = pipeline.root
     set_epochs(pipeline, 10_000_000)
-    for chance in trials("SIGTERM under dvc repro: KILLED, checkpoint, stage not recorded", 20):
+    for rng in trials("SIGTERM under dvc repro: KILLED, checkpoint, stage not recorded", 20):
         shutil.rmtree(root / "runs", ignore_errors=True)
         with repro(pipeline, STAGE) as process:
-            trainer = wait_for_training(root, chance.randrange(1, 40))
-            time.sleep(chance.random() * 0.5)
-            told = chance.choice([trainer, process.pid, -process.pid])
+            trainer = wait_for_training(root, rng.randrange(1, 40))
+            time.sleep(rng.random() * 0.5)
+            told = rng.choice([trainer, process.pid, -process.pid])
             os.kill(told, signal.SIGTERM)
             said, _ = process.communicate(timeout=60)
             assert process.returncode == (255 if told == trainer else -signal.SIGTERM), said
-        wait_until_left(root, 15)
+        wait_for_processes_to_end(root, 15)
         assert "error: stopped by SIGTERM" in said
         record, newest = read_journal(root / LIVE / "journal.jsonl"), checkpoint_files.newest(root / LIVE)
         assert record is not None
@@ -105,15 +105,15 @@ def test_dvc_killed_at_any_moment(pipeline: Pipeline, trials: Trials) -> None:
     pipeline.repro(STAGE)
     took = time.monotonic() - began
     undisturbed = json.loads((root / RESULT).read_text())
-    for chance in trials("dvc repro killed at any moment: no second writer, goes on", 10):
+    for rng in trials("dvc repro killed at any moment: no second writer, goes on", 10):
         with repro(pipeline, *AGAIN) as process:
-            time.sleep(chance.random() * took)
+            time.sleep(rng.random() * took)
             process.kill()
             process.wait()
-            if chance.random() < 0.5:
-                wait_until_left(root, 15)
+            if rng.random() < 0.5:
+                wait_for_processes_to_end(root, 15)
             assert pipeline.repro(*AGAIN) == {STAGE}
-        wait_until_left(root, 15)
+        wait_for_processes_to_end(root, 15)
         assert json.loads((root / RESULT).read_text()) == undisturbed
         writers = steps_of_writers(root / JOURNAL)
         assert len(writers) <= 2

@@ -14,6 +14,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 def test_a_flipped_bit_is_found(tmp_path: Path, trials: Trials) -> None:
     with whole_project(tmp_path / "a project") as root:
-        for chance in trials("flipped bits found by piecewise verify, and named", 200):
-            name, found = flip_trial(root, chance)
+        for rng in trials("flipped bits found by piecewise verify, and named", 200):
+            name, found = flip_trial(root, rng)
             assert set(found) == {name}

@@ -34,8 +34,8 @@ def train_with_room_for(num_bytes: int, *command: str) -> subprocess.CompletedPr
 
 @pytest.mark.slow
 def test_a_journal_on_a_full_disk_stops_the_training_in_order(project: Project, trials: Trials) -> None:
-    for number, chance in enumerate(trials("journals on a full disk: stopped, told, whole, resumed", 20)):
-        room = chance.randrange(12_000, 26_000)  # a checkpoint takes less, all that is measured more
+    for number, rng in enumerate(trials("journals on a full disk: stopped, told, whole, resumed", 20)):
+        room = rng.randrange(12_000, 26_000)  # a checkpoint takes less, all that is measured more
         done = train_with_room_for(room, "train", *OPTIONS, f"seed={number}")
         assert done.returncode == 1, done.stderr
         assert done.stderr.count("cannot be written: File too large") == 1

@@ -17,7 +17,7 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.sync.sync_runs import open_mirror, push_all
-from servers import Front, RealServer, loses
+from servers import Proxy, RealServer, drops_replies
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 KEYS = ("train/nll", "train/squared_error", "val/nll", "val/squared_error")
@@ -27,8 +27,8 @@ def write_long_run(folder: RunFolder, piecewise_id: str, address: str, plan: Cal
     """2,600 steps of four measures, 100 of which were taken again after a crash."""
     (job,) = plan("tracking=server", f"tracking.uri={address}")
     job.write(folder.job)
-    chance = random.Random(piecewise_id)
-    measured = [{key: chance.gauss(0, 1) * 10.0 ** chance.randrange(-30, 30) for key in KEYS} for _ in range(2600)]
+    rng = random.Random(piecewise_id)
+    measured = [{key: rng.gauss(0, 1) * 10.0 ** rng.randrange(-30, 30) for key in KEYS} for _ in range(2600)]
     with Journal(folder.journal) as journal:
         journal.start(id=piecewise_id, name="long", title=piecewise_id, config=job.frozen)
         for step, values in enumerate(measured[:1500]):
@@ -50,14 +50,14 @@ def said_by(path: Path) -> list[tuple[str, int, float, int]]:
 
 
 def test_twenty_thousand_points_are_in_the_database_as_in_the_journals(
-    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]]
+    project: Project, real: RealServer, proxy: Proxy, plan: Callable[..., list[Job]]
 ) -> None:
-    """Key, step, value and time, by SQL, through a network that loses one reply in seven, as chance will have it."""
+    """Key, step, value and time are equal, although the network loses one reply in seven at random."""
     folders = [RunFolder.at(project / "runs" / str(number)) for number in range(2)]
     for number, folder in enumerate(folders):
-        write_long_run(folder, f"long {number}", front.address, plan)
-    front.behaviour = loses(random.Random(0), 0.15)
-    assert push_all(front.address, folders, partial(open_mirror, front.address)).problems == []
+        write_long_run(folder, f"long {number}", proxy.address, plan)
+    proxy.behaviour = drops_replies(random.Random(0), 0.15)
+    assert push_all(proxy.address, folders, partial(open_mirror, proxy.address)).problems == []
     query = """SELECT metrics.key, step, metrics.value, timestamp FROM metrics JOIN tags USING (run_uuid)
         WHERE tags.key = 'piecewise.run_id' AND tags.value = ?"""
     count = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from killed import SEEN, end_after, start
+from killed_training import BATCHES, signal_after_steps, start
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, read_result
@@ -36,7 +36,7 @@ def whole(folder: RunFolder) -> dict[str, Any]:
 def epochs_of(folder: RunFolder) -> list[list[int]]:
     """The examples of each epoch, in order; a batch that was handed out again must have been the same."""
     batches: dict[tuple[int, int], list[int]] = {}
-    for line in (folder.journal.parent / SEEN).read_text().splitlines():
+    for line in (folder.journal.parent / BATCHES).read_text().splitlines():
         epoch, number, *rows = map(int, line.split())
         assert batches.setdefault((epoch, number), rows) == rows
     last = max(epoch for epoch, _ in batches)
@@ -48,7 +48,7 @@ def epochs_of(folder: RunFolder) -> list[list[int]]:
 
 def begun_at(folder: RunFolder) -> list[int]:
     """Of each batch that was handed out, in order, how many steps come before it."""
-    seen = folder.journal.parent / SEEN
+    seen = folder.journal.parent / BATCHES
     lines = seen.read_text().splitlines() if seen.is_file() else []
     return [6 * int(epoch) + int(number) for epoch, number, *_ in map(str.split, lines)]
 
@@ -71,11 +71,11 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Project, tri
     start(job, undisturbed, is_resumed=False).join()
     expected = whole(undisturbed)
     killed = 0
-    for number, chance in enumerate(trials("trainings killed up to three times, resumed to the same bits", 200)):
+    for number, rng in enumerate(trials("trainings killed up to three times, resumed to the same bits", 200)):
         folder = RunFolder.at(project / "runs" / str(number))
-        for attempt in range(chance.randrange(1, KILLS + 1)):
+        for attempt in range(rng.randrange(1, KILLS + 1)):
             process = start(job, folder, is_resumed=attempt > 0)
-            end_after(process, folder, chance, most=expected["steps"] // 2)
+            signal_after_steps(process, folder, rng, most=expected["steps"] // 2)
             killed += process.exitcode != 0
             if process.exitcode == 0:
                 break
@@ -94,10 +94,10 @@ def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Project, tr
     undisturbed = RunFolder.at(project / "undisturbed")
     start(job, undisturbed, is_resumed=False).join()
     expected = whole(undisturbed)
-    for number, chance in enumerate(trials("SIGTERM while checkpoints are written: 143, KILLED, the same bits", 100)):
+    for number, rng in enumerate(trials("SIGTERM while checkpoints are written: 143, KILLED, the same bits", 100)):
         folder = RunFolder.at(project / "runs" / str(number))
         process = start(job, folder, is_resumed=False)
-        end_after(process, folder, chance, most=expected["steps"] // 2, number=signal.SIGTERM)
+        signal_after_steps(process, folder, rng, most=expected["steps"] // 2, number=signal.SIGTERM)
         assert process.exitcode == 143
         record = read_journal(folder.journal)
         assert record is not None

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from killed import end_after, start
+from killed_training import signal_after_steps, start
 from piecewise.cli import main
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
@@ -40,14 +40,14 @@ def test_no_run_is_running_after_its_process_is_gone(
         port = str(taken.getsockname()[1])
         commands = [(0, "list"), (0, "clean"), (0, "sync"), (0, "show", *TINY), (0, "train", *TINY)]
         commands += [(2, "ui", "--port", port), (2, "resume", "nobody")]
-        for number, chance in enumerate(trials("trainings killed, then any command: none is left running", 50)):
+        for number, rng in enumerate(trials("trainings killed, then any command: none is left running", 50)):
             folder = RunFolder.at(project / "runs" / str(number))
-            end_after(start(job, folder, is_resumed=False), folder, chance, most=30)
+            signal_after_steps(start(job, folder, is_resumed=False), folder, rng, most=30)
             record = read_journal(folder.journal)
             assert record is not None
             mirror.push_live(folder)
             assert statuses(project)[record.start.id] == "RUNNING"
-            code, *words = chance.choice(commands)
+            code, *words = rng.choice(commands)
             assert main(words) == code, words
             record = read_journal(folder.journal)
             assert record is not None

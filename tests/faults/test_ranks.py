@@ -78,13 +78,13 @@ def make_project(place: Path) -> None:
     (place / "conf").symlink_to(place.parent / "conf")
 
 
-def disturb(place: Path, number: int, chance: random.Random, limit: float, code: int = 75) -> dict[str, Any]:
+def disturb(place: Path, number: int, rng: random.Random, limit: float, code: int = 75) -> dict[str, Any]:
     """The end of a run of which one rank got a signal, and the number of that rank."""
     make_project(place)
     with started(place, "trainer.max_epochs=100000", *OPTIONS) as process:
         folder = measuring(place, process)
-        rank = chance.randrange(2)
-        time.sleep(chance.random())
+        rank = rng.randrange(2)
+        time.sleep(rng.random())
         os.kill(ranks_of(place)[rank], number)
         began = time.monotonic()
         _, said = process.communicate(timeout=limit + 60)
@@ -99,15 +99,15 @@ def disturb(place: Path, number: int, chance: random.Random, limit: float, code:
 
 
 def test_a_rank_that_dies_ends_the_run(project: Path, trials: Trials) -> None:
-    for number, chance in enumerate(trials("ranks killed: 75 within 15 s, FAILED, none left", 50)):
-        end = disturb(project / str(number), signal.SIGKILL, chance, 15)
+    for number, rng in enumerate(trials("ranks killed: 75 within 15 s, FAILED, none left", 50)):
+        end = disturb(project / str(number), signal.SIGKILL, rng, 15)
         assert end["status"] == "FAILED"
         assert f"rank {end['rank']} was ended by SIGKILL" in end["reason"]
 
 
 def test_a_rank_that_freezes_ends_the_run(project: Path, trials: Trials) -> None:
-    for number, chance in enumerate(trials("ranks frozen: 75 within the timeout + 10 s, FAILED, none left", 20)):
-        end = disturb(project / str(number), signal.SIGSTOP, chance, TIMEOUT + 10)
+    for number, rng in enumerate(trials("ranks frozen: 75 within the timeout + 10 s, FAILED, none left", 20)):
+        end = disturb(project / str(number), signal.SIGSTOP, rng, TIMEOUT + 10)
         assert end["status"] == "FAILED"
         assert f"rank {end['rank']} is frozen" in end["reason"]
 
@@ -126,8 +126,8 @@ def test_a_rank_that_only_begins_late_is_waited_for(project: Path) -> None:
 
 
 def test_a_rank_that_is_told_to_stop_stops_all(project: Path, trials: Trials) -> None:
-    for number, chance in enumerate(trials("SIGTERM to one rank: 143, KILLED, none left", 20)):
-        end = disturb(project / str(number), signal.SIGTERM, chance, 10, code=143)
+    for number, rng in enumerate(trials("SIGTERM to one rank: 143, KILLED, none left", 20)):
+        end = disturb(project / str(number), signal.SIGTERM, rng, 10, code=143)
         assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
 
 
@@ -136,8 +136,8 @@ def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Pla
     undisturbed = RunFolder.at(project / "undisturbed")
     train(plan(*options, "trainer.devices=1")[0], undisturbed)
     counts = (1, 4)
-    for number, chance in enumerate(trials("a run that lost one of two ranks goes on with 1, with 4", len(counts))):
-        count = counts[number] if trials.share >= 1 else chance.choice(counts)
+    for number, rng in enumerate(trials("a run that lost one of two ranks goes on with 1, with 4", len(counts))):
+        count = counts[number] if trials.share >= 1 else rng.choice(counts)
         place = project / str(count)
         make_project(place)
         with started(place, *options) as process:

@@ -77,8 +77,8 @@ def test_a_save_that_fails_at_any_system_call(tmp_path: Path, place: str, trials
         chosen = [(*point, fault) for point in points for fault in FAULTS]
         assert len(chosen) >= 100
         promise = f"saves killed or failed at each system call, files in {place if place != 'here' else 'the project'}"
-        for number, chance in enumerate(trials(promise, len(chosen))):
-            name, count, fault = chosen[number] if trials.share >= 1 else chance.choice(chosen)
+        for number, rng in enumerate(trials(promise, len(chosen))):
+            name, count, fault = chosen[number] if trials.share >= 1 else rng.choice(chosen)
             folder = prepared(base / str(number))
             log = tmp_path / f"{number}.log"
             save(folder, 15, log, elsewhere, "-e", f"inject={name}:{fault}:when={count}")

@@ -92,14 +92,14 @@ def test_a_signal_ends_training_in_order(project: Project, number: int, code: in
 @pytest.mark.slow
 def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
     """143 within ten seconds; a run that had begun is KILLED, and its checkpoint loads."""
-    for number, chance in enumerate(trials("SIGTERM at a random moment: 143, KILLED, checkpoint", 100)):
+    for number, rng in enumerate(trials("SIGTERM at a random moment: 143, KILLED, checkpoint", 100)):
         place = project / f"trial-{number}"
         place.mkdir()
         (place / "conf").symlink_to(project / "conf")
         command = [sys.executable, "-m", "piecewise", "train", *LONG]
         process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        folder = wait_for_steps(place, chance.randrange(1, 40)) if chance.random() < 0.8 else None
-        time.sleep(chance.random() * (0.5 if folder else 3))
+        folder = wait_for_steps(place, rng.randrange(1, 40)) if rng.random() < 0.8 else None
+        time.sleep(rng.random() * (0.5 if folder else 3))
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)

@@ -1,4 +1,4 @@
-"""The embedded store with many openers, killed builders and failing system calls."""
+"""The embedded store with many processes, killed builders and failing system calls."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from opening import Openers
 from piecewise.project import Project
 from piecewise.tracking.store.embedded import prepare
 from piecewise.tracking.store.mlflow_internals import newest_revision, schema_revision
 from piecewise.tracking.store.schema import build
+from store_processes import StoreProcesses
 from trials import Trials
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
@@ -27,10 +27,10 @@ NEW = ".mlflow.db.new"
 
 
 @pytest.fixture(scope="module")
-def openers() -> Iterator[Openers]:
-    openers = Openers()
-    yield openers
-    openers.close()
+def processes() -> Iterator[StoreProcesses]:
+    processes = StoreProcesses()
+    yield processes
+    processes.close()
 
 
 def errors_of(answers: list[dict[str, object]]) -> list[object]:
@@ -52,10 +52,10 @@ def is_whole(root: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_sixteen_open_a_store_that_does_not_exist(openers: Openers, tmp_path: Path, trials: Trials) -> None:
+def test_sixteen_open_a_store_that_does_not_exist(processes: StoreProcesses, tmp_path: Path, trials: Trials) -> None:
     for number, _ in enumerate(trials("16 processes open a store that does not exist, and write to it", 50)):
         root = tmp_path / f"é {number}"
-        assert errors_of(openers.ask("open_and_write", root, 16)) == []
+        assert errors_of(processes.call("open_and_write", root, 16)) == []
         assert is_whole(root)
         with closing(sqlite3.connect(root / "mlflow.db")) as store:
             values = store.execute("SELECT value FROM metrics ORDER BY value").fetchall()
@@ -64,21 +64,21 @@ def test_sixteen_open_a_store_that_does_not_exist(openers: Openers, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_builders_killed_at_any_moment(openers: Openers, tmp_path: Path, trials: Trials) -> None:
+def test_builders_killed_at_any_moment(processes: StoreProcesses, tmp_path: Path, trials: Trials) -> None:
     """Half of the kills fall into the writing of the file, which is the shortest part."""
     begun = time.perf_counter()
-    openers.ask("prepare", tmp_path / "undisturbed", 2)
+    processes.call("prepare", tmp_path / "undisturbed", 2)
     seconds, killed = time.perf_counter() - begun, 0
-    for number, chance in enumerate(trials("builders of a store killed at random moments, two at a time", 50)):
+    for number, rng in enumerate(trials("builders of a store killed at random moments, two at a time", 50)):
         root = tmp_path / str(number)
         sign = root / NEW if number % 2 == 0 else None
         most = 0.05 if sign else seconds
-        delays = [chance.random() * most, chance.random() * most]
-        answers = openers.ask("prepare", root, 2, kill_after=delays, sign=str(sign) if sign else None)
+        delays = [rng.random() * most, rng.random() * most]
+        answers = processes.call("prepare", root, 2, kill_after=delays, sign=str(sign) if sign else None)
         assert set(errors_of(answers)) <= {"ended with -9"}
         killed += len(errors_of(answers))
         is_whole(root)
-        assert errors_of(openers.ask("open_and_write", root, 1)) == []
+        assert errors_of(processes.call("open_and_write", root, 1)) == []
         assert is_whole(root)
         assert {path.name for path in root.iterdir()} <= {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "runs"}
     assert killed  # some kills came in time
@@ -147,9 +147,9 @@ def test_building_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) 
     points = points_of(tmp_path / "log")
     assert len(points) > 100
     rare = [point for point in points if point[0] not in ("pwrite64", "pread64")]  # pages are written one by one
-    for number, chance in enumerate(trials("buildings of a store killed or failed at system calls", 150)):
-        name, count = chance.choice(rare if number % 2 else points)
-        fault = chance.choice(FAULTS)
+    for number, rng in enumerate(trials("buildings of a store killed or failed at system calls", 150)):
+        name, count = rng.choice(rare if number % 2 else points)
+        fault = rng.choice(FAULTS)
         root, log = tmp_path / str(number), tmp_path / f"{number}.log"
         code = prepare_under(log, root, made, "-e", f"inject={name}:{fault}:when={count}")
         assert re.search("killed by SIGKILL|INJECTED", log.read_text(errors="replace")), (name, count, fault)
@@ -187,9 +187,9 @@ def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials)
     points = points_of(tmp_path / "log")
     assert len(points) > 100
     rare = [point for point in points if point[0] not in ("pwrite64", "pread64")]
-    for number, chance in enumerate(trials("migrations of a store killed or failed at system calls", 150)):
-        name, count = chance.choice(rare if number % 2 else points)
-        fault = chance.choice(FAULTS)
+    for number, rng in enumerate(trials("migrations of a store killed or failed at system calls", 150)):
+        name, count = rng.choice(rare if number % 2 else points)
+        fault = rng.choice(FAULTS)
         root, log = older(tmp_path / str(number)), tmp_path / f"{number}.log"
         prepare_under(log, root, made, "-e", f"inject={name}:{fault}:when={count}")
         assert re.search("killed by SIGKILL|INJECTED", log.read_text(errors="replace")), (name, count, fault)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from opening import Openers
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
@@ -23,6 +22,7 @@ from piecewise.journal.run_folder import RunFolder, all_runs, read_result
 from piecewise.project import Project
 from piecewise.tracking.store.embedded import prepare
 from small_project import TINY
+from store_processes import StoreProcesses
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -63,12 +63,12 @@ def assert_complete(project: Project) -> int:
 
 def test_sixteen_writers_lose_nothing(tmp_path: Path, trials: Trials, capsys: pytest.CaptureFixture[str]) -> None:
     batches = trials.count(2000)
-    openers = Openers()
-    openers.ask("open_and_write", tmp_path, 1)
+    processes = StoreProcesses()
+    processes.call("open_and_write", tmp_path, 1)
     begun = time.perf_counter()
-    answers = openers.ask("write", tmp_path, 16, batches=batches, points=POINTS)
+    answers = processes.call("write", tmp_path, 16, batches=batches, points=POINTS)
     seconds = time.perf_counter() - begun
-    openers.close()
+    processes.close()
     assert [answer for answer in answers if "error" in answer] == []
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
         rows = store.execute(

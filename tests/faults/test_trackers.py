@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import recorded
-from held import begin
+import stored_runs
+from paused_training import start_training
 from piecewise.analysis.draw import draw_run
 from piecewise.analysis.evaluate import evaluate_run
 from piecewise.cli import main
@@ -23,7 +23,7 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
 from piecewise.tracking.sync.sync_runs import open_mirror, push_all
-from servers import BEHAVIOURS, Front, RealServer, cuts, delays, drops_reply, passes
+from servers import BEHAVIOURS, Proxy, RealServer, cuts, delays, drops_reply, passes
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -36,20 +36,20 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
 
-def train_held(project: Project, front: Front) -> tuple[int, str, float, RunFolder]:
+def train_held(project: Project, proxy: Proxy) -> tuple[int, str, float, RunFolder]:
     """One that still trains when the server is asked first; its status, its words, its own seconds, and its run."""
-    before, began = front.count, time.monotonic()
-    training = begin(project, *OPTIONS, "tracking=server", f"tracking.uri={front.address}")
-    held = training.hold(lambda: front.count > before, "a request")
+    before, began = proxy.count, time.monotonic()
+    training = start_training(project, *OPTIONS, "tracking=server", f"tracking.uri={proxy.address}")
+    held = training.pause_until(lambda: proxy.count > before, "a request")
     _, said = training.process.communicate(timeout=300)
     return training.process.returncode, said, time.monotonic() - began - held, training.folders[0]
 
 
-def assert_whole(address: str, folder: RunFolder) -> int:
+def assert_finished(address: str, folder: RunFolder) -> int:
     """Everything in the journal is at the server, once, in a run that has FINISHED; how many points that are."""
     from mlflow import MlflowClient
 
-    return recorded.assert_whole(MlflowClient(address), folder)
+    return stored_runs.assert_finished(MlflowClient(address), folder)
 
 
 def assert_one_model(address: str, folder: RunFolder) -> None:
@@ -57,7 +57,7 @@ def assert_one_model(address: str, folder: RunFolder) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(address)
-    run = recorded.run_of(client, folder)
+    run = stored_runs.run_of(client, folder)
     names = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
     assert names == {f"figures/{path.name}" for path in folder.figures.iterdir()}
     (output,) = run.outputs.model_outputs
@@ -68,7 +68,7 @@ def assert_one_model(address: str, folder: RunFolder) -> None:
 
 
 def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
-    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+    project: Project, real: RealServer, proxy: Proxy, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     untracked = RunFolder.at(project / "untracked")
     train(plan(*OPTIONS, "tracking=none")[0], untracked)
@@ -76,18 +76,18 @@ def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
     assert command("train", *OPTIONS, "tracking=none").returncode == 0
     usual = time.monotonic() - began
     names = list(BEHAVIOURS)
-    for number, chance in enumerate(trials("servers that misbehave: trained alike, told once, all there later", 12)):
-        name = names[number] if trials.share >= 1 else chance.choice(names)
-        front.behaviour = BEHAVIOURS[name]
-        status, said, taken, folder = train_held(project, front)
+    for number, rng in enumerate(trials("servers that misbehave: trained alike, told once, all there later", 12)):
+        name = names[number] if trials.share >= 1 else rng.choice(names)
+        proxy.behaviour = BEHAVIOURS[name]
+        status, said, taken, folder = train_held(project, proxy)
         assert status == 0, (name, said)
         assert said.count("not in MLflow") == 1, (name, said)
         assert "Traceback" not in said
         assert taken < 2 * usual + START, name
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
-        front.behaviour = passes
+        proxy.behaviour = passes
         assert main(["sync"]) == 0
-        assert assert_whole(real.address, folder) > 1000
+        assert assert_finished(real.address, folder) > 1000
 
 
 def as_another(run: RunFolder, place: Path, piecewise_id: str) -> RunFolder:
@@ -103,38 +103,38 @@ def as_another(run: RunFolder, place: Path, piecewise_id: str) -> RunFolder:
 
 
 def test_a_reply_that_is_lost_makes_no_double(
-    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+    project: Project, real: RealServer, proxy: Proxy, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     """Of all that brings a run over: itself, its points, files and model, and the model's registration."""
-    (job,) = plan(*OPTIONS, "trainer.max_epochs=2", "tracking=server", f"tracking.uri={front.address}")
+    (job,) = plan(*OPTIONS, "trainer.max_epochs=2", "tracking=server", f"tracking.uri={proxy.address}")
     first = RunFolder.at(project / "first")
     train(job, first)
     evaluate_run(first)
     draw_run(first)
-    for number, chance in enumerate(trials("replies lost, the first to the sixtieth: one run, each point once", 60)):
+    for number, rng in enumerate(trials("replies lost, the first to the sixtieth: one run, each point once", 60)):
         folder = as_another(first, project / "runs" / str(number), f"reply {trials.seed} {number}")
-        lost, before = number + 1 if trials.share >= 1 else chance.randrange(1, 61), front.count
-        front.behaviour = drops_reply(lost)
-        done = push_all(front.address, [folder], partial(open_mirror, front.address))
+        lost, before = number + 1 if trials.share >= 1 else rng.randrange(1, 61), proxy.count
+        proxy.behaviour = drops_reply(lost)
+        done = push_all(proxy.address, [folder], partial(open_mirror, proxy.address))
         assert done.problems == [], lost
-        assert front.count - before > lost, "it was never sent"
-        assert assert_whole(real.address, folder) > 3
+        assert proxy.count - before > lost, "it was never sent"
+        assert assert_finished(real.address, folder) > 3
         assert_one_model(real.address, folder)
 
 
 def test_a_slow_or_torn_network_is_only_that(
-    project: Project, real: RealServer, front: Front, plan: Callable[..., list[Job]], trials: Trials
+    project: Project, real: RealServer, proxy: Proxy, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     untracked = RunFolder.at(project / "untracked")
     train(plan(*OPTIONS, "tracking=none")[0], untracked)
     behaviours = (delays(2), cuts(4))
-    for number, chance in enumerate(trials("a network of 2 s a reply, a torn one: trained alike, all there later", 2)):
-        front.behaviour = behaviours[number] if trials.share >= 1 else chance.choice(behaviours)
-        status, said, _, folder = train_held(project, front)
+    for number, rng in enumerate(trials("a network of 2 s a reply, a torn one: trained alike, all there later", 2)):
+        proxy.behaviour = behaviours[number] if trials.share >= 1 else rng.choice(behaviours)
+        status, said, _, folder = train_held(project, proxy)
         assert status == 0, said
         assert said.count("not in MLflow") == said.count("\n") <= 1, said
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
-        front.behaviour = passes
+        proxy.behaviour = passes
         assert main(["sync"]) == 0
-        assert assert_whole(real.address, folder) > 1000
+        assert assert_finished(real.address, folder) > 1000
         assert_one_model(real.address, folder)

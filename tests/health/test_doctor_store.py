@@ -20,7 +20,7 @@ from piecewise.tracking.store.open import EMBEDDED, open_store
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
-@pytest.mark.usefixtures("mlflow_as_it_was")
+@pytest.mark.usefixtures("restore_tracking_uri")
 def test_store_that_mlflow_made_is_sound_until_the_project_is_moved(project: Project) -> None:
     client = open_store(EMBEDDED, project)
     experiment = client.create_experiment("one", (project / "mlartifacts" / "one").as_uri())

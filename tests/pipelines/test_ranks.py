@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.journal.reader import read_journal
-from shipped import at_work, copy_shipped
+from shipped import copy_shipped, processes_in
 
 pytestmark = pytest.mark.slow
 NAME = "least_squares"
@@ -25,7 +25,7 @@ def test_two_ranks_under_dvc_repro_are_one_run_with_the_numbers_of_one_process(t
     pipeline.edit(file, "max_epochs: 300, check_val_every_n_epoch: 50", "max_epochs: 3, check_val_every_n_epoch: 1")
     assert pipeline.repro(f"evaluate@{NAME}") >= {f"train@{NAME}", f"evaluate@{NAME}"}
     assert pipeline.repro(f"evaluate@{NAME}") == set()
-    assert at_work(root) == []
+    assert processes_in(root) == []
 
     result = json.loads((root / f"results/train/{NAME}/run/result.json").read_text())
     assert (result["status"], result["steps"], result["numerics"]["world_size"]) == ("FINISHED", 3, 2)

@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 import pytest
 
-from held import begin
+from paused_training import start_training
 from piecewise.cli import main
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
-from recorded import assert_whole, has_points
 from running_server import API, Server, wait_for
 from small_project import TINY
+from stored_runs import assert_finished, has_points
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -52,8 +52,8 @@ def test_stopping_postgres_at_once_under_load_loses_no_acknowledged_metric(serve
     writer.start()
     seconds = []
     try:
-        for chance in trials("PostgreSQL stopped at once under load, back and nothing acknowledged lost", 20):
-            time.sleep(chance.uniform(0.2, 1))
+        for rng in trials("PostgreSQL stopped at once under load, back and nothing acknowledged lost", 20):
+            time.sleep(rng.uniform(0.2, 1))
             seconds.append(stop())
     finally:
         is_over.set()
@@ -78,12 +78,12 @@ def test_stopping_postgres_at_once_during_a_training_changes_no_weights_and_lose
     train(plan(*options, "tracking=none")[0], untracked)
     client = open_store(server.uri, project)
     promise = "PostgreSQL stopped at once during a training: same weights, all points after one sync"
-    for chance in trials(promise, 20):
+    for rng in trials(promise, 20):
         member = server.members()[0]
-        training = begin(project, *options, "tracking=server", f"tracking.uri={server.uri}")
+        training = start_training(project, *options, "tracking=server", f"tracking.uri={server.uri}")
         (folder,) = training.folders
-        training.hold(lambda: has_points(client, folder), "points at the server")  # noqa: B023
-        time.sleep(chance.uniform(0, 3))
+        training.pause_until(lambda: has_points(client, folder), "points at the server")  # noqa: B023
+        time.sleep(rng.uniform(0, 3))
         os.kill(member, signal.SIGQUIT)
         _, said = training.process.communicate(timeout=300)
         assert training.process.returncode == 0, said
@@ -91,7 +91,7 @@ def test_stopping_postgres_at_once_during_a_training_changes_no_weights_and_lose
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
         wait_for(lambda before=member: server.members()[0] != before and server.is_up(), "the database is back", 60)  # type: ignore[misc]
         assert main(["sync"]) == 0
-        assert assert_whole(client, folder) > 4000
+        assert assert_finished(client, folder) > 4000
 
 
 def steps_of(server: Server, run: str) -> set[int]:

@@ -12,9 +12,9 @@ from browsing import expect_run, opened
 from piecewise.cli import main
 from piecewise.journal.run_folder import RunFolder
 from piecewise.tracking.store.open import open_store
-from recorded import run_of
 from running_server import Server
 from small_project import TINY
+from stored_runs import run_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -21,9 +21,9 @@ from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.manifest import digest_file
 from piecewise.project import Project
 from piecewise.tracking.mirror.uploads import MANIFEST
-from recorded import assert_points, assert_whole, run_of
 from running_server import ARTIFACTS, Server, wait_for
 from small_project import TINY
+from stored_runs import assert_finished, assert_points, run_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 NAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
@@ -86,7 +86,7 @@ def test_a_wrong_password_gives_one_warning_and_changes_no_weights(
     assert main(["sync"]) == 1
     log_in()
     assert main(["sync"]) == 0
-    assert assert_whole(client, folder) > 3
+    assert assert_finished(client, folder) > 3
 
 
 def test_an_unknown_host_gives_one_warning_and_can_be_corrected(
@@ -97,7 +97,7 @@ def test_an_unknown_host_gives_one_warning_and_can_be_corrected(
     remedy = "if tracking.uri is wrong, piecewise sync --moved OLD NEW corrects it"
     assert_warned_once(said, f"{typo}: no machine of that name is known; {remedy}")
     assert main(["sync", "--moved", typo, server.uri]) == 0
-    assert assert_whole(client, folder) > 3
+    assert assert_finished(client, folder) > 3
     capsys.readouterr()
     assert main(["sync"]) == 0  # the correction is remembered
     assert capsys.readouterr().out == "1 runs, 0 brought up to date\n"
@@ -140,7 +140,7 @@ def test_a_lost_store_changes_no_weights_and_gets_every_file_later(
     path = f"{ARTIFACTS}/back/x"
     wait_for(lambda: server.ask("PUT", path, b"x").status == server.ask("GET", path).status == 200, "the store", 120)
     assert main(["sync"]) == 0
-    assert assert_whole(client, folder) > 3
+    assert assert_finished(client, folder) > 3
     run = run_of(client, folder)
     place = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
     digests = json.loads((place / MANIFEST).read_text())["files"]

@@ -15,9 +15,9 @@ import pytest
 from piecewise.cli import main
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from recorded import run_of
 from running_server import API, ARTIFACTS, Server, processes_of, wait_for
 from small_project import TINY
+from stored_runs import run_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TRAIN = [item for item in TINY if not item.startswith("tracking")]

@@ -79,14 +79,14 @@ def test_writing_the_same_step_again_replaces_it(tmp_path: Path) -> None:
     assert newest(tmp_path) == path_of(tmp_path, 10)
 
 
-def damage(path: Path, chance: random.Random) -> None:
+def damage(path: Path, rng: random.Random) -> None:
     """Flip a bit, cut the end off, or zero a block of the checkpoint, or sometimes of its seal."""
-    target = path.with_suffix(".json") if chance.random() < 0.2 else path
+    target = path.with_suffix(".json") if rng.random() < 0.2 else path
     data = bytearray(target.read_bytes())
-    place = chance.randrange(len(data))
-    kind = chance.choices(("flip", "cut", "zero"), weights=(10, 3, 3))[0]
+    place = rng.randrange(len(data))
+    kind = rng.choices(("flip", "cut", "zero"), weights=(10, 3, 3))[0]
     if kind == "flip":
-        data[place] ^= 1 << chance.randrange(8)
+        data[place] ^= 1 << rng.randrange(8)
     elif kind == "cut":
         del data[place:]
     else:
@@ -97,9 +97,9 @@ def damage(path: Path, chance: random.Random) -> None:
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(
     tmp_path: Path, trials: Trials, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for chance in trials("damaged checkpoints found, and the one before taken", 1600):
+    for rng in trials("damaged checkpoints found, and the one before taken", 1600):
         write_checkpoints(tmp_path, 5, 10)
-        damage(path_of(tmp_path, 10), chance)
+        damage(path_of(tmp_path, 10), rng)
         assert newest(tmp_path) == path_of(tmp_path, 5)
         assert "000000010.ckpt was altered, or never finished; going on from the one before" in capsys.readouterr().err
         with pytest.raises(AlteredCheckpoint, match="was altered"):

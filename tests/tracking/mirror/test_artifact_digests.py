@@ -27,7 +27,7 @@ from piecewise.tracking.sync.sync_runs import load_model
 from small_project import TINY, new_project
 
 # The warnings are MLflow's and torch.export's own.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("restore_tracking_uri")]
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.mirror.mirror import Mirror
-from recorded import runs_at
+from stored_runs import runs_at
 
 # The warnings are MLflow's own.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("restore_tracking_uri")]
 
 
 def test_infinity_and_nan_arrive_as_nan_and_a_tag_keeps_the_sign(mirror: Mirror, project: Project) -> None:

@@ -25,12 +25,12 @@ from piecewise.tracking.mirror.facts import flatten
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.sync.sync_runs import load_model
 from piecewise.tracking.tags import RUN_ID
-from recorded import runs_at
 from small_project import TINY
+from stored_runs import runs_at
 
 PIECEWISE_SYNC = [sys.executable, "-m", "piecewise", "sync"]
 # The warnings are MLflow's and torch.export's own.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("restore_tracking_uri")]
 
 
 def test_run_arrives_whole_and_a_second_push_does_nothing(

@@ -69,7 +69,7 @@ def test_repeated_steps_are_sent_once(tmp_path: Path, legs: list[Leg], is_follow
 
 
 def test_refused_batch_is_sent_again(tmp_path: Path) -> None:
-    path, chance, found = tmp_path / "journal.jsonl", random.Random(0), []
+    path, rng, found = tmp_path / "journal.jsonl", random.Random(0), []
     with Journal(path) as journal:
         journal.start(id="a")
         write(journal, (1, 3000, 1))
@@ -78,7 +78,7 @@ def test_refused_batch_is_sent_again(tmp_path: Path) -> None:
     points = Points(path)
 
     def take(metrics: list[Any], tags: dict[str, str]) -> None:
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             raise ConnectionError
         assert len(metrics) <= 1000
         found.extend((metric.key, metric.step, metric.value) for metric in metrics)

@@ -15,10 +15,10 @@ from piecewise.tracking.mirror.live_runs import LiveRuns
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.run_contents import wants_model
 from piecewise.tracking.tags import HEARTBEAT
-from recorded import runs_at
+from stored_runs import runs_at
 
 # The warnings are MLflow's own.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("mlflow_as_it_was")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("restore_tracking_uri")]
 
 
 def test_stopped_and_resumed_run_is_one_run(mirror: Mirror, project: Project) -> None:

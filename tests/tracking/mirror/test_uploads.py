@@ -15,7 +15,7 @@ from piecewise.manifest import digest_file
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.run_contents import TABLE
 from piecewise.tracking.mirror.uploads import MANIFEST, Damaged, Uploads
-from recorded import run_of
+from stored_runs import run_of
 
 
 class Store:

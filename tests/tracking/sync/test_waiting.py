@@ -11,7 +11,7 @@ from piecewise.errors import TryAgain
 from piecewise.tracking.store.errors import UNKNOWN_HOST, UNREACHABLE
 from piecewise.tracking.sync import waiting
 from piecewise.tracking.sync.waiting import check_answers
-from servers import BEHAVIOURS, Front, free_port
+from servers import BEHAVIOURS, Proxy, free_port
 
 SILENT = {"refuses", "resets", "stalls"}
 
@@ -19,16 +19,16 @@ SILENT = {"refuses", "resets", "stalls"}
 @pytest.mark.parametrize("name", BEHAVIOURS)
 def test_only_a_silent_server_is_unreachable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "TIMEOUT_SECONDS", 0.3)
-    front = Front(free_port())
-    front.behaviour = BEHAVIOURS[name]
+    proxy = Proxy(free_port())
+    proxy.behaviour = BEHAVIOURS[name]
     began = time.monotonic()
     if name in SILENT:
         with pytest.raises(TryAgain, match="cannot be reached"):
-            check_answers(front.address)
+            check_answers(proxy.address)
     else:
-        check_answers(front.address)
-    front.shutdown()
-    front.server_close()
+        check_answers(proxy.address)
+    proxy.shutdown()
+    proxy.server_close()
     assert time.monotonic() - began < 3
 
 

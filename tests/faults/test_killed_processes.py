@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from held import Held, arrived, begin
+from paused_training import PausableTraining, count_stored_points, start_training
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from recorded import assert_points, run_of, runs_at
 from servers import RealServer
-from shipped import wait_until_left
+from shipped import wait_for_processes_to_end
+from stored_runs import assert_points, run_of, runs_at
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -29,12 +29,12 @@ EPOCHS, STEPS = 600, 9  # longer than anybody waits
 OPTIONS = [f"trainer.max_epochs={EPOCHS}", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
 
 
-def kill(victim: str, chance: random.Random, training: Held, server: RealServer) -> None:
+def kill(victim: str, rng: random.Random, training: PausableTraining, server: RealServer) -> None:
     """A server may be back while the training goes on, or only later."""
     trainer = training.process
     if victim == "server":
         server.stop(signal.SIGKILL)
-        if chance.random() < 0.5:
+        if rng.random() < 0.5:
             server.start()
     elif victim == "mirror":
         children = Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
@@ -49,21 +49,21 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(
 ) -> None:
     """In four trials of five the store has taken points of the run, in the others it may be earlier."""
     promise = "trainer, sweep, mirror or server killed: no point lost, no orphan, store sound"
-    for number, chance in enumerate(trials(promise, 50)):
+    for number, rng in enumerate(trials(promise, 50)):
         has_server = number % 2 == 1
         store = real.place / "server.db" if has_server else project / "mlflow.db"
         target = ["tracking=server", f"tracking.uri={real.address}"] if has_server else []
-        victim = chance.choice(["trainer", "sweep", "mirror", *(["server"] if has_server else [])])
-        training = begin(project, *OPTIONS, *target, *(["-m", "seed=1,2"] if victim == "sweep" else []))
+        victim = rng.choice(["trainer", "sweep", "mirror", *(["server"] if has_server else [])])
+        training = start_training(project, *OPTIONS, *target, *(["-m", "seed=1,2"] if victim == "sweep" else []))
         if number % 5 < 4:
-            training.hold(lambda: arrived(store, training.folders) > 0, "points at the store")  # noqa: B023
-        time.sleep(chance.uniform(0, 3))
-        kill(victim, chance, training, real)
+            training.pause_until(lambda: count_stored_points(store, training.folders) > 0, "points at the store")  # noqa: B023
+        time.sleep(rng.uniform(0, 3))
+        kill(victim, rng, training, real)
         _, said = training.process.communicate(timeout=120)
         if victim == "server":
             real.start()
         assert training.process.returncode == (0 if victim in ("mirror", "server") else -signal.SIGKILL), said
-        wait_until_left(project.root, 90)  # a mirror whose parent was killed brings the rest by itself, and then ends
+        wait_for_processes_to_end(project.root, 90)  # a mirror whose parent was killed sends the rest, then ends
         words = [sys.executable, "-m", "piecewise", "sync"]
         assert subprocess.run(words, capture_output=True, check=False).returncode == 0
         assert_kept(victim, training.folders, real.address if has_server else f"sqlite:///{store}")

@@ -1,4 +1,4 @@
-"""Trainings that are held at a step while their mirror goes on: else they are over before it has opened its store."""
+"""Trainings that a test can pause while their mirror goes on. Unpaused, they end before the mirror opens its store."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from running_server import wait_for
 
 
 @dataclass
-class Held:
-    """A command that trains, and the folder of its run or sweep."""
+class PausableTraining:
+    """A running `piecewise train`, and the folder of its run or sweep."""
 
     process: subprocess.Popen[str]
     place: Path
 
     @property
     def folders(self) -> list[RunFolder]:
-        """Of its runs; of a sweep the parent's first."""
+        """The folders of its runs; for a sweep, the parent's comes first."""
         paths = sorted(self.place.rglob("journal.jsonl"), key=lambda path: (len(path.parts), path))
         return [RunFolder.at(path.parent) for path in paths]
 
-    def hold(self, until: Callable[[], Any], what: str) -> float:
-        """Nothing is trained until then; the seconds that took."""
+    def pause_until(self, is_so: Callable[[], Any], what: str) -> float:
+        """Pause the training until `is_so`. Returns the seconds of the pause."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGSTOP)
         try:
-            wait_for(until, what, 300)  # on busy processors a store is opened after a minute and a half
+            wait_for(is_so, what, 300)  # while all cores are busy, the mirror opens its store only after 90 s
             records = [read_journal(folder.journal, with_metrics=False) for folder in self.folders]
-            assert not any(record is not None and record.end for record in records), "it was over before"
+            assert not any(record is not None and record.end for record in records), "it ended before the pause"
         except BaseException:
             self.process.kill()
             raise
@@ -47,8 +47,8 @@ class Held:
         return time.monotonic() - begun
 
 
-def begin(project: Project, *arguments: str) -> Held:
-    """Start `piecewise train`, and wait until it has measured something."""
+def start_training(project: Project, *arguments: str) -> PausableTraining:
+    """Start `piecewise train`, and wait until a journal has a first loss."""
     runs = project / "runs"
     before = set(runs.glob("*/journal.jsonl"))
     words = [sys.executable, "-m", "piecewise", "train", *arguments]
@@ -60,15 +60,15 @@ def begin(project: Project, *arguments: str) -> Held:
         return [place for place in new if any(b"nll" in path.read_bytes() for path in place.rglob("journal.jsonl"))]
 
     try:
-        wait_for(places, "a training that measures")
-        return Held(process, places()[0])
+        wait_for(places, "a first loss")
+        return PausableTraining(process, places()[0])
     except BaseException:
         process.kill()
         raise
 
 
-def arrived(store: Path, folders: list[RunFolder]) -> int:
-    """How many points of some runs an SQLite store of MLflow's has."""
+def count_stored_points(store: Path, folders: list[RunFolder]) -> int:
+    """The number of metric points that MLflow's SQLite store has of these runs."""
     if not store.is_file():
         return 0
     records = [read_journal(folder.journal, with_metrics=False) for folder in folders]

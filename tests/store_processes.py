@@ -1,4 +1,4 @@
-"""Processes that use one store at the same moment, forked from a process that has imported MLflow."""
+"""Processes that use one store at the same time. They are forked from a process that has already imported MLflow."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from piecewise.project import Project
 Answer = dict[str, Any]
 
 
-class Openers:
-    """`ask` has `num` processes call one of the functions below; each answer holds what it returned, or its error."""
+class StoreProcesses:
+    """`call` lets `num` processes call a function of this file at once. An answer has its "value" or its "error"."""
 
     def __init__(self) -> None:
         command = [sys.executable, "-W", "ignore", __file__]
         self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def ask(self, what: str, root: Path, num: int, **options: Any) -> list[Answer]:
-        """`kill_after`: seconds after which each process is killed, from the start or once the file `sign` exists."""
+    def call(self, what: str, root: Path, num: int, **options: Any) -> list[Answer]:
+        """`kill_after`: seconds until each process is killed, from the start or from when the file `sign` exists."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(json.dumps({"what": what, "root": str(root), "num": num, **options}), file=self._server.stdin, flush=True)
@@ -52,7 +52,7 @@ def prepare(root: Path, number: int) -> None:
 
 
 def write(root: Path, number: int, batches: int, points: int) -> list[float]:
-    """Log batches to a new run, and repeat them while the store is busy. Returns the seconds of each batch."""
+    """Log batches to a new run, repeating a batch while the store is busy. Returns the seconds of each batch."""
     from mlflow.entities import Metric
 
     from piecewise.tracking.store.errors import is_temporary
@@ -76,8 +76,8 @@ def write(root: Path, number: int, batches: int, points: int) -> list[float]:
 
 
 def _serve() -> None:
-    """Answer each line of standard input with one line."""
-    with tempfile.TemporaryDirectory() as scratch:  # imports everything once, before the forks
+    """Read requests from standard input, one a line, and answer each with one line."""
+    with tempfile.TemporaryDirectory() as scratch:  # import MLflow once, before the forks
         open_and_write(Path(scratch), 0)
     for line in sys.stdin:
         request = json.loads(line)
@@ -85,7 +85,7 @@ def _serve() -> None:
         gate, opened = os.pipe()
         children = [_fork(request, number, gate, opened) for number in range(request["num"])]
         os.close(gate)
-        os.close(opened)  # the start
+        os.close(opened)  # all children read the end of the pipe now, and start together
         begun = time.monotonic()
         while sign is not None and not Path(sign).exists() and not _have_ended(children):
             begun = time.monotonic()
@@ -102,7 +102,7 @@ def _fork(request: Answer, number: int, gate: int, opened: int) -> tuple[int, in
         os.close(writing)
         return pid, reading
     os.close(opened)
-    os.read(gate, 1)  # until all processes are ready
+    os.read(gate, 1)  # wait until all processes exist
     options = {key: value for key, value in request.items() if key not in ("what", "root", "num")}
     answer: Answer = {}
     try:
@@ -115,7 +115,7 @@ def _fork(request: Answer, number: int, gate: int, opened: int) -> tuple[int, in
 
 
 def _have_ended(children: list[tuple[int, int]]) -> bool:
-    """Whether all have ended. They are not reaped, so that their process ids are not reused."""
+    """Whether all have ended. They stay zombies, so that their process ids are not reused."""
     how = os.WEXITED | os.WNOWAIT | os.WNOHANG
     return all(os.waitid(os.P_PID, pid, how) is not None for pid, _ in children)
 

@@ -1,4 +1,4 @@
-"""What a store has of a run, held against the run's journal."""
+"""Compares the runs in an MLflow store with their journals."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from piecewise.journal.run_folder import RunFolder
 
 
 def run_of(client: Any, folder: RunFolder) -> Any:
-    """The one run at a store, in whichever experiment, that is this one."""
+    """The store's run of this folder. Fails unless there is exactly one, in any experiment."""
     (run,) = _found(client, folder)
     return run
 
 
 def has_points(client: Any, folder: RunFolder) -> bool:
-    """Whether a store has taken any of the run."""
+    """Whether the store has any metric of this folder's run."""
     return any(run.data.metrics for run in _found(client, folder))
 
 
@@ -27,26 +27,26 @@ def _found(client: Any, folder: RunFolder) -> list[Any]:
 
 
 def assert_points(client: Any, folder: RunFolder) -> int:
-    """Every point in the journal is at the store, once; how many that are."""
+    """Assert that the store has every point of the journal exactly once. Returns the number of points."""
     record, run = read_journal(folder.journal), run_of(client, folder)
     assert record is not None
     history = record.history()
     for key, points in history.items():
         found = [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
         assert sorted(found) == sorted(points), key
-    for key in run.data.metrics:  # also what was evaluated
+    for key in run.data.metrics:  # includes the metrics of the evaluation
         steps = [point.step for point in client.get_metric_history(run.info.run_id, key)]
         assert len(steps) == len(set(steps)), key
     return sum(map(len, history.values()))
 
 
-def assert_whole(client: Any, folder: RunFolder) -> int:
-    """As `assert_points`, of a run that has FINISHED."""
+def assert_finished(client: Any, folder: RunFolder) -> int:
+    """`assert_points`, and the run's status is FINISHED."""
     assert run_of(client, folder).info.status == "FINISHED"
     return assert_points(client, folder)
 
 
 def runs_at(client: Any) -> list[Any]:
-    """All that a store shows, in whichever experiment."""
+    """All runs of the store, in all experiments."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments))
