@@ -1,4 +1,4 @@
-"""Every loss with outputs and targets in its range, and the same distribution as SciPy has it."""
+"""Every loss with outputs and targets in its range, and SciPy's version of its distribution."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ from piecewise.losses.von_mises import VonMises
 N, C = 40, 2
 
 
-def real(chance: torch.Generator) -> Tensor:
-    return 2 * torch.randn(N, C, generator=chance, dtype=torch.float64)
+def real(rng: torch.Generator) -> Tensor:
+    return 2 * torch.randn(N, C, generator=rng, dtype=torch.float64)
 
 
-def positive(chance: torch.Generator) -> Tensor:
-    return real(chance).exp()
+def positive(rng: torch.Generator) -> Tensor:
+    return real(rng).exp()
 
 
-def proportion(chance: torch.Generator) -> Tensor:
-    return real(chance).sigmoid()
+def proportion(rng: torch.Generator) -> Tensor:
+    return real(rng).sigmoid()
 
 
-def count(chance: torch.Generator) -> Tensor:
-    return positive(chance).floor()
+def count(rng: torch.Generator) -> Tensor:
+    return positive(rng).floor()
 
 
-def binary(chance: torch.Generator) -> Tensor:
-    return (real(chance) > 0).double()
+def binary(rng: torch.Generator) -> Tensor:
+    return (real(rng) > 0).double()
 
 
-def classes(chance: torch.Generator) -> Tensor:
-    return torch.randint(0, 4, (N,), generator=chance)
+def classes(rng: torch.Generator) -> Tensor:
+    return torch.randint(0, 4, (N,), generator=rng)
 
 
-def rankings(chance: torch.Generator) -> Tensor:
-    return torch.rand(N, 4, generator=chance).argsort(dim=1)
+def rankings(rng: torch.Generator) -> Tensor:
+    return torch.rand(N, 4, generator=rng).argsort(dim=1)
 
 
 @dataclass(frozen=True)
 class Case:
-    """`num_outputs`: for C targets; `scipy`: a frozen distribution made of the loss's `link`, None if there is none."""
+    """`num_outputs` is for C targets; `scipy` makes SciPy's distribution from the `link`, if SciPy has one."""
 
     loss: NegativeLogLikelihood
     num_outputs: int
@@ -73,8 +73,8 @@ class Case:
 
     def draw(self, seed: int = 0) -> tuple[Tensor, Tensor]:
         """(outputs, targets), float64."""
-        chance = torch.Generator().manual_seed(seed)
-        return 2 * torch.randn(N, self.num_outputs, generator=chance, dtype=torch.float64), self.targets(chance)
+        rng = torch.Generator().manual_seed(seed)
+        return 2 * torch.randn(N, self.num_outputs, generator=rng, dtype=torch.float64), self.targets(rng)
 
     def parameters(self, outputs: Tensor) -> list[np.ndarray]:
         return [value.detach().numpy() for value in self.loss.link(outputs).values()]

@@ -36,7 +36,7 @@ def test_the_mode_is_one_above_even_odds() -> None:
     assert mode.dtype == torch.float64
 
 
-def test_an_example_is_right_if_all_its_targets_are() -> None:
+def test_an_example_is_right_if_all_its_targets_are_right() -> None:
     z = torch.tensor([[1.0, -1.0], [1.0, 1.0], [-1.0, -1.0]])
     y = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
     assert Bernoulli().scores(z, y).tolist() == [1.0, 0.0, 0.0]
@@ -48,7 +48,7 @@ def test_one_output_for_each_target() -> None:
     assert Bernoulli().num_outputs(spec) == 1
 
 
-def test_a_single_logit_is_not_spread_over_many_targets() -> None:
+def test_a_single_logit_is_not_broadcast_to_many_targets() -> None:
     with pytest.raises(ValueError, match=r"outputs has shape \(1, 1\) but targets has shape \(4, 1\)"):
         Bernoulli().nll(torch.zeros(1, 1), torch.zeros(4, 1))
 

@@ -1,4 +1,4 @@
-"""The best constant of each loss is a statistic with a name: fitted by descent, compared with its formula."""
+"""The constant that minimises a loss is a known statistic: L-BFGS must find the value of its formula."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from piecewise.losses.student_t import StudentT
 from piecewise.losses.von_mises import VonMises
 
 RNG = np.random.default_rng(0)
-N = 401  # odd, so that the median is one of them
+N = 401  # odd, so that the median is one of the examples
 
 
 def fit(loss: NegativeLogLikelihood, y: np.ndarray, num_outputs: int) -> dict[str, np.ndarray]:
@@ -98,7 +98,7 @@ def test_gamma_and_beta_are_scipys_fit() -> None:
 
 
 def test_von_mises_circular_mean() -> None:
-    y = RNG.vonmises(3.0, 2.0, (N, 1))  # around 3, so that it is cut at π
+    y = RNG.vonmises(3.0, 2.0, (N, 1))  # centred at 3, so that some angles are beyond π
     assert fit(VonMises(), y, 3)["mu"] == pytest.approx(math.atan2(np.sin(y).mean(), np.cos(y).mean()), abs=1e-6)
 
 
@@ -109,7 +109,7 @@ def test_multivariate_normal_sample_mean_and_covariance() -> None:
     np.testing.assert_allclose(found["cholesky"] @ found["cholesky"].T, np.cov(y.T, bias=True), atol=1e-5)
 
 
-def test_frequencies() -> None:
+def test_bernoulli_categorical_and_poisson_frequencies() -> None:
     y = (RNG.random((N, 1)) < 0.3).astype(float)
     assert fit(Bernoulli(), y, 1)["probability"] == pytest.approx(y.mean(), abs=1e-7)
     classes = RNG.integers(0, 3, N)
@@ -141,16 +141,16 @@ def test_the_probabilities_of_all_rankings_add_up_and_samples_have_them() -> Non
     assert ((shares - probabilities).abs() < 4 * (probabilities * (1 - probabilities) / 20_000).sqrt()).all()
     assert PlackettLuce().scores(scores.expand(2, -1), torch.tensor([[2, 0, 1], [2, 1, 0]])).tolist() == [1, 2 / 3]
     alike = torch.tensor([[1.0, 1.0, 0.0]])
-    assert PlackettLuce().scores(alike, torch.tensor([[0, 1, 2]])).item() == pytest.approx(2 / 3)  # equal is not right
+    assert PlackettLuce().scores(alike, torch.tensor([[0, 1, 2]])).item() == pytest.approx(2 / 3)  # a tie is not right
 
 
-def test_nothing_known_of_c_classes_costs_ln_c() -> None:
+def test_equal_logits_for_c_classes_cost_ln_c() -> None:
     nll = Categorical().nll(torch.zeros(1, 7, dtype=torch.float64), torch.tensor([3]))
     assert nll.item() == pytest.approx(math.log(7), abs=1e-15)
 
 
-def test_where_angles_meet() -> None:
-    """An angle of −π + ε is 2ε from π − ε, and as likely as it."""
+def test_angles_on_both_sides_of_pi_are_close() -> None:
+    """−π + ε is 2ε away from π − ε. A whole turn changes no nll."""
     loss, near = VonMises(), torch.tensor([[-math.pi + 0.01]], dtype=torch.float64)
     outputs = torch.tensor([[math.cos(math.pi - 0.01), math.sin(math.pi - 0.01), 3.0]], dtype=torch.float64)
     assert loss.scores(outputs, near).item() == pytest.approx(0.02, abs=1e-9)
@@ -182,7 +182,7 @@ def test_a_beta_density_that_is_highest_at_an_end_has_its_mode_there(a: float, b
 
 
 @pytest.mark.parametrize(("shape", "rate"), [(0.3, 2.0), (0.9, 0.5), (2.5, 2.0)])
-def test_the_mode_of_a_gamma_distribution_is_no_negative_number(shape: float, rate: float) -> None:
+def test_the_mode_of_a_gamma_distribution_is_not_negative(shape: float, rate: float) -> None:
     """Against SciPy's density on a grid: with a shape below 1 it is highest next to 0."""
     outputs = torch.tensor([[math.log(math.expm1(shape - 1e-6)), math.log(rate)]], dtype=torch.float64)
     grid = np.linspace(1e-6, 10, 200_001)
@@ -191,7 +191,7 @@ def test_the_mode_of_a_gamma_distribution_is_no_negative_number(shape: float, ra
     assert Gamma().mode(outputs).item() >= 0
 
 
-def test_each_items_probability_to_come_first_is_that_of_the_rankings_it_leads() -> None:
+def test_probability_first_is_the_sum_over_the_rankings_an_item_leads() -> None:
     from itertools import permutations
 
     scores = torch.tensor([[0.5, -1.0, 2.0], [0.0, 3.0, 1.0]], dtype=torch.float64)
@@ -202,7 +202,7 @@ def test_each_items_probability_to_come_first_is_that_of_the_rankings_it_leads()
         torch.testing.assert_close(found, torch.stack(wanted))
 
 
-def test_angular_errors_on_either_side_are_averaged_over_the_targets() -> None:
+def test_angular_errors_have_no_sign_and_are_averaged_over_the_targets() -> None:
     """μ = 0 and μ = 1; the first target lies 0.25 to the right, the second 0.5 to the left: 0.375 on average."""
     cosines, sines = [1.0, math.cos(1)], [0.0, math.sin(1)]
     outputs = torch.tensor([[*cosines, *sines, 0.0, 0.0]], dtype=torch.float64)
@@ -212,6 +212,6 @@ def test_angular_errors_on_either_side_are_averaged_over_the_targets() -> None:
 
 
 def test_infinite_degrees_are_refused() -> None:
-    """They are the normal distribution, but log Γ[∞] − log Γ[∞] is no number."""
+    """They give the normal distribution, but log Γ[∞] − log Γ[∞] is NaN."""
     with pytest.raises(ValueError, match=r"loss.degrees=inf must be more than 1"):
         StudentT(math.inf)

@@ -39,7 +39,7 @@ def test_gradient_is_the_softmax_minus_the_target() -> None:
 
 
 def test_smoothing_spreads_probability_over_all_classes() -> None:
-    """Cross entropy against (1 − ε)·onehot + ε/C, by hand; the nll itself knows nothing of it."""
+    """Cross entropy against (1 − ε)·onehot + ε/C, by hand. The nll ignores the smoothing."""
     log_p, share = log_softmax(Z.numpy(), axis=1), 0.1
     by_hand = [
         -sum((share / 5 + (1 - share) * (c == y)) * log_p[n, c] for c in range(5)) for n, y in enumerate(Y.tolist())

@@ -1,4 +1,4 @@
-"""What holds for the distribution of every loss, against SciPy, PyTorch, and integrals of the loss itself."""
+"""The distribution of every loss against SciPy, PyTorch, and integrals of the loss itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def expect(found: Tensor, wanted: object, tolerance: float = 1e-9) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, **ids)
-def test_as_many_outputs_as_it_says(case: Case) -> None:
+def test_num_outputs_counts_the_outputs_for_all_targets(case: Case) -> None:
     _, targets = case.draw()
     width = targets.shape[1] if targets.ndim == 2 else 1
     spec = DataSpec("table", (3,), frozenset({case.loss.kind}), width, 4 if targets.ndim == 1 else None, 10, 10)
@@ -58,7 +58,7 @@ def test_mean_is_scipys(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CONTINUOUS, **ids)
 def test_probabilities_integrate_to_one_and_quantiles_to_their_share(case: Case) -> None:
-    """∫ exp(−nll) by quadrature: nobody's distribution but the loss's own."""
+    """∫ exp(−nll) by quadrature, which needs only the loss."""
     outputs = 0.4 * case.draw(3)[0][:1]
     low, high = RANGES.get(case.id, (-np.inf, np.inf))
 
@@ -87,10 +87,10 @@ def test_no_target_is_likelier_than_the_mode(case: Case) -> None:
         assert (at_mode <= case.loss.nll(outputs, case.targets(torch.Generator().manual_seed(seed))) + 1e-9).all()
     if targets.dtype == torch.float64 and case in CONTINUOUS:
         for step in (-1e-3, 1e-3):
-            assert (at_mode <= case.loss.nll(outputs, (mode + step).clamp(*_open(case))) + 1e-9).all()
+            assert (at_mode <= case.loss.nll(outputs, (mode + step).clamp(*_interior(case))) + 1e-9).all()
 
 
-def _open(case: Case) -> tuple[float, float]:
+def _interior(case: Case) -> tuple[float, float]:
     low, high = RANGES.get(case.id, (-np.inf, np.inf)) if case.id != "VonMises" else (-np.inf, np.inf)
     return low + 1e-9, high - 1e-9
 
@@ -110,13 +110,13 @@ def test_samples_depend_on_the_seed_alone_and_have_the_mean(case: Case) -> None:
     if case.id == "VonMises":
         resultant = torch.atan2(many.sin().mean(dim=0), many.cos().mean(dim=0))
         expect(resultant, mean[0], 0.05)  # type: ignore[index]
-    elif mean is not None and case.id != "StudentT":  # whose mean of samples settles slowly: 2.5 degrees
+    elif mean is not None and case.id != "StudentT":  # with 2.5 degrees the mean of its samples converges slowly
         error = 4 * many.std(dim=0) / np.sqrt(len(many))
         assert ((many.mean(dim=0) - mean[0]).abs() < error).all()
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.loss.quantile(case.draw()[0], 0.5) is not None], **ids)
-def test_as_many_samples_lie_below_a_quantile_as_it_says(case: Case) -> None:
+def test_the_share_of_samples_below_a_quantile_is_its_share(case: Case) -> None:
     outputs = 0.3 * case.draw(6)[0][:1]
     many = case.loss.sample(outputs.expand(8000, -1), 11).double()
     if case.id == "VonMises":
@@ -128,7 +128,7 @@ def test_as_many_samples_lie_below_a_quantile_as_it_says(case: Case) -> None:
         at_most = (many <= quantile + 1e-9).double().mean(dim=0)
         slack = 4 * np.sqrt(share * (1 - share) / len(many))
         assert (at_most >= share - slack).all()
-        if case.id != "Poisson":  # a whole number holds more than its share
+        if case.id != "Poisson":  # a single count can have more probability than the slack
             assert (at_most <= share + slack).all()
 
 
@@ -141,7 +141,7 @@ def test_the_gradient_is_that_of_finite_differences(case: Case) -> None:
 
 @pytest.mark.parametrize("size", [1e4, -1e4, 50.0, -50.0, 0.0])
 @pytest.mark.parametrize("case", CASES, **ids)
-def test_extreme_outputs_have_a_finite_loss_and_gradient_and_the_same_in_32_bits(case: Case, size: float) -> None:
+def test_extreme_outputs_have_finite_values_which_float32_matches(case: Case, size: float) -> None:
     """±1e4 in each output alone and in all together: scales down to 1e-6, κ up to 1e4."""
     targets = case.draw()[1]
     targets = targets.float() if targets.is_floating_point() else targets
@@ -149,13 +149,13 @@ def test_extreme_outputs_have_a_finite_loss_and_gradient_and_the_same_in_32_bits
         single, double = (_at(case, size, column, targets, dtype) for dtype in (torch.float32, torch.float64))
         assert all(value.isfinite().all() for value in double)
         if case.id == "MultivariateNormal" and (size, column) == (-1e4, slice(None)):
-            continue  # which says itself that this is no number of 32 bits
+            continue  # the nll overflows float32, as the loss documents
         for found, wanted in zip(single, double, strict=True):
             torch.testing.assert_close(found.double(), wanted, rtol=3e-4, atol=1e-6)
 
 
 def _at(case: Case, size: float, column: int | slice, targets: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    """nll, its gradient, and what the links make of the outputs."""
+    """The nll, its gradient, and the values of the link."""
     outputs = torch.zeros(N, case.num_outputs, dtype=dtype)
     outputs[:, column] = size
     outputs.requires_grad_()
@@ -179,7 +179,7 @@ def test_shapes_that_do_not_pair_up_are_refused(case: Case) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.loss.score == "squared_error"], **ids)
 def test_scores_are_squares_around_the_mean_averaged_over_the_targets(case: Case) -> None:
-    """E[y], not the mode; by SciPy, and where it has no such distribution by hand."""
+    """Around E[y], not the mode; by SciPy, or by hand where SciPy has no such distribution."""
     outputs, targets = case.draw(9)
     if case.id == "Mixture":
         weight, mu, _ = case.parameters(outputs)

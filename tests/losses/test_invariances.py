@@ -1,4 +1,4 @@
-"""What must not change a loss, or change it by a known amount, whatever the numbers are."""
+"""Transformations that leave a loss as it is or change it by a known amount, for random numbers."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SEEDS, SHIFTS, SIZES = st.integers(0, 2**32), st.floats(-50, 50), st.tuples(st.i
 
 
 def draw(seed: int, *shapes: tuple[int, ...]) -> list[Tensor]:
-    chance = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=chance, dtype=torch.float64) for shape in shapes]
+    rng = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=rng, dtype=torch.float64) for shape in shapes]
 
 
 def softplus_of(value: float) -> float:
-    """The output from which `positive` makes `value`."""
+    """The output that `positive` maps to `value`."""
     return math.log(math.expm1(value - 1e-6))
 
 
@@ -54,8 +54,8 @@ def test_moving_means_and_targets_together_changes_nothing(
 
 @QUICK
 @given(seed=SEEDS, sizes=SIZES)
-def test_targets_are_independent_of_each_other_and_examples_too(seed: int, sizes: tuple[int, int]) -> None:
-    """The nll of several targets is the sum of those of each alone; the order of examples is theirs alone."""
+def test_targets_are_independent_and_so_are_examples(seed: int, sizes: tuple[int, int]) -> None:
+    """The nll of several targets is the sum of those of each alone; reordered examples have reordered values."""
     n, c = sizes
     outputs, targets = draw(seed, (n, 2 * c), sizes)
     loss = Laplace()
@@ -78,7 +78,7 @@ def test_adding_a_constant_to_all_scores_changes_nothing(
 @QUICK
 @given(seed=SEEDS, angle=st.floats(-20, 20), turns=st.integers(-3, 3), size=st.floats(0.1, 9))
 def test_turning_direction_and_angle_together_changes_nothing(seed: int, angle: float, turns: int, size: float) -> None:
-    """Nor does a whole turn of the target, nor how long the arrow is that points to μ, unless it is very short."""
+    """A whole turn of the target changes nothing either, nor does the length of the arrow to μ, unless very short."""
     outputs, targets = draw(seed, (5, 3), (5, 1))
     outputs[:, :2] *= (0.1 / outputs[:, :2].norm(dim=1, keepdim=True)).clamp_min(1)
     cosine, sine, z = outputs.T
@@ -99,8 +99,8 @@ def test_components_of_a_mixture_have_no_order(seed: int, order: list[int]) -> N
 
 @QUICK
 @given(seed=SEEDS, sizes=SIZES)
-def test_special_cases_agree(seed: int, sizes: tuple[int, int]) -> None:
-    """Each pair is one distribution: computed by two formulas that share no line."""
+def test_losses_agree_where_their_distributions_coincide(seed: int, sizes: tuple[int, int]) -> None:
+    """Each pair is one distribution, computed by two formulas that share no code."""
     mu, z, y = draw(seed, sizes, sizes, sizes)
     half = torch.full_like(z, softplus_of(0.5))
     both = torch.cat([mu, half], dim=1)
@@ -123,7 +123,7 @@ def test_special_cases_agree(seed: int, sizes: tuple[int, int]) -> None:
 
 @QUICK
 @given(seed=SEEDS, count=st.integers(1, 5))
-def test_without_correlation_a_vector_is_its_numbers_one_by_one(seed: int, count: int) -> None:
+def test_without_correlation_the_nll_is_that_of_independent_targets(seed: int, count: int) -> None:
     mu, z, y = draw(seed, (4, count), (4, count), (4, count))
     outputs = torch.cat([mu, torch.zeros(4, count * (count + 1) // 2)], dim=1).double()
     rows, columns = torch.tril_indices(count, count)
@@ -145,16 +145,16 @@ def test_other_units_cost_the_logarithm_of_their_ratio(seed: int, scale: float) 
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
-def test_a_batch_of_one_hot_certainty_costs_nothing(label_smoothing: float) -> None:
+def test_a_certain_and_right_prediction_costs_nothing(label_smoothing: float) -> None:
     z = torch.tensor([[1e4, 0.0, 0.0]], dtype=torch.float64)
     assert Categorical(label_smoothing).nll(z, torch.tensor([0])).item() == 0.0
 
 
 @pytest.mark.parametrize("kind", [Heteroscedastic, Laplace, StudentT, Mixture, Beta, Gamma, VonMises])
-def test_the_first_parameters_of_all_targets_stand_before_the_second_ones(kind: type[Independent]) -> None:
-    """Target k of C has the outputs k, C + k, 2C + k, …: alone with them it costs its part of the sum."""
+def test_outputs_are_ordered_by_parameter_and_then_by_target(kind: type[Independent]) -> None:
+    """Target k of C has the outputs k, C + k, 2C + k, …; the nll is the sum over the targets."""
     loss = kind()
     outputs, targets = draw(3, (5, loss.outputs_per_target * 3), (5, 3))
-    targets = targets.sigmoid()  # in everybody's range
+    targets = targets.sigmoid()  # in the range of every loss
     alone = sum(loss.nll(outputs[:, k::3], targets[:, [k]]) for k in range(3))
     torch.testing.assert_close(loss.nll(outputs, targets), alone)

@@ -1,4 +1,4 @@
-"""What holds for every loss."""
+"""Properties of every loss."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def test_one_number_for_each_example(loss: NegativeLogLikelihood, outputs: Tenso
 
 
 @pytest.mark.parametrize(("loss", "outputs", "targets"), FITTING)
-def test_training_minimises_the_nll_unless_said_otherwise(
-    loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor
-) -> None:
+def test_training_minimises_the_nll_by_default(loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor) -> None:
     assert loss.trains_on_nll
     torch.testing.assert_close(loss.objective(outputs, targets), loss.nll(outputs, targets), rtol=0, atol=0)
 

@@ -1,4 +1,4 @@
-"""The mode of a mixture, and its quantiles, to the last bit."""
+"""The mode and the quantiles of a mixture, nearly to the last bit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from piecewise.losses.mixture import Mixture
 
 
 def outputs_for(weight: list[float], mu: list[float], sigma: list[float]) -> Tensor:
-    """(1, 3M), the outputs from which these parameters are made."""
+    """(1, 3M), the outputs that have these parameters."""
     z = [math.log(math.expm1(value - 1e-6)) for value in sigma]
     return torch.tensor([[*(math.log(value) for value in weight), *mu, *z]], dtype=torch.float64)
 
@@ -22,20 +22,20 @@ def outputs_for(weight: list[float], mu: list[float], sigma: list[float]) -> Ten
 @pytest.mark.parametrize(
     ("mu", "mode", "tolerance"),
     [
-        ((1.0, -1.0), 0.0, 1e-4),  # where two modes merge the density is flat: y⁴ drowns in rounding below 1e-4
+        ((1.0, -1.0), 0.0, 1e-4),  # where two modes merge the density is flat: below 1e-4 rounding hides y⁴
         ((0.99, -0.99), 0.0, 1e-9),
         ((0.5, -0.5), 0.0, 1e-12),
         ((3.0, 3.0), 3.0, 1e-12),
     ],
 )
-def test_two_that_are_alike_have_one_mode_between_them_until_they_are_two_scales_apart(
+def test_two_equal_components_have_one_mode_up_to_two_scales_apart(
     mu: tuple[float, float], mode: float, tolerance: float
 ) -> None:
     found = Mixture(2).mode(outputs_for([0.5, 0.5], list(mu), [1.0, 1.0])).item()
     assert found == pytest.approx(mode, abs=tolerance)
 
 
-def test_beyond_that_the_mode_is_where_the_derivative_vanishes() -> None:
+def test_beyond_two_scales_the_mode_is_where_the_derivative_vanishes() -> None:
     """With equal weights y = μ tanh(μ y / σ²): iterated from μ."""
     for mu in (1.02, 1.2, 2.0):
         wanted = mu
@@ -46,9 +46,9 @@ def test_beyond_that_the_mode_is_where_the_derivative_vanishes() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_no_point_of_a_dense_grid_is_likelier_and_next_to_the_mode_the_slope_changes_sign(count: int) -> None:
-    chance = torch.Generator().manual_seed(count)
-    outputs = 2 * torch.randn(40, 3 * count, generator=chance, dtype=torch.float64)
+def test_no_grid_point_is_likelier_and_the_slope_changes_sign_at_the_mode(count: int) -> None:
+    rng = torch.Generator().manual_seed(count)
+    outputs = 2 * torch.randn(40, 3 * count, generator=rng, dtype=torch.float64)
     loss = Mixture(count)
     mode = loss.mode(outputs)
     at_mode = loss.nll(outputs, mode)

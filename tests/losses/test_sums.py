@@ -22,8 +22,8 @@ def test_value_and_gradient_are_scipys_however_large_the_numbers_are(offset: flo
     np.testing.assert_allclose(z.grad, softmax(wanted, axis=1), rtol=1e-5)  # type: ignore[arg-type]
 
 
-def test_components_of_a_mixture_share_the_pull_of_a_target_far_away() -> None:
-    """Three alike, 51 from y and of scale 4.6e-5: each is pulled by a third of 51 / σ², to the precision of float32."""
+def test_equal_components_share_the_gradient_of_a_distant_target() -> None:
+    """Three components, 51 from y and of scale 4.6e-5: each gradient is a third of 51 / σ², to float32 precision."""
     outputs = torch.tensor([[0.0, 0.0, 0.0, -50.0, -50.0, -50.0, -10.0, -10.0, -10.0]], requires_grad=True)
     Mixture(3).nll(outputs, torch.ones(1, 1)).backward()
     sigma = np.log1p(np.exp(-10.0)) + 1e-6
@@ -32,8 +32,8 @@ def test_components_of_a_mixture_share_the_pull_of_a_target_far_away() -> None:
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4, -1e4])
-def test_scores_that_are_all_large_cost_what_their_differences_cost(offset: float) -> None:
-    """Of items that are all alike every order is as likely: log C!; small scores behind a large one keep theirs."""
+def test_large_scores_cost_what_their_differences_cost(offset: float) -> None:
+    """Equal scores make all C! orders equally likely. Behind a large score, the differences of small ones count."""
     alike = torch.full((1, 5), offset)
     assert PlackettLuce().nll(alike, torch.arange(5)[None]).item() == pytest.approx(np.log(120), rel=1e-6)
     first = torch.tensor([[offset, 0.25, 0.5]])
