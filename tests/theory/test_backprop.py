@@ -21,7 +21,7 @@ def layers_of(model: Mlp) -> Layers:
 @given(
     seed=st.integers(0, 2**32), widths=st.lists(st.integers(1, 7), min_size=1, max_size=4), outputs=st.integers(1, 3)
 )
-def test_by_hand_is_autograd(seed: int, widths: list[int], outputs: int) -> None:
+def test_gradients_by_hand_are_autograds(seed: int, widths: list[int], outputs: int) -> None:
     torch.manual_seed(seed)
     model = Mlp(3, outputs, width=widths).double()
     x, y = torch.randn(9, 3, dtype=torch.float64), torch.randn(9, outputs, dtype=torch.float64)
@@ -35,7 +35,7 @@ def test_by_hand_is_autograd(seed: int, widths: list[int], outputs: int) -> None
         torch.testing.assert_close(weight, layer.weight.grad)
 
 
-def test_by_hand_is_finite_differences() -> None:
+def test_gradients_by_hand_are_finite_differences() -> None:
     """Central differences in float64; the largest relative error of all parameters below 1e-6."""
     torch.manual_seed(0)
     model = Mlp(2, 2, width=[5, 4]).double()
@@ -60,7 +60,7 @@ def test_by_hand_is_finite_differences() -> None:
             assert abs(difference - float(wanted[index])) < 1e-6 * max(1.0, abs(difference))
 
 
-def test_where_a_unit_is_exactly_zero_nothing_passes_as_in_pytorch() -> None:
+def test_a_unit_that_is_exactly_zero_passes_no_gradient_as_in_pytorch() -> None:
     model = Mlp(1, 1, width=[2]).double()
     with torch.no_grad():
         model.hidden[0].bias.zero_()

@@ -44,7 +44,7 @@ def test_published_counts() -> None:
 
 @pytest.mark.parametrize(("width", "num_inputs"), [(1, 1), (4, 1), (3, 2), (5, 2), (4, 3), (5, 3), (3, 4), (0, 2)])
 def test_zaslavsky_counts_every_sign_vector_that_a_linear_program_finds(width: int, num_inputs: int) -> None:
-    """Brute force over 2^D sides of D random planes: is there a point strictly on each of them?"""
+    """Brute force over the 2^D combinations of sides of D random planes: does a point lie strictly on these sides?"""
     rng = np.random.default_rng(width + 10 * num_inputs)
     normals, offsets = rng.normal(size=(width, num_inputs)), rng.normal(size=width)
     found = 0
@@ -52,7 +52,7 @@ def test_zaslavsky_counts_every_sign_vector_that_a_linear_program_finds(width: i
         sides = np.array(signs)
         a = -sides[:, None] * np.hstack([normals, np.zeros((width, 1))]) + np.eye(1, num_inputs + 1, num_inputs)
         cost = np.zeros(num_inputs + 1)
-        cost[-1] = -1  # the widest margin
+        cost[-1] = -1  # maximises the margin
         bounds = [(-1e4, 1e4)] * num_inputs + [(None, 1)]
         solved = linprog(cost, a if width else None, sides * offsets if width else None, bounds=bounds)
         found += solved.status == 0 and solved.x[-1] > 1e-9
@@ -61,7 +61,7 @@ def test_zaslavsky_counts_every_sign_vector_that_a_linear_program_finds(width: i
 
 @QUICK
 @given(width=st.integers(1, 40), num_inputs=st.integers(1, 12))
-def test_a_plane_more_cuts_as_many_regions_as_its_own_dimension_has(width: int, num_inputs: int) -> None:
+def test_zaslavskys_number_follows_its_recursion(width: int, num_inputs: int) -> None:
     """The recursion r(D, d) = r(D − 1, d) + r(D − 1, d − 1), without a binomial."""
     assert zaslavsky(width, num_inputs) == zaslavsky(width - 1, num_inputs) + zaslavsky(width - 1, num_inputs - 1)
     if width <= num_inputs:
@@ -70,7 +70,7 @@ def test_a_plane_more_cuts_as_many_regions_as_its_own_dimension_has(width: int, 
 
 @QUICK
 @given(width=st.integers(1, 30), depth=st.integers(1, 6), num_inputs=st.integers(1, 5))
-def test_what_is_within_reach_is_within_the_bound(width: int, depth: int, num_inputs: int) -> None:
+def test_regions_within_reach_are_at_most_the_bound(width: int, depth: int, num_inputs: int) -> None:
     if width < num_inputs:
         with pytest.raises(ValueError, match=f"width={width} must be at least num_inputs={num_inputs}"):
             regions_within_reach(num_inputs, width, depth)
@@ -81,8 +81,8 @@ def test_what_is_within_reach_is_within_the_bound(width: int, depth: int, num_in
         assert reach == bound
 
 
-def test_a_narrow_layer_holds_back_those_behind_it() -> None:
-    """After one unit there is one dimension left: 20 more units make 21 pieces of each of the 2."""
+def test_a_narrow_layer_limits_the_layers_after_it() -> None:
+    """After one unit there is one dimension left, where 20 units cut each of 2 regions into 21."""
     assert max_regions(5, [1, 20]) == 2 * 21
     assert max_regions(5, [20, 1]) == zaslavsky(20, 5) * 2
 
@@ -106,14 +106,14 @@ def test_folding_networks_reach_folds_to_the_power_of_depth(folds: int, depth: i
     num_outputs=st.integers(1, 20),
     widths=st.lists(st.integers(1, 30), min_size=1, max_size=4),
 )
-def test_the_formula_counts_the_parameters_there_are(num_inputs: int, num_outputs: int, widths: list[int]) -> None:
+def test_num_parameters_counts_those_of_the_model(num_inputs: int, num_outputs: int, widths: list[int]) -> None:
     model = Mlp(num_inputs, num_outputs, width=widths)
     assert num_parameters(num_inputs, num_outputs, widths) == sum(p.numel() for p in model.parameters())
 
 
 @QUICK
 @given(width=st.integers(1, 200), depth=st.integers(1, 12))
-def test_udls_formula_for_one_input_and_output(width: int, depth: int) -> None:
+def test_num_parameters_is_udls_formula_for_one_input_and_output(width: int, depth: int) -> None:
     assert num_parameters(1, 1, [width] * depth) == 3 * width + 1 + (depth - 1) * width * (width + 1)
 
 
@@ -153,14 +153,14 @@ def test_equal_budgets_of_the_lecture() -> None:
         (lambda: parameters_for_budget(286, 1.5), "depth=1.5 must be a whole number of at least 1"),
     ],
 )
-def test_sizes_that_are_none_are_refused(count: Callable[[], object], message: str) -> None:
+def test_invalid_sizes_are_refused(count: Callable[[], object], message: str) -> None:
     with pytest.raises(BadInput) as caught:
         count()
     assert str(caught.value) == message
 
 
 def test_a_unit_that_is_exactly_zero_is_not_active() -> None:
-    """As for the network itself: a dead unit whose pre-activation is 0 everywhere makes no second pattern."""
+    """As in the network itself: a dead unit whose pre-activation is 0 everywhere makes no second pattern."""
     model = Shallow(1, 1, width=2)
     with torch.no_grad():
         model.hidden.weight.copy_(torch.tensor([[1.0], [0.0]]))
@@ -185,7 +185,7 @@ def test_patterns_on_a_sample_are_those_of_a_loop() -> None:
 
 
 def test_a_dense_sample_meets_every_region_of_a_plane() -> None:
-    """Three lines in general position, a million points: seven patterns, by count and by Zaslavsky."""
+    """Three lines in general position, 20,000 points: seven patterns, by count and by Zaslavsky."""
     model = Shallow(2, 1, width=3)
     with torch.no_grad():
         model.hidden.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
@@ -204,8 +204,8 @@ def test_convolutions_have_patterns_too() -> None:
     assert 1 < count_patterns(Cnn((1, 8, 8), 2, width=[3]).eval(), torch.randn(50, 1, 8, 8)) <= 50
 
 
-def test_the_narrowest_of_all_layers_before_holds_back() -> None:
-    """Behind one unit there is a line, however wide the layer after it; and never more than the inputs."""
+def test_the_narrowest_layer_before_limits_all_layers_after_it() -> None:
+    """After one unit there is one dimension, however wide later layers are; never more than there are inputs."""
     assert max_regions(5, [1, 20, 20]) == 2 * 21 * 21
     assert max_regions(2, [20, 1, 20, 20]) == (1 + 20 + 190) * 2 * 21 * 21
 
@@ -218,10 +218,8 @@ def test_regions_within_reach_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("num_inputs", "num_outputs", "depth"), [(1, 1, 1), (3, 10, 1), (3, 10, 2), (7, 4, 3)])
-def test_a_budget_against_networks_that_are_built_one_unit_wider_each_time(
-    num_inputs: int, num_outputs: int, depth: int
-) -> None:
-    """With as many outputs as asked for; exactly the least budget is enough."""
+def test_a_budgets_width_is_that_of_the_widest_model_within_it(num_inputs: int, num_outputs: int, depth: int) -> None:
+    """Models are built one unit wider each time. A budget equal to the count is enough."""
 
     def count(width: int) -> int:
         return sum(p.numel() for p in Mlp(num_inputs, num_outputs, depth=depth, width=width).parameters())
@@ -234,8 +232,8 @@ def test_a_budget_against_networks_that_are_built_one_unit_wider_each_time(
         assert (found.width, found.requested, found.reached) == (width, budget, count(width))
 
 
-def test_patterns_of_every_chunk_count() -> None:
-    """One example of the other pattern at the very beginning of 20,000, which are several chunks."""
+def test_patterns_of_all_chunks_are_counted() -> None:
+    """Of 20,000 examples, which are several chunks, only the first has the other pattern."""
     x = torch.ones(20_000, 1)
     x[0] = -1.0
     model = Shallow(1, 1, width=1)
@@ -250,8 +248,8 @@ def test_a_model_without_a_trace_has_no_patterns() -> None:
         count_patterns(nn.Sequential(nn.Linear(2, 1), nn.ReLU()), torch.zeros(3, 2))
 
 
-def test_convolutions_of_different_size_have_one_pattern_together() -> None:
-    """Two blocks, 4 × 4 and 2 × 2 pixels; against the signs one by one."""
+def test_layers_of_different_size_form_one_pattern() -> None:
+    """Two blocks, of 4 × 4 and 2 × 2 pixels, against the signs one by one."""
     torch.manual_seed(0)
     model, x = Cnn((1, 8, 8), 2, width=[2, 3]).eval(), torch.randn(30, 1, 8, 8)
     signs = [

@@ -39,7 +39,7 @@ def test_the_unit_and_the_origin_of_an_input_do_not_matter(unit: float, offset: 
 
 
 @pytest.mark.parametrize("count", [3, 6, 10, 100])
-def test_a_constant_input_is_none_whatever_the_rounding_of_its_mean(count: int) -> None:
+def test_a_constant_input_is_refused_whatever_the_rounding_of_its_mean(count: int) -> None:
     """Three times 0.1 is more than 0.3 in float64."""
     for value in (0.1, 1.7e9 + 0.1, -1e-20 / 3):
         with pytest.raises(ValueError, match="do not determine"):
@@ -47,7 +47,7 @@ def test_a_constant_input_is_none_whatever_the_rounding_of_its_mean(count: int) 
 
 
 @pytest.mark.parametrize(("size", "is_enough"), [(1e-8, True), (1e-14, False)])
-def test_inputs_that_are_nearly_one_are_told_apart_as_far_as_rounding_allows(size: float, is_enough: bool) -> None:
+def test_nearly_equal_inputs_are_separated_as_far_as_rounding_allows(size: float, is_enough: bool) -> None:
     first, other = torch.randn(2, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x = torch.column_stack([first, first + size * other])
     y = (first + 2 * x[:, 1])[:, None]
@@ -75,13 +75,13 @@ def test_the_gradient_of_the_squares_vanishes() -> None:
     [
         torch.zeros(1, 1),  # fewer examples than coefficients
         torch.full((5, 1), 0.3),  # a constant input beside the intercept
-        torch.arange(5.0)[:, None].repeat(1, 2),  # an input that stands twice
+        torch.arange(5.0)[:, None].repeat(1, 2),  # the same input twice
         torch.randn(2, 3),
         torch.zeros(0, 1),
     ],
     ids=["one", "constant", "twice", "wide", "none"],
 )
-def test_inputs_that_determine_nothing_are_refused(x: torch.Tensor) -> None:
+def test_inputs_that_do_not_determine_the_coefficients_are_refused(x: torch.Tensor) -> None:
     message = f"{len(x)} examples of {x.shape[1]} inputs do not determine the coefficients"
     with pytest.raises(ValueError, match=message):
         least_squares(x, torch.zeros(len(x), 1))
@@ -105,7 +105,7 @@ def test_a_vector_of_inputs_is_refused() -> None:
 @pytest.mark.parametrize("count", [3, 6, 7, 10, 100])
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_constant_input_beside_another_is_refused(count: int, place: int) -> None:
-    """Whatever the rounding of its mean: up to 2e-7 for seconds since 1970, far above that of the other input."""
+    """The rounding of its mean, up to 2e-7 for seconds since 1970, may be far above that of the other input."""
     other = torch.linspace(-1, 1, count, dtype=torch.float64)
     for value in (0.1, 1.7e9 + 0.1, 1.7e9 + 0.3, 1e12 / 3, -1e-20 / 3):
         columns = [other, torch.full((count,), value, dtype=torch.float64)]

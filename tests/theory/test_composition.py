@@ -43,7 +43,7 @@ def test_psi_by_hand() -> None:
 
 @pytest.mark.parametrize("folds", [1, 2, 3, 5])
 def test_a_zigzag_folds_the_interval_onto_itself(folds: int) -> None:
-    """Against the triangle wave, and its own joints."""
+    """Against the triangle wave; the number of regions is that of the folds."""
     x = np.linspace(0, 1, 501)
     phase = folds * x % 2
     wanted = np.where(phase <= 1, phase, 2 - phase)
@@ -77,12 +77,12 @@ def test_folding_multiplies_regions() -> None:
         (Mlp(1, 1, residual=True), Shallow(1, 1), "only networks without residual connections"),
     ],
 )
-def test_what_cannot_be_merged_is_refused(first: Network, second: Network, message: str) -> None:
+def test_networks_that_cannot_be_merged_are_refused(first: Network, second: Network, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         merge(first, second)
 
 
-def test_no_fold_at_all_is_refused() -> None:
+def test_zero_folds_are_refused() -> None:
     with pytest.raises(ValueError, match="num_folds=0 must be at least 1"):
         zigzag(0)
 
@@ -95,6 +95,6 @@ def test_no_fold_at_all_is_refused() -> None:
         (Mlp(1, 1, norm="batch"), Shallow(1, 1), "only ReLU networks without norm"),
     ],
 )
-def test_it_is_refused_whichever_of_the_two_does_not_fit(first: Network, second: Network, message: str) -> None:
+def test_merging_is_refused_whichever_of_the_two_does_not_fit(first: Network, second: Network, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         merge(first, second)

@@ -17,8 +17,8 @@ def mean_square(phi: Tensor) -> Tensor:
     return (Y - phi[0] - X @ phi[1:]).square().mean()
 
 
-def test_of_least_squares_it_is_the_formula_by_autograd_and_by_finite_differences() -> None:
-    """Exact for second differences too: the loss is quadratic."""
+def test_the_hessian_of_least_squares_is_its_formula() -> None:
+    """By autograd, and by second differences, which are exact because the loss is quadratic."""
     phi, formula = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64), least_squares_hessian(X)
     torch.testing.assert_close(hessian(mean_square, phi), formula)
     step = 0.5 * torch.eye(3, dtype=torch.float64)
@@ -28,7 +28,7 @@ def test_of_least_squares_it_is_the_formula_by_autograd_and_by_finite_difference
             assert float(sum(corners)) == pytest.approx(float(formula[i, j]), abs=1e-10)
 
 
-def test_of_a_curved_loss_it_is_the_second_difference() -> None:
+def test_the_hessian_of_a_gabor_model_is_the_second_difference() -> None:
     x = torch.linspace(-15, 15, 31, dtype=torch.float64)[:, None]
 
     def loss(phi: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ def test_a_hundred_steps_are_torchs_bit_for_bit(name: str, dtype: torch.dtype) -
     assert pure[-1].isfinite().all()
 
 
-def test_a_step_changes_nothing_it_is_given() -> None:
+def test_a_step_changes_none_of_its_arguments() -> None:
     phi, g = torch.ones(3), torch.full((3,), 2.0)
     _, momentum = Momentum().step(phi, g, 0.1, 0.9)
     _, adam = Adam().step(phi, g, 0.1)
@@ -125,7 +125,7 @@ def test_a_bracket_closes_on_the_minimum_by_thirds(place: float, power: int, low
     assert len(brackets) - 1 == math.ceil(math.log((high - low) / 1e-3) / math.log(1.5))
 
 
-def test_it_finds_what_scipy_finds() -> None:
+def test_the_line_search_finds_scipys_minimum() -> None:
     def loss(t: float) -> float:
         return math.exp(t) - 3 * t
 
@@ -134,19 +134,19 @@ def test_it_finds_what_scipy_finds() -> None:
     assert low <= math.log(3) <= high
 
 
-def test_a_bracket_between_neighbouring_numbers_ends() -> None:
+def test_a_line_search_between_neighbouring_floats_ends() -> None:
     assert len(line_search(lambda t: t, 1.0, math.nextafter(1.0, 2), tolerance=1e-300)) <= 3
 
 
 @pytest.mark.parametrize(("low", "high", "tolerance"), [(1.0, 1.0, 0.1), (2.0, 1.0, 0.1), (0.0, 1.0, 0.0)])
-def test_no_bracket_is_refused(low: float, high: float, tolerance: float) -> None:
+def test_an_empty_bracket_is_refused(low: float, high: float, tolerance: float) -> None:
     with pytest.raises(ValueError, match=f"low={low} must be less than high={high}"):
         line_search(abs, low, high, tolerance)
 
 
 @pytest.mark.parametrize("valley", [bowl(), two_wells(), two_wells(-0.7), banana(), saddle()], ids=range(5))
-def test_minima_are_where_they_are_said_to_be(valley: Valley) -> None:
-    """The gradient is zero, every direction curves upwards, the lowest stands first, all lie in the box."""
+def test_the_listed_minima_are_minima(valley: Valley) -> None:
+    """The gradient is zero, every direction curves upwards, the lowest comes first, all lie in the box."""
     for minimum in valley.minima:
         assert float(valley.gradient(minimum).norm()) < 1e-12
         assert (torch.linalg.eigvalsh(hessian(valley.loss, minimum)) > 0).all()
@@ -208,8 +208,8 @@ def test_a_state_of_another_shape_is_refused(step: Callable[[Tensor], Any], name
 
 
 @pytest.mark.parametrize("method", ["step", "nesterov"])
-def test_a_state_keeps_nothing_of_the_callers_gradient(method: str) -> None:
-    """A caller may use one buffer for all its gradients, as torch does; φ₂ = φ₁ − α (β 2 + 1) all the same."""
+def test_a_state_does_not_share_memory_with_the_gradient(method: str) -> None:
+    """A caller may reuse one buffer for its gradients, as torch does; still φ₂ = φ₁ − α (β 2 + 1)."""
     phi, g = torch.zeros(3), torch.full((3,), 2.0)
     _, state = getattr(Momentum(), method)(phi, g, 0.1, 0.9)
     g.fill_(1.0)
@@ -226,8 +226,8 @@ def test_a_tilt_that_leaves_one_well_is_refused_on_both_sides(tilt: float) -> No
 
 
 @pytest.mark.parametrize("valley", [bowl(), two_wells(), two_wells(-0.7), banana(), saddle()], ids=range(5))
-def test_there_are_no_other_minima_and_none_is_missing(valley: Valley) -> None:
-    """SciPy's BFGS from an even grid of starts (none on a ridge): where it ends are all of them and nothing else."""
+def test_the_list_of_minima_is_complete(valley: Valley) -> None:
+    """SciPy's BFGS, started on an even grid (no start on a ridge), ends at each of the minima and nowhere else."""
     sides = [np.linspace(low + 0.1, high, 6) for low, high in valley.box.tolist()]
     starts = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, len(sides))
 

@@ -25,7 +25,7 @@ def test_the_network_is_scipys_interpolation(seed: int, pieces: int) -> None:
     assert model.hidden.out_features == pieces
 
 
-def test_its_joints_are_the_points_between() -> None:
+def test_the_joints_are_the_inner_points() -> None:
     x = torch.tensor([0.0, 0.5, 2.0, 3.0])
     function = piecewise_linear(interpolant(x, torch.tensor([1.0, -1.0, 4.0, 0.0])), 0.0, 3.0)
     assert function is not None
@@ -33,7 +33,7 @@ def test_its_joints_are_the_points_between() -> None:
     np.testing.assert_allclose(function.slopes[:, 0], [-4, 10 / 3, -4], atol=1e-12)
 
 
-def test_the_error_falls_with_the_square_of_the_number_of_pieces_and_keeps_below_its_bound() -> None:
+def test_the_error_falls_with_the_square_of_the_pieces_and_stays_below_its_bound() -> None:
     """sin on [0, π]; the bound is reached by a parabola, whose second derivative is the same everywhere."""
     errors, counts = [], [4, 8, 16, 32, 64, 128]
     at = torch.linspace(0, torch.pi, 20_001, dtype=torch.float64)

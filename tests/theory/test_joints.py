@@ -74,13 +74,13 @@ def test_slopes_are_the_derivative(seed: int, depth: int, width: int) -> None:
     model = deep(seed, depth, width)
     function = exact(model)
     middle = ((function.knots[1:] + function.knots[:-1]) / 2).requires_grad_()
-    wide = function.knots.diff() > 1e-6  # rounding drowns the slope of the narrower ones
+    wide = function.knots.diff() > 1e-6  # rounding hides the slope of narrower regions
     for output in range(2):
         (slope,) = torch.autograd.grad(model(middle[:, None])[:, output].sum(), middle)
         np.testing.assert_allclose(function.slopes[wide, output], slope[wide], atol=1e-8)
 
 
-def test_every_unit_can_make_a_joint_of_its_own() -> None:
+def test_every_unit_can_make_its_own_joint() -> None:
     """The bound of D + 1 regions is tight: h_d = a[x − d], joints at 0, 1, …, D − 1."""
     model = Shallow(1, 1, width=5)
     set_weights(model, [1.0] * 5, [0.0, -1.0, -2.0, -3.0, -4.0], [1.0, -2.0, 2.0, -2.0, 2.0], [0.0])
@@ -89,7 +89,7 @@ def test_every_unit_can_make_a_joint_of_its_own() -> None:
     np.testing.assert_allclose(function.slopes[:, 0], [0, 1, -1, 1, -1, 1], atol=1e-14)
 
 
-def test_a_second_layer_adds_joints_of_its_own() -> None:
+def test_a_second_layer_adds_its_own_joints() -> None:
     """z = 2a[x] − 4a[x − 1] − 1 bends at 0 and 1 and is zero at ½ and 1½; y = a[z] + a[z + 2] bends at all four."""
     model = Mlp(1, 1, depth=2, width=2)
     set_weights(model, [1.0, 1.0], [0.0, -1.0], [2.0, -4.0, 2.0, -4.0], [-1.0, 1.0], [1.0, 1.0], [0.0])
@@ -114,7 +114,7 @@ def test_units_that_share_a_joint_make_one() -> None:
     assert function.slopes[:, 0].tolist() == pytest.approx([-1.0, 1.0])
 
 
-def test_a_joint_that_later_layers_switch_off_is_none() -> None:
+def test_a_joint_that_later_layers_switch_off_is_left_out() -> None:
     """y = a[−1 − a[x]] is zero everywhere: the first layer's joint at 0 never reaches the output."""
     model = Mlp(1, 1, depth=2, width=1)
     set_weights(model, [1.0], [0.0], [-1.0], [-1.0], [1.0], [0.0])
@@ -133,12 +133,12 @@ def test_a_line_has_one_region() -> None:
     [Shallow(1, 1, activation="tanh"), Mlp(1, 1, activation="sigmoid"), Shallow(2, 1), Mlp(2, 1), Cnn((1, 8, 8), 1)],
     ids=["tanh", "sigmoid", "two inputs", "two inputs, deep", "cnn"],
 )
-def test_other_models_have_no_such_function(model: nn.Module) -> None:
+def test_smooth_models_and_models_of_several_inputs_give_none(model: nn.Module) -> None:
     assert piecewise_linear(model, LOW, HIGH) is None
 
 
 def networks(seed: int) -> list[nn.Module]:
-    """Everything that is affine maps and ReLU in evaluation, with running statistics that are not 0 and 1."""
+    """Models that are affine maps and ReLU in evaluation, with running statistics other than 0 and 1."""
     torch.manual_seed(seed)
     models = [
         Mlp(1, 2, depth=3, width=6, residual=True),
@@ -168,8 +168,8 @@ def test_residual_paths_and_batch_norm_keep_a_network_piecewise_linear(seed: int
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_change_of_pattern_on_a_dense_grid_has_its_joint_and_no_other(seed: int) -> None:
-    """Brute force: between neighbours of a grid of 200,001 the pattern changes as often as there are pieces."""
+def test_pattern_changes_on_a_dense_grid_are_the_joints(seed: int) -> None:
+    """Brute force: along a grid of 200,001 points the pattern changes at the joints and nowhere else."""
     model = deep(seed, depth=4, width=12)
     function = exact(model)
     x = torch.linspace(LOW, HIGH, 200_001, dtype=torch.float64)
@@ -203,9 +203,9 @@ def signs_at(model: Mlp, x: np.ndarray) -> np.ndarray:
 
 
 def test_ten_layers_of_fifty_units_are_exact_to_the_last_region() -> None:
-    """Against the network itself, at three points of every region: on the line, with one pattern from end to end."""
+    """At three points of every region the network lies on the line and has the same pattern."""
     model = deepest()
-    # About a hundredth of it, but where others use the machine: one of three.
+    # It takes about 0.01 s. A busy machine may exceed the limit twice.
     assert any(timeit.timeit(lambda: exact(model), number=1) < 1 for _ in range(3))
     function = exact(model)
     assert function.num_patterns == len(function.slopes) > 100
@@ -223,8 +223,8 @@ def test_ten_layers_of_fifty_units_are_exact_to_the_last_region() -> None:
 
 
 def test_ten_layers_of_fifty_units_have_as_many_regions_as_brute_force_finds() -> None:
-    """A dense sample, and between neighbours whose patterns differ in more than one unit ten times denser, again and
-    again: as many changes as joints, and each joint between the two points of its own."""
+    """A sample that is made ten times denser wherever neighbours differ in more than one unit, until none do. It has as
+    many changes as there are joints, and each joint lies between its two points."""
     model, ends, count, places = deepest(), np.array([[LOW, HIGH]]), 10_000, np.empty((0, 2))
     while len(ends):
         x = np.linspace(*ends.T, count + 1, axis=1)  # (S, count + 1)
@@ -241,7 +241,7 @@ def test_ten_layers_of_fifty_units_have_as_many_regions_as_brute_force_finds() -
 
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 def test_joints_within_the_tolerance_count_as_one_and_are_reported(unit: float) -> None:
-    """On an interval of five units, whatever the unit of x is: two joints 4e-9 units apart, and two 6e-9."""
+    """On an interval of 5 units, whatever the unit of x: joints 4e-9 units apart merge, joints 6e-9 apart do not."""
     model = Shallow(1, 1, width=4).double()
     set_weights(model, [1.0] * 4, [0.0, -4e-9 * unit, -unit, -(1 + 6e-9) * unit], [1.0, 1.0, 1.0, 1.0], [0.0])
     function = exact(model, LOW * unit, HIGH * unit)
@@ -250,8 +250,8 @@ def test_joints_within_the_tolerance_count_as_one_and_are_reported(unit: float) 
     np.testing.assert_allclose(function.slopes[:, 0], [0, 2, 3, 4], atol=1e-9)
 
 
-def test_a_row_of_joints_is_not_merged_into_one() -> None:
-    """401 joints, each not a fifth of the tolerance behind the one before: every sixth is kept."""
+def test_a_dense_row_of_joints_is_not_merged_into_one() -> None:
+    """401 joints, each less than a fifth of the tolerance after the one before: every sixth is kept."""
     model = Shallow(1, 1, width=401).double()
     places = torch.arange(401, dtype=torch.float64) * 0.9e-9
     set_weights(model, [1.0] * 401, (-places).tolist(), [1.0] * 401, [0.0])
@@ -273,7 +273,7 @@ def test_outputs_of_different_size_have_their_joints() -> None:
 
 @pytest.mark.parametrize(("places", "weight"), [((0.3, 0.6), 1e13), ((0.6, 0.3), 1e10)])
 def test_a_unit_of_little_weight_bends_beside_one_of_much(places: tuple[float, float], weight: float) -> None:
-    """Before the steep unit starts, and on it: there the slopes are 1e10 and 1e10 + 1."""
+    """Before the steep unit starts, and where it is active: there the slopes are 1e10 and 1e10 + 1."""
     model = Shallow(1, 1, width=2).double()
     set_weights(model, [1.0, 1.0], [-places[0], -places[1]], [1.0, weight], [0.0])
     function = exact(model, 0.0, 1.0)
@@ -282,7 +282,7 @@ def test_a_unit_of_little_weight_bends_beside_one_of_much(places: tuple[float, f
 
 
 @pytest.mark.parametrize(("bend", "is_kept"), [(3e-12, True), (3e-13, False)])
-def test_a_bend_within_rounding_is_none_and_is_reported(bend: float, is_kept: bool) -> None:
+def test_a_bend_within_rounding_is_no_joint_and_is_reported(bend: float, is_kept: bool) -> None:
     """A slope of 1 that changes by more or less than STRAIGHT."""
     model = Shallow(1, 1, width=2).double()
     set_weights(model, [1.0, 1.0], [9.0, 0.0], [1.0, bend], [0.0])
@@ -291,7 +291,7 @@ def test_a_bend_within_rounding_is_none_and_is_reported(bend: float, is_kept: bo
     assert (function.num_patterns, function.num_straightened) == (2, int(not is_kept))
 
 
-def test_units_that_cancel_leave_no_joint_of_rounding() -> None:
+def test_units_that_cancel_leave_no_joint() -> None:
     """0.1 + 0.2 − 0.3 is 5.6e-17 in float64, and 1.1e-16 with 0.7 − 0.7: the function is flat from 2 on, and at 3."""
     model = Shallow(1, 1, width=5).double()
     set_weights(model, [1.0] * 5, [0.0, -1.0, -2.0, -3.0, -3.0], [0.1, 0.2, -0.3, 0.7, -0.7], [0.0])
@@ -300,7 +300,7 @@ def test_units_that_cancel_leave_no_joint_of_rounding() -> None:
     assert (function.num_straightened, abs(function.slopes[-1, 0].item()) < 1e-16) == (1, True)
 
 
-def test_a_joint_at_an_end_of_the_interval_is_none() -> None:
+def test_a_joint_at_an_end_of_the_interval_is_left_out() -> None:
     model = Shallow(1, 1, width=2)
     set_weights(model, [1.0, 1.0], [-LOW, -HIGH], [1.0, 1.0], [0.0])
     assert exact(model).joints.tolist() == []
@@ -319,7 +319,7 @@ def test_zero_weights_and_dead_units_bend_nothing(weights: list[float]) -> None:
 
 
 def test_scaling_a_unit_moves_no_joint() -> None:
-    """Positive homogeneity: θ_d times c and φ_d by c is the same function; so is any order of the units."""
+    """Multiplying θ_d by c > 0 and dividing φ_d by c leaves the function as it is; so does any order of the units."""
     torch.manual_seed(1)
     model, other = Shallow(1, 1, width=6).double(), Shallow(1, 1, width=6).double()
     order, scale = torch.randperm(6), torch.rand(6, dtype=torch.float64) + 0.5
@@ -332,7 +332,7 @@ def test_scaling_a_unit_moves_no_joint() -> None:
     torch.testing.assert_close(exact(other).slopes, exact(model).slopes)
 
 
-def test_an_interval_that_is_none_is_refused() -> None:
+def test_an_empty_interval_is_refused() -> None:
     with pytest.raises(ValueError, match=r"low=1.0 must be less than high=1.0"):
         piecewise_linear(Shallow(1, 1), 1.0, 1.0)
 
@@ -364,8 +364,8 @@ def test_in_other_units_of_x_or_y_the_joints_are_the_same(exponent: int) -> None
     assert torch.equal(high.slopes, function.slopes * unit)
 
 
-def test_zeros_that_are_no_change_of_sign_make_no_joint() -> None:
-    """A pre-activation that is zero everywhere, and two that reach zero exactly at an end: nothing to merge either."""
+def test_zeros_without_a_change_of_sign_make_no_joint() -> None:
+    """One pre-activation is zero everywhere, two reach zero exactly at an end. Nothing is merged."""
     model = Shallow(1, 1, width=4)
     set_weights(model, [0.0, 1.0, 1.0, 1.0], [0.0, -LOW, -HIGH, 0.0], [1.0, 1.0, 1.0, 1.0], [0.0])
     function = exact(model)
@@ -374,8 +374,8 @@ def test_zeros_that_are_no_change_of_sign_make_no_joint() -> None:
     np.testing.assert_allclose(function.slopes[:, 0], [1, 2], atol=1e-14)
 
 
-def test_a_joint_that_is_switched_off_is_none_exactly() -> None:
-    """y = a[−1 − a[x]]: two patterns whose slopes are the same number, so that rounding straightened nothing."""
+def test_a_joint_that_is_switched_off_is_not_reported_as_rounding() -> None:
+    """y = a[−1 − a[x]] has two patterns with exactly equal slopes."""
     model = Mlp(1, 1, depth=2, width=1)
     set_weights(model, [1.0], [0.0], [-1.0], [-1.0], [1.0], [0.0])
     function = exact(model)

@@ -21,7 +21,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=range(len(MODELS)))
-def test_a_program_is_the_network_its_derivative_and_its_pattern(model: nn.Module) -> None:
+def test_a_program_has_the_networks_output_derivative_and_pattern(model: nn.Module) -> None:
     """Against the model, autograd's Jacobian, and the model's own pre-activations; batch norm after a few batches."""
     torch.manual_seed(0)
     model = model.double().train()
@@ -53,5 +53,5 @@ def test_a_unit_that_is_exactly_zero_is_not_active() -> None:
 
 
 @pytest.mark.parametrize("model", [Shallow(1, 1, activation="tanh"), Mlp(1, 1, norm="group", width=8), nn.Linear(1, 1)])
-def test_other_models_are_no_such_program(model: nn.Module) -> None:
+def test_models_without_a_relu_program_give_none(model: nn.Module) -> None:
     assert relu_program(model) is None

@@ -1,4 +1,4 @@
-"""Linear regions of the plane: activation patterns that nothing separates are one."""
+"""Linear regions of the plane: neighbouring activation patterns with one affine function are one region."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from piecewise.models.mlp import Mlp
 from piecewise.models.shallow import Shallow
 from piecewise.theory.pieces import _neighbours, count_pieces
 from piecewise.theory.polygons import Box, RegionMap, region_map
-from theory.test_polygons import BOX, exact, lively, models
+from theory.test_polygons import BOX, exact, models, with_random_biases
 
 
 def folded() -> Mlp:
@@ -29,7 +29,7 @@ def folded() -> Mlp:
     return model
 
 
-def test_what_a_later_layer_switches_off_is_one_region() -> None:
+def test_patterns_that_a_later_layer_switches_off_are_one_region() -> None:
     found = exact(folded())
     assert (len(found.regions), count_pieces(found)) == (8, 5)
 
@@ -50,11 +50,10 @@ def test_a_unit_without_weight_bends_nothing_and_one_with_little_weight_does(siz
 
 
 @pytest.mark.parametrize("seed", [6, 15, 16, 23])
-def test_they_are_those_of_a_fine_grid(seed: int) -> None:
-    """Brute force: the islands of equal gradient, by autograd, on a grid of 300 × 300, but for those it is too coarse
-    to meet."""
+def test_regions_are_the_islands_of_equal_gradient_on_a_grid(seed: int) -> None:
+    """Brute force by autograd on a grid of 300 × 300, which may miss the smallest regions."""
     torch.manual_seed(seed)
-    model = lively(Mlp(2, 1, width=[5, 3, 2]))
+    model = with_random_biases(Mlp(2, 1, width=[5, 3, 2]))
     side = (torch.arange(300, dtype=torch.float64) + 0.5) / 150 - 1
     x = torch.cartesian_prod(side, side).requires_grad_()
     (gradient,) = torch.autograd.grad(model(x).sum(), x)
@@ -83,9 +82,9 @@ def _on_the_box(found: RegionMap, box: Box) -> int:
     return count
 
 
-def test_a_plane_of_many_patterns_that_nothing_listens_to_is_one_region() -> None:
+def test_patterns_that_do_not_reach_the_output_are_one_region() -> None:
     torch.manual_seed(0)
-    model = lively(Shallow(2, 1, width=60))
+    model = with_random_biases(Shallow(2, 1, width=60))
     nn.init.zeros_(model.output.weight)  # type: ignore[union-attr]
     found = region_map(model, BOX)
     assert found is not None
@@ -93,7 +92,7 @@ def test_a_plane_of_many_patterns_that_nothing_listens_to_is_one_region() -> Non
 
 
 @pytest.mark.parametrize("exponent", [-50, 50])
-def test_in_other_units_of_the_plane_there_are_as_many(exponent: int) -> None:
+def test_the_unit_of_the_plane_does_not_change_the_number_of_regions(exponent: int) -> None:
     """Three stripes with slopes 0, 1, 0: the outer two have no edge in common, however small the plane is."""
     unit = 2.0**exponent
     model = Shallow(2, 1, width=2).double()

@@ -42,8 +42,8 @@ def lines(*rows: tuple[float, float, float]) -> Shallow:
     return model
 
 
-def lively(model: nn.Module) -> nn.Module:
-    """With biases that let joints fall into the box."""
+def with_random_biases(model: nn.Module) -> nn.Module:
+    """The model with biases that put joints into the box."""
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, nn.Linear):
@@ -54,14 +54,14 @@ def lively(model: nn.Module) -> nn.Module:
 def models(seed: int) -> list[nn.Module]:
     torch.manual_seed(seed)
     made = [Shallow(2, 2, width=9), Mlp(2, 1, depth=3, width=6), Residual(2, 1, 2, 5), Mlp(2, 1, 3, 5, residual=True)]
-    return [lively(model) for model in made]
+    return [with_random_biases(model) for model in made]
 
 
 @settings(max_examples=12, deadline=None, database=None, derandomize=True)
 @given(seed=st.integers(0, 2**32), kind=st.integers(0, 3))
 def test_the_map_is_the_network_everywhere(seed: int, kind: int) -> None:
-    """At random points of every polygon: the affine function and the pattern said are the network's own; no two
-    polygons have one pattern; a fine grid meets no pattern that is not there."""
+    """At random points of each polygon its affine function and pattern are the network's. No two polygons share a
+    pattern, and a fine grid finds no other pattern."""
     model = models(seed)[kind]
     found = exact(model)
     rng = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def test_the_map_is_the_network_everywhere(seed: int, kind: int) -> None:
 @pytest.mark.parametrize("width", [1, 2, 3, 6, 12])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_lines_in_general_position_make_zaslavskys_number(width: int, seed: int) -> None:
-    """Three make seven (UDL figure 3.8). In a box that holds every crossing."""
+    """In a box that holds every crossing. Three lines make seven regions (UDL figure 3.8)."""
     torch.manual_seed(seed)
     angles = torch.pi * (torch.arange(width) + 0.5 * torch.rand(width)) / width
     rows = torch.stack([angles.cos(), angles.sin(), torch.rand(width) - 0.5], dim=1).tolist()
@@ -121,7 +121,7 @@ def test_degenerate_lines(rows: list[tuple[float, float, float]], count: int) ->
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_a_line_that_misses_a_crossing_by_rounding_passes_through_it_and_is_reported(scale: float) -> None:
-    """On this side of TOLERANCE and on that, whatever the unit of length is."""
+    """A distance below TOLERANCE and one above it, whatever the unit of length is."""
     box = tuple(scale * side for side in BOX)
     found = exact(lines((1, 0, 0), (0, 1, 0), (1, 1, 1e-10 * scale)), box)
     assert (len(found.regions), found.num_snapped > 0) == (6, True)
@@ -129,7 +129,7 @@ def test_a_line_that_misses_a_crossing_by_rounding_passes_through_it_and_is_repo
     assert (len(apart.regions), apart.num_snapped) == (7, 0)
 
 
-def test_dead_units_and_those_behind_them_cut_nothing() -> None:
+def test_dead_units_and_the_layers_after_them_cut_nothing() -> None:
     model = Mlp(2, 1, depth=2, width=3).double()
     with torch.no_grad():
         model.hidden[0].bias.fill_(-50)
@@ -138,7 +138,7 @@ def test_dead_units_and_those_behind_them_cut_nothing() -> None:
 
 def test_moving_and_scaling_the_plane_moves_the_polygons() -> None:
     torch.manual_seed(5)
-    model, moved = lively(Mlp(2, 1, depth=2, width=8)), lively(Mlp(2, 1, depth=2, width=8))
+    model, moved = with_random_biases(Mlp(2, 1, depth=2, width=8)), with_random_biases(Mlp(2, 1, depth=2, width=8))
     moved.load_state_dict(model.state_dict())
     scale, shift = 3.0, torch.tensor([0.7, -0.2], dtype=torch.float64)
     with torch.no_grad():
@@ -152,10 +152,10 @@ def test_moving_and_scaling_the_plane_moves_the_polygons() -> None:
     np.testing.assert_allclose(np.array(areas[1]) / 9, areas[0], atol=1e-9)
 
 
-def test_three_layers_of_twenty_units() -> None:
+def test_three_layers_of_twenty_units_are_mapped_in_seconds() -> None:
     torch.manual_seed(0)
-    model = lively(Mlp(2, 1, depth=3, width=20, init="he"))
-    # About a twentieth of it, but where others use the machine: one of three.
+    model = with_random_biases(Mlp(2, 1, depth=3, width=20, init="he"))
+    # It takes about 0.25 s. A busy machine may exceed the limit twice.
     assert any(timeit.timeit(lambda: region_map(model, BOX), number=1) < 5 for _ in range(3))
     found = exact(model)
     side = torch.linspace(-1, 1, 400, dtype=torch.float64)
@@ -167,7 +167,7 @@ def test_three_layers_of_twenty_units() -> None:
 @pytest.mark.parametrize(
     "model", [Shallow(1, 1), Shallow(2, 1, activation="tanh"), Mlp(2, 1, norm="layer"), Cnn((1, 8, 8), 1)]
 )
-def test_other_models_have_no_such_map(model: nn.Module) -> None:
+def test_models_without_two_inputs_or_affine_relu_layers_give_none(model: nn.Module) -> None:
     assert region_map(model, BOX) is None
 
 
@@ -181,10 +181,10 @@ def test_a_network_with_too_many_regions_is_given_up_early() -> None:
 
 
 @pytest.mark.parametrize("width", [[250], [9, 250]])
-def test_it_is_given_up_after_as_many_cuts_as_are_allowed(width: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In whichever layer the regions are, and although the whole box is one polygon before the first."""
+def test_the_map_is_given_up_at_the_limit_of_cuts(width: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever layer exceeds the limit; before the first layer, the whole box is one polygon."""
     torch.manual_seed(0)
-    model, cuts = lively(Mlp(2, 1, width=width)), []
+    model, cuts = with_random_biases(Mlp(2, 1, width=width)), []
     split = polygons._split
     monkeypatch.setattr(polygons, "_split", lambda *given: cuts.append(given[2]) or split(*given))
     with pytest.raises(TooManyRegions):
@@ -203,8 +203,8 @@ def test_a_box_that_is_a_line_or_upside_down_is_refused_on_either_axis(box: Box)
         region_map(Shallow(2, 1), box)
 
 
-def test_every_vertex_that_a_line_was_moved_to_is_counted() -> None:
-    """x₁ = x₂ but for rounding passes two corners of the box; x₁ + x₂ + 2 = 0 but for rounding touches one."""
+def test_every_vertex_to_which_a_line_is_snapped_is_counted() -> None:
+    """Up to rounding, x₁ = x₂ passes two corners of the box, and x₁ + x₂ + 2 = 0 touches one."""
     assert exact(lines((1, -1, 1e-13))).num_snapped == 2
     assert exact(lines((1, 1, 2 - 1e-13))).num_snapped == 1
     assert exact(lines((1, -1, 0))).num_snapped == 0
