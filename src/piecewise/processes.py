@@ -1,15 +1,22 @@
-"""Naming a process so that it is never mistaken for a later one with the same number."""
+"""Naming a process so that it is never mistaken for a later one with the same number, and ending with another one."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from piecewise import stopping
+
 PROC = Path("/proc")
+POLL_SECONDS = 0.25  # between two looks at the process to end with
+GRACE_SECONDS = 30  # for a process that a signal, perhaps to its whole group, has already told to stop
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,25 @@ def is_gone(process: Process) -> bool:
     if process.host != os.uname().nodename or _boot() is None:
         return False
     return process.boot != _boot() or process.started != _start_time(process.pid)
+
+
+def end_with_dvc() -> None:
+    """In a stage of `dvc repro`: end when DVC ends, also if it ended before this call."""
+    if "DVC_STAGE" in os.environ:  # not set when a person starts the script
+        end_with(starter("dvc"))
+
+
+def end_with(process: Process | None) -> None:
+    """Send SIGTERM to this process once `process` is gone; None means that it is gone already."""
+
+    def watch() -> None:
+        while process is not None and not is_gone(process):
+            time.sleep(POLL_SECONDS)
+        if stopping.is_signalled():  # a second signal would end it at once, without its last checkpoint
+            time.sleep(GRACE_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def members(group: int) -> dict[int, str | int]:

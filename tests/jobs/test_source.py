@@ -71,7 +71,6 @@ NO_RESULT = {
     "processes.py",
     "project.py",
     "process_settings.py",
-    "execution/parent_process.py",
     "execution/ranks.py",
     "execution/resume.py",
 }

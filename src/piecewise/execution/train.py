@@ -14,7 +14,6 @@ from typing import Any
 from piecewise import stopping
 from piecewise.durable import write_json
 from piecewise.errors import BadInput, TryAgain
-from piecewise.execution.parent_process import end_with
 from piecewise.execution.ranks import REQUEST, Request, fate_of_others, is_first_rank, reporting_errors, run_ranks
 from piecewise.execution.resume import check_unchanged
 from piecewise.jobs.build import Parts, build_parts
@@ -23,7 +22,7 @@ from piecewise.jobs.run_key import identify
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, new_id
 from piecewise.journal.writer import Journal, Unwritable
-from piecewise.processes import this_process
+from piecewise.processes import end_with, this_process
 from piecewise.project import Project
 
 

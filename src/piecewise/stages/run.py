@@ -3,7 +3,7 @@
 import importlib
 
 from piecewise.cli import guarded
-from piecewise.execution.parent_process import end_with_dvc
+from piecewise.processes import end_with_dvc
 
 
 def run(stage: str, *arguments: str) -> int:

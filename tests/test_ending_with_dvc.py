@@ -15,7 +15,7 @@ import pytest
 STAGE = """
 import sys, time
 time.sleep(float(sys.argv[1]))
-from piecewise.execution.parent_process import end_with_dvc
+from piecewise.processes import end_with_dvc
 end_with_dvc()
 print("watching", flush=True)
 time.sleep(60)
@@ -65,7 +65,7 @@ def test_a_stage_ends_when_dvc_is_killed_before_or_after_it_watches(tmp_path: Pa
 LAST_STEP = """
 import time
 from piecewise import stopping
-from piecewise.execution.parent_process import end_with_dvc
+from piecewise.processes import end_with_dvc
 end_with_dvc()
 with stopping.poll_signals():
     print("working", flush=True)
