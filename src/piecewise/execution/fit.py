@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import yaml
 from safetensors.torch import save
 
+from piecewise import terminal
 from piecewise.data.stored import digest_tensors
 from piecewise.durable import write_atomic
 from piecewise.execution.ranks import Request
@@ -36,7 +38,7 @@ def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -
         config.select,
         vars(config.early_stopping) if config.early_stopping.patience else None,
         config.log_every_n_steps,
-        job.title if request.has_progress and journal is not None else None,
+        job.title if journal is not None and sys.stderr.isatty() and not terminal.is_quiet() else None,
         request.is_resumed,
     )
     outcome = fit(module, data, make_trainer(config.trainer), journal, options)

@@ -41,7 +41,6 @@ class Request:
     folder: RunFolder
     facts: dict[str, Any]  # join the journal's first record
     parent: Process | None = None  # the process that waits for this one: without it the training ends
-    has_progress: bool = False
     is_resumed: bool = False  # go on from the newest checkpoint in the folder
 
     def as_text(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -135,7 +134,7 @@ def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_
     try:
         remove_manifest(folder.sealed)
         if not (is_resumed and folder.result.is_file()):
-            parts = train(job, folder, facts, sys.stderr.isatty() and not terminal.is_quiet(), is_resumed)
+            parts = train(job, folder, facts, is_resumed)
     except stopping.Stopped:
         record = read_journal(folder.journal)
         if record is not None:

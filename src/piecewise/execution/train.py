@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,20 +25,14 @@ from piecewise.processes import end_with, this_process
 from piecewise.project import Project
 
 
-def train(
-    job: Job,
-    folder: RunFolder,
-    facts: dict[str, Any] | None = None,
-    has_progress: bool = False,
-    is_resumed: bool = False,
-) -> Parts | None:
+def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, is_resumed: bool = False) -> Parts | None:
     """Train `job` and leave weights, result and journal in `folder`; `facts` join the journal's first record.
 
     Returns the parts it was trained with, for what follows. A job of several ranks trains in other processes, and
     returns None: Lightning starts ranks by running the command line again, so each gets one that names this job alone.
     Raises NonFiniteLoss, and Stopped after a signal.
     """
-    request = Request(folder, {"id": new_id(), **(facts or {})}, None, has_progress, is_resumed)
+    request = Request(folder, {"id": new_id(), **(facts or {})}, None, is_resumed)
     if not job.config.trainer.needs_ranks:
         return _train_here(job, request)
     job.write(folder.job)
@@ -65,7 +58,7 @@ def train_as_rank(job: Job, resumed: Path | None = None) -> None:
     run_id = new_id()
     has_folder = resumed is not None or REQUEST in os.environ
     folder = RunFolder.at(resumed or Project().runs / f"{run_id}-{job.name}")
-    own = Request(folder, {"id": run_id}, None, sys.stderr.isatty(), resumed is not None)
+    own = Request(folder, {"id": run_id}, None, resumed is not None)
     request = Request.from_text(os.environ.setdefault(REQUEST, own.as_text()))
     if request.parent is not None:
         end_with(request.parent)
