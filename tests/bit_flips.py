@@ -51,7 +51,8 @@ def _train_and_push(root: Path) -> None:
     from piecewise.manifest import write_manifest
     from piecewise.planning.plan import plan_command_line
     from piecewise.tracking.mirror.mirror import Mirror
-    from piecewise.tracking.store.open import EMBEDDED, open_store
+    from piecewise.tracking.store.addresses import EMBEDDED
+    from piecewise.tracking.store.open import open_store
     from piecewise.tracking.sync.sync_runs import load_model
 
     before = mlflow.get_tracking_uri()

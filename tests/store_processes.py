@@ -38,7 +38,8 @@ class StoreProcesses:
 
 def open_and_write(root: Path, number: int) -> None:
     """Create a run with one metric."""
-    from piecewise.tracking.store.open import EMBEDDED, open_store
+    from piecewise.tracking.store.addresses import EMBEDDED
+    from piecewise.tracking.store.open import open_store
 
     client = open_store(EMBEDDED, Project(root))
     experiment = client.create_experiment(f"experiment-{number}", (root / "mlartifacts" / str(number)).as_uri())
@@ -55,8 +56,9 @@ def write(root: Path, number: int, batches: int, points: int) -> list[float]:
     """Log batches to a new run, repeating a batch while the store is busy. Returns the seconds of each batch."""
     from mlflow.entities import Metric
 
+    from piecewise.tracking.store.addresses import EMBEDDED
     from piecewise.tracking.store.errors import is_temporary
-    from piecewise.tracking.store.open import EMBEDDED, open_store
+    from piecewise.tracking.store.open import open_store
 
     client = open_store(EMBEDDED, Project(root))
     run = client.create_run("1", run_name=str(number)).info.run_id

@@ -24,8 +24,8 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.store.addresses import moved_servers, record_move
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.addresses import EMBEDDED, moved_servers, record_move
+from piecewise.tracking.store.open import open_store
 from piecewise.tracking.sync import sync_project, sync_runs
 from piecewise.tracking.sync.sync_runs import SyncResult
 from running_server import wait_for

@@ -22,7 +22,8 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.tracking.mirror.run_contents import evaluation_of
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.addresses import EMBEDDED
+from piecewise.tracking.store.open import open_store
 from piecewise.tracking.sync.sync_runs import sync
 from small_project import TINY
 

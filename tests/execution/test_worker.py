@@ -17,7 +17,7 @@ from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, all_runs, read_result
 from piecewise.project import Project
-from piecewise.tracking.store.open import EMBEDDED
+from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.sync.sync_runs import sync
 
 Plan = Callable[..., list[Job]]

@@ -102,7 +102,7 @@ def test_the_namespace_has_no_network() -> None:
 
 def test_nobody_is_told_about_us() -> None:
     """Telemetry and analytics are off where each tool looks for it, and DVC's shared databases are not shared."""
-    from piecewise.tracking.store.open import PRIVATE
+    from piecewise.tracking.store.mlflow_settings import PRIVATE
 
     assert PRIVATE["MLFLOW_DISABLE_TELEMETRY"] == "true"
     config = (ROOT / ".dvc" / "config").read_text()

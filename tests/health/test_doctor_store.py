@@ -16,7 +16,8 @@ from piecewise.health.findings import Level
 from piecewise.health.store import artifact_locations, schema
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.addresses import EMBEDDED
+from piecewise.tracking.store.open import open_store
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own

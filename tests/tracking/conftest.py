@@ -11,7 +11,8 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.tracking.mirror.mirror import Mirror
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.addresses import EMBEDDED
+from piecewise.tracking.store.open import open_store
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ def main(project: Project, arguments: Arguments) -> int:
     arguments.add_argument("--moved", metavar=("OLD", "NEW"), nargs=2, help="the server at OLD is now at NEW")
     asked = arguments.read()
     from piecewise.journal.run_folder import all_runs
-    from piecewise.tracking.store.addresses import record_move
+    from piecewise.tracking.store.addresses import named_stores, record_move, tracking_uri
     from piecewise.tracking.store.embedded import set_aside
-    from piecewise.tracking.sync.run_stores import named_stores, tracking_uri
     from piecewise.tracking.sync.sync_project import sync_forever, sync_once
 
     if asked.moved:

@@ -10,7 +10,7 @@ from piecewise.execution.blocked_releases import reinstall
 from piecewise.health.findings import Finding, fault, fine, note
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import STORE, Project
-from piecewise.tracking.store.addresses import local_path
+from piecewise.tracking.store.addresses import EMBEDDED, local_path, tracking_uri
 from piecewise.tracking.store.embedded import QUICK_CHECK, REBUILD
 from piecewise.tracking.store.filesystem import ELSEWHERE, network_kind
 from piecewise.tracking.store.mlflow_internals import (
@@ -19,9 +19,7 @@ from piecewise.tracking.store.mlflow_internals import (
     newest_revision,
     schema_revision,
 )
-from piecewise.tracking.store.open import EMBEDDED
 from piecewise.tracking.store.relocation import moved_roots, new_address
-from piecewise.tracking.sync.run_stores import tracking_uri
 
 SYNC = "piecewise sync"
 WAL_FORMAT = b"\x02\x02"  # bytes 18 and 19 of a database with a write-ahead log

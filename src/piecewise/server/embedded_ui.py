@@ -14,9 +14,11 @@ from piecewise.project import Project
 from piecewise.server.mlflow_service import access_options
 from piecewise.server.service import HOST, free_port, signal_group
 from piecewise.tracking.mirror.lookup import find_page
+from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.store.embedded import prepare
 from piecewise.tracking.store.errors import explain
-from piecewise.tracking.store.open import EMBEDDED, PRIVATE, open_store
+from piecewise.tracking.store.mlflow_settings import PRIVATE
+from piecewise.tracking.store.open import open_store
 
 
 def serve_pages(project: Project, port: int, run: str | None) -> None:

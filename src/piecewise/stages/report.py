@@ -3,7 +3,7 @@
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import Project
 from piecewise.report.page import write_report
-from piecewise.tracking.sync.run_stores import tracking_uri
+from piecewise.tracking.store.addresses import tracking_uri
 from piecewise.tracking.sync.sync_runs import sync
 
 

@@ -6,7 +6,7 @@ from piecewise.jobs.job import Job, read_jobs
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
 from piecewise.stages.live import live_stage
-from piecewise.tracking.sync.run_stores import tracking_uri
+from piecewise.tracking.store.addresses import tracking_uri
 
 
 def main(experiment: str) -> None:

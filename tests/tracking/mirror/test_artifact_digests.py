@@ -21,8 +21,8 @@ from piecewise.project import Project
 from piecewise.tracking.mirror.artifact_digests import FOLDER
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.uploads import Damaged
-from piecewise.tracking.store.addresses import local_path
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.addresses import EMBEDDED, local_path
+from piecewise.tracking.store.open import open_store
 from piecewise.tracking.sync.sync_runs import load_model
 from small_project import TINY, new_project
 

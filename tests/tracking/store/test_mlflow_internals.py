@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from piecewise.project import Project
+from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.store.embedded import set_aside
 from piecewise.tracking.store.mlflow_internals import (
     ACTIVE_ADDRESSES,
@@ -24,7 +25,7 @@ from piecewise.tracking.store.mlflow_internals import (
     newest_revision,
     schema_revision,
 )
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.open import open_store
 from piecewise.tracking.tags import RUN_ID
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("empty_store")]  # SQLAlchemy's warnings

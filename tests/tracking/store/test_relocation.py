@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from piecewise.project import Project
+from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.store.mlflow_internals import ADDRESS_COLUMNS
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.open import open_store
 from piecewise.tracking.store.relocation import moved_roots, new_address, re_root
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
@@ -101,7 +102,8 @@ LOAD = """
 import sys, mlflow, numpy as np
 from pathlib import Path
 from piecewise.project import Project
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.addresses import EMBEDDED
+from piecewise.tracking.store.open import open_store
 client = open_store(EMBEDDED, Project())
 (experiment,) = client.search_experiments()
 (run,) = client.search_runs([experiment.experiment_id])

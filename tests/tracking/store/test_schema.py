@@ -74,7 +74,8 @@ def state_of(path: Path) -> tuple[str | None, list[tuple[float, int]]]:
 
 @pytest.mark.slow
 def test_older_store_is_kept_and_migrated(older: Path) -> None:
-    from piecewise.tracking.store.open import EMBEDDED, open_store
+    from piecewise.tracking.store.addresses import EMBEDDED
+    from piecewise.tracking.store.open import open_store
 
     root = older
     client = open_store(EMBEDDED, Project(root))

@@ -16,7 +16,7 @@ from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
-from piecewise.tracking.store.open import EMBEDDED
+from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.sync import follower, sync_runs
 from piecewise.tracking.sync.background import INCOMPLETE
 from piecewise.tracking.sync.follower import Follower

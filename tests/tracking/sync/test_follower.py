@@ -19,7 +19,7 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.store.open import EMBEDDED
+from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.sync import follower
 from piecewise.tracking.sync.background import BackgroundMirror
 from piecewise.tracking.sync.follower import FOLLOWING_NICENESS, OPENING_NICENESS, Follower

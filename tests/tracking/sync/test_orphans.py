@@ -18,7 +18,8 @@ from piecewise.processes import this_process
 from piecewise.project import Project
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.states import STALE_SECONDS, is_abandoned, running
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.addresses import EMBEDDED
+from piecewise.tracking.store.open import open_store
 from piecewise.tracking.sync.orphans import end_runs
 from piecewise.tracking.tags import HEARTBEAT, PROCESS, RUN_ID
 

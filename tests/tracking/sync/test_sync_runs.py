@@ -16,11 +16,10 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.project import Project
 from piecewise.tracking.store import embedded
+from piecewise.tracking.store.addresses import EMBEDDED, named_stores, store_of
 from piecewise.tracking.store.embedded import prepare
-from piecewise.tracking.store.open import EMBEDDED
 from piecewise.tracking.sync import sync_runs
 from piecewise.tracking.sync.background import BackgroundMirror
-from piecewise.tracking.sync.run_stores import named_stores, store_of
 from piecewise.tracking.sync.sync_runs import sync
 
 pytestmark = pytest.mark.filterwarnings("ignore")

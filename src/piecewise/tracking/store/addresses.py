@@ -1,16 +1,20 @@
-"""Addresses of stores. A frozen job names its server's address, and the server may have another address now."""
+"""Addresses of stores: which one a run belongs to, and where a server is now whose address a frozen job names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from piecewise.durable import read_json, write_json
 from piecewise.errors import BadInput, nearest
-from piecewise.project import Project
+from piecewise.jobs.job import read_job
+from piecewise.journal.run_folder import RunFolder
+from piecewise.project import STORE, Project
 
+EMBEDDED = f"sqlite:///{STORE}"  # from the project's root
 STORES = ("sqlite", "http", "https")
 SERVERS = STORES[1:]
 
@@ -26,6 +30,28 @@ def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] =
             f"{name} holds credentials or a query; allowed: the address alone, "
             "with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
         )
+
+
+def store_of(folder: RunFolder) -> str | None:
+    """The store that the run's job names; None if it names none. Raises BadInput if the job is damaged."""
+    # A sweep's parent has no job; its first child names the store.
+    paths = [folder.job, *sorted(folder.training.parent.glob("*/training/job.json"))]
+    job = next((read_job(path) for path in paths if path.is_file()), None)
+    return None if job is None else job.config.tracking.uri
+
+
+def named_stores(folders: Iterable[RunFolder]) -> Iterator[str]:
+    """The stores that the runs name. Damaged jobs are left out."""
+    for folder in folders:
+        with contextlib.suppress(BadInput):
+            yield from filter(None, [store_of(folder)])
+
+
+def tracking_uri(project: Project) -> str | None:
+    """The store of the pipeline's runs, as `compose` froze it; None if they are untracked."""
+    path = project.build / "tracking.json"
+    uri: str | None = read_json(path).get("uri") if path.is_file() else EMBEDDED
+    return uri
 
 
 def moved_servers(project: Project) -> dict[str, str]:

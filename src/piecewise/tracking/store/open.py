@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from piecewise.project import STORE, Project
+from piecewise.project import Project
+from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.store.credentials import lend
 from piecewise.tracking.store.embedded import prepare
 from piecewise.tracking.store.mlflow_internals import close_connections
-from piecewise.tracking.store.mlflow_settings import PRIVATE, quiet
+from piecewise.tracking.store.mlflow_settings import quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-__all__ = ["EMBEDDED", "PRIVATE", "open_store"]
-
-EMBEDDED = f"sqlite:///{STORE}"
 
 
 def open_store(uri: str, project: Project) -> MlflowClient:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from piecewise import terminal
 from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.project import Project
-from piecewise.tracking.store.open import EMBEDDED
-from piecewise.tracking.sync.run_stores import tracking_uri
+from piecewise.tracking.store.addresses import EMBEDDED, tracking_uri
 from piecewise.tracking.sync.sync_runs import SyncResult, change_stamp, sync
 
 if TYPE_CHECKING:

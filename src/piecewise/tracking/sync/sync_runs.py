@@ -16,12 +16,11 @@ from piecewise.errors import BadInput, TryAgain
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import end_journals
 from piecewise.project import Project
-from piecewise.tracking.store.addresses import moved_servers
+from piecewise.tracking.store.addresses import EMBEDDED, moved_servers, store_of
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.store.mlflow_settings import quiet
-from piecewise.tracking.store.open import EMBEDDED, open_store
+from piecewise.tracking.store.open import open_store
 from piecewise.tracking.sync.orphans import end_runs
-from piecewise.tracking.sync.run_stores import store_of
 from piecewise.tracking.sync.waiting import Backoff, WatchedClient
 
 if TYPE_CHECKING:
