@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from piecewise.analysis.draw import draw_run
@@ -97,13 +99,9 @@ def test_sync_refuses_an_unknown_option(project: Project, capsys: pytest.Capture
 def test_a_network_disk_is_bad_input_and_nothing_is_moved(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from piecewise.tracking.store import filesystem
-
     with Journal(project / "runs" / "one" / "journal.jsonl") as journal:
         journal.start(id="one", name="x", title="x")
-    mounts = project.root.parent / "mountinfo"
-    mounts.write_text("1 1 0:1 / / rw - nfs server:/x rw\n")
-    monkeypatch.setattr(filesystem.refuse_network, "__defaults__", (mounts,))
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [SimpleNamespace(mountpoint="/", fstype="nfs")])
     assert main(["sync"]) == 2
     assert "mlflow.db would lie on nfs, a network file system; allowed: tracking=server" in capsys.readouterr().err
     (project / "mlflow.db").write_bytes(b"a store of before")

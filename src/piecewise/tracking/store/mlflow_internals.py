@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,9 @@ def known_revisions() -> dict[str, list[str]]:
 
     MLflow says which revision it wants only after it has opened a store, and never which older ones it can migrate.
     """
-    found = {}
-    for path in Path(str(distribution("mlflow").locate_file("mlflow"))).glob("store/db_migrations/versions/*.py"):
+    found, mlflow = {}, find_spec("mlflow")
+    assert mlflow is not None
+    for path in Path(str(mlflow.origin)).parent.glob("store/db_migrations/versions/*.py"):
         assigned = dict(re.findall(r"^(revision|down_revision)\b[^=\n]*=(.*)", path.read_text("utf-8"), re.MULTILINE))
         if "revision" in assigned:  # not __init__.py
             found[assigned["revision"].strip(" \"'")] = re.findall(r"[\"'](\w+)[\"']", assigned["down_revision"])
