@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.project import Project
@@ -32,10 +31,8 @@ def moved_roots(store: sqlite3.Connection, project: Project) -> list[Path]:
 
     An experiment's location gives its root: the end of the location is known, while the root may have any name.
     """
-    found = dict.fromkeys(
-        root for number, name, address in store.execute(EXPERIMENTS) for root in _root_of(address, str(number), name)
-    )
-    return [root for root in found if not (root.exists() and root.samefile(project))]
+    found = dict.fromkeys(_root_of(address, str(number), name) for number, name, address in store.execute(EXPERIMENTS))
+    return [root for root in found if root is not None and not (root.exists() and root.samefile(project))]
 
 
 def new_address(address: str | None, roots: list[Path], project: Project) -> str | None:
@@ -48,12 +45,11 @@ def new_address(address: str | None, roots: list[Path], project: Project) -> str
     return None
 
 
-def _root_of(address: str | None, number: str, name: str) -> Iterator[Path]:
+def _root_of(address: str | None, number: str, name: str) -> Path | None:
     """The root that an experiment's location begins with, if it ends as the mirror or MLflow itself would end it."""
     path = local_path(address) if address else None
-    ends = [Path(ARTIFACTS, name), Path(ARTIFACTS, number), *([Path("mlruns", number)] if number == "0" else [])]
-    for end in ends:
+    for end in (Path(ARTIFACTS, name), Path(ARTIFACTS, number), *([Path("mlruns", number)] if number == "0" else [])):
         length = len(end.parts)
         if path is not None and path.is_absolute() and path.parts[-length:] == end.parts:
-            yield Path(*path.parts[:-length])
-            return
+            return Path(*path.parts[:-length])
+    return None

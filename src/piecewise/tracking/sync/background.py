@@ -24,7 +24,6 @@ class BackgroundMirror:
 
     def __init__(self, uri: str | None, folders: Iterable[RunFolder]) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._has_failed = False
         if uri is not None:
             sizes = {folder: folder.journal.stat().st_size if folder.journal.is_file() else 0 for folder in folders}
             command = [sys.executable, "-m", "piecewise.tracking.sync.follower", uri]
@@ -35,7 +34,6 @@ class BackgroundMirror:
                 self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, process_group=0)
             except OSError as error:  # too many processes, or too little memory
                 terminal.warn(f"not in MLflow: no process can be started ({error.strerror}); piecewise sync brings all")
-                self._has_failed = True
             else:
                 # Not as arguments: a large sweep's folders do not fit on a command line.
                 lines = "".join(f"{size} {folder.as_text()}\n" for folder, size in sizes.items())
@@ -44,19 +42,14 @@ class BackgroundMirror:
                     self._process.stdin.write(f"{lines}\n".encode())
                     self._process.stdin.flush()
 
-    def close(self, at_once: bool = False) -> bool:
-        """Wait until the process has sent everything. Returns False, after a warning, if it failed or took too long."""
+    def close(self, at_once: bool = False) -> None:
+        """Wait until the process has sent everything. Warns if it failed or took too long."""
         if self._process is None:
-            return not self._has_failed
-        assert self._process.stdin is not None
+            return
         try:
-            self._process.stdin.close()
-            status = self._process.wait(INTERRUPTED_SECONDS if at_once else EXPORT_SECONDS)
-        except BrokenPipeError:  # the process has ended
-            status = self._process.wait()
+            self._process.communicate(timeout=INTERRUPTED_SECONDS if at_once else EXPORT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()  # or it could mirror a run at the same time as the next command
-            status = self._process.wait()
-        if status not in (0, INCOMPLETE):
+            self._process.wait()
+        if self._process.returncode not in (0, INCOMPLETE):
             terminal.warn("MLflow does not have everything yet; piecewise sync brings the rest")
-        return status == 0
