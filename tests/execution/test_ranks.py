@@ -36,16 +36,16 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 
 def test_ranks_get_the_job_file_and_the_request(script: Script) -> None:
-    place = script(f'echo "$@" "${REQUEST}" > said')
+    place = script(f'echo "$@" "${REQUEST}" > printed')
     run_ranks(RunFolder.at(place), "the request")
-    assert (place / "said").read_text() == f"-m piecewise.worker {place}/training/job.json the request\n"
+    assert (place / "printed").read_text() == f"-m piecewise.worker {place}/training/job.json the request\n"
 
 
 def test_ranks_have_their_own_process_group_in_the_same_session(script: Script) -> None:
     """Ctrl-C must reach the ranks only through this process; niceness counts only within one session."""
-    place = script('cut -d" " -f6,5,1 /proc/$$/stat > said')
+    place = script('cut -d" " -f6,5,1 /proc/$$/stat > printed')
     run_ranks(RunFolder.at(place), "")
-    number, group, session = (int(word) for word in (place / "said").read_text().split())
+    number, group, session = (int(word) for word in (place / "printed").read_text().split())
     assert (session, group) == (os.getsid(0), number)
 
 
@@ -66,12 +66,14 @@ def test_a_lost_rank_raises_try_again_and_the_others_are_killed(script: Script) 
 
 
 def test_a_signal_is_forwarded_once_and_the_ranks_are_waited_for(script: Script) -> None:
-    place = script("trap 'echo told >> said; exit 143' TERM; echo ready > ready; while true; do sleep 0.05; done")
+    place = script(
+        "trap 'echo signalled >> printed; exit 143' TERM; echo ready > ready; while true; do sleep 0.05; done"
+    )
     threading.Thread(target=_send_sigterm_when_exists, args=(place / "ready",)).start()
     with pytest.raises(Stopped) as stopped:
         run_ranks(RunFolder.at(place), "")
     assert stopped.value.code == 143
-    assert (place / "said").read_text() == "told\n"
+    assert (place / "printed").read_text() == "signalled\n"
 
 
 @pytest.mark.parametrize("code", [130, 143])
