@@ -60,7 +60,7 @@ def run(project: Project) -> RunFolder:
 
 @pytest.fixture
 def push(run: RunFolder, project: Project) -> Callable[[], bool]:
-    """Push the run and its model as a new process would; whether something was missing."""
+    """Push the run and its model as a new process would. Returns whether anything was sent."""
     client = open_store(EMBEDDED, project)
     return lambda: Mirror(client, project).push(run, load_model) is not None
 

@@ -52,7 +52,7 @@ def expected(path: Path) -> list[tuple[str, int, float]]:
 @pytest.mark.parametrize("is_followed", [True, False])
 @pytest.mark.parametrize("ahead", [0, 9])
 def test_repeated_steps_are_sent_once(tmp_path: Path, legs: list[Leg], is_followed: bool, ahead: int) -> None:
-    """Also if the system metrics after a resume begin at a later step than the others."""
+    """System metrics after a resume may begin at a later step than the others."""
     path, found = tmp_path / "journal.jsonl", []
     points = Points(path)
     with Journal(path) as journal:

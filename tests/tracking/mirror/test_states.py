@@ -1,4 +1,4 @@
-"""The state that MLflow shows of a run and of a sweep, and whose model it gets."""
+"""The status that MLflow shows for a run and for a sweep, and which jobs push their model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_stopped_and_resumed_run_is_one_run(mirror: Mirror, project: Project) ->
 def test_followed_run_has_its_final_state_as_soon_as_it_ends(
     mirror: Mirror, project: Project, status: str, is_done: bool
 ) -> None:
-    """Before its evaluation, which may take long or never come."""
+    """The final state does not wait for the evaluation, which may take long or never run."""
     folder = RunFolder.at(project / "runs" / "one")
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x")
@@ -61,7 +61,7 @@ def test_followed_run_has_its_final_state_as_soon_as_it_ends(
 
 
 def test_running_run_is_shown_as_running_with_a_heartbeat(mirror: Mirror, project: Project) -> None:
-    """From its creation on, and even if another machine has ended it as abandoned."""
+    """The first heartbeat is sent at creation. A run that another machine ended as abandoned runs again."""
     folder = RunFolder.at(project / "runs" / "one")
     with Journal(folder.journal) as journal:
         journal.start(id="a", name="x", title="x", process={"host": "elsewhere"})

@@ -98,7 +98,7 @@ def test_damaged_manifest_is_replaced(store: Store, files: dict[str, Path], text
 def test_file_that_did_not_arrive_is_not_recorded_and_is_sent_again(
     store: Store, files: dict[str, Path], how: str
 ) -> None:
-    """Although the store has a file of the same name and size."""
+    """The store has an older file of the same name and size."""
     send(store, files)
     files["figures/b.svg"].write_text("<svg>b.svg 2</svg>")
     getattr(store, how).add("b.svg")
@@ -112,7 +112,7 @@ def test_file_that_did_not_arrive_is_not_recorded_and_is_sent_again(
 
 
 def test_manifest_has_every_file_of_a_run_at_a_server(mirror: Mirror, run: RunFolder, tmp_path: Path) -> None:
-    """Including the table of results, which exists only in MLflow."""
+    """The manifest includes the table of results, which exists only in MLflow."""
     mirror._artifacts = None  # as at a server
     mirror.push(run)
     folder = tmp_path / "arrived"

@@ -43,7 +43,7 @@ def names(root: Path) -> set[str]:
     return {path.name for path in root.iterdir()}
 
 
-def test_a_new_store_is_one_whole_file(built: Path) -> None:
+def test_a_new_store_is_one_file(built: Path) -> None:
     assert names(built) == {"mlflow.db", "runs"}
     with store_of(built) as store:
         assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -69,7 +69,7 @@ def test_a_sound_store_is_not_changed(root: Path) -> None:
     assert (root / "mlflow.db").read_bytes() == before
 
 
-def test_a_store_without_a_log_gets_one(root: Path) -> None:
+def test_a_store_without_a_write_ahead_log_gets_one(root: Path) -> None:
     with store_of(root) as store:
         assert store.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
     prepare(Project(root))
@@ -77,7 +77,7 @@ def test_a_store_without_a_log_gets_one(root: Path) -> None:
         assert store.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_store_in_use_gets_its_log_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_in_use_gets_its_write_ahead_log_later(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.05)
     prepare(Project(root))  # the copy gets its new addresses
     with store_of(root) as store:
@@ -138,7 +138,7 @@ def test_a_read_only_store_is_refused(root: Path, monkeypatch: pytest.MonkeyPatc
     assert names(root) == {"mlflow.db", "runs"}
 
 
-def test_a_path_that_sqlalchemy_would_cut_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_sqlalchemy_would_truncate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="allowed: a path without a question mark"):
         prepare(Project(tmp_path / "why?"))
     assert list(tmp_path.iterdir()) == []
@@ -149,13 +149,13 @@ def test_file_system_without_shared_memory_is_refused(
 ) -> None:
     from piecewise.tracking.store import schema
 
-    monkeypatch.setattr(schema, "USE_LOG", "PRAGMA journal_mode = MEMORY")  # what SQLite answers where it cannot
+    monkeypatch.setattr(schema, "USE_LOG", "PRAGMA journal_mode = MEMORY")  # SQLite's answer where it cannot have a log
     with pytest.raises(BadInput, match=r"cannot have a write-ahead log on its file system \(memory\)"):
         prepare(Project(tmp_path / "other"))
     assert not (tmp_path / "other" / "mlflow.db").exists()
 
 
-def test_link_is_followed(root: Path, tmp_path: Path) -> None:
+def test_a_link_to_the_store_is_followed(root: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     shutil.move(root / "mlflow.db", other / "store.db")

@@ -92,7 +92,7 @@ def test_each_error_says_whether_to_wait_or_what_to_do(
 
 
 @pytest.mark.parametrize("name", [name for name in vars(sqlite3) if name.startswith("SQLITE_IOERR")])
-def test_every_failure_of_a_disk_has_a_remedy(name: str) -> None:
+def test_every_disk_error_has_a_remedy(name: str) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = name
     problem = store_problem(error)
@@ -115,13 +115,13 @@ def test_every_failure_of_a_disk_has_a_remedy(name: str) -> None:
         ("SQLITE_CORRUPT_INDEX", PERMANENT["SQLITE_CORRUPT"]),
     ],
 )
-def test_the_first_matching_beginning_of_a_name_counts(name: str, what: str) -> None:
+def test_the_first_matching_prefix_of_an_errors_name_decides(name: str, what: str) -> None:
     error = sqlite3.OperationalError("x")
     error.sqlite_errorname = name
     assert store_problem(error) == StoreProblem(what, is_temporary=what in TEMPORARY.values())
 
 
-def test_the_cause_of_mlflows_error_counts() -> None:
+def test_the_cause_of_mlflows_error_is_explained() -> None:
     below = sqlite3.OperationalError("database is locked")
     below.sqlite_errorname = "SQLITE_BUSY"
     middle = RuntimeError("SQLAlchemy's")

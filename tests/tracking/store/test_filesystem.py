@@ -1,4 +1,4 @@
-"""File systems, read from the kernel's list of mounts."""
+"""The kind of a path's file system, read from the kernel's list of mounts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def mount(monkeypatch: pytest.MonkeyPatch, mounts: list[tuple[str, str]]) -> Non
         ("/under/x", "nfs"),
     ],
 )
-def test_the_longest_mount_point_counts(monkeypatch: pytest.MonkeyPatch, path: str, kind: str | None) -> None:
+def test_the_longest_mount_point_above_a_path_decides(
+    monkeypatch: pytest.MonkeyPatch, path: str, kind: str | None
+) -> None:
     mount(monkeypatch, MOUNTS)
     assert network_kind(Path(path)) == kind
 
@@ -57,7 +59,7 @@ def test_an_unknown_file_system_counts_as_local(tmp_path: Path, monkeypatch: pyt
     assert network_kind(tmp_path) is None
 
 
-def test_the_root_of_this_machine_has_a_file_system() -> None:
+def test_the_root_folder_of_this_machine_has_a_file_system() -> None:
     assert any(mount.mountpoint == "/" and mount.fstype for mount in psutil.disk_partitions(all=True))
 
 

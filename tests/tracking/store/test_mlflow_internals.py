@@ -29,7 +29,7 @@ from piecewise.tracking.store.open import open_store
 from piecewise.tracking.tags import RUN_ID
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("empty_store")]  # SQLAlchemy's warnings
-KNOWN_OTHERS = {  # columns with such names, but without addresses of artifacts
+KNOWN_OTHERS = {  # columns with similar names that hold no address of an artifact
     *(("inputs", name) for name in ("source_type", "source_id")),
     *(("runs", name) for name in ("source_type", "source_name", "source_version")),
     *(("datasets", name) for name in ("dataset_source", "dataset_source_type")),
@@ -83,7 +83,7 @@ def test_runs_are_ended_as_the_client_would_end_them(client: Any, store: sqlite3
     ours = client.create_run(client.create_experiment("x"), tags={RUN_ID: "7"}).info.run_id
     deleted = client.create_run("1", tags={RUN_ID: "8"}).info.run_id
     client.delete_run(deleted)
-    client.create_run("1")  # has no id of ours
+    client.create_run("1")  # not a run of piecewise
     seen = []
     for status in ("KILLED", "FAILED"):
         with store:

@@ -66,7 +66,7 @@ def store_with(*experiments: tuple[int, str, str | None]) -> sqlite3.Connection:
         ((1, "x", "/a/mlartifacts/b/mlartifacts/x"), "/a/mlartifacts/b"),
         ((1, "a/b", "/old/mlartifacts/a/b"), "/old"),
         ((0, "Default", "file:///old/mlartifacts/0"), "/old"),
-        ((0, "Default", "file:///old/mlruns/0"), "/old"),  # as MLflow itself makes it
+        ((0, "Default", "file:///old/mlruns/0"), "/old"),  # as MLflow creates it
         ((3, "by hand", "file:///old/mlruns/3"), None),
         ((1, "renamed", "file:///old/mlartifacts/x"), None),
         ((1, "x", "/mlartifacts/x"), "/"),
@@ -83,14 +83,14 @@ def test_an_experiments_location_gives_the_former_root(
         assert moved_roots(store, Project(tmp_path)) == ([] if root is None else [Path(root)])
 
 
-def test_a_project_in_its_place_has_no_former_root(tmp_path: Path) -> None:
+def test_a_project_that_was_not_moved_has_no_former_root(tmp_path: Path) -> None:
     link = tmp_path.with_name("link to it")
     link.symlink_to(tmp_path)
     with closing(store_with((1, "x", str(tmp_path / "mlartifacts" / "x")))) as store:
         assert moved_roots(store, Project(tmp_path)) == moved_roots(store, Project(link)) == []
 
 
-def test_re_rooting_is_all_or_nothing() -> None:
+def test_a_failed_re_rooting_changes_nothing() -> None:
     with closing(store_with((1, "x", "/old/mlartifacts/x"))) as store:
         with pytest.raises(sqlite3.OperationalError, match="no such table: runs"):
             re_root(store, NEW)
@@ -131,7 +131,7 @@ def test_artifacts_and_models_load_after_a_move(project: Project, tmp_path: Path
     client.set_registered_model_alias("named", "best", "1")
     new = tmp_path / "zwei Wörter & #1 50%"
     how(str(project), str(new))
-    if how is shutil.copytree:  # the one that was copied must not be needed
+    if how is shutil.copytree:  # the copy must not need the original
         shutil.rmtree(project / "mlartifacts")
     done = subprocess.run([sys.executable, "-c", LOAD], cwd=new, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["1", "(5, 1)", "(5, 1)", "(5, 1)"], done.stderr[-2000:]

@@ -35,7 +35,7 @@ with engine.begin() as connection:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def older_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of the older schema with one metric."""
     path = tmp_path_factory.mktemp("older") / "mlflow.db"
     subprocess.run([sys.executable, "-W", "ignore", "-c", MAKE, str(path)], check=True, capture_output=True)
@@ -49,8 +49,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def older(made: Path, tmp_path: Path) -> Path:
-    shutil.copy(made, tmp_path)
+def older(older_store: Path, tmp_path: Path) -> Path:
+    shutil.copy(older_store, tmp_path)
     return tmp_path
 
 
@@ -87,7 +87,7 @@ def test_older_store_is_kept_and_migrated(older: Path) -> None:
 
 
 def upgrade(path: Path, name: str) -> None:
-    """Stands for MLflow's migration."""
+    """Stand in for MLflow's migration."""
     with closing(sqlite3.connect(path)) as store, store:
         store.execute("UPDATE alembic_version SET version_num = ?", (newest_revision(),))
 
@@ -130,7 +130,7 @@ def test_a_write_during_the_migration_is_not_lost(root: Path, monkeypatch: pytes
 @pytest.mark.parametrize("is_locked_at_once", [True, False])
 def test_waiting_for_a_locked_store_ends(root: Path, monkeypatch: pytest.MonkeyPatch, is_locked_at_once: bool) -> None:
     path = root / "mlflow.db"
-    monkeypatch.setattr(schema, "_data_version", lambda store: 0)  # it would have to wait too
+    monkeypatch.setattr(schema, "_data_version", lambda store: 0)  # the real one would wait too
     with closing(sqlite3.connect(path, isolation_level=None)) as holder, closing(sqlite3.connect(path)) as store:
         monkeypatch.setattr(schema, "_upgrade", lambda path, name: is_locked_at_once or lock(holder))
         store.execute("PRAGMA busy_timeout = 0")

@@ -1,4 +1,4 @@
-"""What the follower does at the end of a command, which waits for it."""
+"""The follower's last push. The command waits for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import EMBEDDED
-from piecewise.tracking.sync import follower, sync_runs
+from piecewise.tracking.sync import follower as module
+from piecewise.tracking.sync import sync_runs
 from piecewise.tracking.sync.background import INCOMPLETE
 from piecewise.tracking.sync.follower import Follower
 from piecewise.tracking.sync.sync_runs import SyncResult
@@ -28,14 +29,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
-def measured(plan: Callable[..., list[Job]], project: Project) -> RunFolder:
+def trained(plan: Callable[..., list[Job]], project: Project) -> RunFolder:
     folder = RunFolder.at(project / "runs" / "one")
     train(plan(*TINY, "log_model=none")[0], folder)
     return folder
 
 
-def test_points_sent_during_training_are_not_sent_again(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that was replaced meanwhile gets everything."""
+def test_points_sent_during_training_are_not_sent_again(trained: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that was replaced since gets all points."""
     from mlflow import MlflowClient
 
     sent: list[int] = []
@@ -46,46 +47,49 @@ def test_points_sent_during_training_are_not_sent_again(measured: RunFolder, mon
         return log_batch(client, run, metrics, **rest)
 
     monkeypatch.setattr(MlflowClient, "log_batch", count)
-    one = Follower(EMBEDDED, {measured: 0})
-    one._update()
+    follower = Follower(EMBEDDED, {trained: 0})
+    follower._update()
     points = sum(sent)
     assert points > 3
-    monkeypatch.setattr(one, "_follow_live", lambda: None)
-    one.is_over.set()
-    assert (one.follow(), sum(sent)) == (0, points)
-    (run,) = one._mirror.client.search_runs(["1"])
-    one._mirror.client.set_tag(run.info.run_id, RUN_ID, "of another store")
-    assert (one.follow(), sum(sent)) == (0, 2 * points)
+    monkeypatch.setattr(follower, "_follow_live", lambda: None)
+    follower.is_over.set()
+    assert (follower.follow(), sum(sent)) == (0, points)
+    (run,) = follower._mirror.client.search_runs(["1"])
+    follower._mirror.client.set_tag(run.info.run_id, RUN_ID, "of another store")
+    assert (follower.follow(), sum(sent)) == (0, 2 * points)
 
 
 def test_a_failed_live_thread_does_not_start_the_last_push_early(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushed: list[float] = []
-    monkeypatch.setattr(follower, "push_all", lambda *a, **k: pushed.append(time.monotonic()) or SyncResult())
-    one = Follower(EMBEDDED, {measured: 0})
-    monkeypatch.setattr(one, "_follow_live", lambda: None)  # its thread ends at once
+    monkeypatch.setattr(module, "push_all", lambda *a, **k: pushed.append(time.monotonic()) or SyncResult())
+    follower = Follower(EMBEDDED, {trained: 0})
+    monkeypatch.setattr(follower, "_follow_live", lambda: None)  # its thread ends at once
     began = time.monotonic()
-    threading.Timer(0.3, one.is_over.set).start()
-    assert one.follow() == 0
+    threading.Timer(0.3, follower.is_over.set).start()
+    assert follower.follow() == 0
     assert pushed[0] - began >= 0.3
 
 
-def test_opening_a_store_counts_as_the_stores_time(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_time_limit_of_the_last_push_includes_opening_the_store(
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hangs, left = threading.Event(), threading.Event()
+    may_open, has_exited = threading.Event(), threading.Event()
     opened = SimpleNamespace(tracking_uri="http://example.org")
-    monkeypatch.setattr(sync_runs, "open_store", lambda uri, root: opened if hangs.wait(30) else None)
-    monkeypatch.setattr(follower, "FLUSH_SECONDS", 1.0)
-    monkeypatch.setattr(os, "_exit", lambda status: left.set() if status == INCOMPLETE else None)
-    one = Follower(EMBEDDED, {measured: 0})
-    threads = [threading.Thread(target=one._open), threading.Thread(target=one.wait_for_end, args=(io.StringIO(),))]
+    monkeypatch.setattr(sync_runs, "open_store", lambda uri, root: opened if may_open.wait(30) else None)
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 1.0)
+    monkeypatch.setattr(os, "_exit", lambda status: has_exited.set() if status == INCOMPLETE else None)
+    follower = Follower(EMBEDDED, {trained: 0})
+    threads = [
+        threading.Thread(target=follower._open),
+        threading.Thread(target=follower.wait_for_end, args=(io.StringIO(),)),
+    ]
     for thread in threads:
         thread.daemon = True
         thread.start()
-    assert left.wait(60)
-    hangs.set()
+    assert has_exited.wait(60)
+    may_open.set()
     for thread in threads:
         thread.join()
     assert f"{EMBEDDED}: it takes longer than 1 s; piecewise sync brings the rest" in capsys.readouterr().err

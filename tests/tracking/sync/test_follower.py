@@ -20,7 +20,7 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import EMBEDDED
-from piecewise.tracking.sync import follower
+from piecewise.tracking.sync import follower as module
 from piecewise.tracking.sync.background import BackgroundMirror
 from piecewise.tracking.sync.follower import FOLLOWING_NICENESS, OPENING_NICENESS, Follower
 from running_server import wait_for
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture
-def measured(tiny_job: Job, project: Project) -> RunFolder:
+def trained(tiny_job: Job, project: Project) -> RunFolder:
     folder = RunFolder.at(project / "runs" / "one")
     train(tiny_job, folder)
     return folder
@@ -43,7 +43,8 @@ def test_the_live_thread_is_nicer_than_training_in_its_session(project: Project)
     number = mirror._process.pid
     assert (os.getsid(number), os.getpgid(number)) == (os.getsid(0), number)
     threads = Path(f"/proc/{number}/task")
-    wait_for(lambda: niceness(0) + OPENING_NICENESS in {niceness(int(one.name)) for one in threads.iterdir()}, "nice")
+    nicer = niceness(0) + OPENING_NICENESS
+    wait_for(lambda: nicer in {niceness(int(path.name)) for path in threads.iterdir()}, "a nicer thread")
     assert niceness(number) == niceness(0)
     mirror.close(at_once=True)
 
@@ -54,11 +55,11 @@ def niceness(thread: int) -> int:
 
 @pytest.mark.parametrize(("idle", "wait", "opens_store"), [(0.6, 60.0, True), (0.4, 60.0, False), (0.4, 0.05, True)])
 def test_a_store_is_opened_when_a_core_is_idle_or_the_training_is_long(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, idle: float, wait: float, opens_store: bool
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch, idle: float, wait: float, opens_store: bool
 ) -> None:
-    monkeypatch.setattr(follower, "_idle_cores", lambda: idle)
-    monkeypatch.setattr(follower, "LONGEST_WAIT_SECONDS", wait)
-    assert opens(Follower(EMBEDDED, {measured: 0}), monkeypatch) is opens_store
+    monkeypatch.setattr(module, "_idle_cores", lambda: idle)
+    monkeypatch.setattr(module, "LONGEST_WAIT_SECONDS", wait)
+    assert opens(Follower(EMBEDDED, {trained: 0}), monkeypatch) is opens_store
 
 
 @pytest.mark.parametrize(("usable", "idle"), [({0}, 0.1), ({0, 2}, 1.0), ({0, 1, 2, 3}, 1.5)])
@@ -67,32 +68,32 @@ def test_only_cores_that_may_be_used_count_as_idle(
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda percpu: [90.0, 50.0, 10.0, 100.0])
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: usable)
-    assert follower._idle_cores() == pytest.approx(idle)
+    assert module._idle_cores() == pytest.approx(idle)
 
 
-def test_following_a_store_is_nicer_than_opening_it(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_following_a_store_is_nicer_than_opening_it(trained: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     added: list[int] = []
-    monkeypatch.setattr(follower, "_lower_priority", added.append)
-    one = Follower(EMBEDDED, {measured: 0})
-    monkeypatch.setattr(one, "_open", lambda: Fake({}))
-    monkeypatch.setattr(one, "_wait_for_idle_core", lambda: None)
-    monkeypatch.setattr(one, "is_over", SimpleNamespace(wait=lambda seconds: len(added) == 2))
-    one._follow_live()
+    monkeypatch.setattr(module, "_lower_priority", added.append)
+    follower = Follower(EMBEDDED, {trained: 0})
+    monkeypatch.setattr(follower, "_open", lambda: FakeMirror({}))
+    monkeypatch.setattr(follower, "_wait_for_idle_core", lambda: None)
+    monkeypatch.setattr(follower, "is_over", SimpleNamespace(wait=lambda seconds: len(added) == 2))
+    follower._follow_live()
     assert added == [OPENING_NICENESS, FOLLOWING_NICENESS]
 
 
-class Fake:
+class FakeMirror:
     """A mirror that fails for some runs."""
 
-    def __init__(self, wrong: dict[RunFolder, Exception]) -> None:
-        self.wrong = wrong
+    def __init__(self, errors: dict[RunFolder, Exception]) -> None:
+        self.errors = errors
         self.pushed: list[RunFolder] = []
-        self.asked: list[RunFolder] = []
+        self.tried: list[RunFolder] = []
 
     def push_live(self, folder: RunFolder) -> bool:
-        self.asked.append(folder)
-        if folder in self.wrong:
-            raise self.wrong[folder]
+        self.tried.append(folder)
+        if folder in self.errors:
+            raise self.errors[folder]
         self.pushed.append(folder)
         return False
 
@@ -101,30 +102,30 @@ def test_a_run_that_fails_does_not_stop_the_others(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, good = (RunFolder.at(project / "runs" / name) for name in ("bad", "good"))
-    one = Follower(EMBEDDED, {bad: 0, good: 0})
-    fake = Fake({bad: BadInput("it is damaged")})
-    monkeypatch.setattr(one, "_open", lambda: fake)
+    follower = Follower(EMBEDDED, {bad: 0, good: 0})
+    fake = FakeMirror({bad: BadInput("it is damaged")})
+    monkeypatch.setattr(follower, "_open", lambda: fake)
     for _ in range(3):
-        one._update()
-    assert (fake.pushed, fake.asked, one._backoff.failures) == ([good] * 3, [bad, good, good, good], 0)
-    monkeypatch.setattr(follower, "RETRY_SECONDS", 0.0)
-    one._next_try[bad] = 0.0
-    one._update()
-    fake.wrong.clear()
-    one._update()
+        follower._update()
+    assert (fake.pushed, fake.tried, follower._backoff.failures) == ([good] * 3, [bad, good, good, good], 0)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
+    follower._next_try[bad] = 0.0
+    follower._update()
+    fake.errors.clear()
+    follower._update()
     assert fake.pushed[-2:] == [bad, good]
     assert capsys.readouterr().err.count("it is damaged; piecewise sync brings the rest") == 1
 
 
-def test_a_store_that_answers_again_is_followed_again(measured: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Follower(EMBEDDED, {measured: 0})
-    fake = Fake({measured: TryAgain("it cannot be reached")})
-    monkeypatch.setattr(one, "_open", lambda: fake)
-    one._update()
-    assert (one.live, one._backoff.failures) == ([measured], 1)
-    fake.wrong.clear()
-    one._update()
-    assert (fake.pushed, one._backoff.failures) == ([measured], 0)
+def test_a_store_that_answers_again_is_followed_again(trained: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = Follower(EMBEDDED, {trained: 0})
+    fake = FakeMirror({trained: TryAgain("it cannot be reached")})
+    monkeypatch.setattr(follower, "_open", lambda: fake)
+    follower._update()
+    assert (follower.live, follower._backoff.failures) == ([trained], 1)
+    fake.errors.clear()
+    follower._update()
+    assert (fake.pushed, follower._backoff.failures) == ([trained], 0)
 
 
 def test_training_goes_on_if_no_process_can_be_started(
@@ -141,40 +142,41 @@ def test_training_goes_on_if_no_process_can_be_started(
 
 
 def test_a_store_is_opened_after_the_first_new_metric(
-    measured: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch
+    trained: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "LONGEST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(module, "LONGEST_WAIT_SECONDS", 0.0)
     assert not opens(Follower(EMBEDDED, {RunFolder.at(project / "runs" / "another"): 0}), monkeypatch)
-    resumed = Follower(EMBEDDED, {measured: measured.journal.stat().st_size})
+    resumed = Follower(EMBEDDED, {trained: trained.journal.stat().st_size})
     assert not opens(resumed, monkeypatch)
     resumed.is_over.clear()
-    with Journal(measured.journal) as journal:
+    with Journal(trained.journal) as journal:
         journal.resume()
         journal.metrics(8, {"train/nll": 1.0})
     assert opens(resumed, monkeypatch)
 
 
-def opens(one: Follower, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the follower opens its store within half a second. Then its training ends."""
+def opens(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the follower opens its store within half a second. Ends its training afterwards."""
     opened = threading.Event()
-    monkeypatch.setattr(follower, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(one, "_update", opened.set)
-    one._backoff.every = 0.01
-    thread = threading.Thread(target=one._follow_live)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "_update", opened.set)
+    follower._backoff.every = 0.01
+    thread = threading.Thread(target=follower._follow_live)
     thread.start()
     has_opened = opened.wait(0.5)
-    one.is_over.set()
+    follower.is_over.set()
     thread.join()
     return has_opened
 
 
-def test_an_unreachable_server_costs_no_import_of_mlflow(
-    measured: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_store_of_an_unreachable_server_is_not_opened(
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Opening it would import MLflow."""
     uri = f"http://127.0.0.1:{free_port()}"
-    one = Follower(uri, {measured: 0})
-    monkeypatch.setattr(one, "_open", lambda: pytest.fail("opened"))
-    one._update()
-    one._update()
+    follower = Follower(uri, {trained: 0})
+    monkeypatch.setattr(follower, "_open", lambda: pytest.fail("opened"))
+    follower._update()
+    follower._update()
     assert capsys.readouterr().err.count(f"{uri}: it cannot be reached") == 1
-    assert one._backoff.failures == 2
+    assert follower._backoff.failures == 2

@@ -138,17 +138,17 @@ def test_a_store_that_cannot_be_used_stops_no_command(project: Project, content:
 
 
 @pytest.mark.parametrize(
-    ("process", "beat", "expected"),
+    ("process", "age", "expected"),
     [
         (GONE, 0.0, True),
-        (this_process().as_dict(), 10 * STALE_SECONDS, False),  # a process of this machine: the time does not count
+        (this_process().as_dict(), 10 * STALE_SECONDS, False),  # on this machine, only the process counts
         (ELSEWHERE, STALE_SECONDS / 2, False),
         (ELSEWHERE, STALE_SECONDS * 2, True),
         ({}, STALE_SECONDS * 2, True),
     ],
 )
-def test_a_run_elsewhere_is_judged_by_its_heartbeat(process: dict[str, Any], beat: float, expected: bool) -> None:
-    tags = {PROCESS: json.dumps(process), HEARTBEAT: str(int(time.time() - beat))}
+def test_a_run_elsewhere_is_judged_by_its_heartbeat(process: dict[str, Any], age: float, expected: bool) -> None:
+    tags = {PROCESS: json.dumps(process), HEARTBEAT: str(int(time.time() - age))}
     assert is_abandoned(tags) is expected
     assert not is_abandoned({PROCESS: json.dumps(ELSEWHERE)})  # no heartbeat: unknown
 

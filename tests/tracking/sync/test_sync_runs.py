@@ -120,16 +120,16 @@ def test_progress_resets_the_count_of_tries(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sync_runs.time, "sleep", slept.append)
     tried: list[int] = []
 
-    def ask(most: int) -> str:
+    def fail_first(count: int) -> str:
         tried.append(len(tried))
-        if len(tried) <= most:
+        if len(tried) <= count:
             raise TryAgain("busy")
         return "done"
 
-    assert sync_runs.retry("http://x", lambda: ask(50), lambda: len(tried)) == "done"
+    assert sync_runs.retry("http://x", lambda: fail_first(50), lambda: len(tried)) == "done"
     assert len(slept) == 50
-    assert max(slept) <= 0.2  # always the first pause
+    assert max(slept) <= 0.2  # every pause is a first one
     tried.clear()
     with pytest.raises(TryAgain):
-        sync_runs.retry("http://x", lambda: ask(50))
+        sync_runs.retry("http://x", lambda: fail_first(50))
     assert len(tried) == sync_runs.MAX_TRIES
