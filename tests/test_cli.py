@@ -1,4 +1,4 @@
-"""The command, run as a process where that matters."""
+"""The command line: exit codes, error messages, output and speed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_help_and_list_import_no_heavy_package() -> None:
     ],
 )
 def test_frequent_commands_are_quick(seconds: float, words: str) -> None:
-    """Measured in CPU time, the least of five: the machine may be busy."""
+    """The limit is on the least CPU time of five runs, because the machine may be busy."""
     command = [str(Path(sys.executable).with_name("piecewise")), *words.split()]
     environment = os.environ | {"COMP_LINE": "piecewise train model.", "COMP_POINT": "22"}
     taken = []
@@ -64,8 +64,8 @@ def _cpu_seconds() -> float:
 
 @pytest.mark.parametrize("command", ["piecewise", "piecewise list", "piecewise train model=nope"])
 @pytest.mark.parametrize("where", [">&-", "2>&-", ">&- 2>&-", "| true"])
-def test_a_closed_output_is_no_error(command: str, where: str) -> None:
-    """No traceback is printed, and the exit code is piecewise's."""
+def test_closed_output_causes_no_traceback(command: str, where: str) -> None:
+    """The exit code is still that of piecewise."""
     line = f"{shlex.quote(sys.executable)} -m {command} {where}" + "; exit ${PIPESTATUS[0]}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode in ((2,) if "nope" in command else (0, 141))
@@ -74,7 +74,7 @@ def test_a_closed_output_is_no_error(command: str, where: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_closes_the_pipe_costs_no_run(project: Project) -> None:
+def test_a_run_finishes_although_its_reader_closes_the_pipe(project: Project) -> None:
     train = f"{shlex.quote(sys.executable)} -m piecewise train trainer=smoke tracking=none"
     line = f"{train} | head -0; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=120)
@@ -93,7 +93,7 @@ def test_a_reader_that_closes_the_pipe_costs_no_run(project: Project) -> None:
         (["train", "model.width=-1"], "model.width=-1"),
     ],
 )
-def test_bad_input_ends_with_2_one_line_and_nothing_started(
+def test_bad_input_gives_exit_code_2_and_one_line_and_starts_nothing(
     project: Project, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(arguments) == 2
@@ -148,7 +148,7 @@ def test_a_failed_job_does_not_stop_the_others_and_is_recorded_as_failed(
         (KeyError("k"), 1, "error: KeyError: 'k' (a bug in piecewise: PIECEWISE_DEBUG=1 shows where)\n"),
     ],
 )
-def test_every_error_has_one_line_and_its_own_exit_code(
+def test_each_error_gives_one_line_and_its_exit_code(
     capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
 ) -> None:
     def fail() -> int:
@@ -158,7 +158,7 @@ def test_every_error_has_one_line_and_its_own_exit_code(
     assert capsys.readouterr() == ("", message)
 
 
-def test_a_broken_pipe_is_exit_code_141() -> None:
+def test_a_broken_pipe_gives_exit_code_141() -> None:
     code = "from piecewise.cli import guarded; import sys; sys.exit(guarded(lambda: print('x' * 10**6) or 0))"
     writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert writer.stdout is not None

@@ -29,14 +29,14 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(("group", "options"), OPTIONS.items())
-def test_groups_have_their_options(group: str, options: str) -> None:
+def test_group_has_exactly_these_options(group: str, options: str) -> None:
     assert " ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml"))) == options
 
 
 @pytest.mark.parametrize(
     ("group", "option"), [(g, o) for g in ("optimizer", "scheduler", "trainer") for o in OPTIONS[g].split()]
 )
-def test_option_composes_and_is_used(plan: Callable[..., list[Job]], group: str, option: str) -> None:
+def test_values_of_an_option_are_in_the_job(plan: Callable[..., list[Job]], group: str, option: str) -> None:
     (job,) = plan(f"{group}={option}")
     content = yaml.safe_load((CONF / group / f"{option}.yaml").read_text()) or {}
     for key, value in (content.get(group) or content).items():

@@ -76,7 +76,7 @@ def test_bytes_are_flushed_before_the_rename_and_the_folder_after(
     seen: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda _: seen.append(path.read_bytes()))
     write_atomic(path, b"new")
-    assert seen == [b"old", b"new"], "one flush of the new bytes under another name, one of the folder after the rename"
+    assert seen == [b"old", b"new"], "flush the new bytes under a temporary name; flush the folder after the rename"
 
 
 def test_json_is_sorted_readable_and_ends_with_a_newline(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_value_that_is_not_json_leaves_the_file_unchanged(tmp_path: Path) -> Non
     assert json.loads(path.read_bytes()) == 1
 
 
-def test_line_is_checksum_space_json() -> None:
+def test_a_line_is_checksum_then_space_then_json() -> None:
     text = b'{"kind":"end"}'
     assert lines_of([{"kind": "end"}]) == f"{zlib.crc32(text):08x} ".encode() + text + b"\n"
 
@@ -110,7 +110,7 @@ def test_records_are_read_as_written(records: list[dict[str, Any]], tmp_path_fac
 def test_incomplete_last_line_is_skipped(tmp_path: Path) -> None:
     path, whole = tmp_path / "records", lines_of(RECORDS)
     start = len(lines_of(RECORDS[:2]))
-    for cut in range(start, len(whole)):  # also without its newline: the next writer cuts it off
+    for cut in range(start, len(whole)):  # a line that lacks only its newline is incomplete, too
         path.write_bytes(whole[:cut])
         assert list(read_records(path)) == RECORDS[:2], f"cut after {cut} bytes"
         assert is_torn(path) is (cut > start)
@@ -141,7 +141,7 @@ def test_records_from_continues_at_a_position(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("room", [0, 1, 20])
 def test_full_disk_leaves_no_partial_line(tmp_path: Path, room: int) -> None:
-    """A limit on the file size fails a write after `room` bytes, as a full disk does."""
+    """A limit on the file size makes a write fail after `room` bytes, as on a full disk."""
     path = tmp_path / "records"
     with open_records(path) as file:
         append_record(file, RECORDS[0])
@@ -175,7 +175,7 @@ def test_an_empty_line_between_records_is_damage(tmp_path: Path) -> None:
         list(read_records(path))
 
 
-def test_has_writer_keeps_no_writer_out(tmp_path: Path) -> None:
+def test_has_writer_probes_never_make_a_writer_fail(tmp_path: Path) -> None:
     path = tmp_path / "records"
     is_over = threading.Event()
 
@@ -197,7 +197,7 @@ def test_has_writer_keeps_no_writer_out(tmp_path: Path) -> None:
     assert len(list(read_records(path))) == 300
 
 
-def test_put_in_place_replaces_a_file_atomically(tmp_path: Path) -> None:
+def test_put_in_place_replaces_the_old_file_or_leaves_it(tmp_path: Path) -> None:
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "old").write_bytes(b"old")
     put_in_place(tmp_path / "new", tmp_path / "old")

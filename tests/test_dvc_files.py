@@ -1,4 +1,4 @@
-"""DVC writes each of its files in a scratch project; reading them fails here when their format changes."""
+"""piecewise reads the files that the installed DVC writes. These tests fail when DVC changes a format."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def dvc(folder: Path, *arguments: str, fails: bool = False) -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose one stage DVC has run, with the cache outside `.dvc`."""
+    """A project whose only stage DVC has run. Its cache lies outside `.dvc`."""
     folder = tmp_path_factory.mktemp("dvc") / "a project"
     folder.mkdir()
     dvc(folder, "init", "--no-scm", "--quiet")
@@ -65,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def copy(made: Project, tmp_path: Path) -> Project:
-    """A copy to damage, with its cache."""
+    """A copy of project and cache that a test may damage."""
     shutil.copytree(made.root, tmp_path / "dvc" / "a project")
     shutil.copytree(Cache.of(made).folder, tmp_path / "elsewhere")
     return Project(tmp_path / "dvc" / "a project")
@@ -85,7 +85,7 @@ def test_outs_in_dvc_lock(made: Project) -> None:
     assert Cache.of(made).members(out.digest) == digests
 
 
-def test_stage_in_dvc_lock_changes_when_dvc_records_it(copy: Project) -> None:
+def test_recorded_stage_changes_only_when_dvc_records_it(copy: Project) -> None:
     before = recorded_stage(copy, "make")
     assert before["cmd"].startswith("cp ")
     (copy / "in.txt").write_text("another\n")
@@ -97,7 +97,7 @@ def test_stage_in_dvc_lock_changes_when_dvc_records_it(copy: Project) -> None:
     assert (read_outs(copy), recorded_stage(copy, "make")) == ([], None)
 
 
-def test_empty_lock_is_refused_as_dvc_does(copy: Project) -> None:
+def test_empty_dvc_lock_is_refused_here_and_by_dvc(copy: Project) -> None:
     copy.dvc_lock.write_text("")
     dvc(copy.root, "status", fails=True)
     with pytest.raises(BadInput, match=r"dvc\.lock cannot be read"):
@@ -105,7 +105,7 @@ def test_empty_lock_is_refused_as_dvc_does(copy: Project) -> None:
 
 
 @pytest.mark.parametrize("content", ["stages: [", "[]", "stages: []"])
-def test_lock_of_another_shape_is_bad_input(tmp_path: Path, content: str) -> None:
+def test_dvc_lock_of_another_shape_is_bad_input(tmp_path: Path, content: str) -> None:
     (tmp_path / "dvc.lock").write_text(content)
     with pytest.raises(BadInput, match=r"dvc\.lock cannot be read"):
         read_outs(Project(tmp_path))
@@ -115,20 +115,20 @@ def test_lock_of_another_shape_is_bad_input(tmp_path: Path, content: str) -> Non
 
 def test_objects_of_the_cache_are_named_by_their_md5(made: Project) -> None:
     objects = dict(Cache.of(made).objects())
-    assert len(objects) == 4  # the list of a folder, its two files, another file
+    assert len(objects) == 4  # the listing of folder `out`, its two files, and rwlock.json
     assert {path: name.removesuffix(".dir") for path, name in objects.items() if name} == {
         path: md5(path) for path in objects
     }
 
 
-def test_file_that_is_no_object_has_no_name(copy: Project) -> None:
+def test_a_stray_file_in_the_cache_has_no_object_name(copy: Project) -> None:
     stray = Cache.of(copy).folder / "files" / "md5" / "ab" / "notes.txt"
     stray.parent.mkdir(exist_ok=True)
     stray.touch()
     assert [path for path, name in Cache.of(copy).objects() if name is None] == [stray]
 
 
-def test_entry_of_the_run_cache_fits_its_names(copy: Project) -> None:
+def test_an_altered_or_moved_entry_of_the_run_cache_is_not_intact(copy: Project) -> None:
     (entry,) = Cache.of(copy).runs()
     assert is_intact_run(entry)
     text = entry.read_text()
@@ -142,23 +142,23 @@ def test_entry_of_the_run_cache_fits_its_names(copy: Project) -> None:
         assert not is_intact_run(name)
 
 
-def test_configuration_that_cannot_be_read_is_bad_input(copy: Project) -> None:
+def test_unreadable_dvc_configuration_is_bad_input(copy: Project) -> None:
     (copy / ".dvc" / "config.local").write_text("dir = no section\n")
     with pytest.raises(BadInput, match=r"\.dvc/config cannot be read"):
         Cache.of(copy)
 
 
-def test_rwlock_holds_the_process_of_a_running_stage(copy: Project) -> None:
-    assert rwlock_holders(copy) == set()  # DVC has run and released it
+def test_rwlock_names_the_process_of_a_running_stage(copy: Project) -> None:
+    assert rwlock_holders(copy) == set()  # DVC has ended and released it
     shutil.copy(copy / "rwlock.json", copy / RWLOCK)
     content = json.loads((copy / "rwlock.json").read_text())
     (pid,) = rwlock_holders(copy) or ()
     assert {info["pid"] for info in content["write"].values()} == {pid}
-    dvc(copy.root, "repro", "--force", "--quiet")  # a holder that is gone stops nothing
+    dvc(copy.root, "repro", "--force", "--quiet")  # DVC ignores a holder that has ended
     assert (copy / RWLOCK).is_file()
 
 
-def test_rwlock_that_dvc_refuses_has_no_answer(copy: Project) -> None:
+def test_rwlock_holders_are_unknown_if_dvc_cannot_read_the_file(copy: Project) -> None:
     (copy / RWLOCK).write_text('{"write": {"a"')
     assert rwlock_holders(copy) is None
     assert "Unable to read RWLock-file" in dvc(copy.root, "repro", "--force", fails=True)

@@ -17,7 +17,7 @@ def test_nearest_names_the_closest_option_first(name: str, allowed: list[str], w
     assert nearest(name, allowed) == words
 
 
-def test_nearest_takes_any_iterable_once() -> None:
+def test_nearest_accepts_a_generator() -> None:
     assert nearest("dept", (key for key in ("width", "depth"))) == "did you mean 'depth'? allowed: depth, width"
 
 
@@ -25,7 +25,7 @@ def test_each_kind_of_failure_has_its_exit_code() -> None:
     assert [kind.exit_code for kind in (PiecewiseError, BadInput, NonFiniteLoss)] == [1, 2, 3]
 
 
-def test_bad_input_is_both_a_value_error_and_ours() -> None:
+def test_bad_input_is_a_value_error_and_a_piecewise_error() -> None:
     with pytest.raises(ValueError, match="lr=-1") as caught:
         raise BadInput("lr=-1")
     assert isinstance(caught.value, PiecewiseError)

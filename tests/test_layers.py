@@ -1,4 +1,4 @@
-"""Who may import whom, and which tool has which door: read from the source, where no import can hide."""
+"""Rules for imports: layers import downwards, and each outside library is imported in few places."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "piecewise"
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-# Each may import from its own row and the rows before it.
+# A package or module may import from its own row and the rows before it.
 ROWS: list[set[str]] = [
     {
         "errors",
@@ -42,12 +42,13 @@ ROWS: list[set[str]] = [
 ]
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 
+# Library: the only folders or files that may import it.
 DOORS: dict[str, tuple[str, ...]] = {
     "matplotlib": ("figures/",),
     "mpl_toolkits": ("figures/",),
     "pytorch_lightning": ("training/", "jobs/trainer.py"),
     "lightning": (),
-    "mlflow": ("tracking/", "server/mlflow_plugin/"),  # the one speaks to MLflow's server, the other runs in it
+    "mlflow": ("tracking/", "server/mlflow_plugin/"),  # a client of MLflow's server, and a plugin inside it
     "hydra": ("planning/",),
     "omegaconf": ("planning/",),
     "torchvision": ("data/sources.py",),
@@ -61,7 +62,7 @@ UNSAFE_CALLS = {"eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load
 
 
 def nodes(node: ast.AST, runs: bool = True) -> Iterator[tuple[ast.AST, bool]]:
-    """Every node below `node`, and whether it ever runs: not so what stands under `if TYPE_CHECKING`."""
+    """Every node below `node`, and whether it runs: code under `if TYPE_CHECKING` does not."""
     typing_only = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
     for child in ast.iter_child_nodes(node):
         child_runs = runs and not (typing_only and isinstance(node, ast.If) and child in node.body)
@@ -93,13 +94,13 @@ def layer_faults(source: str, file: str) -> list[str]:
 
 
 def tracking_faults(source: str, file: str) -> list[str]:
-    """Inside tracking: the store knows nothing of the mirror, the mirror nothing of who calls it."""
-    rooms = ["tags", "store", "mirror", "sync"]
+    """Inside tracking, each part may import itself and the parts before it in `parts`."""
+    parts = ["tags", "store", "mirror", "sync"]
     own = file.split("/")[1].removesuffix(".py")
     return [
         f"{file}:{line}: tracking/{own} must not import {module}"
         for module, line, _ in imports(source)
-        if module.startswith("piecewise.tracking.") and rooms.index(module.split(".")[2]) > rooms.index(own)
+        if module.startswith("piecewise.tracking.") and parts.index(module.split(".")[2]) > parts.index(own)
     ]
 
 
@@ -131,8 +132,8 @@ def read(file: str) -> str:
     return (PACKAGE / file).read_text("utf-8")
 
 
-def test_there_is_source_to_check() -> None:
-    """And every part of it has its row: a new package must be given one."""
+def test_every_package_has_a_row() -> None:
+    """A new package must be added to ROWS."""
     assert len(FILES) > 40
     assert {file.split("/")[0].removesuffix(".py") for file in FILES} - {"__init__"} == set(ROW)
 
@@ -151,11 +152,11 @@ def test_imports_inside_tracking_point_downwards() -> None:
 
 
 @pytest.mark.parametrize("tool", DOORS)
-def test_a_tool_has_one_door(tool: str) -> None:
+def test_a_library_is_imported_only_where_allowed(tool: str) -> None:
     assert [fault for file in FILES for fault in door_faults(read(file), file, tool)] == []
 
 
-def test_nothing_in_a_file_can_run_when_it_is_read() -> None:
+def test_reading_a_file_never_runs_code_from_it() -> None:
     files = [*PACKAGE.rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")]
     assert [fault for path in files for fault in unsafe_faults(path.read_text("utf-8"), path.name)] == []
 
@@ -178,12 +179,12 @@ def test_checkpoints_are_read_in_one_place_and_only_as_tensors() -> None:
         ("from ..training import fit", "models/x.py:1: a relative import hides its layer"),
     ],
 )
-def test_the_checker_sees_an_import_upwards(source: str, fault: str) -> None:
+def test_the_checker_finds_an_import_upwards(source: str, fault: str) -> None:
     assert layer_faults(source, "models/x.py") == [fault]
     assert layer_faults("from piecewise.losses import x\nimport piecewise.errors", "models/x.py") == []
 
 
-def test_the_checker_sees_a_tool_outside_its_door() -> None:
+def test_the_checker_finds_a_library_outside_its_place() -> None:
     hidden = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mlflow\nelse:\n    from mlflow import x\n"
     fault = "jobs/x.py:5: mlflow belongs in tracking/ or server/mlflow_plugin/"
     assert door_faults(hidden, "jobs/x.py", "mlflow") == [fault]
@@ -203,6 +204,6 @@ def test_the_checker_sees_a_tool_outside_its_door() -> None:
         "np.load(f, allow_pickle=True)",
     ],
 )
-def test_the_checker_sees_what_is_unsafe(line: str) -> None:
+def test_the_checker_finds_unsafe_calls_and_imports(line: str) -> None:
     assert len(unsafe_faults(f"model.eval()\n{line}", "x.py")) == 1
     assert unsafe_faults("model.eval()\nyaml.safe_load(f)\nimport pickletools", "x.py") == []

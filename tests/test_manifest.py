@@ -120,7 +120,7 @@ def test_update_creates_no_manifest(folder: Path) -> None:
     assert not (folder / MANIFEST).exists()
 
 
-def test_name_that_is_not_utf8_survives(folder: Path) -> None:
+def test_file_name_that_is_not_utf8_can_be_recorded(folder: Path) -> None:
     (folder / "caf\udce9").write_bytes(b"x")
     write_manifest(folder)
     assert manifest_faults(folder) == {}

@@ -1,4 +1,4 @@
-"""What is set for one library call is restored after it, whatever the call does."""
+"""Settings made for one library call are restored after it, also after an error."""
 
 from __future__ import annotations
 

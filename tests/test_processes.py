@@ -37,7 +37,7 @@ def test_zombie_is_gone() -> None:
         child.wait()
 
 
-def test_process_whose_number_was_reused_is_gone() -> None:
+def test_process_whose_id_was_reused_is_gone() -> None:
     assert is_gone(replace(this_process(), started=1))
 
 

@@ -1,4 +1,4 @@
-"""The README keeps its word: its table is the record's, and its pictures and files are there."""
+"""The README's table has the recorded results, and the files that it names exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = (ROOT / "README.md").read_text()
 ROW = re.compile(r"^\| `(\w+)`(?: (\S+))? \| `(\S+)` \| ([≤≥]) (\S+) \| (\S+?)(?: ± (\S+))? \| (\d+) \|$", re.MULTILINE)
 
 
-def test_it_is_short_and_what_it_names_is_there() -> None:
+def test_readme_is_short_and_the_files_it_names_exist() -> None:
     assert len(TEXT.splitlines()) <= 250
     named = re.findall(r"\]\(([^)#:]+)\)", TEXT) + [
         f"src/piecewise/{name}" for name in re.findall(r"`(\w+/\w+\.py)`", TEXT)
@@ -25,7 +25,7 @@ def test_it_is_short_and_what_it_names_is_there() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_every_expectation_is_in_the_table_and_met_by_its_number() -> None:
+def test_the_table_has_every_expectation_and_a_result_that_meets_it() -> None:
     rows = ROW.findall(TEXT)
     expected = [
         (name, item["metric"], f"{item.get('at_least', item.get('at_most')):g}")
@@ -38,7 +38,7 @@ def test_every_expectation_is_in_the_table_and_met_by_its_number() -> None:
 
 
 def test_the_table_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within what other processors change: four standard deviations, or a hundredth."""
+    """Other processors may change a result by at most 1 % or four standard deviations, whichever is more."""
     monkeypatch.chdir(ROOT)
     measured = {
         (row.experiment, row.label, row.metric): row for result in collect(Project(ROOT)) for row in result.rows
@@ -48,5 +48,5 @@ def test_the_table_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, label, metric, _, bound, found, _, count in ROW.findall(TEXT):
         row = measured[name, label, metric]
         assert int(count) == len(row.values)
-        tiny = 1e-3 * float(bound)  # a number far below its bound is only rounding
+        tiny = 1e-3 * float(bound)  # a result far below its bound is only rounding error
         assert float(found) == pytest.approx(row.mean, rel=0.01, abs=max(4 * (row.spread or 0), tiny))

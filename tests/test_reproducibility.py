@@ -1,4 +1,4 @@
-"""The same job in two processes, and in two folders: the same bits."""
+"""The same job gives the same bits in another process and another folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
 
-# Whatever is drawn or has a state: initialisation, order, masks, running statistics, momentum, a schedule.
+# The job uses everything random or stateful: initialisation, order, masks, running statistics, momentum, schedule.
 OPTIONS = [
     *("data.num_train=60", "data.num_test=20", "batch_size=10", "trainer.max_epochs=4", "log_every_n_steps=1"),
     *("model=mlp", "model.width=12", "model.dropout=0.3", "model.norm=batch", "optimizer=momentum", "optimizer.lr=0.1"),
@@ -28,14 +28,14 @@ OPTIONS = [
 
 
 def train_elsewhere(job: Job, place: Path) -> RunFolder:
-    """In a process and a project of its own; Python orders its sets there in another way than here."""
+    """Train in another process and project, where PYTHONHASHSEED gives Python's sets another order."""
     shutil.copytree("conf", place / "conf")
     shutil.copy("requirements.lock", place)
     job.write(place / "job.json")
     command = [sys.executable, "-m", "piecewise.worker", "job.json"]
-    alike = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONHASHSEED": "1"}
+    settings = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONHASHSEED": "1"}
     done = subprocess.run(
-        command, cwd=place, env=os.environ | alike, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=place, env=os.environ | settings, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
     (run,) = (place / "runs").iterdir()
@@ -54,7 +54,7 @@ def test_the_same_job_in_another_process_and_folder_gives_the_same_bits(
 ) -> None:
     (job,) = plan(*OPTIONS)
     here = RunFolder.at(project / "runs" / "one")
-    torch.manual_seed(99)  # whatever this process did before
+    torch.manual_seed(99)  # the process's random state must not matter
     train(job, here)
     found = outcome(here)
     assert found == outcome(train_elsewhere(job, tmp_path / "another project"))

@@ -18,7 +18,7 @@ SHAPES = [(), (1,), (3,), (3, 1), (1, 3), (2, 3)]
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("other", SHAPES)
 def test_only_equal_shapes_pass(shape: tuple[int, ...], other: tuple[int, ...]) -> None:
-    """Most of these pairs would broadcast."""
+    """Also pairs that would broadcast are refused."""
     found = ""
     try:
         check_same_shape("a", torch.zeros(shape), "b", torch.zeros(other))
@@ -28,7 +28,7 @@ def test_only_equal_shapes_pass(shape: tuple[int, ...], other: tuple[int, ...]) 
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2, 3])
-def test_rank_is_counted(rank: int) -> None:
+def test_another_number_of_dimensions_is_refused(rank: int) -> None:
     tensor = torch.zeros((2,) * rank)
     check_rank("x", tensor, rank)
     with pytest.raises(ValueError, match="x must have") as caught:
@@ -38,7 +38,7 @@ def test_rank_is_counted(rank: int) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("count", [1, 2])
-def test_outputs_come_in_multiples_of_the_targets(shape: tuple[int, ...], count: int) -> None:
+def test_outputs_have_count_columns_per_target_column(shape: tuple[int, ...], count: int) -> None:
     fitting = shape if len(shape) < 2 else (shape[0], count * shape[1])
     if len(shape) == 2:
         check_outputs_per_target(torch.zeros(fitting), torch.zeros(shape), count)
@@ -58,7 +58,7 @@ def test_outputs_come_in_multiples_of_the_targets(shape: tuple[int, ...], count:
         ((2, 7, 2), ("A", "B", "A"), "(A, B, A)"),
     ],
 )
-def test_a_letter_stands_for_one_size(shape: tuple[int, ...], wanted: tuple[int | str, ...], words: str) -> None:
+def test_equal_letters_need_equal_sizes(shape: tuple[int, ...], wanted: tuple[int | str, ...], words: str) -> None:
     check_shape("x", torch.zeros(shape), wanted)
     for bad in (shape[:-1], (*shape, 1), (*shape[:-1], shape[-1] + 1)):
         with pytest.raises(ValueError, match="must have shape") as caught:
@@ -66,7 +66,7 @@ def test_a_letter_stands_for_one_size(shape: tuple[int, ...], wanted: tuple[int 
         assert str(caught.value) == f"x must have shape {words}, got shape {bad}"
 
 
-def test_rows_are_examples_one_after_the_other() -> None:
+def test_as_rows_flattens_each_example_to_one_row() -> None:
     images = torch.arange(24.0).reshape(2, 3, 2, 2)
     assert torch.equal(as_rows("x", images, 12), torch.arange(24.0).reshape(2, 12))
     assert as_rows("x", torch.zeros(0, 3), 3).shape == (0, 3)
@@ -75,7 +75,7 @@ def test_rows_are_examples_one_after_the_other() -> None:
             as_rows("x", bad, 12)
 
 
-def test_columns_come_in_multiples() -> None:
+def test_columns_must_be_a_multiple_of_the_given_number() -> None:
     check_columns("outputs", torch.zeros(5, 6), 3)
     for bad in (torch.zeros(5, 7), torch.zeros(6)):
         with pytest.raises(ValueError, match=r"outputs must have shape \(N, 3·C\), got shape \("):

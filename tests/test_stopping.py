@@ -15,7 +15,7 @@ from piecewise import stopping
 
 
 @pytest.fixture(autouse=True)
-def listening() -> None:
+def listen_for_signals() -> None:
     stopping.listen()
 
 
@@ -24,7 +24,7 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_ends_code_that_does_not_poll_at_once(number: int, code: int) -> None:
+def test_signal_immediately_ends_code_that_does_not_poll(number: int, code: int) -> None:
     with pytest.raises(stopping.Stopped) as stopped:
         send(number)
     assert stopped.value.code == code
@@ -32,7 +32,7 @@ def test_signal_ends_code_that_does_not_poll_at_once(number: int, code: int) -> 
 
 
 def work(seen: list[int | None], *signals: int, error: BaseException | None = None) -> None:
-    """Work that polls and receives signals."""
+    """Poll for signals while receiving `signals`, then raise `error`. `seen` receives each poll's answer."""
     with stopping.poll_signals():
         seen.append(stopping.requested_stop())
         for number in signals:
@@ -42,7 +42,7 @@ def work(seen: list[int | None], *signals: int, error: BaseException | None = No
             raise error
 
 
-def test_first_signal_is_noted_and_second_ends_at_once() -> None:
+def test_polling_code_learns_of_the_first_signal_and_is_ended_by_the_second() -> None:
     seen: list[int | None] = []
     with pytest.raises(stopping.Stopped) as stopped:
         work(seen, signal.SIGTERM, signal.SIGINT)
@@ -51,7 +51,7 @@ def test_first_signal_is_noted_and_second_ends_at_once() -> None:
     assert stopping.requested_stop() is None
 
 
-def test_unanswered_signal_raises_stopped_when_the_work_is_done() -> None:
+def test_unanswered_signal_raises_stopped_after_the_work() -> None:
     seen: list[int | None] = []
     with pytest.raises(stopping.Stopped) as stopped:
         work(seen, signal.SIGTERM)
@@ -63,7 +63,7 @@ def test_an_error_is_not_hidden_by_a_signal() -> None:
         work([], signal.SIGTERM, error=ValueError("first"))
 
 
-def test_stopped_is_no_exception_subclass() -> None:
+def test_stopped_is_not_a_subclass_of_exception() -> None:
     assert not issubclass(stopping.Stopped, Exception)
 
 
@@ -72,10 +72,8 @@ def test_exit_code_is_that_of_the_signal() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 143
 
 
-def test_an_import_is_finished_before_a_signal_ends_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half-imported modules have made torch abort, NumPy recurse endlessly, and the command go on."""
+def test_a_signal_ends_the_command_only_after_a_running_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted imports have made torch abort, NumPy recurse endlessly, and the command ignore the signal."""
     lines = [
         "import os, signal",
         "try:",
@@ -103,13 +101,13 @@ def test_signal_that_a_library_swallowed_is_raised_again() -> None:
     stopping.raise_if_stopped()
 
 
-def test_exit_code_0_of_lightning_becomes_that_of_the_signal() -> None:
+def test_lightnings_exit_code_0_becomes_that_of_the_signal() -> None:
     with pytest.raises(stopping.Stopped) as stopped:
         work([], signal.SIGTERM, error=SystemExit(0))
     assert stopped.value.code == 143
 
 
 def test_exit_without_a_signal_passes_through() -> None:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         work([], error=SystemExit(7))
-    assert left.value.code == 7
+    assert exited.value.code == 7

@@ -37,14 +37,14 @@ def test_quiet_prints_only_warnings_and_errors(
     assert (said.out, said.err) == ("one 2\n", "warning: careful\nerror: broken\n")
 
 
-def test_columns_of_a_table_are_aligned_and_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_columns_are_aligned_and_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     text = "long text " * 30
     assert terminal.table([("a", "bb", text), ("ccc", "d", "")], indent=" ") == f" a    bb  {text.rstrip()}\n ccc  d"
     assert terminal.table([]) == ""
 
 
-def test_colour_codes_have_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_codes_do_not_count_as_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     painted = terminal.paint("ok", "green", Screen())

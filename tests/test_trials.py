@@ -1,4 +1,4 @@
-"""The trials of promises: `make faults` runs all of them, and a trial that failed can be run again."""
+"""`make faults` runs the trials of every promise, and a failed trial can be repeated."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def test_make_faults_runs_every_promise() -> None:
     recipe = (ROOT / "Makefile").read_text().partition("\nfaults:")[2].partition("\n\n")[0]
     places = [ROOT / name for name in re.findall(r"tests/\S+", recipe)]
     files = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
-    promising = [path for path in files if re.search(r"\btrials\(", path.read_text())]
-    assert len(promising) > 10
-    assert [path for path in promising if not any(path.is_relative_to(place) for place in places)] == []
+    files_with_trials = [path for path in files if re.search(r"\btrials\(", path.read_text())]
+    assert len(files_with_trials) > 10
+    assert [path for path in files_with_trials if not any(path.is_relative_to(place) for place in places)] == []
 
 
 @pytest.mark.parametrize(("share", "expected"), [(1, 200), (0.1, 20), (0.0001, 1)])
-def test_a_share_is_at_least_one_and_counts_what_was_kept(share: float, expected: int) -> None:
+def test_a_share_is_at_least_one_trial_and_a_seed_repeats_its_draws(share: float, expected: int) -> None:
     trials: Trials = Trials(share, seed=3)
     drawn = [rng.random() for rng in trials("it holds", 200)]
     assert trials.tally == {"it holds": [expected, expected]}
@@ -29,7 +29,7 @@ def test_a_share_is_at_least_one_and_counts_what_was_kept(share: float, expected
     assert drawn == [rng.random() for rng in again("it holds", 200)][:expected]
 
 
-def test_one_that_fails_is_tried_and_not_kept() -> None:
+def test_a_failed_trial_counts_as_tried_but_not_as_kept() -> None:
     trials: Trials = Trials(share=1, seed=0)
     for number, _ in enumerate(trials("it holds", 5)):
         if number == 2:

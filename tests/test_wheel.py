@@ -1,4 +1,4 @@
-"""An installed wheel in a project that has nothing but its own conf/, without this repository."""
+"""The wheel, installed without this repository, works in a project that has only a conf/."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment with the wheel, which takes every other package from this one."""
+    """The `bin` of a new environment that has the wheel, and all other packages of this environment."""
     venv = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     (site,) = venv.glob("lib/python*/site-packages")
-    # Python does not read the .pth files of a folder that a .pth file names: the editable piecewise stays out.
+    # Python ignores .pth files in a folder that another .pth file adds, so the editable piecewise is not found.
     (site / "other_packages.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     pip = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python"]
     subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
@@ -76,7 +76,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(installed: Path, tmp_path: Path) -> Run:
-    """`run("train", …)`: what the installed command prints in a project that has only its conf/."""
+    """`run("train", …)` returns what the installed command prints in a project that has only a conf/."""
     root = tmp_path / "a project"
     for name, text in (("config.yaml", CONFIG), ("experiment/mine.yaml", MINE)):
         (root / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def test_experiments_of_the_package_and_of_the_project_train(run: Run, tmp_path:
     run("doctor")
 
 
-def test_configurations_of_both_are_shown(run: Run) -> None:
+def test_configurations_of_the_package_and_of_the_project_are_shown(run: Run) -> None:
     listed = run("list")
     assert re.search(r"^mine +Do I fit\?$", listed, re.MULTILINE)
     assert re.search(r"^mnist_cnn +\w", listed, re.MULTILINE)
