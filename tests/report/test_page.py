@@ -72,7 +72,7 @@ def test_page_shows_every_fact_and_loads_nothing(root: Path) -> None:
     assert not [tag for tag, _ in page.elements if tag in ("script", "link", "iframe", "img")]
     assert not re.search(r"url\((?!#)", text)
     figures = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(figures) == 6  # the comparison; of each model, fit and curves; of that with three units, also their sum
+    assert len(figures) == 6  # one comparison, two fits, two learning curves, one sum of units
     assert all(attributes["role"] == "img" and len(attributes["aria-label"] or "") > 15 for attributes in figures)
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))

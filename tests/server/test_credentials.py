@@ -81,7 +81,7 @@ def test_credentials_are_set_for_no_other_address(tmp_path: Path, uri: str) -> N
 
 
 @pytest.mark.parametrize("name", [USER, PASSWORD])
-def test_a_persons_own_variables_take_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_users_own_variables_take_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     read_or_make_login(Project(tmp_path), URI)
     monkeypatch.setenv(name, "theirs")
     lend(URI, Project(tmp_path))

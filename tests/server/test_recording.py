@@ -32,7 +32,7 @@ Train = Callable[[str], tuple[RunFolder, str]]
 
 @pytest.fixture
 def log_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Set the login by environment variables, as a person in another project does."""
+    """Set the login by environment variables, as a user in another project does."""
 
     def log_in(password: str | None = None) -> None:
         known = server.known("credentials")

@@ -81,7 +81,7 @@ def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFold
 
 
 def test_second_end_adds_no_point(mirror: Mirror, run: RunFolder) -> None:
-    """A stage ends a second time if its pipeline was killed before it was recorded; its evaluation is the same."""
+    """A stage ends twice if its pipeline was killed before dvc.lock recorded it; both evaluations are equal."""
     mirror.push(run)
     record = read_journal(run.journal)
     assert record is not None

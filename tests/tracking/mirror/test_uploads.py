@@ -113,7 +113,7 @@ def test_file_that_did_not_arrive_is_not_recorded_and_is_sent_again(
 
 def test_manifest_has_every_file_of_a_run_at_a_server(mirror: Mirror, run: RunFolder, tmp_path: Path) -> None:
     """The manifest includes the table of results, which exists only in MLflow."""
-    mirror._artifacts = None  # as at a server
+    mirror._artifacts = None  # upload as to a server
     mirror.push(run)
     folder = tmp_path / "arrived"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Orphaned runs are ended by the next command, and no other runs are."""
+"""The next command ends orphaned runs and no others."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_every_command_ends_orphaned_runs_without_mlflow(project: Project, monke
     for folder in all_runs(project):
         mirror.push_live(folder)
     with Journal(project / "runs" / "over" / "journal.jsonl") as journal:
-        journal.end("FAILED")  # and its mirror was killed
+        journal.end("FAILED")  # its mirror was killed before it sent this
     (project / "runs" / "lost" / "journal.jsonl").unlink()
     assert set(statuses(mirror.client).values()) == {"RUNNING"}
     with monkeypatch.context() as patch:

@@ -128,7 +128,7 @@ def test_progress_resets_the_count_of_tries(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert sync_runs.retry("http://x", lambda: fail_first(50), lambda: len(tried)) == "done"
     assert len(slept) == 50
-    assert max(slept) <= 0.2  # every pause is a first one
+    assert max(slept) <= 0.2  # each pause is the first, shortest one
     tried.clear()
     with pytest.raises(TryAgain):
         sync_runs.retry("http://x", lambda: fail_first(50))
