@@ -15,16 +15,14 @@ def main(project: Project, arguments: Arguments) -> int:
     from piecewise.analysis.draw import draw_run
     from piecewise.analysis.evaluate import evaluate_run, measure, measure_ensemble
     from piecewise.durable import read_json
-    from piecewise.execution.job_folders import JOBS, JobFolders
-    from piecewise.jobs.job import read_jobs
+    from piecewise.execution.job_folders import JobFolders
     from piecewise.journal.find import find_run
     from piecewise.journal.run_folder import read_result
     from piecewise.manifest import update_manifest
 
     run = find_run(project, asked.run)
-    if (run.root / JOBS).is_file():
-        count = len(read_jobs(run.root / JOBS))
-        _show(measure_ensemble(JobFolders.below(run.root.relative_to(project), count).jobs))
+    if run.start.num_jobs is not None and not run.folder.is_of_pipeline:
+        _show(measure_ensemble(JobFolders.below(run.folder.sealed, run.start.num_jobs).jobs))
         return 0
     read_result(run.folder)
     if run.folder.metrics.is_file():

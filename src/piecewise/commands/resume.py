@@ -24,18 +24,19 @@ def main(project: Project, arguments: Arguments) -> None:
     from piecewise.tracking.store.addresses import moved_servers
 
     run = find_run(project, asked.run)
-    if run.start.parent is not None and (run.root.parent / JOBS).is_file():
+    if run.start.parent is not None and (run.folder.sealed.parent / JOBS).is_file():
         run = find_run(project, run.start.parent)  # a job of a sweep continues with its sweep
     if run.folder.is_of_pipeline:
         raise BadInput(f"{run.start.title} belongs to the pipeline: dvc repro train@{run.start.name} runs it")
-    jobs = read_jobs(run.root / JOBS) if (run.root / JOBS).is_file() else [read_job(run.folder.job)]
+    root = run.folder.sealed
+    jobs = read_jobs(root / JOBS) if (root / JOBS).is_file() else [read_job(run.folder.job)]
     jobs = [with_options(job, asked.options) for job in jobs]
     if asked.options:
         from piecewise.planning.check import check
 
         for job in jobs:
             check(job.config)
-    folders = JobFolders.below(run.root.relative_to(project), len(jobs))
+    folders = JobFolders.below(root.relative_to(project), len(jobs))
     if all(map(is_done, folders.jobs)):
         terminal.say(f"{run.start.title} is done: nothing is left to train")
         return

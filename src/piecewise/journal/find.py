@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from piecewise import terminal
 from piecewise.errors import BadInput, nearest
@@ -24,17 +23,12 @@ class KnownRun:
     start: Start
 
     @property
-    def root(self) -> Path:
-        """The folder that a person knows the run by."""
-        return self.folder.training if self.folder.is_of_pipeline else self.folder.journal.parent
-
-    @property
     def names(self) -> set[str]:
         """The names that identify the run: its id, its title, its folder below runs/ (a sweep's job: `folder/0003`)."""
         names = {self.start.id, self.start.title}
         if self.folder.is_of_pipeline:
             return names
-        parts = self.root.parts
+        parts = self.folder.journal.parent.parts
         return names | {"/".join(parts[parts.index("runs") + 1 :])}
 
 
