@@ -1,4 +1,4 @@
-"""A real MLflow server, and a network before it."""
+"""A real MLflow server, and a proxy in front of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrong configuration gives one line, exit code 2 and no run."""
+"""A wrong configuration gives one line of error, exit code 2 and no run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ GROUPS = {
     "scheduler": ["none", "step", "cosine", "onecycle", "warmup"],
     "trainer": ["default", "cpu", "smoke", "overfit"],
 }
-# Options of the default groups, each with values that it refuses.
-NUMBERS = {
+# Options of the default groups, each with values that are refused.
+BAD_VALUES = {
     "model.width": ["0", "-1", "2.5", "1e3", "true", "abc", "[]", "{a: 1}"],
     "optimizer.lr": ["-1", "nan", "inf", "-inf", "abc", "[0.1]", "{a: 1}", "true"],
     "batch_size": ["0", "-3", "2.5", "some", "1000000", "[4]", "null"],
@@ -53,7 +53,7 @@ GADGETS = [
     "",
 ]
 KNOWN = {
-    *NUMBERS,
+    *BAD_VALUES,
     *GROUPS,
     *(
         "trainer.precision",
@@ -68,27 +68,27 @@ KNOWN = {
 
 
 def typo(word: str, rng: Random) -> str:
-    """The word with one letter removed, doubled or replaced by a letter that no option has."""
+    """The word with one letter removed, doubled or replaced by q, x, z or j."""
     index = rng.randrange(len(word))
     return word[:index] + rng.choice(["", word[index] * 2, rng.choice("qxzj")]) + word[index + 1 :]
 
 
 @st.composite
 def bad_overrides(draw: st.DrawFn) -> list[str]:
-    """A command line with one or two things wrong in it, for the default data, model and loss."""
-    keys = st.sampled_from(sorted(NUMBERS))
+    """Command-line overrides with one or two errors, for the default data, model and loss."""
+    keys = st.sampled_from(sorted(BAD_VALUES))
     several = draw(st.lists(keys, min_size=2, max_size=2, unique=True)) if draw(st.integers(0, 4)) == 0 else []
     if several:
-        return [f"{key}={draw(st.sampled_from(NUMBERS[key]))}" for key in several]
+        return [f"{key}={draw(st.sampled_from(BAD_VALUES[key]))}" for key in several]
     rng = Random(draw(st.integers(0, 2**32)))
     kind = draw(st.sampled_from(["value", "option", "key", "added", "target", "fit", "deleted"]))
     if kind == "value":
         key = draw(keys)
-        return [f"{key}={draw(st.sampled_from(NUMBERS[key]))}"]
+        return [f"{key}={draw(st.sampled_from(BAD_VALUES[key]))}"]
     if kind == "option":
         group = draw(st.sampled_from(sorted(GROUPS)))
         option = typo(draw(st.sampled_from(GROUPS[group])), rng)
-        assume(not (ROOT / "conf" / group / f"{option}.yaml").exists())  # sgd without its s is gd
+        assume(not (ROOT / "conf" / group / f"{option}.yaml").exists())  # for example, sgd without its s is gd
         return [f"{group}={option}"]
     if kind in ("key", "added"):
         key = draw(st.sampled_from(sorted(key for key in KNOWN if "." in key)))
@@ -105,13 +105,13 @@ def bad_overrides(draw: st.DrawFn) -> list[str]:
 
 
 def words(override: str) -> list[str]:
-    """The last part of the key, and the value."""
+    """The last part of the override's key, and its value."""
     key, _, value = override.lstrip("+~").partition("=")
     return [word for word in (key.rpartition(".")[2], value) if word]
 
 
-def test_bad_configurations_are_refused_by_name(project: Project, trials: Trials) -> None:
-    """In this process, through everything that `piecewise train` does before it starts."""
+def test_bad_configurations_are_refused_and_named(project: Project, trials: Trials) -> None:
+    """Runs, in this process, everything that `piecewise train` does before it starts a job."""
     before = sorted(project.root.rglob("*"))
 
     @seed(trials.seed)
@@ -137,10 +137,10 @@ def test_bad_configurations_are_refused_by_name(project: Project, trials: Trials
 
 
 @pytest.mark.slow
-def test_bad_configurations_end_the_command_with_2(project: Project, trials: Trials) -> None:
+def test_bad_configurations_end_the_command_with_exit_code_2(project: Project, trials: Trials) -> None:
     for rng in trials("bad configurations refused, as processes", 20):
-        key = rng.choice(sorted(NUMBERS))
-        override = f"{key}={rng.choice(NUMBERS[key])}"
+        key = rng.choice(sorted(BAD_VALUES))
+        override = f"{key}={rng.choice(BAD_VALUES[key])}"
         command = [sys.executable, "-m", "piecewise", "train", override]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 2, (override, done.stderr)

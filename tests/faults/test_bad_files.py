@@ -1,4 +1,4 @@
-"""Input files that are not what they should be: read right, or refused by name; never anything else."""
+"""A damaged input file is either read as finite data or refused with BadInput."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXT = b'a,b,y\n1,2,0\n3,4,1\n"5",6,0\n7,8,1\n9,10,0\n1.5e3,-2,1\n0,0,0\n2,2,1\n
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """The bytes with something done to them that happens to files."""
+    """The bytes with one random kind of damage."""
     place, length = rng.randrange(len(data)), rng.randrange(1, 9)
     kinds = {
         "flip": lambda: data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :],
@@ -55,7 +55,7 @@ def write_idx(folder: Path, rng: np.random.Generator) -> list[Path]:
 
 
 def use(source: DataSource, kind: TargetKind) -> None:
-    """Everything training and evaluation ask of a data set; what comes is whole and finite, or a BadInput."""
+    """Read all that training and evaluation read, and assert that it is complete and finite. BadInput may be raised."""
     spec = source.spec()
     for part, count in (("train", spec.num_train), ("test", spec.num_test)):
         if kind not in spec.kinds:
@@ -95,8 +95,8 @@ def test_mutated_files_are_read_or_refused(tmp_path: Path, trials: Trials) -> No
     assert all(refused)
 
 
-def test_stored_data_that_read_well_are_the_ones_that_were_made(tmp_path: Path, trials: Trials) -> None:
-    """A flip in a stored set is found, or changes nothing: it is never trained on."""
+def test_a_flipped_bit_in_stored_data_is_refused_or_changes_no_value(tmp_path: Path, trials: Trials) -> None:
+    """So no training ever uses altered data."""
     source = Line(num_train=20, num_test=10, folder=str(tmp_path))
     wanted = source.generate("train")
     for rng in trials("flips in stored data found", 200):

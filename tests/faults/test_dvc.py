@@ -1,4 +1,4 @@
-"""`dvc repro` told to stop, or killed, at any moment: no half of a training is recorded, nobody is left, it goes on."""
+"""`dvc repro` stopped or killed at any moment records no half training, leaves no process, and can be repeated."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ STAGE = "train@least_squares"
 LIVE = Path("runs/pipeline/least_squares/run")
 RESULT = Path("results/train/least_squares/run/result.json")
 JOURNAL = Path("results/journal/least_squares/run.jsonl")
-AGAIN = ("--force", "--single-item", STAGE)  # else DVC takes an earlier result from its cache
+AGAIN = ("--force", "--single-item", STAGE)  # without --force, DVC would take an earlier result from its cache
 
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """A pipeline of one experiment, about to train it."""
+    """A pipeline with one experiment, whose data are made but which is not trained yet."""
     pipeline = copy_shipped(tmp_path_factory.mktemp("dvc") / "a project", "least_squares")
-    # MLflow has the runs, and not the models, whose export takes as long as all the rest.
+    # No models are logged to MLflow: exporting one takes as long as everything else.
     pipeline.edit("conf/experiment/least_squares.yaml", "select: last", "select: last\nlog_model: none")
     pipeline.repro("synthesise@line")
     return pipeline
@@ -53,7 +53,7 @@ def repro(pipeline: Pipeline, *arguments: str) -> AbstractContextManager[subproc
 
 
 def wait_for_training(root: Path, count: int) -> int:
-    """The process that trains, once its journal has so many validations."""
+    """Wait until the journal has `count` validations. Returns the process id of the training."""
     path, deadline = root / LIVE / "journal.jsonl", time.monotonic() + 120
     while not path.is_file() or path.read_bytes().count(b'"val/nll"') < count:
         assert time.monotonic() < deadline, "no training has begun"
@@ -62,7 +62,7 @@ def wait_for_training(root: Path, count: int) -> int:
 
 
 def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
-    """To the stage alone, to dvc alone, or to both at once."""
+    """The signal goes to the training, to dvc, or to dvc's whole process group."""
     root = pipeline.root
     set_epochs(pipeline, 10_000_000)
     for rng in trials("SIGTERM under dvc repro: KILLED, checkpoint, stage not recorded", 20):
@@ -70,10 +70,10 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
         with repro(pipeline, STAGE) as process:
             trainer = wait_for_training(root, rng.randrange(1, 40))
             time.sleep(rng.random() * 0.5)
-            told = rng.choice([trainer, process.pid, -process.pid])
-            os.kill(told, signal.SIGTERM)
+            target = rng.choice([trainer, process.pid, -process.pid])
+            os.kill(target, signal.SIGTERM)
             said, _ = process.communicate(timeout=60)
-            assert process.returncode == (255 if told == trainer else -signal.SIGTERM), said
+            assert process.returncode == (255 if target == trainer else -signal.SIGTERM), said
         wait_for_processes_to_end(root, 15)
         assert "error: stopped by SIGTERM" in said
         record, newest = read_journal(root / LIVE / "journal.jsonl"), checkpoint_files.newest(root / LIVE)
@@ -87,7 +87,7 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
 
 
 def steps_of_writers(journal: Path) -> list[list[int]]:
-    """What was validated by the process that began a run, and by each that went on with it."""
+    """The validated steps of each process that wrote the run: the one that began it, then each that resumed it."""
     found: list[list[int]] = []
     for entry in read_records(journal):
         if entry["kind"] in ("start", "resume"):
@@ -98,7 +98,7 @@ def steps_of_writers(journal: Path) -> list[list[int]]:
 
 
 def test_dvc_killed_at_any_moment(pipeline: Pipeline, trials: Trials) -> None:
-    """It cannot tell its stage, which notices; the next `dvc repro` comes at once, or when that has ended."""
+    """The stage notices that dvc is gone, and stops. The next `dvc repro` starts at once, or after the stage's end."""
     root = pipeline.root
     set_epochs(pipeline, 3000)
     began = time.monotonic()
@@ -117,4 +117,6 @@ def test_dvc_killed_at_any_moment(pipeline: Pipeline, trials: Trials) -> None:
         assert json.loads((root / RESULT).read_text()) == undisturbed
         writers = steps_of_writers(root / JOURNAL)
         assert len(writers) <= 2
-        assert list(chain(*writers)) == list(range(50, 3001, 50))  # each once: it was told to stop, and went on there
+        assert list(chain(*writers)) == list(
+            range(50, 3001, 50)
+        )  # each once: the second writer resumed the first's run

@@ -1,4 +1,4 @@
-"""A bit that changes anywhere on disk is found, and its file is named."""
+"""`piecewise verify` finds a flipped bit in any file, and names the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that fills up while a training writes its journal: it stops in order, and what it had is whole."""
+"""When the disk fills up while a training writes its journal, it stops with an error and can be resumed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIONS = ["trainer.max_epochs=40", "log_every_n_steps=1", "tracking=none", "dat
 
 
 def train_with_room_for(num_bytes: int, *command: str) -> subprocess.CompletedProcess[str]:
-    """A limit on the size of every file is what a process without rights can have of a full disk."""
+    """Limit the size of every file to `num_bytes`: an ordinary user's way to simulate a full disk."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
@@ -33,9 +33,9 @@ def train_with_room_for(num_bytes: int, *command: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.slow
-def test_a_journal_on_a_full_disk_stops_the_training_in_order(project: Project, trials: Trials) -> None:
+def test_a_training_stopped_by_a_full_disk_can_be_resumed(project: Project, trials: Trials) -> None:
     for number, rng in enumerate(trials("journals on a full disk: stopped, told, whole, resumed", 20)):
-        room = rng.randrange(12_000, 26_000)  # a checkpoint takes less, all that is measured more
+        room = rng.randrange(12_000, 26_000)  # more than a checkpoint, less than the whole journal
         done = train_with_room_for(room, "train", *OPTIONS, f"seed={number}")
         assert done.returncode == 1, done.stderr
         assert done.stderr.count("cannot be written: File too large") == 1

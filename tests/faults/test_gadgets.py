@@ -1,4 +1,4 @@
-"""Configurations that try to run code are refused; nothing is imported or called."""
+"""Configurations that name a gadget (a function that would run foreign code) are refused; nothing is called."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from piecewise.project import Project
 
 Plan = Callable[..., list[Job]]
 
-# Modules that gadgets name and that must never be imported.
-STRANGERS = [
+# Modules of gadgets that piecewise never needs, so importing one is an error.
+FORBIDDEN_MODULES = [
     "antigravity",
     "this",
     "pip",
@@ -74,7 +74,7 @@ GADGETS = [
 
 
 class Watch(MetaPathFinder):
-    """Notes which top-level modules anything tries to import."""
+    """Records the top-level modules that any code tries to import."""
 
     def __init__(self) -> None:
         self.seen: set[str] = set()
@@ -93,7 +93,7 @@ def watch() -> Iterator[Watch]:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The harmful functions that were called."""
+    """Replace harmful functions. The list receives the names of those that are called."""
     import os
     import subprocess
 
@@ -120,22 +120,22 @@ def test_command_line_calls_no_gadget(plan: Plan, watch: Watch, called: list[str
         "list": "+trainer.plugins=[{{_target_: {0}}}]",
         "optimizer": "optimizer={{_target_: {0}, lr: 1}}",
     }
-    plan()  # whatever planning itself imports
+    plan()  # planning imports its own modules
     watch.seen.clear()
     for gadget in GADGETS[::10]:
         with pytest.raises(BadInput):
             plan(shapes[shape].format(gadget))
     assert called == []
-    assert watch.seen & set(STRANGERS) == set()
+    assert watch.seen & set(FORBIDDEN_MODULES) == set()
 
 
 @pytest.mark.parametrize("kind", [nn.Module, Optimizer, DataSource, Trainer])
-def test_no_slot_takes_a_gadget(watch: Watch, called: list[str], kind: type) -> None:
+def test_no_target_may_be_a_gadget(watch: Watch, called: list[str], kind: type) -> None:
     for gadget in GADGETS:
         with pytest.raises(BadInput, match=r"not allowed|does not exist|allowed: a subclass"):
             resolve(gadget, "model._target_", kind)
     assert called == []
-    assert watch.seen & set(STRANGERS) == set()
+    assert watch.seen & set(FORBIDDEN_MODULES) == set()
 
 
 @pytest.mark.slow
@@ -146,13 +146,13 @@ def test_experiment_file_calls_no_gadget(project: Project, watch: Watch, called:
         with pytest.raises(BadInput, match=r"model\._target_"):
             plan_experiment(project / "conf", "evil")
     assert called == []
-    assert watch.seen & set(STRANGERS) == set()
+    assert watch.seen & set(FORBIDDEN_MODULES) == set()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", ["data", "model", "loss", "optimizer", "trainer"])
 def test_job_file_calls_no_gadget(tiny_job: Job, project: Project, watch: Watch, called: list[str], group: str) -> None:
-    """The file's digest is correct: its author knew how to compute it."""
+    """The digest inside the job file is correct, as an attacker would make it."""
     for gadget in GADGETS[::9]:
         config = tiny_job.frozen | {group: {**tiny_job.frozen[group], "_target_": gadget}}
         path = project / "job.json"
@@ -160,10 +160,10 @@ def test_job_file_calls_no_gadget(tiny_job: Job, project: Project, watch: Watch,
         with pytest.raises(BadInput, match=rf"{group}\._target_"):
             train(read_job(path), RunFolder.at(project / "runs" / "x"))
     assert called == []
-    assert watch.seen & set(STRANGERS) == set()
+    assert watch.seen & set(FORBIDDEN_MODULES) == set()
 
 
-def test_values_of_the_environment_stay_out_of_jobs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overrides_cannot_read_the_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "canary-4711")
     for override in ("data.folder='${oc.env:SECRET}'", "+data.folder='${oc.decode:${oc.env:SECRET}}'"):
         with pytest.raises(BadInput) as refused:

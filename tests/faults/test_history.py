@@ -1,4 +1,4 @@
-"""Long histories over a bad network, read back from the server's database by SQL."""
+"""Long histories sent over a bad network are complete in the server's database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEYS = ("train/nll", "train/squared_error", "val/nll", "val/squared_error")
 
 
 def write_long_run(folder: RunFolder, piecewise_id: str, address: str, plan: Callable[..., list[Job]]) -> None:
-    """2,600 steps of four measures, 100 of which were taken again after a crash."""
+    """Write a journal with 2,600 steps of four metrics; a resume after a crash repeats 100 of the steps."""
     (job,) = plan("tracking=server", f"tracking.uri={address}")
     job.write(folder.job)
     rng = random.Random(piecewise_id)
@@ -39,8 +39,8 @@ def write_long_run(folder: RunFolder, piecewise_id: str, address: str, plan: Cal
         journal.end("FINISHED")
 
 
-def said_by(path: Path) -> list[tuple[str, int, float, int]]:
-    """Each point of a journal as a table has it, of one that was taken twice the first; read by its text alone."""
+def points_in_journal(path: Path) -> list[tuple[str, int, float, int]]:
+    """Key, step, value and time of each point, parsed without piecewise. Of a repeated point the first counts."""
     points: dict[tuple[str, int], tuple[float, int]] = {}
     for line in path.read_text().splitlines():
         record = json.loads(line.partition(" ")[2])
@@ -63,7 +63,7 @@ def test_twenty_thousand_points_are_in_the_database_as_in_the_journals(
     count = 0
     with closing(sqlite3.connect(real.place / "server.db")) as store:
         for number, folder in enumerate(folders):
-            expected = said_by(folder.journal)
+            expected = points_in_journal(folder.journal)
             assert sorted(store.execute(query, (f"long {number}",))) == expected
             count += len(expected)
     assert count == 20_800

@@ -1,4 +1,4 @@
-"""SIGKILL to whoever takes part in a recorded training: no point is lost, nothing runs on, every state is true."""
+"""Kills the trainer, sweep, mirror or server of a training: no point is lost, no process left, each status correct."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from stored_runs import assert_points, run_of, runs_at
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-EPOCHS, STEPS = 600, 9  # longer than anybody waits
+EPOCHS, STEPS = 600, 9  # the training lasts longer than any wait before a kill
 OPTIONS = [f"trainer.max_epochs={EPOCHS}", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
 
 
 def kill(victim: str, rng: random.Random, training: PausableTraining, server: RealServer) -> None:
-    """A server may be back while the training goes on, or only later."""
+    """Kill the victim. In half of the trials, a killed server restarts at once."""
     trainer = training.process
     if victim == "server":
         server.stop(signal.SIGKILL)
@@ -44,10 +44,10 @@ def kill(victim: str, rng: random.Random, training: PausableTraining, server: Re
         trainer.kill()
 
 
-def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(
+def test_a_killed_process_loses_no_point_and_leaves_no_other_process(
     project: Project, real: RealServer, trials: Trials
 ) -> None:
-    """In four trials of five the store has taken points of the run, in the others it may be earlier."""
+    """In four of five trials the kill comes after the store has the first points; in the fifth it may come before."""
     promise = "trainer, sweep, mirror or server killed: no point lost, no orphan, store sound"
     for number, rng in enumerate(trials(promise, 50)):
         has_server = number % 2 == 1
@@ -72,7 +72,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_runs_on(
 
 
 def assert_kept(victim: str, folders: list[RunFolder], address: str) -> None:
-    """Every run's state is the one its journal ends with, and its points are there, once."""
+    """Assert that each run in the store has the status at the end of its journal, and every point once."""
     from mlflow import MlflowClient
 
     client: Any = MlflowClient(address)
@@ -93,7 +93,7 @@ def assert_kept(victim: str, folders: list[RunFolder], address: str) -> None:
             "killed": statuses[1:].count("KILLED"),
         }
     elif victim == "trainer":
-        assert statuses == ["KILLED"] or has_trained(folders[0])  # the kill may come while it waits for the mirror
+        assert statuses == ["KILLED"] or has_trained(folders[0])  # the kill may come after the last step
     else:
         assert statuses == ["FINISHED"]
 

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of a training: resumed, it ends with the same bits as if nothing had happened."""
+"""A training killed at random moments and resumed ends with the same bits as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ from piecewise.training.checkpoints import load_checkpoint
 from trials import Trials
 
 Plan = Callable[..., list[Job]]
-# Everything that has a state: order, masks, schedule, momentum, running statistics, early stopping that ends it.
+# The job has every kind of state: order, masks, schedule, momentum, running statistics, early stopping (which ends it).
 OPTIONS = [
     *("data.num_train=60", "data.num_test=20", "batch_size=10", "trainer.max_epochs=12", "log_every_n_steps=1"),
     *("model=mlp", "model.width=12", "model.dropout=0.3", "model.norm=batch", "optimizer=momentum", "optimizer.lr=0.2"),
     *("scheduler=onecycle", "early_stopping.patience=3", "tracking=none"),
 ]
-KILLS = 3  # at most, of one training
+MAX_KILLS = 3  # of one training
 
 
-def whole(folder: RunFolder) -> dict[str, Any]:
+def outcome(folder: RunFolder) -> dict[str, Any]:
     record = read_journal(folder.journal)
     assert record is not None
     return {"history": record.history(), "path": folder.path.read_bytes(), **read_result(folder)}
 
 
 def epochs_of(folder: RunFolder) -> list[list[int]]:
-    """The examples of each epoch, in order; a batch that was handed out again must have been the same."""
+    """The examples of each epoch, in order. A batch that was repeated after a kill must have the same examples."""
     batches: dict[tuple[int, int], list[int]] = {}
     for line in (folder.journal.parent / BATCHES).read_text().splitlines():
         epoch, number, *rows = map(int, line.split())
         assert batches.setdefault((epoch, number), rows) == rows
     last = max(epoch for epoch, _ in batches)
     return [
-        [row for at in sorted(batches) if at[0] == epoch for row in batches[at]]  # in the order of their numbers
+        [row for key in sorted(batches) if key[0] == epoch for row in batches[key]]  # ordered by the batches' numbers
         for epoch in range(last + 1)
     ]
 
 
-def begun_at(folder: RunFolder) -> list[int]:
-    """Of each batch that was handed out, in order, how many steps come before it."""
-    seen = folder.journal.parent / BATCHES
-    lines = seen.read_text().splitlines() if seen.is_file() else []
+def steps_before_batches(folder: RunFolder) -> list[int]:
+    """For each batch that any process trained on, in order, the number of steps before it."""
+    path = folder.journal.parent / BATCHES
+    lines = path.read_text().splitlines() if path.is_file() else []
     return [6 * int(epoch) + int(number) for epoch, number, *_ in map(str.split, lines)]
 
 
 def resume(job: Job, folder: RunFolder) -> None:
-    """To the end, and from the newest checkpoint: one that begins again would end with the same bits too."""
-    newest, before = checkpoint_files.newest(folder.checkpoints), begun_at(folder)
+    """Resume to the end. Asserts that it starts at the newest checkpoint: a restart would end with the same bits."""
+    newest, before = checkpoint_files.newest(folder.checkpoints), steps_before_batches(folder)
     process = start(job, folder, is_resumed=True)
     process.join()
     assert process.exitcode == 0
     first = int(newest.stem) if newest is not None else 0
-    taken = begun_at(folder)[len(before) :]
+    taken = steps_before_batches(folder)[len(before) :]
     assert taken == list(range(first, first + len(taken)))
 
 
@@ -69,31 +69,33 @@ def test_killed_and_resumed_equals_undisturbed(plan: Plan, project: Project, tri
     (job,) = plan(*OPTIONS)
     undisturbed = RunFolder.at(project / "undisturbed")
     start(job, undisturbed, is_resumed=False).join()
-    expected = whole(undisturbed)
+    expected = outcome(undisturbed)
     killed = 0
     for number, rng in enumerate(trials("trainings killed up to three times, resumed to the same bits", 200)):
         folder = RunFolder.at(project / "runs" / str(number))
-        for attempt in range(rng.randrange(1, KILLS + 1)):
+        for attempt in range(rng.randrange(1, MAX_KILLS + 1)):
             process = start(job, folder, is_resumed=attempt > 0)
             signal_after_steps(process, folder, rng, most=expected["steps"] // 2)
             killed += process.exitcode != 0
             if process.exitcode == 0:
                 break
         resume(job, folder)
-        assert whole(folder) == expected
+        assert outcome(folder) == expected
         epochs = epochs_of(folder)
         assert [sorted(epoch) for epoch in epochs] == [list(range(54))] * expected["epochs"]
         assert expected["steps"] == 6 * expected["epochs"]
-    assert killed >= 0.8 * trials.count(200)  # few came too late
+    assert killed >= 0.8 * trials.count(200)  # few kills come too late
 
 
 @pytest.mark.slow
-def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Project, trials: Trials) -> None:
-    """Checkpoint, KILLED, 143, and then the same bits."""
+def test_terminated_during_checkpoints_and_resumed_equals_undisturbed(
+    plan: Plan, project: Project, trials: Trials
+) -> None:
+    """SIGTERM gives exit code 143, status KILLED and a checkpoint of the last step."""
     (job,) = plan(*OPTIONS)
     undisturbed = RunFolder.at(project / "undisturbed")
     start(job, undisturbed, is_resumed=False).join()
-    expected = whole(undisturbed)
+    expected = outcome(undisturbed)
     for number, rng in enumerate(trials("SIGTERM while checkpoints are written: 143, KILLED, the same bits", 100)):
         folder = RunFolder.at(project / "runs" / str(number))
         process = start(job, folder, is_resumed=False)
@@ -107,4 +109,4 @@ def test_terminated_while_it_saves_all_the_time(plan: Plan, project: Project, tr
         assert newest is not None
         assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]
         resume(job, folder)
-        assert whole(folder) == expected
+        assert outcome(folder) == expected

@@ -1,4 +1,4 @@
-"""SIGKILL of a training, then any command: nothing and nobody says of the run that it goes on."""
+"""After a training is killed, the next command of any kind marks its run as KILLED in journal and store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def statuses(project: Project) -> dict[str, str]:
-    """What SQL says, by our id of the run."""
+    """Each run's status in the store, by piecewise's id of the run."""
     query = "SELECT value, status FROM runs JOIN tags USING (run_uuid) WHERE key = 'piecewise.run_id'"
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         return dict(store.execute(query))
@@ -40,7 +40,7 @@ def test_no_run_is_running_after_its_process_is_gone(
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
         commands = [(0, "list"), (0, "clean"), (0, "sync"), (0, "show", *TINY), (0, "train", *TINY)]
-        commands += [(2, "ui", "--port", port), (2, "resume", "nobody")]
+        commands += [(2, "ui", "--port", port), (2, "resume", "absent")]
         for number, rng in enumerate(trials("trainings killed, then any command: none is left running", 50)):
             folder = RunFolder.at(project / "runs" / str(number))
             signal_after_steps(start(job, folder, is_resumed=False), folder, rng, most=30)

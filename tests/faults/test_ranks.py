@@ -1,4 +1,4 @@
-"""Ranks that die or freeze: the run ends, says so, leaves nobody, and goes on when it is asked to."""
+"""If a rank dies or freezes, the run ends with a reason, leaves no process, and can be resumed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.slow
 
 Plan = Callable[..., list[Job]]
 TIMEOUT = 10  # trainer.timeout
-EPOCHS, STEPS = 40, 18  # of a run that is resumed, and of each of its epochs
+EPOCHS, STEPS = 40, 18  # epochs of the resumed run, steps of one epoch
 OPTIONS = ["trainer=ddp_cpu", f"trainer.timeout={TIMEOUT}", "tracking=none", "log_every_n_steps=1", "batch_size=20"]
 
 
 def ranks_of(project: Path) -> list[int]:
-    """The processes of the ranks, first to last."""
+    """The process ids of the ranks, in order of rank."""
     found = {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
@@ -48,7 +48,7 @@ def ranks_of(project: Path) -> list[int]:
 
 @contextmanager
 def started(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A training on two ranks, of which nothing is left afterwards."""
+    """Train on two ranks, and kill all of its processes at the end."""
     command = [sys.executable, "-m", "piecewise", "train", *arguments]
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
@@ -60,8 +60,8 @@ def started(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def measuring(project: Path, process: subprocess.Popen[str]) -> RunFolder:
-    """The run's folder, once it has measured every step of an epoch."""
+def wait_for_first_epoch(project: Path, process: subprocess.Popen[str]) -> RunFolder:
+    """Wait until the journal has the steps of one epoch. Returns the run's folder."""
     deadline = time.monotonic() + 120
     assert process.stderr is not None
     while time.monotonic() < deadline:
@@ -79,10 +79,10 @@ def make_project(place: Path) -> None:
 
 
 def disturb(place: Path, number: int, rng: random.Random, limit: float, code: int = 75) -> dict[str, Any]:
-    """The end of a run of which one rank got a signal, and the number of that rank."""
+    """Send a signal to a random rank of a run. Returns the journal's end record, with the rank added."""
     make_project(place)
     with started(place, "trainer.max_epochs=100000", *OPTIONS) as process:
-        folder = measuring(place, process)
+        folder = wait_for_first_epoch(place, process)
         rank = rng.randrange(2)
         time.sleep(rng.random())
         os.kill(ranks_of(place)[rank], number)
@@ -112,26 +112,28 @@ def test_a_rank_that_freezes_ends_the_run(project: Path, trials: Trials) -> None
         assert f"rank {end['rank']} is frozen" in end["reason"]
 
 
-def test_a_rank_that_only_begins_late_is_waited_for(project: Path) -> None:
-    """A busy machine may take longer to import torch than a rank may be away while it trains."""
+def test_a_rank_that_starts_late_is_waited_for(project: Path) -> None:
+    """On a busy machine, importing torch may take longer than `trainer.timeout`, which applies only while training."""
     make_project(project / "late")
     with started(project / "late", "trainer.max_epochs=100000", *OPTIONS, "trainer.timeout=3") as process:
         while len(ranks := ranks_of(project / "late")) < 2:
             assert process.poll() is None
             time.sleep(0.02)
         os.kill(ranks[1], signal.SIGSTOP)
-        time.sleep(10)  # rank 0 has begun to wait after about five of them
+        time.sleep(10)  # rank 0 begins to wait after about 5 s
         os.kill(ranks[1], signal.SIGCONT)
-        assert measuring(project / "late", process).journal.is_file()
+        assert wait_for_first_epoch(project / "late", process).journal.is_file()
 
 
-def test_a_rank_that_is_told_to_stop_stops_all(project: Path, trials: Trials) -> None:
+def test_sigterm_to_one_rank_stops_all_ranks(project: Path, trials: Trials) -> None:
     for number, rng in enumerate(trials("SIGTERM to one rank: 143, KILLED, none left", 20)):
         end = disturb(project / str(number), signal.SIGTERM, rng, 10, code=143)
         assert (end["status"], end["reason"]) == ("KILLED", "Stopped: stopped by SIGTERM")
 
 
-def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Plan, trials: Trials) -> None:
+def test_a_run_that_lost_a_rank_can_be_resumed_with_another_number_of_ranks(
+    project: Path, plan: Plan, trials: Trials
+) -> None:
     options = [f"trainer.max_epochs={EPOCHS}", "trainer.precision=64-true", *OPTIONS]
     undisturbed = RunFolder.at(project / "undisturbed")
     train(plan(*options, "trainer.devices=1")[0], undisturbed)
@@ -141,7 +143,7 @@ def test_a_run_that_lost_a_rank_goes_on_with_any_number(project: Path, plan: Pla
         place = project / str(count)
         make_project(place)
         with started(place, *options) as process:
-            folder = measuring(place, process)
+            folder = wait_for_first_epoch(place, process)
             os.kill(ranks_of(place)[1], signal.SIGKILL)
             process.communicate(timeout=60)
             assert process.returncode == 75

@@ -1,4 +1,4 @@
-"""A save that is killed, or fails, at each of its system calls: the checkpoint before is there, or the new one is."""
+"""A save that is killed or fails at any of its system calls leaves the previous checkpoint or the new one intact."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trials import Trials
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
-# `/begin` is nowhere: it marks where the save begins among the system calls of the process.
+# The paths `/begin` and `/end` do not exist: they mark the save among the system calls of the process.
 SAVE = """
 import os, sys
 from pathlib import Path
@@ -30,7 +30,7 @@ os.access("/end", os.F_OK)
 DATA = bytes(range(250)) * 40
 CALLS = ["openat", "open", "write", "fsync", "rename", "unlink", "close", "fstat", "newfstatat", "getdents64", "mkdir"]
 FAULTS = ["signal=KILL", "error=ENOSPC", "error=EIO"]
-Point = tuple[str, int]  # a system call, and which of its name
+Point = tuple[str, int]  # the name of a system call, and its number among the calls of that name
 
 
 def save(
@@ -43,7 +43,7 @@ def save(
 
 
 def calls_of(log: Path) -> list[tuple[bool, Point]]:
-    """Every system call of a save, and whether it belongs to the writing itself."""
+    """Every system call of the process, and whether it lies between the marks of the save."""
     counts: dict[str, int] = {}
     found, is_inside = [], False
     for line in log.read_text(errors="replace").splitlines():
@@ -65,12 +65,12 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("place", ["here", "/dev/shm"])  # with $TMPDIR on the other one
+@pytest.mark.parametrize("place", ["here", "/dev/shm"])  # $TMPDIR is on the other file system
 def test_a_save_that_fails_at_any_system_call(tmp_path: Path, place: str, trials: Trials) -> None:
     base = tmp_path if place == "here" else Path(place) / f"piecewise-{os.getpid()}"
     elsewhere = Path("/dev/shm") if place == "here" else tmp_path
     try:
-        for _ in range(2):  # the first one warms what Python caches
+        for _ in range(2):  # the first one fills Python's caches
             shutil.rmtree(base / "whole", ignore_errors=True)
             save(prepared(base / "whole"), 15, tmp_path / "log", elsewhere)
         points = [point for is_inside, point in calls_of(tmp_path / "log") if is_inside]
@@ -95,8 +95,8 @@ def test_a_save_that_fails_at_any_system_call(tmp_path: Path, place: str, trials
             shutil.rmtree(base, ignore_errors=True)
 
 
-# What Lightning does by default, to the one file that it keeps.
-STOCK = """
+# Overwrites one file as Lightning does by default.
+LIGHTNING_SAVE = """
 import sys
 from pathlib import Path
 from lightning_fabric.utilities.cloud_io import _atomic_save
@@ -105,18 +105,28 @@ _atomic_save({"step": int(sys.argv[2])}, Path(sys.argv[1]) / "last.ckpt")
 
 
 @pytest.mark.slow
-def test_lightnings_own_saver_is_caught_when_its_temporary_folder_is_elsewhere(tmp_path: Path) -> None:
-    """The fact that our own is for, and the proof that these kills catch such a saver; should it change, this says so.
+def test_a_kill_destroys_the_file_of_lightnings_own_saver_if_tmpdir_is_on_another_disk(tmp_path: Path) -> None:
+    """This is why piecewise has its own saver, and shows that these kills find such a fault. Fails if it is repaired.
 
-    Of its points one is tried: the first after it has opened the file that it replaces.
+    The kill comes at the first system call after the file to replace was opened.
     """
     path, log, elsewhere = tmp_path / "last.ckpt", tmp_path / "log", Path("/dev/shm")
     torch.save({"step": 10}, path)
-    save(tmp_path, 15, log, elsewhere, "-P", str(path), program=STOCK)
+    save(tmp_path, 15, log, elsewhere, "-P", str(path), program=LIGHTNING_SAVE)
     assert torch.load(path, weights_only=True) == {"step": 15}
     calls = re.findall(r"^(\w+)\(", log.read_text(), re.MULTILINE)
     name = calls[calls.index("openat") + 1]
     count = calls[: calls.index("openat") + 2].count(name)
-    save(tmp_path, 20, log, elsewhere, "-P", str(path), "-e", f"inject={name}:{FAULTS[0]}:when={count}", program=STOCK)
+    save(
+        tmp_path,
+        20,
+        log,
+        elsewhere,
+        "-P",
+        str(path),
+        "-e",
+        f"inject={name}:{FAULTS[0]}:when={count}",
+        program=LIGHTNING_SAVE,
+    )
     assert "killed by SIGKILL" in log.read_text()
-    assert path.stat().st_size == 0  # neither the old one nor the new one
+    assert path.stat().st_size == 0  # neither the old checkpoint nor the new one

@@ -1,4 +1,4 @@
-"""What must not leave a machine does not: secrets stay in the environment, and nothing asks the network."""
+"""Secrets stay in the environment, and no command needs or uses a network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from small_project import ROOT, TINY
 
 CANARY = "canary-4711-hush"
 TRAIN = [item for item in TINY if not item.startswith("tracking")]
-# In a network namespace of its own a process has a loopback device, which is down, and nothing else.
-ALONE = """
+# Runs a command in a new network namespace, whose only device is loopback. Exit code 77: namespaces are forbidden.
+WITHOUT_NETWORK = """
 import ctypes, fcntl, os, runpy, socket, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 uid, gid = os.getuid(), os.getgid()
@@ -42,7 +42,7 @@ def secret_environment() -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("log_model", ["none", "best"])
 def test_a_secret_in_the_environment_is_in_no_file(project: Project, log_model: str) -> None:
-    """Nor in what is printed, nor in the arguments of any process that the command starts."""
+    """The secret is also not printed, and in no argument of any process that the command starts."""
     command = [sys.executable, "-m", "piecewise", "train", *TRAIN, f"log_model={log_model}"]
     process = subprocess.Popen(
         command, env=secret_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -50,7 +50,7 @@ def test_a_secret_in_the_environment_is_in_no_file(project: Project, log_model: 
     arguments: set[bytes] = set()
     while process.poll() is None:
         arguments |= {_read(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
-        time.sleep(0.1)  # reading all of them costs the command its processor
+        time.sleep(0.1)  # reading them without pause would slow the command down
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert (project / "mlflow.db").is_file()
@@ -68,7 +68,7 @@ def test_a_secret_in_the_environment_is_in_no_file(project: Project, log_model: 
     [["train", *TRAIN], ["list"], ["show", "model=cnn", "data=mnist", "loss=categorical"], ["sync"], ["doctor"]],
 )
 def test_commands_need_no_network(project: Project, arguments: list[str]) -> None:
-    command = [sys.executable, "-c", ALONE, sys.executable, "-m", "piecewise", *arguments]
+    command = [sys.executable, "-c", WITHOUT_NETWORK, sys.executable, "-m", "piecewise", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode == 77:
         pytest.skip(f"this machine forbids network namespaces ({os.strerror(ctypes.get_errno())})")
@@ -83,7 +83,7 @@ def test_commands_about_runs_need_no_network(project: Project) -> None:
     python = shlex.quote(sys.executable)
     script = "\n".join(f"{python} -m piecewise {verb} || exit" for verb in ["train " + " ".join(TRAIN), *verbs])
     ui = f"timeout --signal=INT --preserve-status 20 {python} -m piecewise ui --port 0; [ $? = 130 ]"
-    command = [sys.executable, "-c", ALONE, "/bin/bash", "-c", f"{script}\n{ui}"]
+    command = [sys.executable, "-c", WITHOUT_NETWORK, "/bin/bash", "-c", f"{script}\n{ui}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode == 77:
         pytest.skip("this machine forbids network namespaces")
@@ -93,15 +93,16 @@ def test_commands_about_runs_need_no_network(project: Project) -> None:
 
 @pytest.mark.slow
 def test_the_namespace_has_no_network() -> None:
-    """Else the test above would prove nothing."""
+    """Otherwise the tests above would prove nothing."""
     code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)"
-    done = subprocess.run([sys.executable, "-c", ALONE, sys.executable, "-c", code], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NETWORK, sys.executable, "-c", code], capture_output=True, check=False
+    )
     assert done.returncode in (1, 77)
     assert done.returncode == 77 or b"unreachable" in done.stderr
 
 
-def test_nobody_is_told_about_us() -> None:
-    """Telemetry and analytics are off where each tool looks for it, and DVC's shared databases are not shared."""
+def test_telemetry_is_off_and_dvc_shares_no_cache_folder() -> None:
     from piecewise.tracking.store.mlflow_settings import PRIVATE
 
     assert PRIVATE["MLFLOW_DISABLE_TELEMETRY"] == "true"

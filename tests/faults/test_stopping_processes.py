@@ -1,4 +1,4 @@
-"""Signals to whole processes: what a terminal, a scheduler or `dvc` sends."""
+"""SIGTERM and SIGINT to a training process, as a terminal, a scheduler or `dvc` sends them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pl.Trainer(max_epochs=-1, logger=False, enable_checkpointing=False, enable_progr
 
 
 def wait_for_steps(project: Project, count: int) -> RunFolder:
-    """The run that is going on, as soon as its journal has so many readings."""
+    """Wait until the journal has `count` training losses. Returns the run's folder."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for path in Path(project).glob("runs/*/journal.jsonl"):
@@ -54,15 +54,15 @@ def record_of(folder: RunFolder) -> RunRecord:
 
 
 def last_step(folder: RunFolder) -> int:
-    """Of the newest checkpoint, which must load."""
+    """The step of the newest checkpoint, which must load."""
     newest = checkpoint_files.newest(folder.checkpoints)
     assert newest is not None
     return int(load_checkpoint(newest)["global_step"])
 
 
 @pytest.mark.slow
-def test_lightning_alone_calls_a_stopped_training_a_success() -> None:
-    """The fact that all of this is for; should it change one day, this says so."""
+def test_lightning_alone_ends_with_exit_code_0_after_sigterm() -> None:
+    """This is why piecewise handles signals itself. Fails if Lightning changes it."""
     with started(sys.executable, "-W", "ignore", "-c", LIGHTNING) as process:
         assert process.stdout is not None
         while process.stdout.readline() != "step\n":
@@ -73,7 +73,7 @@ def test_lightning_alone_calls_a_stopped_training_a_success() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_training_in_order(project: Project, number: int, code: int) -> None:
+def test_a_signal_ends_training_with_a_checkpoint_of_the_last_step(project: Project, number: int, code: int) -> None:
     with started(sys.executable, "-m", "piecewise", "train", *LONG) as process:
         folder = wait_for_steps(project, 20)
         process.send_signal(number)
@@ -91,7 +91,7 @@ def test_a_signal_ends_training_in_order(project: Project, number: int, code: in
 
 @pytest.mark.slow
 def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
-    """143 within ten seconds; a run that had begun is KILLED, and its checkpoint loads."""
+    """The exit code is 143 within ten seconds; a run that had begun is KILLED, and its checkpoint loads."""
     for number, rng in enumerate(trials("SIGTERM at a random moment: 143, KILLED, checkpoint", 100)):
         place = project / f"trial-{number}"
         place.mkdir()
@@ -104,7 +104,7 @@ def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)
         assert time.monotonic() - asked < 10
-        assert process.returncode in (143, -signal.SIGTERM), said  # the latter before Python itself was ready
+        assert process.returncode in (143, -signal.SIGTERM), said  # the latter if Python had not started yet
         for path in place.glob("runs/*/journal.jsonl"):
             record = record_of(RunFolder.at(path.parent))
             assert record.end is not None
@@ -115,7 +115,7 @@ def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
 
 
 @pytest.mark.slow
-def test_ranks_are_told_and_none_is_left(project: Project) -> None:
+def test_sigterm_stops_all_ranks(project: Project) -> None:
     with started(sys.executable, "-m", "piecewise", "train", "trainer=ddp_cpu", *LONG) as process:
         folder = wait_for_steps(project, 5)
         worker = record_of(folder).start.raw["process"]["pid"]
@@ -139,7 +139,7 @@ def _read(path: Path) -> bytes:
 
 
 @pytest.mark.slow
-def test_resume_ends_what_was_begun(project: Project) -> None:
+def test_resume_completes_a_stopped_training(project: Project) -> None:
     options = ["trainer.max_epochs=400", "log_every_n_steps=1", "tracking=none"]
     with started(sys.executable, "-m", "piecewise", "train", *options) as process:
         folder = wait_for_steps(project, 20)

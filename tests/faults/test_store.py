@@ -1,4 +1,4 @@
-"""The embedded store with many processes, killed builders and failing system calls."""
+"""The embedded store stays intact with 16 processes at once, killed builders and failing system calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from piecewise.tracking.store.schema import build
 from store_processes import StoreProcesses
 from trials import Trials
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # SQLAlchemy's own
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of SQLAlchemy
 NEW = ".mlflow.db.new"
 
 
@@ -38,7 +38,7 @@ def errors_of(answers: list[dict[str, object]]) -> list[object]:
 
 
 def is_whole(root: Path) -> bool:
-    """Whether there is a store. Fails if it is incomplete or has no log."""
+    """Whether there is a store. Fails if the store is incomplete or not in WAL mode."""
     path = root / "mlflow.db"
     if not path.exists():
         return False
@@ -52,7 +52,9 @@ def is_whole(root: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_sixteen_open_a_store_that_does_not_exist(processes: StoreProcesses, tmp_path: Path, trials: Trials) -> None:
+def test_sixteen_processes_open_a_store_that_does_not_exist(
+    processes: StoreProcesses, tmp_path: Path, trials: Trials
+) -> None:
     for number, _ in enumerate(trials("16 processes open a store that does not exist, and write to it", 50)):
         root = tmp_path / f"é {number}"
         assert errors_of(processes.call("open_and_write", root, 16)) == []
@@ -65,7 +67,7 @@ def test_sixteen_open_a_store_that_does_not_exist(processes: StoreProcesses, tmp
 
 @pytest.mark.slow
 def test_builders_killed_at_any_moment(processes: StoreProcesses, tmp_path: Path, trials: Trials) -> None:
-    """Half of the kills fall into the writing of the file, which is the shortest part."""
+    """Half of the kills come while the file is written, which is the shortest part."""
     begun = time.perf_counter()
     processes.call("prepare", tmp_path / "undisturbed", 2)
     seconds, killed = time.perf_counter() - begun, 0
@@ -81,7 +83,7 @@ def test_builders_killed_at_any_moment(processes: StoreProcesses, tmp_path: Path
         assert errors_of(processes.call("open_and_write", root, 1)) == []
         assert is_whole(root)
         assert {path.name for path in root.iterdir()} <= {"mlflow.db", "mlflow.db-wal", "mlflow.db-shm", "runs"}
-    assert killed  # some kills came in time
+    assert killed  # some kills come in time
 
 
 # The paths `/begin` and `/end` do not exist: they mark the building among the system calls of the process.
@@ -162,8 +164,8 @@ def test_building_that_fails_at_any_system_call(tmp_path: Path, trials: Trials) 
 OLDER = "cbc13b556ace"
 
 
-def older(root: Path) -> Path:
-    """The tables of an MLflow 3.1 store that `prepare` reads, with the last write in the log, as after a kill."""
+def make_older_store(root: Path) -> Path:
+    """An MLflow 3.1 store with the tables that `prepare` reads. Its last write is only in the WAL, as after a kill."""
     root.mkdir()
     with closing(sqlite3.connect(root / "open.db", isolation_level=None)) as store:
         store.execute("PRAGMA journal_mode = WAL")
@@ -183,14 +185,14 @@ def test_migration_that_fails_at_any_system_call(tmp_path: Path, trials: Trials)
     """The store has the old or the new schema, and the old file is kept."""
     made = tmp_path / "made.db"
     build(made, Project(tmp_path))
-    assert prepare_under(tmp_path / "log", older(tmp_path / "whole"), made) == 0
+    assert prepare_under(tmp_path / "log", make_older_store(tmp_path / "whole"), made) == 0
     points = points_of(tmp_path / "log")
     assert len(points) > 100
     rare = [point for point in points if point[0] not in ("pwrite64", "pread64")]
     for number, rng in enumerate(trials("migrations of a store killed or failed at system calls", 150)):
         name, count = rng.choice(rare if number % 2 else points)
         fault = rng.choice(FAULTS)
-        root, log = older(tmp_path / str(number)), tmp_path / f"{number}.log"
+        root, log = make_older_store(tmp_path / str(number)), tmp_path / f"{number}.log"
         prepare_under(log, root, made, "-e", f"inject={name}:{fault}:when={count}")
         assert re.search("killed by SIGKILL|INJECTED", log.read_text(errors="replace")), (name, count, fault)
         assert experiments_of(root / "mlflow.db") in ((OLDER, 100), (newest_revision(), 1)), (name, count, fault)

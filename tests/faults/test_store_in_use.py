@@ -1,4 +1,4 @@
-"""The embedded store under load, locked, read-only and on a full disk: no metric is lost."""
+"""No metric is lost when the embedded store is under load, locked, read-only or on a full disk."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 PIECEWISE = [sys.executable, "-m", "piecewise"]
 EMBEDDED_TINY = [item for item in TINY if not item.startswith("tracking")]
 POINTS = 10  # in a batch
-PATIENCE = 15.0  # seconds a command may take longer: the store's ten, and some for a busy machine
-# Root may write to read-only files; dropping these capabilities ends that.
-TAKEN = "-dac_override,-dac_read_search"
-AS_ANYBODY = ["setpriv", f"--bounding-set={TAKEN}", f"--inh-caps={TAKEN}"]
+EXTRA_SECONDS = 15.0  # a command may take this much longer: the store's 10 s, and 5 s for a busy machine
+# Root may write to read-only files unless it drops these capabilities.
+DROPPED = "-dac_override,-dac_read_search"
+AS_ORDINARY_USER = ["setpriv", f"--bounding-set={DROPPED}", f"--inh-caps={DROPPED}"]
 
 
 def piecewise(*arguments: str, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -41,7 +41,7 @@ def piecewise(*arguments: str, prefix: list[str] | None = None) -> subprocess.Co
 
 
 def assert_complete(project: Project) -> int:
-    """MLflow's metrics of each run equal its journal's, point by point. Returns the number of points."""
+    """Assert that MLflow has every point of every journal exactly once. Returns the number of points."""
     expected = []
     for folder in all_runs(project):
         record = read_journal(folder.journal)
@@ -53,8 +53,8 @@ def assert_complete(project: Project) -> int:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = store.execute(f"{query} WHERE t.key = 'piecewise.run_id' AND m.key NOT LIKE 'test/%'").fetchall()
         runs = store.execute("SELECT count(*) FROM runs").fetchone()
-        doubles = store.execute("SELECT key FROM metrics GROUP BY run_uuid, key, step HAVING count(*) > 1").fetchall()
-    assert doubles == []
+        repeated = store.execute("SELECT key FROM metrics GROUP BY run_uuid, key, step HAVING count(*) > 1").fetchall()
+    assert repeated == []
     assert runs == (len(all_runs(project)),)
     keys = {key for _, key, _, _ in expected}
     assert sorted(row for row in rows if row[1] in keys) == sorted(expected)
@@ -101,7 +101,7 @@ def test_four_runs_that_log_at_every_step(project: Project, capsys: pytest.Captu
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lock the store against reading too."""
+    """Lock the store against reading and writing."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("BEGIN EXCLUSIVE")
@@ -116,10 +116,10 @@ def usual_seconds(prefix: list[str] | None = None) -> float:
 
 
 def assert_trains_as_usual(project: Project, usual: float, prefix: list[str] | None = None) -> None:
-    """Train with a broken store: same weights, hardly longer, one warning."""
+    """Train with a broken store. Asserts the same weights, one warning, and little extra time."""
     begun = time.monotonic()
     trained = piecewise("train", *EMBEDDED_TINY, prefix=prefix)
-    assert time.monotonic() - begun < 2 * usual + PATIENCE
+    assert time.monotonic() - begun < 2 * usual + EXTRA_SECONDS
     assert trained.returncode == 0, trained.stderr
     assert trained.stderr.startswith("warning: not in MLflow: sqlite:///mlflow.db: ")
     assert trained.stderr.count("\n") == 1, trained.stderr
@@ -128,7 +128,7 @@ def assert_trains_as_usual(project: Project, usual: float, prefix: list[str] | N
     assert digests == digests[:1] * 2
 
 
-def test_a_store_locked_for_a_minute_costs_no_training_and_no_point(project: Project) -> None:
+def test_a_store_locked_for_a_minute_disturbs_no_training_and_loses_no_point(project: Project) -> None:
     usual = usual_seconds()
     prepare(project)
     with locked(project / "mlflow.db"):
@@ -144,8 +144,8 @@ def test_a_store_locked_for_a_minute_costs_no_training_and_no_point(project: Pro
     assert assert_complete(project) > 0
 
 
-def test_a_read_only_store_costs_no_training_and_one_warning(project: Project) -> None:
-    prefix = AS_ANYBODY if os.geteuid() == 0 else []
+def test_a_read_only_store_disturbs_no_training_and_gives_one_warning(project: Project) -> None:
+    prefix = AS_ORDINARY_USER if os.geteuid() == 0 else []
     if prefix and shutil.which("setpriv") is None:
         pytest.skip("root may write to any file here: there is no setpriv")
     usual = usual_seconds(prefix)
@@ -160,7 +160,7 @@ def test_a_read_only_store_costs_no_training_and_one_warning(project: Project) -
     assert assert_complete(project) > 0
 
 
-def test_a_store_that_has_no_room_is_built_later(tiny_job: Job, project: Project) -> None:
+def test_a_store_without_disk_space_is_built_by_a_later_sync(tiny_job: Job, project: Project) -> None:
     train(tiny_job, RunFolder.at(project / "runs" / "one"))
     synced = piecewise("sync", prefix=["prlimit", "--fsize=300000"])
     assert synced.returncode == 1
@@ -183,7 +183,7 @@ def small_disk(place: Path, size: str) -> Iterator[None]:
 
 
 def test_full_disk_under_the_store(plan: object, project: Project, tmp_path: Path) -> None:
-    """The disk has room for a store, but not for the log of a long history."""
+    """The disk has room for a store, but not for its WAL file during a long history."""
     disk = tmp_path / "disk"
     with small_disk(disk, "1500k"):
         (project / "mlflow.db").symlink_to(disk / "store.db")

@@ -1,4 +1,4 @@
-"""Servers that are away, ill, slow or somebody else: a training is the same, and later everything is there, once."""
+"""A missing, broken or slow server changes no training; a later sync records every point exactly once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 OPTIONS = ["trainer.max_epochs=100", "data.num_train=200", "batch_size=20", "log_every_n_steps=1"]
-START = 15.0  # seconds that a tracked command may take longer: the store's ten, and some for a busy machine
+EXTRA_SECONDS = 15.0  # a tracked command may take this much longer: the store's 10 s, and 5 s for a busy machine
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,24 +36,24 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
 
 
-def train_held(project: Project, proxy: Proxy) -> tuple[int, str, float, RunFolder]:
-    """One that still trains when the server is asked first; its status, its words, its own seconds, and its run."""
+def train_until_asked(project: Project, proxy: Proxy) -> tuple[int, str, float, RunFolder]:
+    """Train, pausing until the first request to the proxy. Returns exit code, stderr, seconds unpaused, run folder."""
     before, began = proxy.count, time.monotonic()
     training = start_training(project, *OPTIONS, "tracking=server", f"tracking.uri={proxy.address}")
-    held = training.pause_until(lambda: proxy.count > before, "a request")
+    paused = training.pause_until(lambda: proxy.count > before, "a request")
     _, said = training.process.communicate(timeout=300)
-    return training.process.returncode, said, time.monotonic() - began - held, training.folders[0]
+    return training.process.returncode, said, time.monotonic() - began - paused, training.folders[0]
 
 
 def assert_finished(address: str, folder: RunFolder) -> int:
-    """Everything in the journal is at the server, once, in a run that has FINISHED; how many points that are."""
+    """Assert that the server's run is FINISHED and has every point of the journal once. Returns their number."""
     from mlflow import MlflowClient
 
     return stored_runs.assert_finished(MlflowClient(address), folder)
 
 
 def assert_one_model(address: str, folder: RunFolder) -> None:
-    """The run's files and its model are there, whole, and the model is registered, each once."""
+    """Assert that the server has the run's figures, one complete model, and one registered version of it."""
     from mlflow import MlflowClient
 
     client = MlflowClient(address)
@@ -67,7 +67,7 @@ def assert_one_model(address: str, folder: RunFolder) -> None:
     assert client.get_registered_model(version.name).aliases.keys() == {"best"}
 
 
-def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
+def test_a_misbehaving_server_changes_no_training_and_a_later_sync_is_complete(
     project: Project, real: RealServer, proxy: Proxy, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     untracked = RunFolder.at(project / "untracked")
@@ -79,19 +79,19 @@ def test_whatever_answers_the_training_is_the_same_and_later_all_is_there(
     for number, rng in enumerate(trials("servers that misbehave: trained alike, told once, all there later", 12)):
         name = names[number] if trials.share >= 1 else rng.choice(names)
         proxy.behaviour = BEHAVIOURS[name]
-        status, said, taken, folder = train_held(project, proxy)
+        status, said, taken, folder = train_until_asked(project, proxy)
         assert status == 0, (name, said)
         assert said.count("not in MLflow") == 1, (name, said)
         assert "Traceback" not in said
-        assert taken < 2 * usual + START, name
+        assert taken < 2 * usual + EXTRA_SECONDS, name
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
         proxy.behaviour = passes
         assert main(["sync"]) == 0
         assert assert_finished(real.address, folder) > 1000
 
 
-def as_another(run: RunFolder, place: Path, piecewise_id: str) -> RunFolder:
-    """A copy of a run, which is a run of its own."""
+def copy_with_new_id(run: RunFolder, place: Path, piecewise_id: str) -> RunFolder:
+    """Copy a run to `place` under another id, so that it counts as another run."""
     shutil.copytree(run.journal.parent, place)
     folder = RunFolder.at(place)
     records = list(read_records(folder.journal))
@@ -102,27 +102,27 @@ def as_another(run: RunFolder, place: Path, piecewise_id: str) -> RunFolder:
     return folder
 
 
-def test_a_reply_that_is_lost_makes_no_double(
+def test_a_lost_reply_repeats_nothing(
     project: Project, real: RealServer, proxy: Proxy, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
-    """Of all that brings a run over: itself, its points, files and model, and the model's registration."""
+    """The lost reply may be to any request of a push: run, points, files, model, or the model's registration."""
     (job,) = plan(*OPTIONS, "trainer.max_epochs=2", "tracking=server", f"tracking.uri={proxy.address}")
     first = RunFolder.at(project / "first")
     train(job, first)
     evaluate_run(first)
     draw_run(first)
     for number, rng in enumerate(trials("replies lost, the first to the sixtieth: one run, each point once", 60)):
-        folder = as_another(first, project / "runs" / str(number), f"reply {trials.seed} {number}")
+        folder = copy_with_new_id(first, project / "runs" / str(number), f"reply {trials.seed} {number}")
         lost, before = number + 1 if trials.share >= 1 else rng.randrange(1, 61), proxy.count
         proxy.behaviour = drops_reply(lost)
         done = push_all(proxy.address, [folder], partial(open_mirror, proxy.address))
         assert done.problems == [], lost
-        assert proxy.count - before > lost, "it was never sent"
+        assert proxy.count - before > lost, "the push has fewer requests"
         assert assert_finished(real.address, folder) > 3
         assert_one_model(real.address, folder)
 
 
-def test_a_slow_or_torn_network_is_only_that(
+def test_a_slow_or_torn_network_changes_no_training_and_loses_nothing(
     project: Project, real: RealServer, proxy: Proxy, plan: Callable[..., list[Job]], trials: Trials
 ) -> None:
     untracked = RunFolder.at(project / "untracked")
@@ -130,7 +130,7 @@ def test_a_slow_or_torn_network_is_only_that(
     behaviours = (delays(2), cuts(4))
     for number, rng in enumerate(trials("a network of 2 s a reply, a torn one: trained alike, all there later", 2)):
         proxy.behaviour = behaviours[number] if trials.share >= 1 else rng.choice(behaviours)
-        status, said, _, folder = train_held(project, proxy)
+        status, said, _, folder = train_until_asked(project, proxy)
         assert status == 0, said
         assert said.count("not in MLflow") == said.count("\n") <= 1, said
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
