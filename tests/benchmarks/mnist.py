@@ -1,7 +1,7 @@
-"""How fast MNIST trains, as ratios to what people would write or use instead: python tests/benchmarks/mnist.py.
+"""How fast MNIST trains, as ratios to common alternatives: python tests/benchmarks/mnist.py.
 
-Needs data/mnist (`dvc repro fetch`). Each figure is the median of interleaved pairs; every measurement is a process
-of its own, so that neither side profits from what the other has set up.
+Needs data/mnist (`dvc repro fetch`). Each ratio is the median over pairs of measurements. Every measurement runs in a
+new process, so that neither side profits from the other's warm caches.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def job() -> Any:
 
 
 def plain_loop() -> float:
-    """Seconds of an epoch over resident tensors, without anything around it."""
+    """Seconds of an epoch of a plain PyTorch loop over tensors in memory."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -69,7 +69,7 @@ def _timed(module_fit: Callable[[Any], None]) -> float:
 
 
 def piecewise() -> float:
-    """Seconds of an epoch of `piecewise train`, journal and mirror running."""
+    """Seconds of an epoch of `piecewise train`, with journal and mirror."""
     from piecewise.execution import fit as training
     from piecewise.execution.train import train
     from piecewise.journal.run_folder import RunFolder
@@ -154,14 +154,14 @@ def import_lightning() -> float:
     return time.time() - start
 
 
-def in_a_process(name: str) -> float:
+def in_new_process(name: str) -> float:
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import mnist; print(mnist.{name}())"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
 def compare(label: str, ours: str, theirs: str, pairs: int = 3) -> None:
-    measured = [(in_a_process(ours), in_a_process(theirs)) for _ in range(pairs)]
+    measured = [(in_new_process(ours), in_new_process(theirs)) for _ in range(pairs)]
     ratio = statistics.median(a / b for a, b in measured)
     a, b = (statistics.median(side) for side in zip(*measured, strict=True))
     print(f"{label}: {ours} {a:.2f} s, {theirs} {b:.2f} s, ratio {ratio:.2f}", flush=True)

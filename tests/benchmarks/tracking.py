@@ -1,18 +1,17 @@
-"""What tracking costs a training that records four measures at every step.
+"""What tracking costs a training that records four metrics at every step.
 
     python tests/benchmarks/tracking.py [ROUNDS [EPOCHS]]
 
-Needs data/mnist (`dvc repro fetch`). Runs untracked, with the embedded store, with a server, with one that is not there
-and with one that never answers take turns, each in a process and a project of its own, and the time to the first step
-and of the whole command are ratios to the untracked run beside it.
+Needs data/mnist (`dvc repro fetch`). Each round has five trainings: untracked, with the embedded store, with a server,
+with a missing server, and with a server that never answers. Each runs in a new process and project. The times to the
+first step and of the whole command are ratios to the untracked training of the same round.
 
-Steps are compared within one training: a shared machine runs at two speeds, which change every few seconds, and two
-trainings seldom meet the same. Two epochs with the mirror take turns with two while it is stopped; what it could not
-do meanwhile it does in the next turn. In the untracked run nothing is stopped: its ratio says what the machine alone
-does.
+Steps are compared within one training, because the speed of a shared machine changes every few seconds. Turns of two
+epochs with the mirror alternate with turns of two epochs while the mirror is stopped; it catches up in the next turn.
+In the untracked training nothing is stopped, so its ratio shows the noise of the machine.
 
-Of a training that keeps all processors busy for less than a minute and a half, which 24 epochs on two do, the mirror
-sends nothing before the end. With 72 epochs the turns in which it opens the store are among the others.
+While all cores are busy, the mirror sends nothing during the first 90 s. 24 epochs on two cores are shorter. With 72
+epochs, the mirror opens the store during the training.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 EPOCHS = int(sys.argv[2]) if len(sys.argv) > 2 else 24
 OPTIONS = ["experiment=mnist_mlp", f"trainer.max_epochs={EPOCHS}", "trainer.accelerator=cpu", "log_every_n_steps=1"]
 TURN = 2  # epochs
-# Replaces `train`: the same command with four measures, which looks at the clock after each step.
+# Runs `piecewise train` with four metrics, records the time after each step, and stops the mirror in every other turn.
 CODE = """
 import json, os, signal, sys, time
 import psutil
@@ -73,39 +72,40 @@ Steps = list[float]  # seconds
 
 
 def measure(tracking: list[str]) -> tuple[dict[str, float], list[Steps]]:
-    """Seconds to the first step and until the command is over; the steps of every turn, with the mirror and without."""
+    """Seconds to the first step and of the whole command; and the steps of each turn, the first one with the mirror."""
     with tempfile.TemporaryDirectory() as place:
         for name in ("conf", "data"):
             Path(place, name).symlink_to(ROOT / name)
         start = time.time()
         command = [sys.executable, "-W", "ignore", "-c", CODE, *OPTIONS, *tracking]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
-        over = time.time()
+        end = time.time()
     assert done.returncode == 0, done.stderr
     ends: list[tuple[int, float]] = json.loads(done.stdout.splitlines()[-1])
     turns: list[Steps] = [[] for _ in range(EPOCHS // TURN)]
     for (one, before), (two, after) in pairwise(ends):
-        if one == two:  # between two epochs lies a validation
+        if one == two:  # between two epochs there is a validation
             turns[one // TURN].append(after - before)
-    return {"first step": ends[0][1] - start, "command": over - start}, turns
+    return {"first step": ends[0][1] - start, "command": end - start}, turns
 
 
 def compare(turns: list[Steps]) -> dict[str, list[float]]:
-    """Each turn with the mirror against those without that come before and after it."""
+    """Ratios of each turn with the mirror to the turns without it before and after."""
     pairs = [(one, two) if number % 2 == 0 else (two, one) for number, (one, two) in enumerate(pairwise(turns))]
     return {
         "steps": [sum(on) / sum(off) for on, off in pairs],
         "median step": [statistics.median(on) / statistics.median(off) for on, off in pairs],
-        "99th percentile": [_last_hundredth(on) / _last_hundredth(off) for on, off in pairs],
+        "99th percentile": [_percentile_99(on) / _percentile_99(off) for on, off in pairs],
     }
 
 
-def _last_hundredth(steps: Steps) -> float:
+def _percentile_99(steps: Steps) -> float:
     return statistics.quantiles(steps, n=100)[98]
 
 
 @contextmanager
-def ways() -> Iterator[dict[str, list[str]]]:
+def tracking_options() -> Iterator[dict[str, list[str]]]:
+    """The options of each tracked training. The servers run inside the context."""
     from servers import BEHAVIOURS, Proxy, RealServer, free_port
 
     with tempfile.TemporaryDirectory() as place:
@@ -125,7 +125,7 @@ def ways() -> Iterator[dict[str, list[str]]]:
 
 def main(rounds: int) -> None:
     ratios: dict[str, dict[str, list[float]]] = {}
-    with ways() as tracked:
+    with tracking_options() as tracked:
         for _ in range(rounds):
             alone, turns = measure(["tracking=none"])
             print(f"untracked: first step {alone['first step']:.2f} s, command {alone['command']:.2f} s", flush=True)

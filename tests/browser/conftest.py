@@ -1,4 +1,4 @@
-"""The browser, for every test here."""
+"""Makes the fixture `browser` known to the tests of this folder."""
 
 from browsing import browser
 

@@ -1,4 +1,4 @@
-"""MLflow's pages over the embedded store, as `piecewise ui` opens them after a sweep."""
+"""MLflow's pages of the embedded store, opened by `piecewise ui` after a sweep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def address(project: Project) -> Iterator[str]:
-    """Of the page of the sweep's first run."""
+    """The address of the sweep's first run, served by `piecewise ui`."""
     assert main(["train", "-m", *TINY[:-1], "model.width=3,5"]) == 0
     (place,) = (project / "runs").glob("2*")
     command = [sys.executable, "-m", "piecewise", "ui", f"{place.name}/0000", "--port", "0"]
@@ -41,7 +41,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def _open(page: Page, address: str) -> None:
-    """The server needs seconds until it listens."""
+    """Open a page, trying again until the server listens."""
     for _ in range(100):
         try:
             page.goto(address)
@@ -50,23 +50,23 @@ def _open(page: Page, address: str) -> None:
             if "ERR_CONNECTION_REFUSED" not in str(error):
                 raise
             page.wait_for_timeout(300)
-    pytest.fail(f"{address} never answered")
+    pytest.fail(f"{address} did not answer")
 
 
-def test_a_run_needs_no_explanation(address: str, page: Page) -> None:
-    elsewhere: list[str] = []
-    here, _, where = address.partition("/#/")
-    page.on("request", lambda request: elsewhere.append(request.url))
+def test_pages_show_run_sweep_and_model_and_load_nothing_from_elsewhere(address: str, page: Page) -> None:
+    requested: list[str] = []
+    server, _, path = address.partition("/#/")
+    page.on("request", lambda request: requested.append(request.url))
     _open(page, address)
     expect(page.get_by_text("model.width=3").first).to_be_visible()
     expect_run(page, address)
 
-    experiment = where.split("/")[1]
-    page.goto(f"{here}/#/experiments/{experiment}/runs")
+    experiment = path.split("/")[1]
+    page.goto(f"{server}/#/experiments/{experiment}/runs")
     expect(page.get_by_text("sweep of 2").first).to_be_visible()
-    page.goto(f"{here}/#/experiments/{experiment}/models")
+    page.goto(f"{server}/#/experiments/{experiment}/models")
     expect(page.get_by_text("model").first).to_be_visible()
-    page.goto(f"{here}/#/experiments")
+    page.goto(f"{server}/#/experiments")
     expect(page.get_by_text("curve_1d-shallow").first).to_be_visible()
     expect(page.get_by_text("Default", exact=True)).to_have_count(0)
-    assert [url for url in elsewhere if url.startswith("http") and not url.startswith(here)] == []
+    assert [url for url in requested if url.startswith("http") and not url.startswith(server)] == []

@@ -1,4 +1,4 @@
-"""The report as a person sees it: on a desk and on a phone, by day and by night."""
+"""The report in a browser: at desktop and phone width, in the light and the dark theme, and printed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from small_project import TINY, evaluate_experiment
 Plan = Callable[..., list[Job]]
 pytestmark = pytest.mark.slow
 
-# The lowest contrast of any text with the ground behind it, WCAG 2: 4.5 is AA.
+# The lowest contrast of any text with its background (WCAG 2); level AA requires 4.5.
 CONTRAST = """() => {
   const channel = value => { const c = value / 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
   const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
@@ -44,7 +44,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_it_asks_for_nothing_hides_nothing_and_can_be_read(plan: Plan, project: Project, page: Page) -> None:
+def test_report_loads_nothing_fits_the_window_and_has_enough_contrast(plan: Plan, project: Project, page: Page) -> None:
     evaluate_experiment(project, plan("-m", *TINY, "model.width=3,20", "seed=0,1"))
     noise: list[str] = []
     page.on("console", lambda message: noise.append(message.text))
@@ -69,18 +69,18 @@ def test_the_overview_leads_to_each_experiment_by_keyboard(plan: Plan, project: 
     assert page.evaluate("document.activeElement.getAttribute('href')") == "#fit"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
-    page.wait_for_url("**/index.html#fit")  # which a key press does not wait for
+    page.wait_for_url("**/index.html#fit")  # a key press does not wait for the navigation
     assert page.evaluate("location.hash") == "#fit"
 
 
-def test_on_paper_everything_fits_the_page(plan: Plan, project: Project, browser: Browser) -> None:
+def test_printed_report_fits_the_page(plan: Plan, project: Project, browser: Browser) -> None:
     evaluate_experiment(project, plan("-m", *TINY, "model.width=3,20"))
-    page = browser.new_page(viewport={"width": 680, "height": 1009}, color_scheme="light")  # A4 less its margins
+    page = browser.new_page(viewport={"width": 680, "height": 1009}, color_scheme="light")  # A4 without its margins
     page.emulate_media(media="print")
     page.goto(write_report(project).as_uri())
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     table: Any = page.query_selector(".overview")
-    assert table.bounding_box()["y"] < 300  # below its title, not on a page of its own
+    assert table.bounding_box()["y"] < 300  # right below the title, not on the next page
     pages = page.pdf(format="A4").count(b"/Type /Page\n")
     assert pages in (2, 3)  # the overview, and the experiment
     page.close()

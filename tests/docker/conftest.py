@@ -1,4 +1,4 @@
-"""Shared by the tests of docker/: its files as data, and tools that no other test needs."""
+"""Fixtures for the tests of docker/: compose.yaml as data, and the linters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs that tools.lock installs."""
+    """The folder of the programs that tools.lock installs. Skips if they cannot be installed."""
     place = tmp_path_factory.mktemp("tools")
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     lock = ROOT / "tests" / "docker" / "tools.lock"

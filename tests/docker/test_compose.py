@@ -96,7 +96,7 @@ def test_secrets_are_files_and_in_no_environment(compose: Compose) -> None:
         assert secret == {"file": f"secrets/{name}"}
 
 
-def test_every_secret_is_made_by_the_script(compose: Compose, tmp_path: Path) -> None:
+def test_the_script_makes_every_secret(compose: Compose, tmp_path: Path) -> None:
     subprocess.run(["sh", DOCKER / "secrets.sh", tmp_path / "secrets"], check=True, capture_output=True)
     assert sorted(path.name for path in (tmp_path / "secrets").iterdir()) == sorted(compose["secrets"])
 
@@ -116,7 +116,7 @@ def test_server_accepts_its_own_addresses_and_requires_permissions(compose: Comp
     )
 
 
-def test_server_has_the_settings_of_the_one_without_containers(compose: Compose, tmp_path: Path) -> None:
+def test_server_has_the_same_settings_as_piecewise_server(compose: Compose, tmp_path: Path) -> None:
     ours = configparser.ConfigParser()
     ours.read(DOCKER / "auth.ini")
     theirs = configparser.ConfigParser()

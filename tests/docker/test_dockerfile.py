@@ -1,4 +1,4 @@
-"""docker/Dockerfile is pinned, hash-checked and without root; and the scripts in its images."""
+"""The images of docker/Dockerfile are pinned, hash-checked and run without root; their scripts keep secrets."""
 
 from __future__ import annotations
 

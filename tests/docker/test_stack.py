@@ -31,14 +31,14 @@ DOCKER = ROOT / "docker"
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack: the address of its pages, its secrets by name, and the folder of its data and logs."""
+    """The running services: the address of MLflow's pages, the secrets by name, the folder of data and logs."""
 
     address: str
     secrets: dict[str, str]
     folder: Path
 
     def get(self, path: str, user: str = "", password: str = "", body: bytes | None = None, **headers: str) -> int:
-        """The status of an answer. With a body it is a POST."""
+        """Send a GET request, or with a body a POST request. Returns the status."""
         if user:
             headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         if body is not None:
@@ -59,7 +59,7 @@ def free_port() -> int:
 def programs_of_postgres() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
-        assert "CI" not in os.environ, "in CI the stack always runs: install postgresql"
+        assert "CI" not in os.environ, "CI must run these tests: install postgresql"
         pytest.skip("no PostgreSQL is installed")
     return found[-1].parent
 
@@ -92,18 +92,18 @@ def answers(address: str) -> bool:
 
 @contextmanager
 def database(service: dict[str, Any], folder: Path, password: Path, port: int) -> Iterator[None]:
-    """A cluster with the image's user, database and password, as the image's entry point makes it."""
+    """Run PostgreSQL with the user, database and password that the image's entry point would create."""
     programs, place = programs_of_postgres(), folder / "database"
     place.mkdir()
-    ours = folder / ".password"
-    shutil.copy(password, ours)
+    password_copy = folder / ".password"
+    shutil.copy(password, password_copy)
     as_user: dict[str, Any] = {"cwd": "/"}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         as_user |= {"user": "postgres", "group": "postgres", "extra_groups": []}
         shutil.chown(place, "postgres")
-        shutil.chown(ours, "postgres")
+        shutil.chown(password_copy, "postgres")
     settings = service["environment"]
-    initdb = [programs / "initdb", "-D", place / "data", "-U", settings["POSTGRES_USER"], f"--pwfile={ours}"]
+    initdb = [programs / "initdb", "-D", place / "data", "-U", settings["POSTGRES_USER"], f"--pwfile={password_copy}"]
     subprocess.run([*initdb, *settings["POSTGRES_INITDB_ARGS"].split()], check=True, capture_output=True, **as_user)
     server = [programs / "postgres", "-D", place / "data", "-p", str(port), "-k", place, "-c", "log_statement=all"]
     with running(server, folder / "database.log", **as_user):
@@ -154,7 +154,7 @@ def server(
 def stack(
     compose: dict[str, Any], programs: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
-    folder = Path("/tmp", f"stack.{os.getpid()}")  # the paths of sockets must be short
+    folder = Path("/tmp", f"stack.{os.getpid()}")  # paths of sockets must be short
     folder.mkdir(mode=0o711)
     secrets, services = folder / "secrets", compose["services"]
     subprocess.run(["sh", DOCKER / "secrets.sh", secrets], check=True, capture_output=True)
@@ -181,16 +181,16 @@ def test_stack_records_a_run_refuses_strangers_and_reveals_no_secret(
     assert stack.get(search, "admin", password) == 200
     assert stack.get(search, "admin", password, Host="evil.example:5000") == 403
     assert stack.get("/") == 401
-    assert stack.get(search, "admin", password, Origin="http://127.0.0.1:1") == 403  # a page of another port
-    at_large = b'{"name": "x", "artifact_location": "file:///etc"}'
-    assert stack.get("/api/2.0/mlflow/experiments/create", "admin", password, at_large) == 403
+    assert stack.get(search, "admin", password, Origin="http://127.0.0.1:1") == 403  # a web page from another port
+    outside = b'{"name": "x", "artifact_location": "file:///etc"}'
+    assert stack.get("/api/2.0/mlflow/experiments/create", "admin", password, outside) == 403
     assert stack.get("/ajax-api/3.0/jobs", "admin", password, b"{}") == 403
     part = b'{"path": "0/x.bin", "num_parts": 2}'
     assert stack.get("/api/2.0/mlflow-artifacts/mpu/create/0/x.bin", "admin", password, part) == 501
 
     options = [item for item in TINY if not item.startswith("tracking")]
     assert main(["train", *options, "tracking=docker", f"tracking.uri={stack.address}"]) == 0
-    assert main(["sync"]) == 0  # uploads that took longer than ten seconds
+    assert main(["sync"]) == 0  # finish uploads that take longer than 10 s
     client = MlflowClient(stack.address)
     (experiment,) = [found for found in client.search_experiments() if found.name != "Default"]
     (run,) = client.search_runs([experiment.experiment_id])
@@ -208,12 +208,12 @@ def test_stack_records_a_run_refuses_strangers_and_reveals_no_secret(
     back = Path(client.download_artifacts(run.info.run_id, "large.bin", str(project / "back")))
     assert back.read_bytes() == large.read_bytes()
 
-    told = {
+    files_with_secrets = {
         path
         for path in [*project.root.rglob("*"), *stack.folder.glob("*.log"), *Path("/proc").glob("[0-9]*/cmdline")]
         if path.is_file() and any(secret in _text(path) for secret in stack.secrets.values())
     }
-    assert told == set()
+    assert files_with_secrets == set()
     assert "GET /health" in _text(stack.folder / "server.log")
 
 

@@ -1,4 +1,4 @@
-"""One small project for all tests of the pipeline; each leaves it as it found it."""
+"""One small project for all tests of the pipeline. Each test restores what it changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an edit makes `dvc repro` run: no more than it must, and no less."""
+"""After an edit, `dvc repro` runs exactly the stages that depend on it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_comment_or_unused_option_runs_compose_only(pipeline: Pipeline, file: st
     pipeline.edit(file, old, new)
     assert pipeline.repro() == {"compose"}
     pipeline.edit(file, new, old)
-    assert pipeline.repro() == set()  # DVC remembers what it made of these files
+    assert pipeline.repro() == set()  # DVC's run cache has the results for the old files
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_comment_or_unused_option_runs_compose_only(pipeline: Pipeline, file: st
         ),
     ],
 )
-def test_edit_retrains_exactly_who_uses_it(
+def test_edit_retrains_exactly_the_experiments_that_use_it(
     pipeline: Pipeline, file: str, old: str, new: str, experiments: list[str]
 ) -> None:
     stages = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in experiments}
@@ -57,7 +57,7 @@ def test_edit_retrains_exactly_who_uses_it(
     assert pipeline.repro() == set()
 
 
-def test_figure_redraws_and_retrains_nothing(pipeline: Pipeline) -> None:
+def test_edited_figure_is_redrawn_without_training(pipeline: Pipeline) -> None:
     pipeline.edit("src/piecewise/figures/curves.py", '"optimizer step"', '"step"')
     assert pipeline.repro() == {"compose", "report"}
     pipeline.edit("src/piecewise/figures/curves.py", '"step"', '"optimizer step"')
@@ -74,7 +74,7 @@ def test_altered_byte_is_restored_without_a_network(pipeline: Pipeline) -> None:
     (pipeline.root.parent / "away").rename(pipeline.root.parent / "mirror")
 
 
-def test_byte_altered_behind_dvc_is_noticed_by_who_reads_it_and_restored(pipeline: Pipeline) -> None:
+def test_byte_altered_without_a_new_time_is_found_by_the_stage_and_restored(pipeline: Pipeline) -> None:
     path = pipeline.root / "data" / "mnist" / "train-images-idx3-ubyte"
     original, before = path.read_bytes(), path.stat()
     with path.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""A stage of `dvc repro` that was killed, and one that runs twice."""
+"""The stage `train` continues an interrupted training, and never runs twice at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Plan = Callable[..., list[Job]]
 
 
 def train_stage(jobs: list[Job], fail_at: int | None = None) -> bool:
-    """As the stage does; with `fail_at` the job of that number ends as by a crash. Whether it went on."""
+    """Train as the stage does; job number `fail_at` crashes. Returns whether an earlier training was resumed."""
 
     def finish(job: Job, folder: RunFolder, parts: object) -> None:
         if fail_at is not None and job is jobs[fail_at]:
@@ -52,7 +52,7 @@ def test_a_stage_publishes_its_journals(jobs: list[Job], project: Project) -> No
 
 @pytest.mark.slow
 def test_a_finished_stage_is_trained_anew_only_if_dvc_has_recorded_it(jobs: list[Job], project: Project) -> None:
-    """DVC may be killed after the stage has ended, and then removes what it made before it asks for it again."""
+    """If DVC is killed after the stage ends, the next `dvc repro` removes the stage's outs and runs it again."""
     train_stage(jobs)
     folders = [RunFolder.of_stage(jobs[0].name, job.folder_name) for job in jobs]
     digests = [read_result(place)["weights_digest"] for place in folders]
@@ -75,7 +75,7 @@ def test_ranks_that_still_train_are_waited_for(
     assert not train_stage(jobs)
 
 
-def test_a_stage_that_failed_goes_on_if_it_is_the_same(jobs: list[Job], project: Project) -> None:
+def test_a_failed_stage_is_resumed_if_its_jobs_are_the_same(jobs: list[Job], project: Project) -> None:
     with pytest.raises(Exception, match="MemoryError"):
         train_stage(jobs, fail_at=1)
     live = RunFolder.of_live_stage(jobs[0].name, jobs[0].folder_name)
@@ -89,13 +89,15 @@ def test_a_stage_that_failed_goes_on_if_it_is_the_same(jobs: list[Job], project:
     assert read_result(live)["status"] == "FINISHED"
 
 
-def test_another_job_begins_anew(jobs: list[Job], plan: Plan, project: Project) -> None:
+def test_a_failed_stage_is_restarted_if_its_jobs_differ(jobs: list[Job], plan: Plan, project: Project) -> None:
     with pytest.raises(Exception, match="MemoryError"):
         train_stage(jobs, fail_at=0)
     assert not train_stage(plan("-m", *TINY, "seed=0,1", "optimizer.lr=0.5"))
 
 
-def test_two_at_once_are_refused(jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_is_refused_while_it_runs_in_another_process(
+    jobs: list[Job], project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live, "LOCK_TIMEOUT_SECONDS", 0.2)
     with (
         file_lock(Path(f"runs/pipeline/{jobs[0].name}.lock")),
@@ -105,13 +107,17 @@ def test_two_at_once_are_refused(jobs: list[Job], project: Project, monkeypatch:
     assert not train_stage(jobs)
 
 
-def test_bad_input_of_a_stage_is_told(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_prints_the_error_of_its_bad_configuration(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_json(project.build / "jobs" / "broken.json", {"version": 1, "error": "what it was"})
     assert run("train", "broken") == 2
     assert capsys.readouterr().err == "error: what it was\n"
 
 
-def test_an_altered_data_file_gets_a_new_time(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_altered_data_file_gets_a_new_time_so_that_dvc_restores_it(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = yaml.safe_load((project.conf / "data" / "line.yaml").read_text())
     write_json(project.build / "data" / "line.json", line)
     assert run("synthesise", "line") == 0
@@ -125,7 +131,7 @@ def test_an_altered_data_file_gets_a_new_time(project: Project, capsys: pytest.C
     assert stored.stat().st_mtime > 0
 
 
-def test_what_dvc_has_removed_is_there_again(jobs: list[Job], project: Project) -> None:
+def test_a_resumed_stage_writes_the_outs_that_dvc_has_removed(jobs: list[Job], project: Project) -> None:
     with pytest.raises(Exception, match="MemoryError"):
         train_stage(jobs, fail_at=1)
     shutil.rmtree("results")

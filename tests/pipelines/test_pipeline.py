@@ -1,4 +1,4 @@
-"""The pipeline as people use it."""
+"""The pipeline in use: errors, stops, lost stores, `dvc exp`, `dvc push` and `dvc pull`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_one_broken_experiment_does_not_stop_the_others(pipeline: Pipeline) -> N
     assert pipeline.repro() <= {"report"}
 
 
-def test_single_stage_and_views(pipeline: Pipeline) -> None:
+def test_single_stage_dag_and_metrics(pipeline: Pipeline) -> None:
     assert pipeline.repro("train@mnist_cnn") == set()
     assert "train@mnist_cnn" in pipeline.run("dvc", "dag")
     assert "test/accuracy" in pipeline.run("dvc", "metrics", "show")
@@ -53,7 +53,7 @@ def test_experiment_with_another_value(pipeline: Pipeline) -> None:
     assert pipeline.repro() == set()
 
 
-def test_everything_is_as_it_was_written_and_nothing_is_wrong(pipeline: Pipeline) -> None:
+def test_verify_finds_nothing_until_a_byte_is_altered(pipeline: Pipeline) -> None:
     assert pipeline.repro() <= {"report"}
     said = pipeline.run("piecewise", "verify")
     assert said.count("  ok") >= 6
@@ -66,7 +66,7 @@ def test_everything_is_as_it_was_written_and_nothing_is_wrong(pipeline: Pipeline
 
 
 def test_half_a_training_is_never_recorded(pipeline: Pipeline) -> None:
-    """SIGTERM to the stage: Lightning alone would end with 0, and DVC would take the rest for done."""
+    """After SIGTERM, Lightning alone would end with exit code 0, and DVC would record the stage as done."""
     pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2", "max_epochs: 1000000")
     command = ["dvc", "repro", "train@least_squares"]
     with started(*command, stderr=subprocess.STDOUT, cwd=pipeline.root, env=pipeline.environment) as process:
@@ -83,8 +83,8 @@ def test_half_a_training_is_never_recorded(pipeline: Pipeline) -> None:
     assert pipeline.repro() == set()
 
 
-def test_killed_repro_leaves_nobody_behind_and_goes_on_where_it_was(pipeline: Pipeline) -> None:
-    """Only DVC is killed: it cannot tell its stage, which ends in order by itself."""
+def test_killed_repro_leaves_no_process_and_is_resumed(pipeline: Pipeline) -> None:
+    """Only DVC is killed. Its stage notices, stops and leaves a checkpoint."""
     stage, place = "train@least_squares", pipeline.root / "results" / "train" / "least_squares" / "run"
     pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 2", "max_epochs: 6000")
     pipeline.repro(stage)
@@ -100,7 +100,7 @@ def test_killed_repro_leaves_nobody_behind_and_goes_on_where_it_was(pipeline: Pi
         time.sleep(0.1)
     assert not (place / "result.json").exists()
     assert "KILLED" in (pipeline.root / "runs" / "pipeline" / "least_squares" / "run" / "journal.jsonl").read_text()
-    assert pipeline.repro("--force", "--single-item", stage) == {stage}  # without, DVC takes the first from its cache
+    assert pipeline.repro("--force", "--single-item", stage) == {stage}  # without --force, DVC uses its cache
     record = read_journal(pipeline.root / "results" / "journal" / "least_squares" / "run.jsonl")
     assert record is not None
     assert len(record.resumed) == 1
@@ -111,19 +111,19 @@ def test_killed_repro_leaves_nobody_behind_and_goes_on_where_it_was(pipeline: Pi
 
 
 def _trainer(pipeline: Pipeline, since: float) -> int:
-    """The process that trains `least_squares`, as soon as it has measured something."""
+    """Wait until `least_squares` has a validation loss. Returns the process id of its training."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for path in (pipeline.root / "runs" / "pipeline" / "least_squares").glob("run/journal.jsonl"):
             if b'"val/nll"' in path.read_bytes():
                 record = read_journal(path)
-                if record is not None and record.start.time > since:  # not the run before
+                if record is not None and record.start.time > since:  # not the previous run
                     return int(record.start.raw["process"]["pid"])
         time.sleep(0.1)
     raise AssertionError("no training has begun")
 
 
-def test_lost_store_is_made_again_without_training(pipeline: Pipeline) -> None:
+def test_lost_store_is_rebuilt_without_training(pipeline: Pipeline) -> None:
     (pipeline.root / "mlflow.db").unlink()
     assert pipeline.repro() == set()
     pipeline.run("piecewise", "sync")

@@ -1,4 +1,4 @@
-"""An experiment of two ranks in the pipeline: one run, recorded once, with the numbers of one process."""
+"""An experiment with two ranks in the pipeline is recorded as one run, with the metrics of one process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.slow
 NAME = "least_squares"
 
 
-def test_two_ranks_under_dvc_repro_are_one_run_with_the_numbers_of_one_process(tmp_path: Path) -> None:
+def test_two_ranks_under_dvc_repro_are_one_run_with_the_metrics_of_one_process(tmp_path: Path) -> None:
     pipeline = copy_shipped(tmp_path / "a project", NAME)
     root, file = pipeline.root, f"conf/experiment/{NAME}.yaml"
     pipeline.edit(file, "  - override /optimizer: gd", "  - override /optimizer: gd\n  - override /trainer: ddp_cpu")
     pipeline.edit(file, "select: last", "select: last\nlog_model: none")
-    # So few steps that a wrong scale of the gradient would be seen in every metric.
+    # After only three steps, a wrong scale of the gradient would show in every metric.
     pipeline.edit(file, "max_epochs: 300, check_val_every_n_epoch: 50", "max_epochs: 3, check_val_every_n_epoch: 1")
     assert pipeline.repro(f"evaluate@{NAME}") >= {f"train@{NAME}", f"evaluate@{NAME}"}
     assert pipeline.repro(f"evaluate@{NAME}") == set()

@@ -1,4 +1,4 @@
-"""What the README tells people to type works as it stands there."""
+"""The commands and files that the README shows work as printed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINES = [line.split("  #")[0].strip() for kind, text in BLOCKS if kind == "bash"
 
 @pytest.fixture
 def project(pipeline: Pipeline) -> Iterator[Pipeline]:
-    """With the files that the README adds, and those of its readers."""
+    """The pipeline with the files that the README shows, and files that its commands read."""
     files = {}
     for kind, text in BLOCKS:
         name = text.partition("\n")[0].removeprefix("# ")
@@ -37,14 +37,14 @@ def project(pipeline: Pipeline) -> Iterator[Pipeline]:
         (pipeline.root / name).unlink()
 
 
-def test_every_line_can_be_typed(project: Pipeline) -> None:
+def test_every_command_line_works(project: Pipeline) -> None:
     assert len(LINES) > 10
     for line in LINES:
         check = next(check for start, check in CHECKS.items() if line.startswith(start))
         check(project, shlex.split(line))
 
 
-def test_what_the_reader_adds_trains(project: Pipeline) -> None:
+def test_the_models_and_data_that_the_readme_adds_train(project: Pipeline) -> None:
     said = project.run("piecewise", "train", "experiment=bumps", "tracking=none")
     error = float(re.search(r"test/squared_error (\S+)", said).group(1))  # type: ignore[union-attr]
     assert error < 0.1
