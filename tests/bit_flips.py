@@ -53,7 +53,6 @@ def _train_and_push(root: Path) -> None:
     from piecewise.tracking.mirror.mirror import Mirror
     from piecewise.tracking.store.addresses import EMBEDDED
     from piecewise.tracking.store.open import open_store
-    from piecewise.tracking.sync.sync_runs import load_model
 
     before = mlflow.get_tracking_uri()
     mirror = Mirror(open_store(EMBEDDED, Project(root)), Project(root))
@@ -65,7 +64,7 @@ def _train_and_push(root: Path) -> None:
     for seed, place in enumerate((root / "runs" / "solo", sweep / "0000")):
         (job,) = plan_command_line(root / "conf", [*TINY, "log_model=all", f"seed={seed}"])
         _run(job, place, {"id": place.name, "parent": None if seed == 0 else "sweep"})
-        mirror.push(RunFolder.at(place), load_model)
+        mirror.push(RunFolder.at(place), with_model=True)
         write_manifest(place)
     write_manifest(sweep)
     mlflow.set_tracking_uri(before)

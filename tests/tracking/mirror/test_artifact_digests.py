@@ -18,12 +18,12 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import AlteredManifest
 from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
+from piecewise.tracking.mirror import models as sent_models
 from piecewise.tracking.mirror.artifact_digests import FOLDER
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.uploads import Damaged
 from piecewise.tracking.store.addresses import EMBEDDED, local_path
 from piecewise.tracking.store.open import open_store
-from piecewise.tracking.sync.sync_runs import load_model
 from small_project import TINY, new_project
 
 # The warnings are MLflow's and torch.export's own.
@@ -62,7 +62,7 @@ def run(project: Project) -> RunFolder:
 def push(run: RunFolder, project: Project) -> Callable[[], bool]:
     """Push the run and its model as a new process would. Returns whether anything was sent."""
     client = open_store(EMBEDDED, project)
-    return lambda: Mirror(client, project).push(run, load_model) is not None
+    return lambda: Mirror(client, project).push(run, with_model=True) is not None
 
 
 def artifacts(root: Path) -> dict[str, Path]:
@@ -198,13 +198,16 @@ def test_model_is_registered_after_a_first_push_that_failed_midway(
     assert len(client.search_model_versions("name = 'curve_1d-shallow'")) == 1
 
 
-def test_files_arrive_although_the_model_cannot_be_exported(run: RunFolder, project: Project) -> None:
+def test_files_arrive_although_the_model_cannot_be_exported(
+    run: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(folder: RunFolder) -> Any:
         raise RuntimeError("no export")
 
     mirror = Mirror(open_store(EMBEDDED, project), project)
+    monkeypatch.setattr(sent_models, "load_model", fail)
     with pytest.raises(RuntimeError, match="no export"):
-        mirror.push(run, fail)
+        mirror.push(run, with_model=True)
     assert {Path(name).name for name in recorded(project)} == artifacts(project).keys()
     assert found(project) == {}
 

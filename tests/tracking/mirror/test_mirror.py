@@ -23,7 +23,6 @@ from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.mirror.facts import flatten
 from piecewise.tracking.mirror.mirror import Mirror
-from piecewise.tracking.sync.sync_runs import load_model
 from piecewise.tracking.tags import RUN_ID
 from small_project import TINY
 from stored_runs import runs_at
@@ -37,8 +36,8 @@ def test_run_arrives_whole_and_a_second_push_does_nothing(
     mirror: Mirror, run: RunFolder, tiny_job: Job, project: Project
 ) -> None:
     points = 8 + 3 * torch.cuda.is_available()  # a GPU is measured too
-    assert str(mirror.push(run, load_model)) == f"{tiny_job.title}: {points} points, 5 files, its model"
-    assert Mirror(mirror.client, project).push(run, load_model) is None
+    assert str(mirror.push(run, with_model=True)) == f"{tiny_job.title}: {points} points, 5 files, its model"
+    assert Mirror(mirror.client, project).push(run, with_model=True) is None
     (seen,) = runs_at(mirror.client)
     assert (seen.info.status, seen.info.run_name) == ("FINISHED", tiny_job.title)
     assert (seen.data.params["model.width"], seen.data.params["optimizer.lr"]) == ("3", "0.001")
@@ -101,7 +100,7 @@ def test_experiment_and_model_that_another_process_has_just_created_are_used(
     for name in ("create_experiment", "create_registered_model"):
         create = getattr(mirror.client, name)
         monkeypatch.setattr(mirror.client, name, lambda *words, create=create: (create(*words), create(*words)))
-    mirror.push(run, load_model)
+    mirror.push(run, with_model=True)
     (seen,) = runs_at(mirror.client)
     assert seen.info.status == "FINISHED"
     assert len(mirror.client.search_model_versions(f"run_id = '{seen.info.run_id}'")) == 1
@@ -169,7 +168,7 @@ print(mlflow.pyfunc.load_model(sys.argv[2]).predict(np.zeros((5, 1), np.float32)
 
 @pytest.mark.slow
 def test_model_loads_without_piecewise_and_without_pickle(mirror: Mirror, run: RunFolder, project: Project) -> None:
-    mirror.push(run, load_model)
+    mirror.push(run, with_model=True)
     (seen,) = runs_at(mirror.client)
     uri = f"models:/{seen.outputs.model_outputs[0].model_id}"
     environment = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}

@@ -119,12 +119,11 @@ def test_artifacts_and_models_load_after_a_move(project: Project, tmp_path: Path
     from piecewise.execution.train import train
     from piecewise.journal.run_folder import RunFolder
     from piecewise.tracking.mirror.mirror import Mirror
-    from piecewise.tracking.sync.sync_runs import load_model
 
     folder = RunFolder.at(project / "runs" / "one")
     train(tiny_job, folder, {"id": "first"})
     client = open_store(EMBEDDED, project)
-    Mirror(client, project).push(folder, load_model)
+    Mirror(client, project).push(folder, with_model=True)
     (model,) = client.search_logged_models(["1"])
     client.create_registered_model("named")
     client.create_model_version("named", model.artifact_location, model.source_run_id, model_id=model.model_id)

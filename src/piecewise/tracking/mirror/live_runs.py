@@ -45,11 +45,6 @@ class LiveRuns:
         self._followed = followed
         self._experiments: dict[str, str] = {}  # MLflow's id of each experiment, by name
 
-    def reached(self, folder: RunFolder) -> int:
-        """The byte of the journal up to which all points are sent; 0 for a run that is not followed."""
-        live = self._followed.get(folder.journal)
-        return 0 if live is None else live.points.reached
-
     def open(self, folder: RunFolder, start: Start) -> LiveRun | None:
         """The run of a journal, created if the store has none; None if it was deleted there."""
         live = self._followed.get(folder.journal)

@@ -12,7 +12,6 @@ from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
 from piecewise.tracking.mirror.facts import log_facts, log_tags
 from piecewise.tracking.mirror.live_runs import Followed, LiveRun, LiveRuns
 from piecewise.tracking.mirror.lookup import find_run, is_deleted
-from piecewise.tracking.mirror.models import LoadModel
 from piecewise.tracking.mirror.run_contents import (
     evaluation_of,
     fingerprint_of,
@@ -41,11 +40,8 @@ class Mirror:
         is_embedded = str(client.tracking_uri).startswith("sqlite:")
         self._artifacts = ArtifactRecord(client, project) if is_embedded else None
         artifacts = project.artifacts if is_embedded else None
+        self.num_batches = 0  # of points, that this process has sent
         self._live = LiveRuns(client, artifacts, {} if live is None else live, restores)
-
-    def reached(self, folder: RunFolder) -> int:
-        """The byte of the journal up to which this process has sent all points."""
-        return self._live.reached(folder)
 
     def push_live(self, folder: RunFolder) -> bool:
         """Send what a running job has recorded since the last call. True once there is nothing left to follow."""
@@ -82,13 +78,13 @@ class Mirror:
         live.is_end_logged = True
         return False
 
-    def push(self, folder: RunFolder, load_model: LoadModel | None = None) -> str | None:
+    def push(self, folder: RunFolder, with_model: bool = False) -> str | None:
         """Send everything that the store lacks of a run. A line on what was sent; None if it lacked nothing."""
         record = read_journal(folder.journal, with_metrics=False)
         if record is None:
             return None
-        load = load_model if load_model and wants_model(record, folder) else None
-        fingerprint = fingerprint_of(folder, load is not None)
+        sends_model = with_model and wants_model(record, folder)
+        fingerprint = fingerprint_of(folder, sends_model)
         found = find_run(self.client, record.start.id)
         if self._is_complete(found, fingerprint):
             return None
@@ -101,8 +97,8 @@ class Mirror:
         log_end(self.client, record, folder, live.run_id)  # first: uploads may take long or fail
         log_facts(self.client, live.run_id, record)
         log_evaluation(self.client, record, folder, live.run_id)
-        num_files, has_new_model = upload(self.client, self._artifacts, record, folder, live.run_id, load)
-        if record.end is not None and (load_model is not None or not folder.weights.is_file()):
+        num_files, has_new_model = upload(self.client, self._artifacts, record, folder, live.run_id, sends_model)
+        if record.end is not None and (with_model or not folder.weights.is_file()):
             self.client.set_tag(live.run_id, MIRRORED, fingerprint)
         if record.end is None and not (num_points or num_files or has_new_model):
             return None
@@ -112,6 +108,7 @@ class Mirror:
         def take(metrics: list[Metric], tags: dict[str, str]) -> None:
             log_tags(self.client, live.run_id, tags)
             self.client.log_batch(live.run_id, metrics)
+            self.num_batches += 1
 
         return live.points.send(take)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +16,16 @@ from piecewise.tracking.mirror.uploads import Damaged
 from piecewise.tracking.store.addresses import local_path
 
 if TYPE_CHECKING:
+    import numpy as np
     from mlflow import MlflowClient
     from torch import nn
 
 NLL = "val/nll"  # tag of a version; lower is better
 BEST = "best"  # alias of the version with the lowest `val/nll`
 
-LoadModel = Callable[[RunFolder], "tuple[nn.Module, Any]"]  # the trained model and an example of its input
-
 
 def push_model(
-    client: MlflowClient,
-    record: RunRecord,
-    folder: RunFolder,
-    run_id: str,
-    load: LoadModel,
-    artifacts: ArtifactRecord | None,
+    client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: str, artifacts: ArtifactRecord | None
 ) -> bool:
     """Make sure the model is logged, is an output of its run and is registered. True if it had to be logged.
 
@@ -42,13 +35,26 @@ def push_model(
     model_id = find_model(client, run_id, artifacts)
     is_new = model_id is None
     if model_id is None:
-        model_id = log_model(client, client.get_run(run_id), *load(folder))
+        model_id = log_model(client, client.get_run(run_id), *load_model(folder))
     _make_output(client, run_id, step, model_id)
     register(client, record.start.name, run_id, math.inf if nll is None else float(nll), model_id)
     return is_new
 
 
-def log_model(client: MlflowClient, run: Any, model: nn.Module, example: Any) -> str:
+def load_model(folder: RunFolder) -> tuple[nn.Module, np.ndarray]:
+    """The run's trained model, and an example input of two rows."""
+    import torch
+
+    from piecewise.analysis.trained import load_trained
+
+    parts = load_trained(folder)
+    dtype = next(parts.model.parameters()).dtype
+    if dtype is torch.bfloat16:  # unknown to NumPy and so to MLflow's schema
+        dtype = torch.float32
+    return parts.model.to(dtype), torch.zeros((2, *parts.spec.input_shape), dtype=dtype).numpy()
+
+
+def log_model(client: MlflowClient, run: Any, model: nn.Module, example: np.ndarray) -> str:
     """Log `model` as an exported program: it loads without piecewise and without unpickling.
 
     Returns MLflow's id of it. Raises Damaged if it arrives altered; it is then deleted.
@@ -57,7 +63,8 @@ def log_model(client: MlflowClient, run: Any, model: nn.Module, example: Any) ->
     import torch
     from mlflow.models import Model
 
-    _delete_unfinished(client, run)
+    for unfinished in (model for model in models_of(client, run) if str(model.status) != "READY"):
+        client.delete_logged_model(unfinished.model_id)
     logged = client.create_logged_model(run.info.experiment_id, "model", source_run_id=run.info.run_id)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -102,21 +109,13 @@ def register(client: MlflowClient, name: str, run_id: str, nll: float, model_id:
 
 def find_model(client: MlflowClient, run_id: str, artifacts: ArtifactRecord | None) -> str | None:
     """MLflow's id of the run's complete model, if it has one. A model that has lost files is deleted."""
-    models = ready_models(client, client.get_run(run_id))
     missing = (artifacts.missing(run_id) or []) if artifacts is not None else []
-    for model in models:
+    for model in ready_models(client, client.get_run(run_id)):
         folder = local_path(model.artifact_location)
-        if folder is not None and any(path.is_relative_to(folder) for path in missing):
-            client.delete_logged_model(model.model_id)
-            models = [other for other in models if other is not model]
-    return str(models[0].model_id) if models else None
-
-
-def _delete_unfinished(client: MlflowClient, run: Any) -> None:
-    """Delete models that an earlier push left incomplete."""
-    for model in models_of(client, run):
-        if str(model.status) != "READY":
-            client.delete_logged_model(model.model_id)
+        if folder is None or not any(path.is_relative_to(folder) for path in missing):
+            return str(model.model_id)
+        client.delete_logged_model(model.model_id)
+    return None
 
 
 def _verify(model_id: str, path: Path) -> None:

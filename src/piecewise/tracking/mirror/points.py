@@ -43,11 +43,6 @@ class Points:
         self.has_ended = False  # whether the last record read belongs to an ended run
         self._progress = Progress()
 
-    @property
-    def reached(self) -> int:
-        """The byte of the journal up to which everything is sent."""
-        return self._progress.position
-
     def send(self, take: Take) -> int:
         """Hand new points to `take`; their number. If `take` raises, the next call hands over the same batch again."""
         count = 0

@@ -15,7 +15,7 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import digest_file
 from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
 from piecewise.tracking.mirror.facts import log_inputs, log_tags
-from piecewise.tracking.mirror.models import LoadModel, push_model
+from piecewise.tracking.mirror.models import push_model
 from piecewise.tracking.mirror.points import as_mlflow
 from piecewise.tracking.mirror.uploads import Uploads
 
@@ -96,9 +96,9 @@ def upload(
     record: RunRecord,
     folder: RunFolder,
     run_id: str,
-    load: LoadModel | None,
+    with_model: bool,
 ) -> tuple[int, bool]:
-    """Send the run's files, and its model if `load` is given; (number of files sent, whether a model was logged).
+    """Send the run's files, and its model if asked; (number of files sent, whether a model was logged).
 
     The digests of what has arrived are written last, and also after an error.
     """
@@ -109,7 +109,7 @@ def upload(
             files[TABLE].write_text(json.dumps(table, indent=1))
         try:
             num_files = uploads.send(files)
-            return num_files, load is not None and push_model(client, record, folder, run_id, load, artifacts)
+            return num_files, with_model and push_model(client, record, folder, run_id, artifacts)
         finally:
             if artifacts is not None:
                 artifacts.write(run_id, files)

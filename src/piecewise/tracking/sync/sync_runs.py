@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from piecewise.durable import has_writer, is_torn, last_record
 from piecewise.errors import BadInput, TryAgain
 from piecewise.journal.run_folder import RunFolder
@@ -122,7 +120,7 @@ def push_all(
 def _push(uri: str, mirror: Mirror, folder: RunFolder, result: SyncResult) -> None:
     """Raises only problems of the whole store: every other run would wait as long and fail too."""
     try:
-        pushed = retry(uri, lambda: mirror.push(folder, load_model), lambda: mirror.reached(folder))
+        pushed = retry(uri, lambda: mirror.push(folder, with_model=True), lambda: mirror.num_batches)
         if pushed is not None:
             result.updated.append(str(pushed))
         if is_torn(folder.journal) and not has_writer(folder.journal):
@@ -149,16 +147,3 @@ def retry(uri: str, call: Callable[[], Value], progress: Callable[[], int] = lam
             if uri == EMBEDDED or not is_temporary(error) or backoff.failures >= MAX_TRIES:
                 raise
             time.sleep(backoff.seconds)
-
-
-def load_model(folder: RunFolder) -> tuple[Any, np.ndarray]:
-    """The run's trained model, and an example input of two rows."""
-    import torch
-
-    from piecewise.analysis.trained import load_trained
-
-    parts = load_trained(folder)
-    dtype = next(parts.model.parameters()).dtype
-    if dtype is torch.bfloat16:  # unknown to NumPy and so to MLflow's schema
-        dtype = torch.float32
-    return parts.model.to(dtype), torch.zeros((2, *parts.spec.input_shape), dtype=dtype).numpy()
