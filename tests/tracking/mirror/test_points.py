@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,12 +22,7 @@ def write(journal: Journal, leg: Leg) -> None:
 
 
 def sent(points: Points) -> list[tuple[str, int, float]]:
-    found: list[tuple[str, int, float]] = []
-
-    def take(metrics: list[Any], tags: dict[str, str]) -> None:
-        found.extend((metric.key, metric.step, metric.value) for metric in metrics)
-
-    assert points.send(take) == len(found)
+    found = [(metric.key, metric.step, metric.value) for metrics, _ in points.unsent() for metric in metrics]
     return [point for point in found if not point[0].startswith("system/")]
 
 
@@ -75,20 +69,17 @@ def test_refused_batch_is_sent_again(tmp_path: Path) -> None:
         write(journal, (1, 3000, 1))
         journal.resume()
         write(journal, (2000, 5000, 2))
-    points = Points(path)
-
-    def take(metrics: list[Any], tags: dict[str, str]) -> None:
-        if rng.random() < 0.5:
-            raise ConnectionError
-        assert len(metrics) <= 1000
-        found.extend((metric.key, metric.step, metric.value) for metric in metrics)
-
-    while True:
-        try:
-            points.send(take)
-            break
-        except ConnectionError:
-            pass
+    points, tries, is_done = Points(path), 0, False
+    while not is_done:
+        tries += 1
+        for metrics, _ in points.unsent():
+            if rng.random() < 0.5:
+                break
+            assert len(metrics) <= 1000
+            found.extend((metric.key, metric.step, metric.value) for metric in metrics)
+        else:
+            is_done = True
+    assert tries > 1
     assert sorted(found) == expected(path)
 
 

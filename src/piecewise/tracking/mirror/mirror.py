@@ -24,7 +24,6 @@ from piecewise.tracking.tags import MIRRORED
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
 
 class Mirror:
@@ -105,12 +104,13 @@ class Mirror:
         return f"{record.start.title}: {num_points} points, {num_files} files{', its model' if has_new_model else ''}"
 
     def _send_points(self, live: LiveRun) -> int:
-        def take(metrics: list[Metric], tags: dict[str, str]) -> None:
+        count = 0
+        for metrics, tags in live.points.unsent():
             log_tags(self.client, live.run_id, tags)
             self.client.log_batch(live.run_id, metrics)
             self.num_batches += 1
-
-        return live.points.send(take)
+            count += len(metrics)
+        return count
 
     def _is_complete(self, found: Any, fingerprint: str) -> bool:
         """Whether the store has the whole run, in its final state."""

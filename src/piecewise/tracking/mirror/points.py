@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MAX_METRICS = 1000  # that MLflow accepts in one batch
 KINDS = ("metrics", "system")  # kinds of records that hold points
 INFINITE = "infinite."  # prefix of a tag that keeps the sign of an infinite point: MLflow's databases cannot store it
-Take = Callable[["list[Metric]", dict[str, str]], None]  # receives a batch of points and tags about them
 Repeated = frozenset[tuple[str, int]]  # (metric, step) pairs
 
 
@@ -43,15 +42,11 @@ class Points:
         self.has_ended = False  # whether the last record read belongs to an ended run
         self._progress = Progress()
 
-    def send(self, take: Take) -> int:
-        """Hand new points to `take`; their number. If `take` raises, the next call hands over the same batch again."""
-        count = 0
+    def unsent(self) -> Iterator[tuple[list[Metric], dict[str, str]]]:
+        """New points in batches, with tags about them. If the caller fails to send one, the next call repeats it."""
         for entries, progress in self._batches():
-            metrics, tags = as_mlflow(entries)
-            take(metrics, tags)
+            yield as_mlflow(entries)
             self._progress = progress
-            count += len(metrics)
-        return count
 
     def _batches(self) -> Iterator[tuple[list[Metrics], Progress]]:
         progress = self._progress

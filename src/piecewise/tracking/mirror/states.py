@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from piecewise.journal.reader import RunRecord, read_journal
+from piecewise.journal.reader import RunRecord, read_end, read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.processes import Process, is_gone
 from piecewise.tracking.mirror.facts import log_tags, process_text
@@ -48,15 +48,20 @@ def log_end(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: 
 
 
 def _log_counts(client: MlflowClient, folder: RunFolder, run_id: str) -> list[str | None]:
-    """Tag a sweep with the number of its jobs of each status; the statuses, None for a job without an end."""
-    children = [read_journal(path, with_metrics=False) for path in folder.children]
-    statuses = [None if child is None or child.end is None else child.end.status for child in children]
+    """Tag a sweep with the number of its jobs of each status; returns the statuses."""
+    statuses = statuses_of_jobs(folder)
     log_tags(client, run_id, {f"sweep.{name}": str(statuses.count(name.upper())) for name in COUNTED})
     return statuses
 
 
+def statuses_of_jobs(sweep: RunFolder) -> list[str | None]:
+    """The status of each job of a sweep; None for a job without an end."""
+    ends = [read_end(path) for path in sweep.children]
+    return [None if end is None else end.status for end in ends]
+
+
 def state_of_sweep(statuses: list[str | None], planned: int) -> str:
-    """The state of a sweep that is over, from the statuses of its jobs; None stands for a job without an end."""
+    """The state of a sweep that is over, from the statuses of its jobs."""
     if "FAILED" in statuses:
         return "FAILED"
     is_whole = len(statuses) >= planned and all(status == "FINISHED" for status in statuses)

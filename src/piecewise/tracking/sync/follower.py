@@ -55,7 +55,7 @@ class Follower:
         thread.join()
         result = push_all(self.uri, list(self.sizes), self._open)
         for problem in result.problems:
-            self._warn(problem, "piecewise sync brings the rest")
+            self._warn(problem)
         return INCOMPLETE if result.problems else 0
 
     def wait_for_end(self, parent: IO[str]) -> None:
@@ -67,7 +67,7 @@ class Follower:
             time.sleep(0.1)
             before, now = now, time.monotonic()
             waited += now - before if self._in_use.locked() else 0.0
-        self._warn(f"{self.uri}: it takes longer than {FLUSH_SECONDS:.0f} s", "piecewise sync brings the rest")
+        self._warn(f"{self.uri}: it takes longer than {FLUSH_SECONDS:.0f} s")
         os._exit(INCOMPLETE)
 
     def _follow_live(self) -> None:
@@ -116,14 +116,14 @@ class Follower:
         except Exception as error:
             if store_problem(error) is not None:
                 raise
-            self._warn(f"{folder.journal}: {explain(error)}", "piecewise sync brings the rest")
+            self._warn(f"{folder.journal}: {explain(error)}")
             self._next_try[folder] = time.monotonic() + RETRY_SECONDS
             return False
 
     def _open(self) -> Mirror:
         return open_mirror(self.uri, followed=self._followed, in_use=self._in_use)
 
-    def _warn(self, problem: str, outlook: str) -> None:
+    def _warn(self, problem: str, outlook: str = "piecewise sync brings the rest") -> None:
         """Print the first problem only."""
         if not self.has_warned:
             terminal.warn(f"not in MLflow: {problem}; {outlook}")

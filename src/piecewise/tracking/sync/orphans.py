@@ -13,7 +13,7 @@ from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.journal.writer import end_journals
 from piecewise.project import Project
 from piecewise.tracking.mirror.points import milliseconds
-from piecewise.tracking.mirror.states import is_abandoned, running, state_of_sweep
+from piecewise.tracking.mirror.states import is_abandoned, running, state_of_sweep, statuses_of_jobs
 from piecewise.tracking.store.filesystem import network_kind
 from piecewise.tracking.tags import HEARTBEAT, RUN_ID
 
@@ -68,17 +68,11 @@ def _runs_by_id(project: Project) -> dict[str, tuple[RunFolder, Start]]:
 
 def _end_of(tags: dict[str, str], runs: dict[str, tuple[RunFolder, Start]]) -> End | None:
     """How the run with these tags ended: by its journal if that is here, else by its heartbeat; None if it goes on."""
-    if tags[RUN_ID] in runs:
-        return _end_from_journal(*runs[tags[RUN_ID]])
-    return ("KILLED", int(float(tags.get(HEARTBEAT, 0)) * 1000)) if is_abandoned(tags) else None
-
-
-def _end_from_journal(folder: RunFolder, start: Start) -> End | None:
+    if tags[RUN_ID] not in runs:
+        return ("KILLED", milliseconds(float(tags.get(HEARTBEAT, 0)))) if is_abandoned(tags) else None
+    folder, start = runs[tags[RUN_ID]]
     end = read_end(folder.journal)
     if end is None:
         return None
-    status = end.status
-    if start.num_jobs is not None:
-        ends = [read_end(path) for path in folder.children]
-        status = state_of_sweep([None if child is None else child.status for child in ends], start.num_jobs)
+    status = end.status if start.num_jobs is None else state_of_sweep(statuses_of_jobs(folder), start.num_jobs)
     return status, milliseconds(end.time)
