@@ -31,8 +31,7 @@ class ArtifactRecord:
         """
         run = self.client.get_run(run_id)
         run_folder = local_path(run.info.artifact_uri)
-        models = ready_models(self.client, run)
-        folders = [run_folder, *(local_path(model.artifact_location) for model in models)]
+        folders = [run_folder, *(local_path(model.artifact_location) for model in models_of(self.client, run))]
         recorded = self._read(run_id) or {}
         sources = {
             self.project.name(run_folder / name): path for name, path in pushed.items() if run_folder is not None
@@ -66,12 +65,8 @@ def read_artifacts(path: Path) -> dict[str, str]:
     return files
 
 
-def ready_models(client: MlflowClient, run: Any) -> list[Any]:
-    """The run's complete models. A model that is not READY was cut off while it was written."""
-    return [model for model in models_of(client, run) if str(model.status) == "READY"]
-
-
-def models_of(client: MlflowClient, run: Any) -> list[Any]:
-    """All models of a run that are not deleted."""
+def models_of(client: MlflowClient, run: Any, is_ready: bool = True) -> list[Any]:
+    """The run's complete models, or those that were cut off while they were written; no deleted ones."""
     query = f"source_run_id = '{run.info.run_id}'"
-    return list(client.search_logged_models([run.info.experiment_id], filter_string=query))
+    found = client.search_logged_models([run.info.experiment_id], filter_string=query)
+    return [model for model in found if (str(model.status) == "READY") is is_ready]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from piecewise.journal.reader import RunRecord
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import digest_file
-from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, models_of, ready_models
+from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, models_of
 from piecewise.tracking.mirror.lookup import create_once
 from piecewise.tracking.mirror.uploads import Damaged
 from piecewise.tracking.store.addresses import local_path
@@ -63,7 +63,7 @@ def log_model(client: MlflowClient, run: Any, model: nn.Module, example: np.ndar
     import torch
     from mlflow.models import Model
 
-    for unfinished in (model for model in models_of(client, run) if str(model.status) != "READY"):
+    for unfinished in models_of(client, run, is_ready=False):
         client.delete_logged_model(unfinished.model_id)
     logged = client.create_logged_model(run.info.experiment_id, "model", source_run_id=run.info.run_id)
     try:
@@ -110,7 +110,7 @@ def register(client: MlflowClient, name: str, run_id: str, nll: float, model_id:
 def find_model(client: MlflowClient, run_id: str, artifacts: ArtifactRecord | None) -> str | None:
     """MLflow's id of the run's complete model, if it has one. A model that has lost files is deleted."""
     missing = (artifacts.missing(run_id) or []) if artifacts is not None else []
-    for model in ready_models(client, client.get_run(run_id)):
+    for model in models_of(client, client.get_run(run_id)):
         folder = local_path(model.artifact_location)
         if folder is None or not any(path.is_relative_to(folder) for path in missing):
             return str(model.model_id)

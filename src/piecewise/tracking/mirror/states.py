@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from piecewise.journal.reader import RunRecord, read_end, read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.processes import Process, is_gone
 from piecewise.tracking.mirror.facts import log_tags, process_text
 from piecewise.tracking.mirror.live_runs import LiveRun
-from piecewise.tracking.mirror.lookup import all_runs_of, is_deleted
 from piecewise.tracking.mirror.points import milliseconds
-from piecewise.tracking.tags import HEARTBEAT, PROCESS, RUN_ID
+from piecewise.tracking.tags import HEARTBEAT, PROCESS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,13 +64,6 @@ def state_of_sweep(statuses: list[str | None], planned: int) -> str:
         return "FAILED"
     is_whole = len(statuses) >= planned and all(status == "FINISHED" for status in statuses)
     return "FINISHED" if is_whole else "KILLED"
-
-
-def running(client: MlflowClient) -> Iterator[Any]:
-    """Our runs that the store shows as running."""
-    for run in all_runs_of(client, "attributes.status = 'RUNNING'"):
-        if RUN_ID in run.data.tags and not is_deleted(run):
-            yield run
 
 
 def is_abandoned(tags: dict[str, str]) -> bool:

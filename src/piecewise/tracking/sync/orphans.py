@@ -12,8 +12,9 @@ from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder, all_runs
 from piecewise.journal.writer import end_journals
 from piecewise.project import Project
+from piecewise.tracking.mirror.lookup import all_runs_of, is_deleted
 from piecewise.tracking.mirror.points import milliseconds
-from piecewise.tracking.mirror.states import is_abandoned, running, state_of_sweep, statuses_of_jobs
+from piecewise.tracking.mirror.states import is_abandoned, state_of_sweep, statuses_of_jobs
 from piecewise.tracking.store.filesystem import network_kind
 from piecewise.tracking.tags import HEARTBEAT, RUN_ID
 
@@ -47,8 +48,9 @@ def end_here(project: Project) -> None:
 def end_runs(client: MlflowClient, project: Project) -> None:
     """End orphaned runs in any store. What else such a run lacks there, `piecewise sync` sends."""
     runs = _runs_by_id(project)
-    for run in running(client):
-        end = _end_of(run.data.tags, runs)
+    for run in all_runs_of(client, "attributes.status = 'RUNNING'"):
+        is_ours = RUN_ID in run.data.tags and not is_deleted(run)
+        end = _end_of(run.data.tags, runs) if is_ours else None
         if end is not None:
             client.set_terminated(run.info.run_id, *end)
 
