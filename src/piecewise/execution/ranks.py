@@ -40,7 +40,7 @@ class Request:
 
     folder: RunFolder
     facts: dict[str, Any]  # join the journal's first record
-    parent: Process | None = None  # the process that waits for this one: without it the training ends
+    parent: Process | None = None  # the process that waits for the ranks: without it they end
     is_resumed: bool = False  # go on from the newest checkpoint in the folder
 
     def as_text(self) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,12 @@ def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, is_r
     returns None: Lightning starts ranks by running the command line again, so each gets one that names this job alone.
     Raises NonFiniteLoss, and Stopped after a signal.
     """
-    request = Request(folder, {"id": new_id(), **(facts or {})}, None, is_resumed)
+    request = Request(folder, {"id": new_id(), **(facts or {})}, this_process(), is_resumed)
     if not job.config.trainer.needs_ranks:
         return _train_here(job, request)
     job.write(folder.job)
     try:
-        run_ranks(folder, replace(request, parent=this_process()).as_text())
+        run_ranks(folder, request.as_text())
     except Exception as error:
         record = read_journal(folder.journal)
         if record is not None and record.end is None:  # the ranks were lost before they could write it
@@ -94,13 +93,12 @@ def _begin(journal: Journal, job: Job, request: Request, identity: dict[str, Any
     record = read_journal(journal.path) if request.is_resumed else None
     if record is None or not request.folder.job.is_file():  # DVC deletes it with the stage's other outs
         job.write(request.folder.job)
+    process = this_process().as_dict()
     if record is None:
         about = {"name": job.name, "label": job.label, "title": job.title, "config": job.frozen}
-        journal.start(**about, **identity, process=this_process().as_dict(), **request.facts)
+        journal.start(**about, **identity, process=process, **request.facts)
     else:
-        journal.resume(
-            process=this_process().as_dict(), changed=check_unchanged(record.start, job, identity["digests"])
-        )
+        journal.resume(process=process, changed=check_unchanged(record.start, job, identity["digests"]))
 
 
 @contextmanager
