@@ -1,4 +1,4 @@
-"""An https server on this machine that answers badly, and an http server that must never be asked."""
+"""A local https server that answers badly, and a local http server that must receive no request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Servers:
 
     https: str = ""
     http: str = ""
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
 
 
@@ -80,7 +80,7 @@ def bad_servers(folder: Path) -> Iterator[Servers]:
 def _running(servers: Servers, tls: ssl.SSLContext | None) -> Iterator[int]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            servers.asked.append(f"{'http' if tls is None else 'https'} {self.path}")
+            servers.requests.append(f"{'http' if tls is None else 'https'} {self.path}")
             with suppress(OSError):  # the client has closed the connection
                 servers.answers.get(self.path, sends(gzip.compress(b"pixels")))(self)
 

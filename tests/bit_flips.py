@@ -106,21 +106,21 @@ def _lay_out_pipeline(root: Path) -> None:
 def record_in_dvc(root: Path, outs: dict[str, list[str]]) -> None:
     """Write DVC's cache and dvc.lock as `dvc commit` would."""
     stages = {
-        name: {"cmd": "true", "outs": [{"path": path, "md5": _cached(root, root / path)} for path in paths]}
+        name: {"cmd": "true", "outs": [{"path": path, "md5": _add_to_cache(root, root / path)} for path in paths]}
         for name, paths in outs.items()
     }
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False))
 
 
-def _cached(root: Path, path: Path) -> str:
+def _add_to_cache(root: Path, path: Path) -> str:
     if path.is_file():
-        return _keep(root, path.read_bytes(), "")
+        return _write_object(root, path.read_bytes(), "")
     files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
-    members = [{"md5": _cached(root, file), "relpath": name} for name, file in files]
-    return _keep(root, json.dumps(members).encode(), ".dir")
+    members = [{"md5": _add_to_cache(root, file), "relpath": name} for name, file in files]
+    return _write_object(root, json.dumps(members).encode(), ".dir")
 
 
-def _keep(root: Path, data: bytes, suffix: str) -> str:
+def _write_object(root: Path, data: bytes, suffix: str) -> str:
     name = hashlib.md5(data).hexdigest() + suffix
     target = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
     target.parent.mkdir(parents=True, exist_ok=True)

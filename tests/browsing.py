@@ -28,7 +28,7 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, **options: Any) -> Iterator[Page]:
+def new_page(browser: Browser, **options: Any) -> Iterator[Page]:
     """An empty page, large enough for MLflow's pages. `options` go to Playwright's `new_context`."""
     context = browser.new_context(viewport={"width": 1600, "height": 3000}, **options)
     page = context.new_page()

@@ -56,16 +56,16 @@ class Server:
 
     def start(self, port: int = 0) -> float:
         """Start the server. Returns the seconds until it reports that it is healthy."""
-        said = self.root.parent / "said.txt"
+        log = self.root.parent / "said.txt"
         begun = time.monotonic()
-        with said.open("w") as output:
+        with log.open("w") as output:
             command = [sys.executable, "-m", "piecewise", "server", f"--port={port}"]
             self.keeper = subprocess.Popen(
                 command, cwd=self.root, env=self.environment, stdout=output, stderr=subprocess.STDOUT, text=True
             )
         keeper = self.keeper
-        wait_for(lambda: "Ctrl-C ends it" in said.read_text() or keeper.poll() is not None, "healthy", 180)
-        assert keeper.poll() is None, said.read_text()
+        wait_for(lambda: "Ctrl-C ends it" in log.read_text() or keeper.poll() is not None, "healthy", 180)
+        assert keeper.poll() is None, log.read_text()
         return time.monotonic() - begun
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -74,31 +74,31 @@ class Server:
             self.keeper.send_signal(number)
         return self.keeper.wait(90)
 
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.root.parent / "said.txt").read_text()
 
-    def known(self, name: str) -> dict[str, Any]:
+    def read_json(self, name: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.root / "runs" / ".server" / f"{name}.json").read_text())
         return content
 
     @property
     def uri(self) -> str:
-        return str(self.known("credentials")["uri"])
+        return str(self.read_json("credentials")["uri"])
 
     @property
     def secrets(self) -> dict[str, str]:
-        return {**self.known("secrets"), "password": self.known("credentials")["password"]}
+        return {**self.read_json("secrets"), "password": self.read_json("credentials")["password"]}
 
     def members(self) -> list[int]:
         """The process ids of PostgreSQL, SeaweedFS and MLflow, in this order."""
-        return [member["pid"] for member in self.known("state")["members"]]
+        return [member["pid"] for member in self.read_json("state")["members"]]
 
     def ask(
-        self, method: str, path: str, body: Any = None, who: tuple[str, str] | None = None, **headers: str
+        self, method: str, path: str, body: Any = None, login: tuple[str, str] | None = None, **headers: str
     ) -> Answer:
-        """Send a request as the admin or as `who`; without login if its name is empty. The path is sent unchanged."""
-        known = self.known("credentials")
-        name, password = who or (known["username"], known["password"])
+        """Send a request as the admin or as `login`; without login if its name is empty. The path is sent unchanged."""
+        known = self.read_json("credentials")
+        name, password = login or (known["username"], known["password"])
         if name:
             headers["Authorization"] = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()

@@ -37,7 +37,7 @@ def new_project(root: Path) -> Path:
     return root
 
 
-def name_folders(root: Path | Project, *folders: object) -> None:
+def add_search_path(root: Path | Project, *folders: object) -> None:
     """Add folders with more configurations to the `hydra.searchpath` of a project's conf/config.yaml."""
     path = Path(root) / "conf" / "config.yaml"
     path.write_text(re.sub(r"(?m)^hydra:\n", f"hydra:\n  searchpath: {json.dumps(folders)}\n", path.read_text()))

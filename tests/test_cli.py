@@ -97,11 +97,11 @@ def test_bad_input_gives_exit_code_2_and_one_line_and_starts_nothing(
     project: Project, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(arguments) == 2
-    said = capsys.readouterr()
-    assert said.err.startswith("error: ")
-    assert message in said.err
-    assert "Traceback" not in said.err
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert message in output.err
+    assert "Traceback" not in output.err
+    assert output.out == ""
     assert {path.name for path in project.root.iterdir()} <= {"conf", "requirements.lock", "runs"}
     assert not list(project.root.glob("runs/*/journal.jsonl"))
 
@@ -114,10 +114,10 @@ def test_outside_a_project_the_checkout_is_used(tmp_path: Path, monkeypatch: pyt
 def test_train_prints_metrics_and_folders(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "-m", "model.width=4,8", "trainer=smoke", "tracking=none"]
     assert main(arguments) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     (place,) = (project / "runs").glob("2*")
-    assert said.count("test/squared_error") == 2
-    assert f"runs/{place.name}" in said
+    assert output.count("test/squared_error") == 2
+    assert f"runs/{place.name}" in output
     drawn = sorted(path.stem for path in place.glob("0000/figures/*.svg"))
     assert drawn == ["fitted_function", "learning_curves", "unit_by_unit"]
     assert sorted(path.name for path in place.glob("figures/*")) == ["metric_over_axis.svg", "results.csv"]
@@ -129,10 +129,10 @@ def test_a_failed_job_does_not_stop_the_others_and_is_recorded_as_failed(
 ) -> None:
     arguments = ["train", "-m", "optimizer=sgd", "optimizer.lr=1e30,0.1", "trainer.max_epochs=3", "tracking=none"]
     assert main(arguments) == 3
-    said = capsys.readouterr()
-    assert "optimizer.lr=1e+30" in said.err
-    assert "the loss is inf at step 2" in said.err
-    assert "optimizer.lr=0.1" in said.out
+    output = capsys.readouterr()
+    assert "optimizer.lr=1e+30" in output.err
+    assert "the loss is inf at step 2" in output.err
+    assert "optimizer.lr=0.1" in output.out
     (parent,) = (project / "runs").glob("*/journal.jsonl")
     assert '"status":"FAILED"' in parent.read_text()
 

@@ -33,8 +33,8 @@ def test_quiet_prints_only_warnings_and_errors(
     terminal.say("nothing")
     terminal.warn("careful")
     terminal.fail("broken")
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("one 2\n", "warning: careful\nerror: broken\n")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("one 2\n", "warning: careful\nerror: broken\n")
 
 
 def test_table_columns_are_aligned_and_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:

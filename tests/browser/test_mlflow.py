@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browsing import expect_run, opened
+from browsing import expect_run, new_page
 from piecewise.cli import main
 from piecewise.project import Project
 from small_project import TINY
@@ -36,7 +36,7 @@ def address(project: Project) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    with opened(browser) as page:
+    with new_page(browser) as page:
         yield page
 
 

@@ -143,7 +143,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture
 def servers(running: Servers) -> Servers:
     running.answers.clear()
-    running.asked.clear()
+    running.requests.clear()
     return running
 
 
@@ -160,14 +160,14 @@ def test_download_refuses_http_and_a_redirect_to_it(servers: Servers) -> None:
         download(f"{servers.https}/x")
     with pytest.raises(SourceFailed, match="not https"):
         download(f"{servers.http}/y")
-    assert servers.asked == ["https /x"]
+    assert servers.requests == ["https /x"]
 
 
 def test_download_refuses_a_self_signed_certificate(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(SourceFailed, match="certificate verify failed"):
         download(f"{servers.https}/x")
-    assert servers.asked == []
+    assert servers.requests == []
 
 
 TORN = gzip.compress(b"pixels" * 100)[:-9]
@@ -241,17 +241,17 @@ def mirrors(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
 
 def test_mirrors_are_tried_in_turn_but_only_over_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirrors(monkeypatch, "http://a/", "https://b/", "https://c/")
-    asked = []
+    requests = []
 
     def fake(url: str) -> bytes:
-        asked.append(url)
+        requests.append(url)
         if url.startswith("https://b/"):
             raise SourceFailed("b is down")
         return FILES[url.removeprefix("https://c/").removesuffix(".gz")]
 
     monkeypatch.setattr(sources, "download", fake)
     assert fetch_mnist(tmp_path, ["torchvision"]) == "torchvision"
-    assert asked == [f"https://b/{next(iter(FILES))}.gz", *(f"https://c/{name}.gz" for name in FILES)]
+    assert requests == [f"https://b/{next(iter(FILES))}.gz", *(f"https://c/{name}.gz" for name in FILES)]
     mirrors(monkeypatch, "http://a/")
     with pytest.raises(PiecewiseError, match="torchvision: no mirror has an https address"):
         fetch_mnist(tmp_path, ["torchvision"])

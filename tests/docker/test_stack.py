@@ -170,7 +170,7 @@ def stack(
         yield Stack(f"http://127.0.0.1:{ports['server']}", known, folder)
 
 
-def test_stack_records_a_run_refuses_strangers_and_reveals_no_secret(
+def test_stack_records_a_run_refuses_unknown_users_and_reveals_no_secret(
     stack: Stack, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient

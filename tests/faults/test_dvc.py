@@ -72,10 +72,10 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
             time.sleep(rng.random() * 0.5)
             target = rng.choice([trainer, process.pid, -process.pid])
             os.kill(target, signal.SIGTERM)
-            said, _ = process.communicate(timeout=60)
-            assert process.returncode == (255 if target == trainer else -signal.SIGTERM), said
+            output, _ = process.communicate(timeout=60)
+            assert process.returncode == (255 if target == trainer else -signal.SIGTERM), output
         wait_for_processes_to_end(root, 15)
-        assert "error: stopped by SIGTERM" in said
+        assert "error: stopped by SIGTERM" in output
         record, newest = read_journal(root / LIVE / "journal.jsonl"), checkpoint_files.newest(root / LIVE)
         assert record is not None
         assert record.end is not None

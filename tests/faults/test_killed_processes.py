@@ -59,10 +59,10 @@ def test_a_killed_process_loses_no_point_and_leaves_no_other_process(
             training.pause_until(lambda: count_stored_points(store, training.folders) > 0, "points at the store")  # noqa: B023
         time.sleep(rng.uniform(0, 3))
         kill(victim, rng, training, real)
-        _, said = training.process.communicate(timeout=120)
+        _, stderr = training.process.communicate(timeout=120)
         if victim == "server":
             real.start()
-        assert training.process.returncode == (0 if victim in ("mirror", "server") else -signal.SIGKILL), said
+        assert training.process.returncode == (0 if victim in ("mirror", "server") else -signal.SIGKILL), stderr
         wait_for_processes_to_end(project.root, 90)  # a mirror whose parent was killed sends the rest, then ends
         words = [sys.executable, "-m", "piecewise", "sync"]
         assert subprocess.run(words, capture_output=True, check=False).returncode == 0

@@ -87,9 +87,9 @@ def disturb(place: Path, number: int, rng: random.Random, limit: float, code: in
         time.sleep(rng.random())
         os.kill(ranks_of(place)[rank], number)
         began = time.monotonic()
-        _, said = process.communicate(timeout=limit + 60)
-        assert time.monotonic() - began < limit, said
-        assert process.returncode == code, said
+        _, stderr = process.communicate(timeout=limit + 60)
+        assert time.monotonic() - began < limit, stderr
+        assert process.returncode == code, stderr
         assert ranks_of(place) == []
     assert list(folder.journal.parent.glob(".rank*")) == []
     record = read_journal(folder.journal)

@@ -51,14 +51,14 @@ def test_a_secret_in_the_environment_is_in_no_file(project: Project, log_model: 
     while process.poll() is None:
         arguments |= {_read(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
         time.sleep(0.1)  # reading them without pause would slow the command down
-    said, _ = process.communicate()
-    assert process.returncode == 0, said
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
     assert (project / "mlflow.db").is_file()
     assert any(b"piecewise.tracking.sync.follower" in line for line in arguments)
     files = [path for path in project.root.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
-    assert CANARY not in said
+    assert CANARY not in output
     assert [line for line in arguments if CANARY.encode() in line] == []
 
 

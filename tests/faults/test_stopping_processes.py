@@ -77,10 +77,10 @@ def test_a_signal_ends_training_with_a_checkpoint_of_the_last_step(project: Proj
     with started(sys.executable, "-m", "piecewise", "train", *LONG) as process:
         folder = wait_for_steps(project, 20)
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == code, said
-    assert said.splitlines()[-1] == f"error: stopped by {signal.Signals(number).name}"
-    assert "Traceback" not in said
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == code, stderr
+    assert stderr.splitlines()[-1] == f"error: stopped by {signal.Signals(number).name}"
+    assert "Traceback" not in stderr
     record = record_of(folder)
     assert record.end is not None
     assert record.end.status == "KILLED"
@@ -102,9 +102,9 @@ def test_sigterm_at_any_moment(project: Project, trials: Trials) -> None:
         time.sleep(rng.random() * (0.5 if folder else 3))
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=30)
         assert time.monotonic() - asked < 10
-        assert process.returncode in (143, -signal.SIGTERM), said  # the latter if Python had not started yet
+        assert process.returncode in (143, -signal.SIGTERM), stderr  # the latter if Python had not started yet
         for path in place.glob("runs/*/journal.jsonl"):
             record = record_of(RunFolder.at(path.parent))
             assert record.end is not None
@@ -120,8 +120,8 @@ def test_sigterm_stops_all_ranks(project: Project) -> None:
         folder = wait_for_steps(project, 5)
         worker = record_of(folder).start.raw["process"]["pid"]
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 143, said
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
     record = record_of(folder)
     assert record.end is not None
     assert (record.end.status, record.end.reason) == ("KILLED", "Stopped: stopped by SIGTERM")

@@ -41,8 +41,8 @@ def train_until_asked(project: Project, proxy: Proxy) -> tuple[int, str, float, 
     before, began = proxy.count, time.monotonic()
     training = start_training(project, *OPTIONS, "tracking=server", f"tracking.uri={proxy.address}")
     paused = training.pause_until(lambda: proxy.count > before, "a request")
-    _, said = training.process.communicate(timeout=300)
-    return training.process.returncode, said, time.monotonic() - began - paused, training.folders[0]
+    _, stderr = training.process.communicate(timeout=300)
+    return training.process.returncode, stderr, time.monotonic() - began - paused, training.folders[0]
 
 
 def assert_finished(address: str, folder: RunFolder) -> int:
@@ -79,10 +79,10 @@ def test_a_misbehaving_server_changes_no_training_and_a_later_sync_is_complete(
     for number, rng in enumerate(trials("servers that misbehave: trained alike, told once, all there later", 12)):
         name = names[number] if trials.share >= 1 else rng.choice(names)
         proxy.behaviour = BEHAVIOURS[name]
-        status, said, taken, folder = train_until_asked(project, proxy)
-        assert status == 0, (name, said)
-        assert said.count("not in MLflow") == 1, (name, said)
-        assert "Traceback" not in said
+        status, stderr, taken, folder = train_until_asked(project, proxy)
+        assert status == 0, (name, stderr)
+        assert stderr.count("not in MLflow") == 1, (name, stderr)
+        assert "Traceback" not in stderr
         assert taken < 2 * usual + EXTRA_SECONDS, name
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
         proxy.behaviour = passes
@@ -130,9 +130,9 @@ def test_a_slow_or_torn_network_changes_no_training_and_loses_nothing(
     behaviours = (delays(2), cuts(4))
     for number, rng in enumerate(trials("a network of 2 s a reply, a torn one: trained alike, all there later", 2)):
         proxy.behaviour = behaviours[number] if trials.share >= 1 else rng.choice(behaviours)
-        status, said, _, folder = train_until_asked(project, proxy)
-        assert status == 0, said
-        assert said.count("not in MLflow") == said.count("\n") <= 1, said
+        status, stderr, _, folder = train_until_asked(project, proxy)
+        assert status == 0, stderr
+        assert stderr.count("not in MLflow") == stderr.count("\n") <= 1, stderr
         assert read_result(folder)["weights_digest"] == read_result(untracked)["weights_digest"]
         proxy.behaviour = passes
         assert main(["sync"]) == 0

@@ -13,7 +13,7 @@ from piecewise.jobs.job import Job
 from piecewise.planning.compose import read_fetch, read_group
 from piecewise.planning.plan import plan_experiment
 from piecewise.project import Project
-from small_project import ROOT, name_folders
+from small_project import ROOT, add_search_path
 
 MINE = '# @package _global_\nabout: {question: "Mine?"}\ndefaults: [override /model: mlp, override /data: flat]\n'
 
@@ -31,7 +31,7 @@ def several(project: Project) -> Project:
     for name, text in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text)
-    name_folders(project, "more", SHIPPED_NAME)
+    add_search_path(project, "more", SHIPPED_NAME)
     return project
 
 
@@ -89,7 +89,7 @@ def test_folder_outside_the_project_is_refused(
     project: Project, plan: Callable[..., list[Job]], entry: str | int
 ) -> None:
     (project / "link").symlink_to("/tmp")
-    name_folders(project, entry)
+    add_search_path(project, entry)
     for ask in (lambda: config_folders(project.conf), lambda: experiments(project.conf), plan):
         with pytest.raises(
             BadInput, match=r"conf/config\.yaml: hydra\.searchpath has .*; allowed: pkg://piecewise\.conf"
@@ -102,7 +102,7 @@ def test_folder_inside_the_project_is_allowed(project: Project, plan: Callable[.
     path = project / folder.removeprefix("file://") / "data" / "flat.yaml"
     path.parent.mkdir(parents=True)
     path.write_text((ROOT / "conf" / "data" / "line.yaml").read_text())
-    name_folders(project, folder)
+    add_search_path(project, folder)
     assert plan("data=flat")
 
 

@@ -82,9 +82,9 @@ def test_byte_altered_without_a_new_time_is_found_by_the_stage_and_restored(pipe
         file.write(bytes([original[-1] ^ 1]))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     pipeline.edit("conf/experiment/mnist_cnn.yaml", "lr: 0.15", "lr: 0.14")
-    said = pipeline.run("dvc", "repro", status=255)
-    assert "was altered" in said
-    assert "dvc repro" in said
+    output = pipeline.run("dvc", "repro", status=255)
+    assert "was altered" in output
+    assert "dvc repro" in output
     assert pipeline.repro() >= {"train@mnist_cnn", "report"}
     assert path.read_bytes() == original
     pipeline.edit("conf/experiment/mnist_cnn.yaml", "lr: 0.14", "lr: 0.15")

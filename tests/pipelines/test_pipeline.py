@@ -28,9 +28,9 @@ def _commit(pipeline: Pipeline) -> None:
 def test_one_broken_experiment_does_not_stop_the_others(pipeline: Pipeline) -> None:
     pipeline.edit("conf/experiment/shallow_regression.yaml", "optimizer: {lr:", "optimizer: {lrr: 1, lr:")
     pipeline.edit("conf/experiment/least_squares.yaml", "lr: 0.8", "lr: 0.6")
-    said = pipeline.run("dvc", "repro", "--keep-going", status=255)
-    assert "lrr" in said
-    assert "Running stage 'evaluate@least_squares'" in said
+    output = pipeline.run("dvc", "repro", "--keep-going", status=255)
+    assert "lrr" in output
+    assert "Running stage 'evaluate@least_squares'" in output
     pipeline.edit("conf/experiment/shallow_regression.yaml", "optimizer: {lrr: 1, lr:", "optimizer: {lr:")
     pipeline.edit("conf/experiment/least_squares.yaml", "lr: 0.6", "lr: 0.8")
     assert pipeline.repro() <= {"report"}
@@ -55,8 +55,8 @@ def test_experiment_with_another_value(pipeline: Pipeline) -> None:
 
 def test_verify_finds_nothing_until_a_byte_is_altered(pipeline: Pipeline) -> None:
     assert pipeline.repro() <= {"report"}
-    said = pipeline.run("piecewise", "verify")
-    assert said.count("  ok") >= 6
+    output = pipeline.run("piecewise", "verify")
+    assert output.count("  ok") >= 6
     damaged = pipeline.root / "results" / "train" / "least_squares" / "run" / "model.safetensors"
     whole = damaged.read_bytes()
     damaged.chmod(0o600)
@@ -71,10 +71,10 @@ def test_half_a_training_is_never_recorded(pipeline: Pipeline) -> None:
     command = ["dvc", "repro", "train@least_squares"]
     with started(*command, stderr=subprocess.STDOUT, cwd=pipeline.root, env=pipeline.environment) as process:
         os.kill(_trainer(pipeline, since=time.time()), signal.SIGTERM)
-        said, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "exited with 143" in said
-    assert "stopped by SIGTERM" in said
+    assert "exited with 143" in output
+    assert "stopped by SIGTERM" in output
     assert "changed" in pipeline.run("dvc", "status", "train@least_squares")
     assert not list((pipeline.root / "results" / "train" / "least_squares").rglob("result.json"))
     pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 1000000", "max_epochs: 2")

@@ -45,8 +45,8 @@ def test_every_command_line_works(project: Pipeline) -> None:
 
 
 def test_the_models_and_data_that_the_readme_adds_train(project: Pipeline) -> None:
-    said = project.run("piecewise", "train", "experiment=bumps", "tracking=none")
-    error = float(re.search(r"test/squared_error (\S+)", said).group(1))  # type: ignore[union-attr]
+    output = project.run("piecewise", "train", "experiment=bumps", "tracking=none")
+    error = float(re.search(r"test/squared_error (\S+)", output).group(1))  # type: ignore[union-attr]
     assert error < 0.1
     project.run("piecewise", "train", "data=step", "model=bumps", "trainer=smoke", "tracking=none")
 

@@ -17,7 +17,7 @@ from piecewise.jobs.job import Job
 from piecewise.planning.origins import COMMAND_LINE, SCHEMA, Key, Origin, Origins, find_origins
 from piecewise.planning.schema import Config
 from piecewise.project import Project
-from small_project import name_folders
+from small_project import add_search_path
 
 Plan = Callable[..., list[Job]]
 ROOT = Path(__file__).parents[2]
@@ -149,7 +149,7 @@ def test_file_of_another_folder_is_named_with_its_folder(project: Project) -> No
     folder.mkdir(parents=True)
     for name in ("mine", "shallow"):
         (folder / f"{name}.yaml").write_text("_target_: piecewise.models.shallow.Shallow\nwidth: 5\n")
-    name_folders(project, folder.parent.name, SHIPPED_NAME)
+    add_search_path(project, folder.parent.name, SHIPPED_NAME)
     (project / "conf" / "model" / "mlp.yaml").unlink()
     for model, source in (
         ("mine", "more configurations/model/mine.yaml"),

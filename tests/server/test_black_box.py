@@ -98,7 +98,7 @@ def test_public_routes_reveal_no_secret(server: Server, routes: list[tuple[str, 
     public = sorted({path for _, path in routes if PUBLIC.search(path)})
     assert [path.rpartition("/")[2] for path in public] == ["server-info", "server-info", "health", "<path:path>"]
     for path in public:
-        answer = server.ask("GET", filled(path), who=NOBODY)
+        answer = server.ask("GET", filled(path), login=NOBODY)
         assert answer.status in (200, 404)
         assert not [secret for secret in server.secrets.values() if secret.encode() in answer.body]
 
@@ -110,9 +110,9 @@ def test_wrong_logins_are_refused(server: Server, owned: dict[str, Any], refusal
     pairs = [*(("admin", word) for word in wrong), ("Admin", password), ("root", password), ("guest", password)]
     for pair in [*pairs, ("admin' OR '1'='1", password), ("admin", "' OR '1'='1"), ("admin\0", password)]:
         for path in (f"{API}/experiments/search?max_results=1", f"{ARTIFACTS}/{owned['experiment']}/x", "/"):
-            refusals.expect(f"{pair} {path}", server.ask("GET", path, who=pair), (401,))
+            refusals.expect(f"{pair} {path}", server.ask("GET", path, login=pair), (401,))
     for header in ("Bearer x", "Basic", "Basic !!!", f"basic {password}", "Digest username=admin"):
-        answer = server.ask("GET", f"{API}/experiments/search?max_results=1", who=NOBODY, Authorization=header)
+        answer = server.ask("GET", f"{API}/experiments/search?max_results=1", login=NOBODY, Authorization=header)
         refusals.expect(header, answer, (401,))
     assert refusals.not_refused == []
 
@@ -275,9 +275,9 @@ def test_a_guest_cannot_use_the_data_of_others(server: Server, owned: dict[str, 
             f"/{artifact}",
             artifact.replace("/", "%2f", 1),
         ):
-            answer = server.ask("GET", f"{files}/{path}", who=GUEST)
+            answer = server.ask("GET", f"{files}/{path}", login=GUEST)
             refusals.add(f"GET {files}/{path}", b"private words" not in answer.body, str(answer))
-    got = server.ask("GET", f"/get-artifact?run_uuid={run}&path=a.txt", who=GUEST)
+    got = server.ask("GET", f"/get-artifact?run_uuid={run}&path=a.txt", login=GUEST)
     refusals.expect("get-artifact", got, (403,))
     for path, body in (("experiments/search", {"max_results": 99}), ("runs/search", {"experiment_ids": [experiment]})):
         answer = server.ask("POST", f"{API}/{path}", body, GUEST)

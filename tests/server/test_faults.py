@@ -70,7 +70,7 @@ def test_stopping_postgres_at_once_during_a_training_changes_no_weights_and_lose
     """PostgreSQL stops after it has recorded points. `piecewise sync` completes them; the journal is the oracle."""
     from piecewise.tracking.store.open import open_store
 
-    known = server.known("credentials")
+    known = server.read_json("credentials")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", known["username"])
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", known["password"])
     options = [*TINY[1:-1], "trainer.max_epochs=1000", "log_every_n_steps=1"]

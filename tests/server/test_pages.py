@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
-from browsing import expect_run, opened
+from browsing import expect_run, new_page
 from piecewise.cli import main
 from piecewise.journal.run_folder import RunFolder
 from piecewise.tracking.store.open import open_store
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 @pytest.fixture
 def run(server: Server, project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A run that the server has recorded."""
-    known = server.known("credentials")
+    known = server.read_json("credentials")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", known["username"])
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", known["password"])
     assert main(["train", *TINY[:-1], "tracking=server", f"tracking.uri={server.uri}", "model.width=5"]) == 0
@@ -34,9 +34,9 @@ def run(server: Server, project: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
     """A browser page, logged in through the browser's dialog."""
-    known = server.known("credentials")
+    known = server.read_json("credentials")
     who: Any = {"username": known["username"], "password": known["password"], "origin": server.uri}
-    with opened(browser, http_credentials=who) as page:
+    with new_page(browser, http_credentials=who) as page:
         yield page
 
 

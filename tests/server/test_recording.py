@@ -35,7 +35,7 @@ def log_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     """Set the login by environment variables, as a user in another project does."""
 
     def log_in(password: str | None = None) -> None:
-        known = server.known("credentials")
+        known = server.read_json("credentials")
         monkeypatch.setenv(NAME, known["username"])
         monkeypatch.setenv(PASSWORD, password or known["password"])
 

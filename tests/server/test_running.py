@@ -34,7 +34,7 @@ def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_started_server_is_healthy_and_prints_its_address(server: Server) -> None:
     assert server.is_up()
-    assert f"MLflow   {server.uri}" in server.said()
+    assert f"MLflow   {server.uri}" in server.output()
     assert len(server.members()) == 3
 
 
@@ -94,7 +94,7 @@ def test_stopping_leaves_no_process_and_restarting_keeps_all_data(server: Server
     run = server.create("runs", experiment_id=experiment)["run"]["info"]["run_id"]
     content = Random(0).randbytes(3_000_000)
     assert server.ask("PUT", f"{ARTIFACTS}/{experiment}/{run}/artifacts/x.bin", content).status == 200
-    port, password = int(server.uri.rpartition(":")[2]), server.known("credentials")["password"]
+    port, password = int(server.uri.rpartition(":")[2]), server.read_json("credentials")["password"]
     done = server.piecewise("server", "--stop")
     assert (done.returncode, done.stdout) == (0, "the server has stopped\n")
     assert server.keeper is not None
@@ -102,7 +102,7 @@ def test_stopping_leaves_no_process_and_restarting_keeps_all_data(server: Server
     assert processes_of(server.root) == []
     assert not (server.root / "runs" / ".server" / "state.json").exists()
     server.start(port)
-    assert server.known("credentials")["password"] == password
+    assert server.read_json("credentials")["password"] == password
     assert server.ask("GET", f"{API}/runs/get?run_id={run}").json["run"]["info"]["experiment_id"] == experiment
     assert server.ask("GET", f"{ARTIFACTS}/{experiment}/{run}/artifacts/x.bin").status == 200
 
@@ -110,7 +110,7 @@ def test_stopping_leaves_no_process_and_restarting_keeps_all_data(server: Server
 def test_ctrl_c_stops_all_services(server: Server) -> None:
     assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
     assert processes_of(server.root) == []
-    assert "stopped by SIGINT" in server.said()
+    assert "stopped by SIGINT" in server.output()
     server.start()
     assert server.is_up()
 
@@ -141,7 +141,7 @@ def test_a_killed_service_is_restarted(server: Server, which: int, name: str) ->
     wait_for(lambda: server.members()[which] != before[which] and server.is_up(), f"{name} is back", 120)
     print(f"{name} was back after {time.monotonic() - begun:.1f} s")
     assert [old == new for old, new in zip(before, server.members(), strict=True)].count(False) == 1
-    assert f"{name} ended with -9, and is started again" in server.said()
+    assert f"{name} ended with -9, and is started again" in server.output()
     path = f"{ARTIFACTS}/back/{name}"
     wait_for(lambda: server.ask("PUT", path, b"x").status == server.ask("GET", path).status == 200, "artifacts", 60)
 
