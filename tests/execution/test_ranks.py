@@ -112,6 +112,17 @@ def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.M
             sleeper.wait()
 
 
+def test_a_rank_that_is_still_dying_is_waited_for(tmp_path: Path) -> None:
+    sleeper = subprocess.Popen(["sleep", "60"], process_group=0)
+    (tmp_path / ".rank-1.journal.json").write_text(json.dumps({"pid": sleeper.pid}))
+    threading.Timer(0.3, sleeper.kill).start()
+    try:
+        assert fate_of_others(RunFolder.at(tmp_path), sleeper.pid) == "rank 1 was ended by SIGKILL"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
 def test_a_finished_rank_deletes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     with reporting_errors(RunFolder.at(tmp_path)):

@@ -29,6 +29,7 @@ REQUEST = "PIECEWISE_REQUEST"  # environment variable that passes the Request, a
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # all are 0 or unset on rank 0
 POLL_SECONDS = 0.1  # between two looks at rank 0
 CHECK_SECONDS = 1.0  # between two looks at the other ranks
+DYING_SECONDS = 2.0  # a killed process closes its connections some time before the kernel says that it has ended
 GRACE_SECONDS = 5  # how long the others may take to end after one has failed
 # The exit code of a rank that a signal stopped → the signal.
 STOPPED_CODES = {128 + number: number for number in stopping.SIGNALS}
@@ -128,6 +129,13 @@ def reporting_errors(folder: RunFolder) -> Iterator[None]:
 
 def fate_of_others(folder: RunFolder, group: int) -> str:
     """A sentence that names the ranks that failed, were killed or are frozen. `group` is rank 0's process id."""
+    deadline = time.monotonic() + DYING_SECONDS
+    while not (found := _fates(folder, group)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return "; ".join(found) or "a rank was lost"
+
+
+def _fates(folder: RunFolder, group: int) -> list[str]:
     states = members(group)
     found = ["rank 0 is frozen"] if states.get(group) == "T" else []
     for path in sorted(_rank_files(folder)):
@@ -140,7 +148,7 @@ def fate_of_others(folder: RunFolder, group: int) -> str:
             found.append(f"rank {rank} was ended by {signal.Signals(-state).name}")
         elif state == "T":
             found.append(f"rank {rank} is frozen")
-    return "; ".join(found) or "a rank was lost"
+    return found
 
 
 def _rank_files(folder: RunFolder) -> list[Path]:
