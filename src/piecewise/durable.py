@@ -1,7 +1,5 @@
 """Writing files so that a crash loses nothing and leaves nothing half-written."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

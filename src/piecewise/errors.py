@@ -1,7 +1,5 @@
 """The errors a user can cause, and the exit code each one ends with."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

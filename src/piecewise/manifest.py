@@ -1,7 +1,5 @@
 """Manifests: the SHA-256 of every file in a finished folder. They reveal later damage, even of a single bit."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping

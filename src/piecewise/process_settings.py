@@ -1,7 +1,5 @@
 """Process-wide settings: some are made once at start-up, others during one library call, and then restored."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Rank and shape checks: every shape error a user sees comes from here."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

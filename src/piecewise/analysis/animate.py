@@ -1,7 +1,5 @@
 """A GIF of a small model's fit during training, from the recorded path of its parameters."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from safetensors.torch import load_file

@@ -1,7 +1,5 @@
 """Measure trained jobs on their test set: each alone, or the jobs of a sweep as one ensemble."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The arrays that a run's figures are drawn from, computed from its model, data and parameter path."""
 
-from __future__ import annotations
-
 import contextlib
 
 import torch

@@ -1,7 +1,5 @@
 """Predictions of a trained model for the examples in a file."""
 
-from __future__ import annotations
-
 import csv
 import io
 from pathlib import Path

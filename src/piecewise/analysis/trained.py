@@ -1,7 +1,5 @@
 """A finished run's model: the job's parts with the trained weights in them."""
 
-from __future__ import annotations
-
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 

@@ -1,7 +1,5 @@
 """Data sets of classes whose probabilities are known at every x."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A table of numbers with a header line: one column is the target, all others are inputs."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property

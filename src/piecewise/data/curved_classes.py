@@ -1,7 +1,5 @@
 """Two classes in the plane, each a curve with normal noise around it."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from dataclasses import dataclass

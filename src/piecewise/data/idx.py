@@ -1,7 +1,5 @@
 """The IDX format of MNIST, and data sets made of its four files."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import struct

@@ -1,7 +1,5 @@
 """MNIST-1D (Greydanus, 2020): signals of 40 numbers in ten classes, computed by the `mnist1d` package."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Random numbers as pure functions of a seed and a purpose: a restart needs no saved state."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 

@@ -1,7 +1,5 @@
 """Targets with a restricted range: a data set for each distribution in UDL figure 5.11."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from itertools import permutations

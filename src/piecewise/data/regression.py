@@ -1,7 +1,5 @@
 """Data sets of real targets: y = f(x) + noise."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Loaders for data that stays on the training device: a batch is one gather by index."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple

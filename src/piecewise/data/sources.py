@@ -1,7 +1,5 @@
 """Fetching MNIST from the first source that has the right bytes."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The validation split of the training data. It has its own seed, so all jobs have the same split."""
 
-from __future__ import annotations
-
 import torch
 
 from piecewise.data.randomness import generator

@@ -1,7 +1,5 @@
 """Data sets computed from parameters, with an optional copy on disk whose digest is checked at each read."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import json

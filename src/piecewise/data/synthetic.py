@@ -3,8 +3,6 @@
 A fit is judged by E[y | x], and by the conditional entropy of y: no model's expected negative log-likelihood is lower.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar

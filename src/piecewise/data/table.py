@@ -1,7 +1,5 @@
 """Reading a table of numbers with a header line."""
 
-from __future__ import annotations
-
 import csv
 import warnings
 from pathlib import Path

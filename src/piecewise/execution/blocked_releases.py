@@ -1,7 +1,5 @@
 """Releases that must never be imported: found by name and version, without importing them."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version

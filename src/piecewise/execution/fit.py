@@ -1,7 +1,5 @@
 """Train the model of one job with Lightning, and say what came of it."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

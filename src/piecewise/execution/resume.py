@@ -1,7 +1,5 @@
 """Whether an interrupted run may continue: it must still be the same experiment."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 from typing import Any

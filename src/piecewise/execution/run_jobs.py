@@ -1,7 +1,5 @@
 """Run several jobs one after the other, under one parent run, while MLflow follows them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Train one job into its run folder."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

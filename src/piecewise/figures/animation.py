@@ -1,7 +1,5 @@
 """An animation of a fit during its training."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Figures of a classifier's mistakes."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.figure import Figure
 

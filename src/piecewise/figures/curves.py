@@ -1,7 +1,5 @@
 """The figure of training and validation loss over the steps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure

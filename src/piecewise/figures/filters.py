@@ -1,7 +1,5 @@
 """The weights of the first layer."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.figure import Figure
 

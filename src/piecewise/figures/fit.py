@@ -1,7 +1,5 @@
 """A fitted function of one input: its joints and linear regions, the training data and the true function."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures of the input plane, for functions of two inputs."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection

@@ -3,8 +3,6 @@
 The finding of a figure is its title, and also its label, which screen readers read out.
 """
 
-from __future__ import annotations
-
 import io
 from contextlib import AbstractContextManager
 from typing import Any

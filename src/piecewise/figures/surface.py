@@ -1,7 +1,5 @@
 """The loss over two parameters, and the path of an optimizer."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """A metric over the keys that a sweep varied."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A shallow network, drawn unit by unit (UDL figure 3.3)."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

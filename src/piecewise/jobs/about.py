@@ -1,7 +1,5 @@
 """What configurations say about themselves, read from their files without Hydra."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

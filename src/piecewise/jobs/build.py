@@ -1,7 +1,5 @@
 """Build the objects that a job names. Only this file and trainer.py make objects from a configuration."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The folders that hold a project's configurations: its own conf/, then those that its conf/config.yaml adds."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 from typing import Any

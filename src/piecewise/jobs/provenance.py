@@ -1,7 +1,5 @@
 """Where a run comes from: its commit and its installed packages."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """The run key names an experiment's result before anything is trained."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from piecewise.data.spec import DataSource

@@ -1,7 +1,5 @@
 """Digests of the source that each stage runs; comments, docstrings and layout do not change them."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lightning's Trainer from a job: the options that a user may choose, and their allowed values."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial

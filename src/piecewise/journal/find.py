@@ -1,7 +1,5 @@
 """Finding a run by its id, title or folder."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from piecewise import terminal

@@ -1,7 +1,5 @@
 """Reading a journal back."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The loss for binary classification (UDL 5.4)."""
 
-from __future__ import annotations
-
 from torch import Tensor, distributions
 from torch.nn import functional
 

@@ -1,7 +1,5 @@
 """Regression of proportions: targets between 0 and 1 (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, distributions
 

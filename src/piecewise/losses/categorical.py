@@ -1,7 +1,5 @@
 """Multiclass classification (UDL 5.5)."""
 
-from __future__ import annotations
-
 from torch import Tensor, distributions
 from torch.nn import functional
 

@@ -1,7 +1,5 @@
 """Regression of positive targets: waiting times, magnitudes (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, distributions
 

@@ -1,7 +1,5 @@
 """Regression of positive targets with a most likely size above 0 (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 from torch import Tensor, distributions
 
 from piecewise.data.spec import TargetKind

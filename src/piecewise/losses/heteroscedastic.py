@@ -1,7 +1,5 @@
 """Regression whose noise depends on the input (UDL 5.3.4)."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The base class of distributions of one number: the targets of an example are independent given the input."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Regression that outliers influence little: absolute instead of squared errors (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 from torch import Tensor, distributions
 
 from piecewise.data.spec import TargetKind

@@ -1,7 +1,5 @@
 """The recipe of UDL 5.1: choose a distribution, let the network predict its parameters, minimise −log Pr(y | f[x])."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 

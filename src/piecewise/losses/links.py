@@ -1,7 +1,5 @@
 """Links: functions from a network's outputs, any real numbers, to parameters of a distribution."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional

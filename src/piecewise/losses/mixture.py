@@ -1,7 +1,5 @@
 """Regression where one input has several likely answers: a mixture density network (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

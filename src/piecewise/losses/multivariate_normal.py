@@ -1,7 +1,5 @@
 """Regression of several targets with correlated errors (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

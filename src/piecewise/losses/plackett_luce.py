@@ -1,7 +1,5 @@
 """Ranking: the order in which a judge puts items (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Gumbel

@@ -1,7 +1,5 @@
 """Regression with a normal distribution of fixed width (UDL 5.3)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

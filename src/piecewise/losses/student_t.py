@@ -1,7 +1,5 @@
 """Regression with heavy tails: the farther an outlier lies, the less it pulls (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

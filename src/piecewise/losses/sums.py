@@ -1,7 +1,5 @@
 """Sums of exponentials, computed in the logarithm."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 

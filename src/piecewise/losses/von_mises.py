@@ -1,7 +1,5 @@
 """Regression of angles, where 0 and 2π are the same (UDL figure 5.11)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

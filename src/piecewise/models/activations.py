@@ -1,7 +1,5 @@
 """Activation functions by name, and traces of forward passes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

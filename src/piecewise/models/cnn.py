@@ -1,7 +1,5 @@
 """A small convolutional network for images (UDL chapter 10)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Dropout with reproducible masks (UDL 9.3.3)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -3,8 +3,6 @@
 f[x] = (1/M) Σₘ fₘ[x]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The Gabor model: two parameters and one input; its loss has many minima (UDL 6.1.2)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

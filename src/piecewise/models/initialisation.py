@@ -1,7 +1,5 @@
 """The variance of the weights before training (UDL 7.5)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Linear regression (UDL 2.2)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from piecewise.models.activations import ForwardPass

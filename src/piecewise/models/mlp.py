@@ -1,7 +1,5 @@
 """Deep neural networks: K hidden layers (UDL chapter 4)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

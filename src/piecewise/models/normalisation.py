@@ -1,7 +1,5 @@
 """Normalisation of a hidden layer by name (UDL 11.4)."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from piecewise.errors import BadInput, nearest

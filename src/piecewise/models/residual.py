@@ -1,7 +1,5 @@
 """Residual networks: each block adds to its input (UDL chapter 11)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from piecewise.models.activations import ForwardPass, named_activation

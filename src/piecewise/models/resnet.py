@@ -1,7 +1,5 @@
 """A small convolutional residual network for images (UDL 11.5)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Shallow neural networks: one hidden layer (UDL chapter 3)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from piecewise.models.activations import ForwardPass, named_activation

@@ -1,7 +1,5 @@
 """Checks of a model's requested sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from piecewise.errors import BadInput

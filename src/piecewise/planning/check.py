@@ -1,7 +1,5 @@
 """Check that a configuration can be trained, without reading its data and without its device."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Completion by Hydra: the script of each shell, and the candidates for an override."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The files in build/ that the stages of `dvc repro` read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The time and disk that a job needs, estimated from three timed steps on random examples."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 

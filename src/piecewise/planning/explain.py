@@ -1,7 +1,5 @@
 """Errors of Hydra and OmegaConf as one line: the key, the value, what is allowed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from hydra.errors import MissingConfigException, OverrideParseException

@@ -1,7 +1,5 @@
 """From one composed configuration to a frozen job."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf

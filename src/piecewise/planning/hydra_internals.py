@@ -1,7 +1,5 @@
 """What piecewise changes inside Hydra."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Refuses settings of Hydra in arguments and files: Hydra imports and calls what is named below the key `hydra`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path

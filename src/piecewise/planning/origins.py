@@ -1,7 +1,5 @@
 """Where each value of a composed configuration comes from: the last file or argument that sets it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

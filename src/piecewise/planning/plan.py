@@ -1,7 +1,5 @@
 """The jobs of an experiment and of a command line, composed by Hydra."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Iterator

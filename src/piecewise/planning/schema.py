@@ -1,7 +1,5 @@
 """The typed root of every configuration. The options of a group have no type here: their target checks them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Backpropagation by hand: the forward and the backward pass of an MLP side by side (UDL 7.4)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

@@ -3,8 +3,6 @@
 Sizes are whole numbers of at least 1, or BadInput is raised.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

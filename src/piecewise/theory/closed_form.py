@@ -1,7 +1,5 @@
 """Least squares without iteration."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

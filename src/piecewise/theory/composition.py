@@ -1,7 +1,5 @@
 """Composing networks: the output of one is the input of the next (UDL 4.1, 4.2)."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

@@ -1,7 +1,5 @@
 """The Hessian of a loss, and the step size above which gradient descent diverges (UDL 6.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Universal approximation by construction: the shallow ReLU network that passes through given points (UDL 3.2)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """The joints of a ReLU network with one input, exactly, without a grid."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """A ReLU network as a list of steps in float64, from which the exact theory is computed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum, auto
 

@@ -1,7 +1,5 @@
 """Counts activation patterns on a sample, for networks whose linear regions cannot be listed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Count the linear regions of a function of two inputs: neighbouring activation patterns with equal slope are one."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.sparse import coo_matrix

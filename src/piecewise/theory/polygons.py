@@ -1,7 +1,5 @@
 """The activation patterns of a ReLU network with two inputs, exactly: convex polygons, no grid."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

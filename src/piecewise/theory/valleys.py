@@ -1,7 +1,5 @@
 """Losses given by formulas with known minima, for watching an optimizer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A checkpoint is `<step>.ckpt`. Its seal `<step>.json` is written after it and ho
 without a matching seal does not count. The newest is the one with the most steps: copying changes a file's time.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from fnmatch import fnmatch

@@ -1,7 +1,5 @@
 """Lightning's checkpoints: reading them, and writing them at intervals and when a signal asks to stop."""
 
-from __future__ import annotations
-
 import io
 import math
 import time

@@ -1,7 +1,5 @@
 """Puts the training and validation sets on the device of each rank."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Exact evaluation on the test set, on the CPU: the same numbers whichever device trained the model."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """One training: Lightning's Trainer with the callbacks that a run needs, and its outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

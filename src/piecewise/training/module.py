@@ -1,7 +1,5 @@
 """The model, its loss, its optimizer and its learning-rate schedule as a Lightning module."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Finds where a training first met a number that is NaN or infinite."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

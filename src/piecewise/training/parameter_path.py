@@ -1,7 +1,5 @@
 """The path of a small model's parameters during training, for figures."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

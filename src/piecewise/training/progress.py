@@ -1,7 +1,5 @@
 """The progress bar: epoch, loss, validation metric, time left."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytorch_lightning as pl

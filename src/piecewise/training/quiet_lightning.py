@@ -1,7 +1,5 @@
 """Lightning without its tips and without warnings that do not apply here."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Iterator

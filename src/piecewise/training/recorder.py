@@ -1,7 +1,5 @@
 """Callbacks that write metrics into the run's journal: of training and validation, and of the machine."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time

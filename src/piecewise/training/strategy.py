@@ -1,7 +1,5 @@
 """DDP: how several ranks train one model, how long they wait for one another, and the errors when one is lost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta

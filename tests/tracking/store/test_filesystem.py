@@ -80,6 +80,7 @@ def test_each_network_file_system_is_refused_by_name(
 @pytest.mark.parametrize("path", ["/host/x", "/shared/x", "/usb/x", "/x"])
 def test_file_systems_of_one_machine_are_not_refused(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     mount(monkeypatch, MOUNTS)
+    assert network_kind(Path(path)) is None
     refuse_network(Path(path))
 
 

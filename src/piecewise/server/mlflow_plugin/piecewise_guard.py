@@ -4,8 +4,6 @@ auth.ini names `authenticate` as the function that tells MLflow who sends a requ
 server needs are here: `_get_request_message` and `_UnsupportedMultipartUploadException`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

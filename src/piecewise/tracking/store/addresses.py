@@ -1,7 +1,5 @@
 """Addresses of stores: which one a run belongs to, and where a server is now whose address a frozen job names."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The user name and password for a server that `piecewise server` runs on this machine."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

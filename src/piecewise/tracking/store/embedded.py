@@ -1,7 +1,5 @@
 """The embedded store: one SQLite file at the project's root. It is built, checked and set aside under one lock."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

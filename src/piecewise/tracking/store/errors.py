@@ -1,7 +1,5 @@
 """What a store's error means for the person who sees it: wait, or do something."""
 
-from __future__ import annotations
-
 import errno
 import re
 import sqlite3

@@ -1,7 +1,5 @@
 """Refusing network file systems: SQLite's write-ahead log needs memory that all writers share, on one machine."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from piecewise.errors import BadInput

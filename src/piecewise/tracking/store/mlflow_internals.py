@@ -4,8 +4,6 @@ Nothing else outside `server/mlflow_plugin/` knows MLflow's tables, classes or f
 its own code must run: the import takes 1 s, and most commands only read the store.
 """
 
-from __future__ import annotations
-
 import re
 import sqlite3
 from collections.abc import Callable, Iterator

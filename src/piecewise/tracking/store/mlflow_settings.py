@@ -1,7 +1,5 @@
 """Settings of MLflow: no telemetry, no unpickling, no output of its own."""
 
-from __future__ import annotations
-
 import logging
 import os
 import warnings

@@ -1,7 +1,5 @@
 """Correcting the artifact addresses of a project that was moved or copied: MLflow stores absolute ones."""
 
-from __future__ import annotations
-
 import sqlite3
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A database with the schema of the installed MLflow: a new store, or a migrated one of an older MLflow."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

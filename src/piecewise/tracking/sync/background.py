@@ -1,7 +1,5 @@
 """Starting the process that sends runs to MLflow while they train. Training neither imports MLflow nor waits for it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

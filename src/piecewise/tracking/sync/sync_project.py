@@ -1,7 +1,5 @@
 """Sync all runs of a project to MLflow, once or until Ctrl-C."""
 
-from __future__ import annotations
-
 import time
 from typing import TYPE_CHECKING
 

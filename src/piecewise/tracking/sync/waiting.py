@@ -1,7 +1,5 @@
 """Waiting for a store: whether it answers, whether a call is running, and when to try again."""
 
-from __future__ import annotations
-
 import http.client
 import random
 import socket
