@@ -115,7 +115,7 @@ class Proxy(ThreadingHTTPServer):
         self.behaviour: Behaviour = passes
         self.count = 0  # requests so far
         self.address = f"http://{HOST}:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # clients disconnect on purpose

@@ -105,6 +105,7 @@ def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.M
         _wait_until_gone(sleepers[0].pid)
         expected = "rank 1: MemoryError: no room; rank 3 was ended by SIGKILL; rank 4 is frozen"
         assert fate_of_others(folder, sleepers[0].pid) == expected
+        monkeypatch.setattr("piecewise.execution.ranks.DYING_SECONDS", 0)
         assert fate_of_others(RunFolder.at(tmp_path / "other"), os.getpgrp()) == "a rank was lost"
     finally:
         for sleeper in sleepers:

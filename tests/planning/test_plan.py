@@ -141,7 +141,7 @@ LOSS_KINDS = {"squared_error": "real", "bernoulli": "binary", "categorical": "cl
 @pytest.mark.parametrize(("data", "loss"), list(product(DATA_KINDS, LOSS_KINDS)))
 def test_data_model_and_loss_that_do_not_fit_are_refused_by_name(plan: Plan, data: str, loss: str) -> None:
     fits = DATA_KINDS[data] == LOSS_KINDS[loss]
-    for model in ("linear", "shallow", "mlp", "cnn"):
+    for model in ("linear", "shallow", "mlp", "cnn") if fits else ("mlp",):
         if fits and (model != "cnn" or data == "mnist"):
             assert plan(f"data={data}", f"model={model}", f"loss={loss}")[0].name == f"{data}-{model}"
         else:
