@@ -177,13 +177,12 @@ def records_from(path: Path, position: int) -> Iterator[tuple[dict[str, Any], in
 
 
 def last_record(path: Path) -> dict[str, Any] | None:
-    """The last record, without reading the rest; None if it is missing, incomplete or longer than TAIL_BYTES."""
+    """The last whole record, without reading the rest; None if it is missing, damaged or longer than TAIL_BYTES."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        line = file.read().rpartition(b"\n")
-    checksum, _, text = line[0].rpartition(b"\n")[2].partition(b" ")
-    is_whole = line[2] == b"" and checksum == b"%08x" % zlib.crc32(text)
-    return json.loads(text) if is_whole else None
+        lines = file.read().rpartition(b"\n")[0]  # without an incomplete last line
+    checksum, _, text = lines.rpartition(b"\n")[2].partition(b" ")
+    return json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else None
 
 
 def is_torn(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Naming a process so that it is never mistaken for a later one with the same number, and ending with another one."""
+"""Name a process so that no later one is mistaken for it; end this process when another one ends."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ from piecewise.training.module import TrainingModule
 
 
 def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -> dict[str, Any]:
-    """Train until the last step or until early stopping, and write the model as files without code: its weights in
-    safetensors, its configuration in YAML. Returns the run's result.
+    """Train until the last step or until early stopping, and return the run's result.
 
-    Of several ranks only the first has a journal; the others write no files.
+    The model is written as files without code: its weights in safetensors, its configuration in YAML. Of several ranks
+    only the first has a journal and writes files.
     """
     config = job.config
     train_set, val_set = parts.examples

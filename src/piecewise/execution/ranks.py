@@ -29,7 +29,7 @@ REQUEST = "PIECEWISE_REQUEST"  # environment variable that passes the Request, a
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # all are 0 or unset on rank 0
 POLL_SECONDS = 0.1  # between two looks at rank 0
 CHECK_SECONDS = 1.0  # between two looks at the other ranks
-DYING_SECONDS = 2.0  # a killed process closes its connections some time before the kernel says that it has ended
+DYING_SECONDS = 2.0  # a killed process closes its connections before it has ended; less than GRACE_SECONDS
 GRACE_SECONDS = 5  # how long the others may take to end after one has failed
 # The exit code of a rank that a signal stopped → the signal.
 STOPPED_CODES = {128 + number: number for number in stopping.SIGNALS}

@@ -77,6 +77,6 @@ def read_start(path: Path) -> Start | None:
 
 
 def read_end(path: Path) -> End | None:
-    """The last record, without reading the rest; None if it is not an end."""
-    last = last_record(path)
+    """The last record, without reading the rest; None if it is no end, or if there is no journal."""
+    last = last_record(path) if path.is_file() else None
     return End.parse(last) if last is not None and last["kind"] == "end" else None

@@ -116,7 +116,7 @@ def all_runs(project: Project) -> list[RunFolder]:
     """Every run of the project; each sweep comes before its jobs."""
     live = [RunFolder.of_live_stage(*path.parts[-3:-1]) for path in project.live_stages.glob(f"*/*/{JOURNAL}")]
     staged = [RunFolder.of_stage(path.parent.name, path.stem) for path in project.stage_journals.glob("*/*.jsonl")]
-    # A run that is staged has a live copy too, which is skipped.
+    # A run that is staged may have a live copy too, which is skipped.
     by_training = {folder.training: folder for folder in (*live, *staged)}
     pipeline = sorted(by_training.values(), key=lambda folder: (folder.training.name != SWEEP, folder.training))
     solo = sorted(project.runs.glob(f"*/{JOURNAL}"))

@@ -21,7 +21,7 @@ from piecewise.server.credentials import read_or_make_login, read_or_make_secret
 from piecewise.server.mlflow_service import mlflow_service
 from piecewise.server.postgres import postgres_service
 from piecewise.server.seaweedfs import NUM_PORTS, seaweedfs_service
-from piecewise.server.service import HOST, Service, free_port, free_ports, installed_program, signal_group
+from piecewise.server.service import HOST, Service, free_port, free_ports, installed_program
 from piecewise.server.supervisor import Supervisor
 from piecewise.tracking.store.credentials import FILE
 
@@ -66,7 +66,8 @@ def kill_leftovers(project: Project) -> None:
     state = read_state(project)
     for member in state.members if state else []:
         if _is_same_group(member):
-            signal_group(member.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(member.pid, signal.SIGKILL)
     state_file(project).unlink(missing_ok=True)
 
 

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import requests
-
 from piecewise.durable import write_private
 from piecewise.errors import PiecewiseError
 from piecewise.project import Project
 from piecewise.server.credentials import Login, Secrets
 from piecewise.server.postgres import NAME
 from piecewise.server.seaweedfs import BUCKET
-from piecewise.server.service import HOST, Service, installed_program
+from piecewise.server.service import HOST, Service, ask, installed_program
 from piecewise.tracking.store.credentials import FILE
 from piecewise.tracking.store.mlflow_settings import PRIVATE
 
@@ -99,11 +97,12 @@ def environment(folder: Path, password: str, secrets: Secrets, s3_port: int) -> 
 def is_healthy(port: int, login: Login) -> bool:
     """Whether MLflow reads from its database, and writes and reads an artifact. Raises PiecewiseError on 401."""
     artifact = f"/api/2.0/mlflow-artifacts/artifacts/{PROBE}"
+    auth = login.username.encode(), login.password.encode()  # as MLflow's client; requests would use Latin-1
     questions = [("GET", "/api/2.0/mlflow/experiments/search?max_results=1"), ("PUT", artifact), ("GET", artifact)]
     try:
         for method, path in questions:
             body = b"ok" if method == "PUT" else None
-            answer = requests.request(method, f"http://{HOST}:{port}{path}", data=body, auth=login, timeout=20)
+            answer = ask(f"http://{HOST}:{port}{path}", method, data=body, auth=auth, timeout=20)
             if answer.status_code == 401:
                 raise PiecewiseError(f"the password in {FILE} is not the database's")
             answer.raise_for_status()

@@ -7,13 +7,11 @@ import json
 import shutil
 from pathlib import Path
 
-import requests
-
 from piecewise.durable import write_private
 from piecewise.errors import BadInput
 from piecewise.project import Project
 from piecewise.server.credentials import Secrets
-from piecewise.server.service import HOST, Service, installed_program, run
+from piecewise.server.service import HOST, Service, ask, installed_program, run
 
 BUCKET = "mlflow"
 PARTS = ("s3", "master", "filer", "volume", "admin")
@@ -90,6 +88,6 @@ def make_certificate(folder: Path) -> None:
 
 def _is_ok(address: str) -> bool:
     try:
-        return requests.get(address, timeout=5).ok
+        return ask(address, timeout=5).ok
     except OSError:
         return False

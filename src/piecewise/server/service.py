@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from piecewise.errors import BadInput, PiecewiseError
 from piecewise.project import Project
 
@@ -19,6 +21,7 @@ HOST = "127.0.0.1"
 POSTGRES = Path("/usr/lib/postgresql")  # Debian installs PostgreSQL here, outside PATH
 PR_SET_PDEATHSIG = 1  # prctl(2)
 PATH = "/usr/local/bin:/usr/bin:/bin"
+MAX_REASON = 500  # characters of a program's errors that a message repeats
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,18 @@ def run_as(user: str | None) -> dict[str, Any]:
 
 
 def run(command: list[str], folder: Path, user: str | None = None, stdin: str = "") -> None:
-    """Run a program to its end in `folder`. Raises PiecewiseError, with the last line of its errors, if it fails."""
+    """Run a program to its end in `folder`. Raises PiecewiseError, with what it printed, if it fails."""
     done = subprocess.run(command, input=stdin, cwd=folder, capture_output=True, text=True, check=False, **run_as(user))
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it printed no error"])[-1]
+        reason = " ".join(done.stderr.split())[-MAX_REASON:] or "it printed no error"
         raise PiecewiseError(f"{Path(command[0]).name} ended with {done.returncode}: {reason}")
+
+
+def ask(address: str, method: str = "GET", **options: Any) -> requests.Response:
+    """The answer of a service on this machine. Proxies and ~/.netrc are left out: they must not see its password."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.request(method, address, **options)
 
 
 def signal_group(leader: int, number: int) -> None:

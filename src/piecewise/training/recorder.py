@@ -45,12 +45,12 @@ class Recorder(Callback):
             self._last_step = step  # with accumulated gradients, one step has several batches
             self._readings.append((step, self.module.take_train_nll()))
             if len(self._readings) >= MAX_PENDING:
-                self.write(trainer)
+                self._write(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        self.write(trainer)
+        self._write(trainer)
         if self.journal is not None:
             self.journal.metrics(trainer.global_step, self.module.val_metrics)
         for key, value in self.module.val_metrics.items():
@@ -60,10 +60,10 @@ class Recorder(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.module.train_nll:
             self._readings.append((trainer.global_step, self.module.take_train_nll()))
-        self.write(trainer)
+        self._write(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self.write(trainer)
+        self._write(trainer)
         if self.journal is not None:
             self.journal.flush()  # before the save: a resumed training does not repeat these measurements
         if self.module.train_nll:  # the resumed run completes this interval
@@ -75,7 +75,7 @@ class Recorder(Callback):
             values = checkpoint[STATE_KEY].to(self.module.device)
             self.module.train_nll = [values if trainer.is_global_zero else torch.zeros_like(values)]
 
-    def write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer) -> None:
         """Fetch the pending readings and write them to the journal."""
         if not self._readings:
             return

@@ -118,6 +118,8 @@ def test_state_of_a_sweep_follows_from_its_jobs(
             journal.start(id=f"child {number}", name="x", title=f"child {number}", parent="parent")
             if end is not None:
                 journal.end(end)
+    with parent.children[0].open("ab") as torn:
+        torn.write(b"an unfinished line")  # as a crash while the job was resumed leaves it
     assert mirror.push(parent) is not None
     for path in parent.children:
         mirror.push(RunFolder.at(path.parent))

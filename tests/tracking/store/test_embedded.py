@@ -180,6 +180,15 @@ def test_waiting_for_the_lock_ends(root: Path, monkeypatch: pytest.MonkeyPatch) 
         prepare(Project(root))
 
 
+def test_an_error_under_the_lock_is_not_taken_for_a_held_lock(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise BlockingIOError("no process can be started")
+
+    monkeypatch.setattr(embedded, "_check", fail)
+    with pytest.raises(BlockingIOError, match="no process can be started"):
+        prepare(Project(root))
+
+
 def test_store_and_artifacts_are_set_aside_once(root: Path) -> None:
     (root / "mlartifacts" / "x").mkdir(parents=True)
     for name in ("mlflow.db-wal", "mlflow.db-shm", "mlflow.db.before-1", "mlartifacts/x/y"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -57,6 +58,17 @@ def test_points_sent_during_training_are_not_sent_again(trained: RunFolder, monk
     (run,) = follower._mirror.client.search_runs(["1"])
     follower._mirror.client.set_tag(run.info.run_id, RUN_ID, "of another store")
     assert (follower.follow(), sum(sent)) == (0, 2 * points)
+
+
+def test_points_sent_to_one_store_are_not_taken_for_sent_to_a_copy_of_it(trained: RunFolder, project: Project) -> None:
+    """A server that is moved by copying its database keeps the ids of its runs."""
+    followed: Any = {}
+    first = sync_runs.open_mirror(EMBEDDED, followed=followed)
+    assert first.push_live(trained) is False
+    shutil.copy(project.store, project / "copy.db")
+    copy = sync_runs.open_mirror("sqlite:///copy.db", followed=followed)
+    copy.push_live(trained)
+    assert len(followed) == 2  # the second store was sent all points too
 
 
 def test_a_failed_live_thread_does_not_start_the_last_push_early(

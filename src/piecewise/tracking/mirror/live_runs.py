@@ -29,7 +29,7 @@ class LiveRun:
     is_end_logged: bool = False  # whether the store shows the final state
 
 
-Followed = dict[Path, LiveRun]  # by journal
+Followed = dict[tuple[str, Path], LiveRun]  # by the store's address and the run's journal
 
 
 class LiveRuns:
@@ -47,7 +47,7 @@ class LiveRuns:
 
     def open(self, folder: RunFolder, start: Start) -> LiveRun | None:
         """The run of a journal, created if the store has none; None if it was deleted there."""
-        live = self._followed.get(folder.journal)
+        live = self._followed.get(self._key(folder))
         if live is not None and live.piecewise_id == start.id:
             return live
         return self.open_found(folder, start, find_run(self.client, start.id))
@@ -59,14 +59,17 @@ class LiveRuns:
                 return None
             self.client.restore_run(found.info.run_id)
         run_id = str(found.info.run_id) if found else self.create(start)
-        live = self._followed.get(folder.journal)
+        live = self._followed.get(self._key(folder))
         # With another run id, what this process sent went to an older store at the same address.
         if live is None or (live.piecewise_id, live.run_id) != (start.id, run_id):
             # A run that was found may lack its parameters: its creator may have been killed before it logged them.
             log_parameters(self.client, run_id, start.config)
             log_inputs(self.client, run_id, start.inputs)
-            live = self._followed[folder.journal] = LiveRun(start.id, run_id, Points(folder.journal))
+            live = self._followed[self._key(folder)] = LiveRun(start.id, run_id, Points(folder.journal))
         return live
+
+    def _key(self, folder: RunFolder) -> tuple[str, Path]:
+        return str(self.client.tracking_uri), folder.journal
 
     def create(self, start: Start) -> str:
         """Create a run from a journal's first record; MLflow's id of the run."""

@@ -39,7 +39,7 @@ class Mirror:
         is_embedded = str(client.tracking_uri).startswith("sqlite:")
         self._artifacts = ArtifactRecord(client, project) if is_embedded else None
         artifacts = project.artifacts if is_embedded else None
-        self.num_batches = 0  # of points, that this process has sent
+        self.num_batches = 0  # of points, sent through this object
         self._live = LiveRuns(client, artifacts, {} if live is None else live, restores)
 
     def push_live(self, folder: RunFolder) -> bool:

@@ -110,12 +110,14 @@ def register(client: MlflowClient, name: str, run_id: str, nll: float, model_id:
 def find_model(client: MlflowClient, run_id: str, artifacts: ArtifactRecord | None) -> str | None:
     """MLflow's id of the run's complete model, if it has one. A model that has lost files is deleted."""
     missing = (artifacts.missing(run_id) or []) if artifacts is not None else []
+    complete = []
     for model in models_of(client, client.get_run(run_id)):
         folder = local_path(model.artifact_location)
-        if folder is None or not any(path.is_relative_to(folder) for path in missing):
-            return str(model.model_id)
-        client.delete_logged_model(model.model_id)
-    return None
+        if folder is not None and any(path.is_relative_to(folder) for path in missing):
+            client.delete_logged_model(model.model_id)
+        else:
+            complete.append(str(model.model_id))
+    return complete[0] if complete else None
 
 
 def _verify(model_id: str, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Addresses of stores: which one a run belongs to, and where a server is now whose address a frozen job names."""
+"""Addresses of stores: which one a run belongs to, and where a server has moved whose address a job names."""
 
 import contextlib
 from collections.abc import Iterable, Iterator

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from piecewise.durable import file_lock, flush_folder
@@ -115,8 +115,9 @@ def _use_log(store: sqlite3.Connection) -> None:
 @contextmanager
 def _locked(project: Project) -> Iterator[None]:
     """Hold the store's lock. Raises TryAgain if another process holds it for LOCK_SECONDS."""
-    try:
-        with file_lock(project.runs / LOCK, LOCK_SECONDS):
-            yield
-    except BlockingIOError as error:
-        raise TryAgain(f"another process has been preparing {STORE} for {LOCK_SECONDS:.0f} s") from error
+    with ExitStack() as stack:  # what runs under the lock may raise BlockingIOError too
+        try:
+            stack.enter_context(file_lock(project.runs / LOCK, LOCK_SECONDS))
+        except BlockingIOError as error:
+            raise TryAgain(f"another process has been preparing {STORE} for {LOCK_SECONDS:.0f} s") from error
+        yield

@@ -25,10 +25,14 @@ def refuse_network(path: Path) -> None:
 
 def network_kind(path: Path) -> str | None:
     """The network file system that `path` is on; None if it is on a local or an unknown one."""
-    import psutil  # here, because every command imports this file
+    import psutil  # a command in a project without a store needs it not
 
+    try:
+        mounts = psutil.disk_partitions(all=True)
+    except OSError:  # no /proc
+        return None
     resolved = path.resolve()
-    above = [mount for mount in psutil.disk_partitions(all=True) if resolved.is_relative_to(mount.mountpoint)]
+    above = [mount for mount in mounts if resolved.is_relative_to(mount.mountpoint)]
     # The longest mount point counts; of several mounts there, the last one, which hides the others.
     nearest = max(reversed(above), key=lambda mount: len(Path(mount.mountpoint).parts), default=None)
     return nearest.fstype if nearest and nearest.fstype.removeprefix("fuse.") in NETWORK else None

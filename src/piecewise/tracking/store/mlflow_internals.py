@@ -42,10 +42,9 @@ End = tuple[str, int]  # a status, and a time in milliseconds since 1970
 
 def end_running(store: sqlite3.Connection, end_of: Callable[[dict[str, str]], End | None]) -> None:
     """End each of our runs that the store calls running and for which `end_of`, given its tags, returns an end."""
-    for (run_id,) in store.execute(RUNNING, (RUN_ID,)).fetchall():
-        end = end_of(dict(store.execute(TAGS, (run_id,)).fetchall()))
-        if end is not None:
-            store.execute(END, (*end, run_id))
+    tags = {run_id: dict(store.execute(TAGS, (run_id,)).fetchall()) for (run_id,) in store.execute(RUNNING, (RUN_ID,))}
+    ends = {run_id: end_of(of_run) for run_id, of_run in tags.items()}  # all before the first update locks the store
+    store.executemany(END, [(*end, run_id) for run_id, end in ends.items() if end is not None])
 
 
 def schema_revision(store: sqlite3.Connection) -> str | None:

@@ -122,7 +122,7 @@ def _push(uri: str, mirror: Mirror, folder: RunFolder, result: SyncResult) -> No
     try:
         pushed = retry(uri, lambda: mirror.push(folder, with_model=True), lambda: mirror.num_batches)
         if pushed is not None:
-            result.updated.append(str(pushed))
+            result.updated.append(pushed)
         if is_torn(folder.journal) and not has_writer(folder.journal):
             result.updated.append(f"{folder.journal}: its last line was torn off by a crash; all before it is here")
     except Exception as error:
