@@ -45,7 +45,7 @@ def train_elsewhere(job: Job, place: Path) -> RunFolder:
 def outcome(folder: RunFolder) -> dict[str, Any]:
     record = read_journal(folder.journal)
     assert record is not None
-    files = {path.name: path.read_bytes() for path in (folder.weights, folder.path)}
+    files = {path.name: path.read_bytes() for path in (folder.weights, folder.parameter_path)}
     return {"history": record.history(), "test": evaluate_run(folder), **files, **read_result(folder)}
 
 

@@ -71,7 +71,7 @@ def test_the_surface_is_lowest_where_the_closed_form_is(plan: Plan, project: Pro
     lowest = found["surface_x"][column], found["surface_y"][row]
     for value, wanted, size in zip(lowest, (intercept, slopes[0]), step, strict=True):
         assert abs(float(value) - float(wanted)) < 3 * size  # the surface is of all examples, training holds some back
-    path = load_file(folder.path)
+    path = load_file(folder.parameter_path)
     torch.testing.assert_close(found["surface_path"][-1], path["parameters"][-1].flip(0))
     assert found["surface_ends"][0] > found["surface_ends"][1]
 

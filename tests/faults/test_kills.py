@@ -30,7 +30,7 @@ MAX_KILLS = 3  # of one training
 def outcome(folder: RunFolder) -> dict[str, Any]:
     record = read_journal(folder.journal)
     assert record is not None
-    return {"history": record.history(), "path": folder.path.read_bytes(), **read_result(folder)}
+    return {"history": record.history(), "path": folder.parameter_path.read_bytes(), **read_result(folder)}
 
 
 def epochs_of(folder: RunFolder) -> list[list[int]]:

@@ -60,7 +60,7 @@ def outcome_of(folder: RunFolder) -> dict[str, Any]:
     record = read_journal(folder.journal)
     assert record is not None
     result = {key: value for key, value in read_result(folder).items() if key != "id"}
-    return {"history": record.history(), "path": folder.path.read_bytes(), **result}
+    return {"history": record.history(), "path": folder.parameter_path.read_bytes(), **result}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_resuming_from_any_checkpoint_gives_the_same_result(
         folder.checkpoints.mkdir()
         for ending in ("ckpt", "json"):
             shutil.copy(copies / f"{step:09d}.{ending}", folder.checkpoints)
-        for path in (folder.result, folder.weights, folder.path):
+        for path in (folder.result, folder.weights, folder.parameter_path):
             path.unlink()
         cut_journal(folder.journal, step)
         with monkeypatch.context() as patched:

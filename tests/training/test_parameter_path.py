@@ -19,7 +19,7 @@ Plan = Callable[..., list[Job]]
 
 def path_of(job: Job, folder: RunFolder) -> tuple[list[int], torch.Tensor]:
     train(job, folder)
-    found = load_file(folder.path)
+    found = load_file(folder.parameter_path)
     return found["steps"].tolist(), found["parameters"]
 
 

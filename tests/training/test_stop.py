@@ -96,7 +96,7 @@ def record_of(folder: RunFolder) -> RunRecord:
 def assert_same_parameters(folder: RunFolder, other: RunFolder) -> None:
     for name, value in load_file(folder.weights).items():
         torch.testing.assert_close(value, load_file(other.weights)[name], rtol=0, atol=0)
-    assert folder.path.read_bytes() == other.path.read_bytes()
+    assert folder.parameter_path.read_bytes() == other.parameter_path.read_bytes()
 
 
 @pytest.fixture

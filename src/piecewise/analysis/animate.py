@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from torch.nn.utils import vector_to_parameters
 
 from piecewise.analysis.draw import function_shown
-from piecewise.analysis.figure_arrays import ORDERLESS, function_of
+from piecewise.analysis.figure_arrays import WITHOUT_Y_AXIS, function_of
 from piecewise.analysis.trained import load_trained
 from piecewise.errors import BadInput
 from piecewise.figures.animation import Frame, animate
@@ -22,11 +22,11 @@ def animate_run(folder: RunFolder, milliseconds: int) -> bytes:
     """Show each picture for `milliseconds`. Raises BadInput for a run without a function of one input or a path."""
     job = read_job(folder.job)
     parts = load_trained(folder)
-    if parts.spec.num_inputs != 1 or parts.loss.kind in ORDERLESS:
+    if parts.spec.num_inputs != 1 or parts.loss.kind in WITHOUT_Y_AXIS:
         raise BadInput(f"{job.title} has {parts.spec.num_inputs} inputs; only a function of one can be animated")
-    if not folder.path.is_file():
+    if not folder.parameter_path.is_file():
         raise BadInput(f"{job.title} has no recorded path; only models of at most {MAX_PARAMETERS} parameters have one")
-    path, train = load_file(folder.path), parts.source.train(parts.loss.kind)
+    path, train = load_file(folder.parameter_path), parts.source.train(parts.loss.kind)
     frames = []
     for index in _evenly_spaced(len(path["steps"])):
         vector_to_parameters(path["parameters"][index], parts.model.parameters())

@@ -23,22 +23,22 @@ Arrays = dict[str, Tensor]
 
 NUM_HARDEST = 12
 BAND_QUANTILES = 0.025, 0.975  # of the predicted distribution
-ORDERLESS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that are not values on a y axis
-NUM_POINTS = 1001  # points of a function that is not drawn by its joints
+WITHOUT_Y_AXIS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that are no values on a y axis
+NUM_POINTS = 1001  # of a curve on a grid
 MAP_SIDE = 241  # points along each side of a decision map
 MAX_REGIONS = 20_000  # of the plane; finding them takes a few seconds
 SURFACE_SIDE = 61  # points along each side of a loss surface
-MAX_UNITS = 8  # of a shallow network that are drawn one by one
-MAX_FILTERS = 32
+MAX_UNITS = 8  # a shallow network with more is not drawn unit by unit
+MAX_FILTERS = 32  # the first ones are drawn
 
 
 @torch.no_grad()
 def arrays_of(parts: Parts, test: Examples, outputs: Tensor, folder: RunFolder) -> Arrays:
-    """Every array that some figure of this model on this data needs."""
+    """Every array that some figure of this model on this data needs. `outputs` are the model's for `test`."""
     parts.model.eval()
     arrays: Arrays = {"outputs": outputs, "targets": test.y}
     num_inputs, is_class = parts.spec.num_inputs, parts.loss.kind is TargetKind.CLASS
-    if num_inputs == 1 and parts.loss.kind not in ORDERLESS:
+    if num_inputs == 1 and parts.loss.kind not in WITHOUT_Y_AXIS:
         train = parts.source.train(parts.loss.kind)
         arrays |= {"train_x": train.x.flatten(), "train_y": train.y}
         arrays |= function_of(parts, test) | _truth(parts, test) | _units(parts.model, test)
@@ -53,7 +53,11 @@ def arrays_of(parts: Parts, test: Examples, outputs: Tensor, folder: RunFolder) 
 
 
 def function_of(parts: Parts, examples: Examples) -> Arrays:
-    """The network's function over the range of `examples`: at its joints if it is piecewise linear, else on a grid."""
+    """What the model predicts over the range of `examples`.
+
+    Exact, at its joints, if it is piecewise linear and predicts the mean; else on a grid: a probability for binary
+    targets, otherwise the mean and a band around it.
+    """
     low, high = float(examples.x.min()), float(examples.x.max())
     exact = piecewise_linear(parts.model, low, high)
     joints = {} if exact is None else {"joints": exact.joints}
@@ -64,7 +68,7 @@ def function_of(parts: Parts, examples: Examples) -> Arrays:
     if parts.loss.kind is TargetKind.BINARY:  # shown as a probability, not as a logit
         return {"function_x": grid, "probability_y": outputs.sigmoid()} | joints
     mean = parts.loss.mean(outputs)
-    assert mean is not None
+    assert mean is not None  # as for all kinds but WITHOUT_Y_AXIS
     return {"function_x": grid, "function_y": mean} | joints | _band(parts, outputs)
 
 
@@ -75,7 +79,7 @@ def _band(parts: Parts, outputs: Tensor) -> Arrays:
 
 
 def _truth(parts: Parts, test: Examples) -> Arrays:
-    """E[y | x] and the noise, for data that is generated from them."""
+    """E[y | x] and the standard deviation of the noise, for data that is generated from them."""
     if not isinstance(parts.source, Synthetic):
         return {}
     x = torch.linspace(float(test.x.min()), float(test.x.max()), NUM_POINTS, dtype=torch.float64)
@@ -100,11 +104,11 @@ def _units(model: nn.Module, test: Examples) -> Arrays:
 
 def _surface(parts: Parts, train: Examples, folder: RunFolder) -> Arrays:
     """The training loss of a two-parameter model on a grid around the path of its parameters."""
-    if not folder.path.is_file() or sum(parameter.numel() for parameter in parts.model.parameters()) != 2:
+    if not folder.parameter_path.is_file() or sum(parameter.numel() for parameter in parts.model.parameters()) != 2:
         return {}
     # UDL calls a line's intercept its first parameter; the model stores it last.
     order = (1, 0) if isinstance(parts.model, Linear) else (0, 1)
-    path = load_file(folder.path)["parameters"][:, order]
+    path = load_file(folder.parameter_path)["parameters"][:, order]
     low, high = path.amin(dim=0), path.amax(dim=0)
     if isinstance(parts.model, Gabor):  # show all minima, not only those near the path
         start, end = torch.tensor([gabor.PHI0, gabor.PHI1]).T
@@ -153,7 +157,7 @@ def _plane(parts: Parts, train: Examples) -> Arrays:
 
 
 def _filters(parts: Parts) -> Arrays:
-    """The weights of the first layer as images, (M, H, W)."""
+    """The weights of the first layer as images, (M, H, W); of several input channels, those of the first."""
     layer = next((m for m in parts.model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))), None)
     if isinstance(layer, nn.Conv2d):
         return {"filters": layer.weight[:MAX_FILTERS, 0].float().clone()}

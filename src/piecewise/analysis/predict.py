@@ -29,7 +29,7 @@ def predict(folder: RunFolder, path: Path) -> str:
     recorded = read_result(folder)["digests"]["data"]
     parts = load_trained(folder)
     if parts.source.digest("train") != recorded:
-        raise BadInput(f"the training data of this run have changed, and with them the scaling of inputs: {path}")
+        raise BadInput(f"{path} cannot be predicted: inputs are scaled by this run's training data, which have changed")
     inputs = parts.source.inputs(path)
     outputs = outputs_of(parts.model, Examples(inputs, torch.zeros(len(inputs)))).double()
     columns = described(parts.loss, outputs)

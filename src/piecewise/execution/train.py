@@ -30,7 +30,7 @@ def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, is_r
     Raises NonFiniteLoss, and Stopped after a signal.
     """
     request = Request(folder, {"id": new_id(), **(facts or {})}, this_process(), is_resumed)
-    if not job.config.trainer.needs_ranks:
+    if not job.config.trainer.may_use_ranks:
         return _train_here(job, request)
     job.write(folder.job)
     try:

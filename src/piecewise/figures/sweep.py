@@ -11,7 +11,7 @@ Point = tuple[float | str, Sequence[float]]  # a value of the axis, and the metr
 
 
 def metric_over_axis(axis: str, metric: str, lines: dict[str, list[Point]]) -> Figure:
-    """The mean of a metric over one axis: a line per label, and a band from the lowest to the highest seed."""
+    """The mean of a metric over one axis: a line per label, and a band from its lowest to its highest value."""
     with style():
         figure = Figure()
         axes = figure.add_subplot()
@@ -34,7 +34,7 @@ def metric_over_axis(axis: str, metric: str, lines: dict[str, list[Point]]) -> F
 
 
 def heat_map(axes_names: tuple[str, str], metric: str, means: dict[tuple[str, str], float]) -> Figure:
-    """The mean of a metric over two axes. A cell without a run is empty."""
+    """The mean of a metric over two axes, rows and columns. A cell without a run is empty."""
     rows, columns = (list(dict.fromkeys(key[index] for key in means)) for index in (0, 1))
     grid = np.full((len(rows), len(columns)), np.nan)
     for (row, column), mean in means.items():
@@ -54,7 +54,9 @@ def heat_map(axes_names: tuple[str, str], metric: str, means: dict[tuple[str, st
         axes.set(ylabel=axes_names[0], xlabel=axes_names[1])
         axes.spines[:].set_visible(False)
         low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-        return conclude(figure, f"{metric} from {means[low]:.3g} ({', '.join(low)}) to {means[high]:.3g}", axes)
+        return conclude(
+            figure, f"{metric} from {means[low]:.3g} ({', '.join(low)}) to {means[high]:.3g} ({', '.join(high)})", axes
+        )
 
 
 def _positions(values: list[float | str]) -> tuple[dict[float | str, float], list[str] | None]:

@@ -16,7 +16,7 @@ class About:
     question: str = ""
     source: str = ""
     command: str = ""
-    expected: list[Any] = field(default_factory=list)  # each item has metric, at_least or at_most, and optionally when
+    expected: list[Any] = field(default_factory=list)  # each has `metric`, `at_least` or `at_most`, and perhaps `when`
     seconds: float | None = None  # on 2 CPU cores
 
 
@@ -52,13 +52,13 @@ class Component:
         return cls(group, content.get("_target_"), options)
 
     def __str__(self) -> str:
-        """The options as a person types them."""
+        """The options as `group.option=value`, for messages."""
         return ", ".join(f"{self.group}.{key}={value!r}" for key, value in self.options.items()) or self.group
 
 
 @dataclass(frozen=True)
 class DataConfig(Component):
-    """A data set, and the three options of its use that all data sets share."""
+    """A data set, and three options that all have: the validation split, its seed, and the shift of images."""
 
     val_fraction: float
     split_seed: int
@@ -69,9 +69,9 @@ class DataConfig(Component):
         component = Component.of(group, content)
         loading = {name: component.options.pop(name, 0) for name in ("val_fraction", "split_seed", "max_shift")}
         for name, value in loading.items():
-            kinds = (int, float) if name == "val_fraction" else (int,)
+            kinds, allowed = ((int, float), "number") if name == "val_fraction" else ((int,), "whole number")
             if isinstance(value, bool) or not isinstance(value, kinds) or value < 0:
-                raise BadInput(f"{group}.{name}={value!r} must be a {kinds[-1].__name__} of at least 0")
+                raise BadInput(f"{group}.{name}={value!r} must be a {allowed} of at least 0")
         return cls(**vars(component), **loading)
 
     @property
@@ -85,14 +85,14 @@ class TrainerConfig(Component):
     """Options of Lightning's Trainer, and `timeout`: how many seconds a rank waits for another."""
 
     @property
-    def needs_ranks(self) -> bool:
+    def may_use_ranks(self) -> bool:
         """Whether the job may train in several processes. With several devices Lightning chooses DDP itself."""
         is_alone = self.options.get("devices") in (1, "1") and self.options.get("num_nodes", 1) == 1
         return not (is_alone and self.options.get("strategy", "auto") == "auto")
 
     @property
     def planned_ranks(self) -> int:
-        """The number of processes that the job asks for; 1 if it depends on the machine, as for `devices: -1`."""
+        """The number of processes that the job asks for; 1 unless `devices` is a positive number."""
         devices, nodes = self.options.get("devices"), self.options.get("num_nodes", 1)
         is_number = isinstance(devices, int) and devices > 0
         return int(devices * nodes) if is_number else 1
@@ -100,7 +100,7 @@ class TrainerConfig(Component):
 
 @dataclass(frozen=True)
 class JobConfig:
-    """A frozen job's configuration without `about`."""
+    """The configuration of a job, without `about`."""
 
     seed: int
     batch_size: int | str  # examples per step, or "all"
@@ -119,9 +119,9 @@ class JobConfig:
 
     @classmethod
     def parse(cls, frozen: Mapping[str, Any]) -> JobConfig:
-        """The configuration in a frozen job. Raises BadInput naming the key."""
+        """The configuration in a job's dict. Raises BadInput, naming the key, for an unknown one or a bad value."""
         content = dict(frozen)
-        About(**_known("about", content.pop("about", None) or {}, About))
+        _known("about", content.pop("about", None) or {}, About)  # checked, and not needed for training
         _known("", content, cls)
         return cls(
             data=DataConfig.of("data", content.pop("data")),
@@ -159,7 +159,7 @@ class JobConfig:
 
 
 def _known(group: str, content: dict[str, Any], node: type) -> dict[str, Any]:
-    """`content`. Raises BadInput for a key that `node` lacks: Hydra's `+` can add keys to a typed node."""
+    """`content`, if `node` has all its keys; else BadInput. Hydra's `+` can add keys that the dataclass lacks."""
     allowed = {option.name for option in fields(node)}
     for name, value in content.items():
         if name not in allowed:

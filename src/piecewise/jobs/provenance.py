@@ -25,7 +25,7 @@ def lock_digest() -> str:
 def git_state() -> dict[str, str]:
     """The tags `git.commit` and `git.dirty`; empty outside a checkout.
 
-    Changes of `dvc.lock` do not count: another machine's results may differ from the record with the same source.
+    Changes of `dvc.lock` do not count: it records results, and another machine's may differ with the same source.
     """
     commit = _git("rev-parse", "HEAD")
     if commit is None:
@@ -56,16 +56,17 @@ def installed_requirements() -> list[str]:
 def _read_packages() -> dict[str, tuple[str, list[str]]]:
     """Version and requirements of each installed package, by name.
 
-    Reads only the lines it needs: importlib.metadata parses every description as well, which takes 0.3 s.
+    Parses only the headers: importlib.metadata parses every description as well, which takes 0.3 s.
     """
     packages: dict[str, tuple[str, list[str]]] = {}
     for distribution in distributions():
         header = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
         fields = [(key, value) for key, _, value in (line.partition(": ") for line in header.splitlines())]
-        single = dict(fields)
-        if "Name" in single:  # of two installations, Python imports the first
+        by_key = dict(fields)
+        if "Name" in by_key:
             required = [value for key, value in fields if key == "Requires-Dist"]
-            packages.setdefault(canonicalize_name(single["Name"]), (single["Version"], required))
+            # Of two installations Python imports the first.
+            packages.setdefault(canonicalize_name(by_key["Name"]), (by_key["Version"], required))
     return packages
 
 
@@ -78,8 +79,9 @@ def _required(packages: dict[str, tuple[str, list[str]]]) -> set[str]:
         visited.add(item)
         for requirement in packages[package][1]:
             name, extras, marker = REQUIREMENT.match(requirement).groups("")  # type: ignore[union-attr]
+            # The package's own requirements, or those of one extra.
             if ("extra" in marker) == bool(extra) and (not marker or _applies(marker, extra)):
-                waiting += [(canonicalize_name(name), item.strip()) for item in ("", *extras.split(","))]
+                waiting += [(canonicalize_name(name), of_it.strip()) for of_it in ("", *extras.split(","))]
     return {package for package, _ in visited}
 
 

@@ -45,7 +45,7 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
         arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if every is not None and epochs < every:
         arguments["check_val_every_n_epoch"] = epochs  # validate once, at the end
-    if not trainer.needs_ranks:
+    if not trainer.may_use_ranks:
         return partial(target, **arguments)
     if arguments.get("sync_batchnorm") is None:  # CPUs do not support it
         arguments["sync_batchnorm"] = arguments.get("accelerator") in ("gpu", "cuda")

@@ -95,7 +95,7 @@ class RunFolder:
         return self.training / "model.safetensors"
 
     @property
-    def path(self) -> Path:
+    def parameter_path(self) -> Path:
         """The path that the parameters of a small model take: their values at each recorded step."""
         return self.training / "path.safetensors"
 

@@ -11,13 +11,13 @@ from piecewise.data.spec import DataSpec, TargetKind
 
 
 class NegativeLogLikelihood(nn.Module, ABC):
-    """A distribution over targets. Everything is per example and in nats; the caller averages over a batch.
+    """A distribution over targets. Likelihoods are per example and in nats; the caller averages over a batch.
 
-    `outputs` are the network's, (N, D_o) real numbers. Statements about targets have their shape, (N, …).
+    `outputs` are the network's, (N, D_o) real numbers. Modes, means, samples and quantiles have the targets' shape.
     """
 
     kind: ClassVar[TargetKind]
-    score: ClassVar[str]  # the name of what `scores` returns, as a metric
+    score: ClassVar[str]  # the metric that is the mean of `scores`: accuracy, squared_error, …
     trains_on_nll = True  # whether `objective` is `nll`
 
     @abstractmethod
@@ -42,11 +42,11 @@ class NegativeLogLikelihood(nn.Module, ABC):
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The error or correctness of the prediction, (N,); its mean is the metric `score`."""
+        """The error or correctness of the prediction, (N,)."""
 
     @abstractmethod
     def distribution(self, outputs: Tensor) -> Distribution:
-        """The same distribution as a torch.distributions object, for sampling, not for training."""
+        """The same distribution as a torch.distributions object, for samples and means, not for training."""
 
     def mean(self, outputs: Tensor) -> Tensor | None:
         """E[y], in the shape of the targets; None if they have no mean, such as classes and rankings."""

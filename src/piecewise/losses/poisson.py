@@ -8,7 +8,7 @@ from piecewise.losses.links import rate
 
 
 class Poisson(Independent):
-    """Pr(y = k | λ) = λᵏ exp(−λ) / k!; the network predicts log λ. The best constant λ is the mean.
+    """Pr(y = k | λ) = λᵏ exp(−λ) / k!; the network predicts log λ. The best constant λ is the mean of the targets.
 
     −log Pr = λ − k log λ + log k!.
     """

@@ -15,8 +15,8 @@ from piecewise.shapes import check_shape
 class Cnn(nn.Module):
     """One block per entry of `width`, each halving the image; then the maximum over all positions and a linear layer.
 
-    x: (N, C, H, W) → (N, D_o), or ValueError. Raises BadInput if the data are no images, or too small for the
-    number of blocks.
+    x: (N, C, H, W) → (N, D_o); ValueError for any other shape. The constructor raises BadInput if `input_shape` is not
+    that of images, or if they are too small for so many blocks. `width` holds the channels of each block.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Cnn(nn.Module):
         self.features = nn.Sequential(*(_block(before, after) for before, after in pairwise(channels)))
         self.output = nn.Linear(channels[-1], num_outputs)
         initialise(self, init, init_variance)
-        # Channels-last weights let the convolutions use a CPU's matrix units and a GPU's tensor cores.
+        # With channels-last weights, matrix units of CPUs and tensor cores of GPUs need no conversion.
         self.to(memory_format=torch.channels_last)
 
     def trace(self, x: Tensor) -> ForwardPass:

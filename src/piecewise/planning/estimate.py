@@ -15,7 +15,7 @@ TIMED_STEPS = 3  # after one step that is not timed
 SECONDS_PER_STEP = 6e-4  # what the Trainer takes for each step besides the model
 SECONDS_PER_RUN = 4.0  # to begin, evaluate and draw
 BYTES_PER_RUN = 400_000  # journal, figures and MLflow's copies of them
-COPIES_OF_WEIGHTS = 8  # the run's, MLflow's, and those in two checkpoints with the optimizer's state
+COPIES_OF_WEIGHTS = 8  # the run's, MLflow's, and in each of two checkpoints one and two moments of Adam
 READS_OF_DATA = 2  # to train and to evaluate
 BYTES_PER_NUMBER = 4
 MAX_DRAWN_INPUTS = 2  # figures show training examples that have at most this many inputs
@@ -74,4 +74,4 @@ def _targets(spec: DataSpec, kind: TargetKind, count: int) -> torch.Tensor:
         return torch.zeros(count, dtype=torch.int64)
     if kind is TargetKind.RANKING:
         return torch.arange(spec.num_targets).expand(count, -1)
-    return torch.full((count, spec.num_targets), 0.5)  # allowed for every kind of target
+    return torch.full((count, spec.num_targets), 0.5)  # in the range of every other kind

@@ -24,7 +24,7 @@ DIGEST_CHARACTERS = 12  # shown of a digest
 
 
 def write_report(project: Project) -> Path:
-    """Draw every run's figures and write `report/index.html`. The same results give the same bytes."""
+    """Draw every run's figures and write `report/index.html`. The same recorded runs give the same bytes."""
     environment = Environment(
         loader=PackageLoader("piecewise.report", "."),
         autoescape=True,

@@ -16,20 +16,23 @@ if TYPE_CHECKING:
 NOTE = "mlflow.note.content"  # the description on the page of a run or an experiment
 COMMIT = "mlflow.source.git.commit"
 SOURCE = "mlflow.source.name"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # shows pages for runs and models, not for prompts
-UNTRACKED = ("about", "tracking")  # configuration groups that do not define the experiment
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow then shows pages for runs, not for prompts
+NOT_PARAMETERS = ("about", "tracking")  # configuration groups that change no result
 TAGGED = ("job_digest", "run_key", "digests", "numerics", "weights_digest", "num_parameters", "reason")
 
 
 def run_tags(tags: dict[str, str]) -> dict[str, str]:
-    """The tags in a journal's first record, under MLflow's own names where it has them."""
+    """The tags in a journal's first record, with MLflow's own name for the commit too, and for the command instead."""
     known = {COMMIT: tags.get("git.commit"), SOURCE: tags.get("command")}
     own = {key: value for key, value in tags.items() if key != "command"}
     return own | {key: value for key, value in known.items() if value}
 
 
 def experiment_tags(tags: dict[str, str]) -> dict[str, str]:
-    """The tags of a new experiment: its note is the question, the first line of its first run's note."""
+    """The tags of a new experiment. Its note is the first line of its first run's note, the question.
+
+    Without a question, that line is a run's command in backquotes, which says nothing of the others.
+    """
     question = tags.get(NOTE, "").partition("\n")[0]
     return KIND | ({NOTE: question} if question and not question.startswith("`") else {})
 
@@ -43,14 +46,14 @@ def flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """A nested configuration as pairs of `group.option` and text; a list is one option."""
     if isinstance(value, dict):
         for name, item in value.items():
-            if name not in (() if key else UNTRACKED) and name != "_partial_":  # Hydra's keyword, not an option
+            if name != "_partial_" and (key or name not in NOT_PARAMETERS):  # `_partial_` is Hydra's keyword
                 yield from flatten(item, f"{key}.{name}" if key else name)
     else:
         yield key, value if isinstance(value, str) else json.dumps(value)
 
 
 def log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
-    """Set many tags with few requests: each request to a server takes time."""
+    """Set many tags with one request: each request to a server takes time."""
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
@@ -68,7 +71,7 @@ def log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, Input]) -> N
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     for purpose, data in inputs.items():
-        # MLflow keeps 36 characters of a digest; the tag keeps all.
+        # MLflow accepts up to 36 characters of a digest; the tag keeps all.
         source = json.dumps({"uri": data.source})
         dataset = Dataset(data.name, data.digest[:32], "local", source, profile=json.dumps(data.profile))
         tags = [InputTag("mlflow.data.context", purpose), InputTag("sha256", data.digest)]
@@ -76,8 +79,8 @@ def log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, Input]) -> N
 
 
 def log_facts(client: MlflowClient, run_id: str, record: RunRecord) -> None:
-    """Log what the journal's first and last records state, and what a resume has changed."""
+    """Log as tags what TAGGED names in the journal's first and last records, and what resuming has changed."""
     facts = {**record.start.raw, **(record.end.raw if record.end is not None else {})}
     tags = dict(flatten({key: facts[key] for key in TAGGED if key in facts}))
-    changed = sorted({part for leg in record.resumed for part in leg.changed})
+    changed = sorted({part for resume in record.resumed for part in resume.changed})
     log_tags(client, run_id, tags | ({"resume.changed": ",".join(changed)} if changed else {}))

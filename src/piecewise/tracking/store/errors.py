@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from piecewise.errors import PiecewiseError, TryAgain
 
+# Each completes "not in MLflow: ADDRESS: …".
 BUSY = "another process is writing to it"
 FULL = "its disk is full; make room (piecewise clean says what can go), then piecewise sync"
 READ_ONLY = "it may not be written; chmod u+w mlflow.db*, then piecewise sync"
@@ -25,7 +26,7 @@ PERMANENT = {
     "SQLITE_READONLY_DIRECTORY": "its folder may not be written; chmod u+w it, then piecewise sync",
     "SQLITE_READONLY": READ_ONLY,
     "SQLITE_PERM": READ_ONLY,
-    "SQLITE_CANTOPEN": "it cannot be opened; piecewise doctor says why, then piecewise sync",
+    "SQLITE_CANTOPEN": "it cannot be opened; piecewise doctor says why; then run piecewise sync",
     "SQLITE_FULL": FULL,
     "SQLITE_IOERR_WRITE": FULL,  # also a quota, or a limit on a file's size
     "SQLITE_IOERR_SHMSIZE": FULL,
@@ -39,7 +40,7 @@ PERMANENT = {
 ERRNO = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EROFS: READ_ONLY}
 HTTP_STATUS = {
     401: "it wants another user name or password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-    403: "it refuses you, or the address that you ask for (403); ask its administrator",
+    403: "it denies access to this user or address (403); ask its administrator",
     404: "there is no MLflow at that address (404); check tracking.uri",
 }
 NOT_MLFLOW = "its answer is incomplete or not MLflow's; check tracking.uri"
@@ -52,7 +53,7 @@ STATUS_IN_TEXT = re.compile(r"with error code (\d{3})|too many (\d{3}) error res
 
 @dataclass(frozen=True)
 class StoreProblem:
-    """A problem of the whole store, with its remedy; if `is_temporary`, waiting is the remedy."""
+    """A problem of the whole store, with its remedy; if `is_temporary`, the same call may succeed later."""
 
     message: str
     is_temporary: bool = False
@@ -61,7 +62,7 @@ class StoreProblem:
 def store_problem(error: BaseException | None) -> StoreProblem | None:
     """What the error or one of its causes says about the store; None if it concerns something else."""
     while error is not None:
-        if isinstance(error, PiecewiseError):  # its own message includes the cause
+        if isinstance(error, PiecewiseError):  # it is shown as it is; its message includes the cause
             return StoreProblem(str(error), is_temporary=True) if isinstance(error, TryAgain) else None
         if isinstance(error, sqlite3.Error):
             return _of_sqlite(getattr(error, "sqlite_errorname", ""))
@@ -75,13 +76,13 @@ def store_problem(error: BaseException | None) -> StoreProblem | None:
 
 
 def is_temporary(error: BaseException | None) -> bool:
-    """Whether the same call will succeed later by itself."""
+    """Whether the same call may succeed later."""
     problem = store_problem(error)
     return problem is not None and problem.is_temporary
 
 
 def explain(error: BaseException) -> str:
-    """One line: the remedy if one is known, else the error itself."""
+    """One line: the problem and its remedy if they are known, else the error itself."""
     problem = store_problem(error)
     if problem is not None:
         return problem.message

@@ -13,15 +13,15 @@ from typing import Any
 from piecewise.errors import TryAgain
 from piecewise.tracking.store.errors import UNKNOWN_HOST, UNREACHABLE
 
-TIMEOUT_SECONDS = 5.0  # without a byte
+TIMEOUT_SECONDS = 5.0  # without receiving a byte
 LONGEST_PAUSE_SECONDS = 30.0
 
 
 def check_answers(uri: str) -> None:
-    """Raises TryAgain if no server answers at `uri`. It does not import MLflow, which takes 1 s of CPU time.
+    """Raises TryAgain if `uri` is a server's and none answers. It does not import MLflow, which takes 1 s of CPU time.
 
-    Any answer counts, even an error: MLflow's client deals with it later. Behind a proxy nothing is checked, because
-    the proxy would answer.
+    Any answer counts, even an error: MLflow's client deals with it later. If the environment names a proxy, nothing is
+    checked, because the proxy would answer.
     """
     if not uri.startswith("http") or urllib.request.getproxies():
         return
@@ -39,13 +39,13 @@ def check_answers(uri: str) -> None:
 
 @dataclass
 class Backoff:
-    """The pause until the next try. Each failure doubles it; a random factor spreads the tries of many processes.
+    """The pause until the next try, for a caller that counts the failures. Each doubles it, up to 30 s.
 
-    No request is made during the pause, so that a server that is down costs nothing.
+    A random factor from 0.5 to 1 spreads the tries of many processes.
     """
 
-    every: float  # seconds between two tries while they succeed
-    first: float = 1.0  # seconds after the first failure
+    every: float  # seconds from a success to the next try
+    first: float = 1.0  # at most, after the first failure
     failures: int = 0  # since the last success
 
     @property
@@ -57,7 +57,7 @@ class Backoff:
 
 
 class WatchedClient:
-    """An MLflow client that holds `in_use` during each of its calls."""
+    """An MLflow client that holds the lock `in_use` during each of its calls, so that others see that it waits."""
 
     def __init__(self, client: Any, in_use: AbstractContextManager[Any]) -> None:
         self._client = client
