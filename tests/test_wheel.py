@@ -19,24 +19,8 @@ from small_project import ROOT
 
 Run = Callable[..., str]
 
-CONFIG = """\
-defaults:
-  - schema
-  - data: curve_1d
-  - model: shallow
-  - loss: squared_error
-  - optimizer: adam
-  - scheduler: none
-  - trainer: default
-  - tracking: embedded
-  - _self_
-  - experiment: null
-hydra:
-  searchpath: [pkg://piecewise.conf]
-  output_subdir: null
-  run: {dir: .}
-  sweep: {subdir: .}
-"""
+# What a reader copies into conf/config.yaml.
+(CONFIG,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "own_project.md").read_text(), re.DOTALL)
 MINE = """\
 # @package _global_
 about: {question: "Do I fit?"}
@@ -109,6 +93,7 @@ def test_experiments_of_the_package_and_of_the_project_train(run: Run, tmp_path:
     assert locks.keys() == {"shallow_regression", "mine"}
     assert all(re.fullmatch("[0-9a-f]{64}", lock) for lock in locks.values())
     run("doctor")
+    assert list((tmp_path / "a project").glob("*.log")) == []  # Hydra writes none
 
 
 def test_configurations_of_the_package_and_of_the_project_are_shown(run: Run) -> None:

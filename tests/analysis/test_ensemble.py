@@ -32,7 +32,7 @@ def untrained(project: Project, jobs: list[Job]) -> list[RunFolder]:
 
 def test_a_sweep_is_measured_by_the_mean_of_its_outputs(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "-m", *TINY, "seed=0,1,2"]) == 0
-    (place,) = (project / "runs").glob("2*")
+    (place,) = (project / "runs").glob("2*")  # a folder's name begins with the year
     capsys.readouterr()
     assert main(["evaluate", place.name]) == 0
     shown = {key: float(value) for key, value in map(str.split, capsys.readouterr().out.splitlines())}
@@ -44,10 +44,10 @@ def test_a_sweep_is_measured_by_the_mean_of_its_outputs(project: Project, capsys
         outputs.append(outputs_of(parts.model, test).double())
         alone.append(json.loads(folder.metrics.read_text())["test/squared_error"])
     together = float((torch.stack(outputs).mean(dim=0) - test.y.double()).square().mean())
-    nll = (together + math.log(2 * math.pi)) / 2  # Norm[y; μ, 1]
+    nll = (together + math.log(2 * math.pi)) / 2  # the targets are normal around the output, with variance 1
     assert shown == pytest.approx({"test/nll": nll, "test/squared_error": together}, rel=1e-6)
     assert shown["test/squared_error"] < sum(alone) / 3
-    assert not (place / "evaluation").exists()
+    assert not (place / "evaluation").exists()  # measuring a sweep writes nothing
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,15 @@ def test_a_sweep_is_measured_by_the_mean_of_its_outputs(project: Project, capsys
         (["loss=mixture", "seed=0,1"], "its components have no order"),
     ],
 )
-def test_outputs_without_a_mean_are_refused(plan: Plan, project: Project, options: list[str], message: str) -> None:
+def test_sweeps_whose_outputs_cannot_be_averaged_are_refused(
+    plan: Plan, project: Project, options: list[str], message: str
+) -> None:
     folders = untrained(project, plan("-m", *TINY, *options))
     with pytest.raises(BadInput, match=message):
         measure_ensemble(folders)
 
 
-def test_members_that_were_never_trained_are_named(plan: Plan, project: Project) -> None:
+def test_the_first_member_that_was_never_trained_is_named(plan: Plan, project: Project) -> None:
     folders = untrained(project, plan("-m", *TINY, "seed=0,1"))
     with pytest.raises(PiecewiseError, match="0/training holds no result"):
         measure_ensemble(folders)

@@ -134,5 +134,5 @@ def test_changed_training_data_are_refused(plan: Plan, project: Project) -> None
     (project / "x.csv").write_text("a\n1\n")
     assert predict(folder, project / "x.csv").startswith("prediction,low,high,mu,sigma\n")
     path.write_text(path.read_text() + "1,2\n")
-    with pytest.raises(BadInput, match="the training data of this run have changed"):
+    with pytest.raises(BadInput, match="scaled by this run's training data, which have changed"):
         predict(folder, project / "x.csv")

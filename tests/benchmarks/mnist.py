@@ -169,5 +169,5 @@ def compare(label: str, ours: str, theirs: str, pairs: int = 3) -> None:
 
 if __name__ == "__main__":
     compare("P1 epoch of the MLP", "piecewise", "plain_loop")
-    compare("P2 epoch of the MLP", "torchvision_loader", "piecewise")
+    compare("P2 epoch of the MLP", "piecewise", "torchvision_loader")
     compare("P11 prompt to first step", "first_step", "import_lightning")

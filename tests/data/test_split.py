@@ -30,7 +30,7 @@ def test_the_split_depends_on_its_seed_alone() -> None:
 
 
 def test_every_example_is_as_likely_to_be_validated_as_any_other() -> None:
-    """Over 1,000 seeds each of 50 is validated 200 times, within 5 standard deviations of √(1000·0.2·0.8)."""
+    """Over 1,000 seeds, each example is validated 200 times on average, with standard deviation √(1000·0.2·0.8)."""
     times = torch.zeros(50)
     for seed in range(1000):
         times[split(NUMBERED, 0.2, seed)[1].y] += 1

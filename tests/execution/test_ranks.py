@@ -36,14 +36,14 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 
 def test_ranks_get_the_job_file_and_the_request(script: Script) -> None:
-    place = script(f'echo "$@" "${REQUEST}" > printed')
+    place = script(f'echo "$@" "${REQUEST}" > printed')  # "$PIECEWISE_REQUEST"
     run_ranks(RunFolder.at(place), "the request")
     assert (place / "printed").read_text() == f"-m piecewise.worker {place}/training/job.json the request\n"
 
 
 def test_ranks_have_their_own_process_group_in_the_same_session(script: Script) -> None:
-    """Ctrl-C must reach the ranks only through this process; niceness counts only within one session."""
-    place = script('cut -d" " -f6,5,1 /proc/$$/stat > printed')
+    """Ctrl-C must reach the ranks only through this process. Linux compares niceness only within a session."""
+    place = script('cut -d" " -f1,5,6 /proc/$$/stat > printed')  # process, group, session
     run_ranks(RunFolder.at(place), "")
     number, group, session = (int(word) for word in (place / "printed").read_text().split())
     assert (session, group) == (os.getsid(0), number)
@@ -67,7 +67,8 @@ def test_a_lost_rank_raises_try_again_and_the_others_are_killed(script: Script) 
 
 def test_a_signal_is_forwarded_once_and_the_ranks_are_waited_for(script: Script) -> None:
     place = script(
-        "trap 'echo signalled >> printed; exit 143' TERM; echo ready > ready; while true; do sleep 0.05; done"
+        "trap 'echo signalled >> printed' TERM; echo ready > ready; "
+        "while [ ! -e printed ]; do sleep 0.05; done; sleep 0.5; exit 143"
     )
     threading.Thread(target=_send_sigterm_when_exists, args=(place / "ready",)).start()
     with pytest.raises(Stopped) as stopped:
@@ -85,7 +86,7 @@ def test_ranks_stopped_by_a_signal_raise_stopped(script: Script, code: int) -> N
 
 
 def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rank 1 has an error, 3 is killed, 4 frozen, 5 well. Rank 2 only lost another rank, so it is not named."""
+    """Rank 1 has an error, 3 is killed, 4 frozen, 5 well. Rank 2 only noticed another's end: not named."""
     folder = RunFolder.at(tmp_path)
 
     def fail(error: Exception) -> None:
@@ -105,7 +106,7 @@ def test_the_fate_of_each_rank_is_reported(tmp_path: Path, monkeypatch: pytest.M
         _wait_until_gone(sleepers[0].pid)
         expected = "rank 1: MemoryError: no room; rank 3 was ended by SIGKILL; rank 4 is frozen"
         assert fate_of_others(folder, sleepers[0].pid) == expected
-        monkeypatch.setattr("piecewise.execution.ranks.DYING_SECONDS", 0)
+        monkeypatch.setattr("piecewise.execution.ranks.DYING_SECONDS", 0)  # without files of ranks nothing is known
         assert fate_of_others(RunFolder.at(tmp_path / "other"), os.getpgrp()) == "a rank was lost"
     finally:
         for sleeper in sleepers:
@@ -124,7 +125,7 @@ def test_a_rank_that_is_still_dying_is_waited_for(tmp_path: Path) -> None:
         sleeper.wait()
 
 
-def test_a_finished_rank_deletes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_rank_deletes_the_file_with_its_process_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     with reporting_errors(RunFolder.at(tmp_path)):
         (file,) = tmp_path.iterdir()
@@ -148,6 +149,7 @@ def _send_sigterm_when_exists(path: Path) -> None:
 
 
 def _wait_until_gone(pid: int) -> None:
+    """Wait until a process has ended, or is a zombie."""
     deadline = time.monotonic() + 10
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < deadline, f"process {pid} is still running"

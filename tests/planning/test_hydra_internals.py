@@ -1,10 +1,11 @@
-"""The change of Hydra's ConfigStore is still needed, and ends with its block."""
+"""Hydra shares its ConfigStore instead of copying it: only inside the block, and only as long as Hydra copies."""
 
 from __future__ import annotations
 
 import copy
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
 from piecewise.planning import plan
@@ -26,7 +27,7 @@ def test_hydra_copies_the_store_when_it_composes(project: Project, monkeypatch: 
     """If Hydra stops copying it, remove `shared_config_store`."""
     copied = []
     monkeypatch.setattr(ConfigStore, "__deepcopy__", lambda store, memo: copied.append(store) or store, raising=False)
-    with plan.initialize_config_dir(str(project.conf), version_base=None):
+    with initialize_config_dir(str(project.conf), version_base=None):
         plan._register_schema()
-        plan.compose("config")
+        compose("config")
     assert ConfigStore.instance() in copied

@@ -1,4 +1,4 @@
-"""What MLflow's client sees of a run."""
+"""The mirror copies a run's journal and files to MLflow; these tests read them back with MLflow's client."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("res
 def test_run_arrives_whole_and_a_second_push_does_nothing(
     mirror: Mirror, run: RunFolder, tiny_job: Job, project: Project
 ) -> None:
-    points = 8 + 3 * torch.cuda.is_available()  # a GPU is measured too
+    points = 8 + 3 * torch.cuda.is_available()  # every metric at every step; a GPU has three more
     assert str(mirror.push(run, with_model=True)) == f"{tiny_job.title}: {points} points, 5 files, its model"
     assert Mirror(mirror.client, project).push(run, with_model=True) is None
     (seen,) = runs_at(mirror.client)
@@ -51,7 +51,7 @@ def test_run_arrives_whole_and_a_second_push_does_nothing(
     assert [item.path for item in mirror.client.list_artifacts(seen.info.run_id, "config")] == ["config/model.yaml"]
 
 
-def test_evaluation_of_an_earlier_run_is_not_pushed(
+def test_evaluation_of_an_earlier_run_in_the_same_folder_is_not_pushed(
     mirror: Mirror, run: RunFolder, plan: Callable[..., list[Job]]
 ) -> None:
     run.journal.unlink()
@@ -80,7 +80,7 @@ def test_history_equals_the_journal_point_for_point(mirror: Mirror, run: RunFold
 
 
 def test_second_end_adds_no_point(mirror: Mirror, run: RunFolder) -> None:
-    """A stage ends twice if its pipeline was killed before dvc.lock recorded it; both evaluations are equal."""
+    """A stage ends twice if its pipeline was killed before dvc.lock recorded it; its test metrics are already there."""
     mirror.push(run)
     record = read_journal(run.journal)
     assert record is not None
@@ -97,6 +97,7 @@ def test_second_end_adds_no_point(mirror: Mirror, run: RunFolder) -> None:
 def test_experiment_and_model_that_another_process_has_just_created_are_used(
     mirror: Mirror, run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The first call is the other process's, so that ours finds that the name is taken.
     for name in ("create_experiment", "create_registered_model"):
         create = getattr(mirror.client, name)
         monkeypatch.setattr(mirror.client, name, lambda *words, create=create: (create(*words), create(*words)))
@@ -116,7 +117,7 @@ def test_deleted_store_is_rebuilt_from_the_journals(mirror: Mirror, run: RunFold
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         found = store.execute("SELECT value FROM tags WHERE key = 'piecewise.run_id'").fetchall()
     assert found == [("first",)]
-    assert not (project / "mlruns").exists()
+    assert not (project / "mlruns").exists()  # where MLflow would write without a store
 
 
 def test_deleted_run_stays_deleted_until_it_is_restored(mirror: Mirror, run: RunFolder, project: Project) -> None:
@@ -133,14 +134,14 @@ def test_deleted_run_stays_deleted_until_it_is_restored(mirror: Mirror, run: Run
     mirror.client.delete_experiment(seen.info.experiment_id)
     with Journal(other.journal) as journal:
         journal.start(id="other", name="curve_1d-shallow", title="other")
-    Mirror(mirror.client, project).push(other)  # restores its experiment, but no other run
+    Mirror(mirror.client, project).push(other)  # restores the experiment, which it needs, but not the deleted run
     assert [found.info.run_name for found in runs_at(mirror.client)] == ["other"]
     assert Mirror(mirror.client, project, restores=True).push(run) is not None
     assert {found.info.run_id for found in runs_at(mirror.client)} > {seen.info.run_id}
     assert mirror.client.get_run(seen.info.run_id).data.metrics["late"] == 1.0
 
 
-def test_duplicates_that_lost_replies_created_are_deleted(mirror: Mirror, run: RunFolder, project: Project) -> None:
+def test_of_runs_created_twice_for_lost_replies_one_is_kept(mirror: Mirror, run: RunFolder, project: Project) -> None:
     mirror.push(run)
     (seen,) = runs_at(mirror.client)
     for _ in range(2):
