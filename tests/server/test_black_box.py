@@ -258,7 +258,7 @@ def admin_requests(owned: dict[str, Any]) -> list[tuple[str, str, Any]]:
 
 
 def test_a_guest_cannot_use_the_data_of_others(server: Server, owned: dict[str, Any], refusals: Refusals) -> None:
-    """a guest who reads or writes data of others"""
+    """reading or writing another user's data as a guest"""
     experiment, run, name = owned["experiment"], owned["run"], owned["name"]
     artifact = f"{experiment}/{run}/artifacts/a.txt"
     for prefix in (API, AJAX):

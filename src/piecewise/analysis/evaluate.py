@@ -55,9 +55,10 @@ def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
     Raises BadInput if their outputs have no mean: the runs differ in data, loss or precision, or are mixtures.
     """
     first, *others = (read_job(folder.job) for folder in folders)
+    shared = _shared(first)
     for job in others:
         for key, value in _shared(job).items():
-            if value != _shared(first)[key]:
+            if value != shared[key]:
                 raise BadInput(f"{first.title} and {job.title} differ in {key}; allowed: members with the same one")
     parts = build_parts(first.config)
     if isinstance(parts.loss, Mixture):

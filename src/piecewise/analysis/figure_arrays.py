@@ -23,7 +23,7 @@ Arrays = dict[str, Tensor]
 
 NUM_HARDEST = 12
 BAND_QUANTILES = 0.025, 0.975  # of the predicted distribution
-WITHOUT_Y_AXIS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that are no values on a y axis
+WITHOUT_Y_AXIS = (TargetKind.CLASS, TargetKind.RANKING)  # targets that a y axis cannot show
 NUM_POINTS = 1001  # of a curve on a grid
 MAP_SIDE = 241  # points along each side of a decision map
 MAX_REGIONS = 20_000  # of the plane; finding them takes a few seconds

@@ -1,7 +1,7 @@
 """Start rank 0 of a job, which starts the other ranks (processes), tell them what to do, and report how they ended.
 
-While a job trains, every rank but rank 0 has a small file beside the run's journal. It holds
-the rank's process id and, if the rank fails, its error.
+While a job trains, every rank but rank 0 has a small file beside the run's journal. It holds the rank's process id and,
+if the rank fails, its error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REQUEST = "PIECEWISE_REQUEST"  # environment variable that passes the Request, a
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # all are 0 or unset on rank 0
 POLL_SECONDS = 0.1  # between two looks at rank 0
 CHECK_SECONDS = 1.0  # between two looks at the other ranks
-# How long a killed rank may take to show as ended: others notice its closed connections before. Below GRACE_SECONDS.
+# A killed rank's connections close before the kernel lists it as ended. Wait this long for that; below GRACE_SECONDS.
 DYING_SECONDS = 2.0
 GRACE_SECONDS = 5  # how long the others may take to end after one has failed
 # The exit code of a rank that a signal stopped → the signal.

@@ -83,7 +83,7 @@ def _recorded_sweep(jobs: list[Job], folders: JobFolders, errors: list[Exception
 
     Yields what the journal of each job records of it: its parent. A single job has none, and gets the id itself.
     """
-    record = read_journal(folders.parent.journal)
+    record = read_journal(folders.parent.journal, with_metrics=False)
     run_id = record.start.id if record is not None else folders.id
     if len(jobs) == 1:
         yield {"id": run_id}

@@ -81,7 +81,7 @@ def _required(packages: dict[str, tuple[str, list[str]]]) -> set[str]:
             name, extras, marker = REQUIREMENT.match(requirement).groups("")  # type: ignore[union-attr]
             # The package's own requirements, or those of one extra.
             if ("extra" in marker) == bool(extra) and (not marker or _applies(marker, extra)):
-                waiting += [(canonicalize_name(name), of_it.strip()) for of_it in ("", *extras.split(","))]
+                waiting += [(canonicalize_name(name), wanted.strip()) for wanted in ("", *extras.split(","))]
     return {package for package, _ in visited}
 
 

@@ -25,7 +25,7 @@ from piecewise.training.strategy import rank_failures_explained
 
 @dataclass(frozen=True)
 class Outcome:
-    """The chosen weights of a finished training, and how far it went. A run's result has every field but two."""
+    """The chosen weights of a finished training, and how far it went. The result file has no `weights` and `path`."""
 
     weights: dict[str, Tensor]
     selected: str  # "best" or "last"; without a validation there is no best

@@ -25,7 +25,7 @@ def refuse_network(path: Path) -> None:
 
 def network_kind(path: Path) -> str | None:
     """The network file system that `path` is on; None if it is on a local or an unknown one."""
-    import psutil  # a command in a project without a store needs it not
+    import psutil  # here, because a command in a project without a store does not need it
 
     try:
         mounts = psutil.disk_partitions(all=True)

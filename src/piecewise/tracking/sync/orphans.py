@@ -47,10 +47,11 @@ def end_here(project: Project) -> None:
 
 def end_runs(client: MlflowClient, project: Project) -> None:
     """End orphaned runs in any store. What else such a run lacks there, `piecewise sync` sends."""
-    runs = _runs_by_id(project)
-    for run in all_runs_of(client, "attributes.status = 'RUNNING'"):
-        is_ours = RUN_ID in run.data.tags and not is_deleted(run)
-        end = _end_of(run.data.tags, runs) if is_ours else None
+    running = list(all_runs_of(client, "attributes.status = 'RUNNING'"))  # all pages, before any run leaves them
+    ours = [run for run in running if RUN_ID in run.data.tags and not is_deleted(run)]
+    runs = _runs_by_id(project) if ours else {}
+    for run in ours:
+        end = _end_of(run.data.tags, runs)
         if end is not None:
             client.set_terminated(run.info.run_id, *end)
 
