@@ -1,9 +1,10 @@
-"""Settings made for one library call are restored after it, also after an error."""
+"""Settings of the whole process are written in one file; those made for one library call are restored after it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 
 import pytest
@@ -11,6 +12,24 @@ import torch
 
 from piecewise import process_settings
 from piecewise.process_settings import command_line, environment
+from small_project import ROOT
+
+WRITTEN = re.compile(
+    r"del os\.environ|os\.environ(\[[^]]+\] =|\.(update|setdefault|pop|clear)\()|os\.(umask|putenv)\("
+    r"|sys\.argv =|torch\.(set_num_threads|use_\w+)\(|torch\.(backends|utils)\.\S+ ="
+)
+# Files besides process_settings.py that write settings of the process, and why.
+ALSO = {
+    "execution/train.py",  # tells the ranks that Lightning starts what to do
+    "tracking/store/credentials.py",  # lends MLflow's client a server's password, and takes it back
+    "tracking/store/mlflow_settings.py",  # MLflow reads them at its import
+}
+
+
+def test_settings_of_the_process_are_written_in_one_file() -> None:
+    package = ROOT / "src" / "piecewise"
+    found = {path.relative_to(package).as_posix() for path in package.rglob("*.py") if WRITTEN.search(path.read_text())}
+    assert found == {"process_settings.py", *ALSO}
 
 
 def test_entry_makes_new_files_private_and_turns_telemetry_off(monkeypatch: pytest.MonkeyPatch) -> None:

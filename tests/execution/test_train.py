@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import collections
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,13 +12,16 @@ from safetensors.torch import load_file
 
 from piecewise.analysis.draw import draw_run
 from piecewise.analysis.evaluate import evaluate_run
+from piecewise.cli import main
 from piecewise.data.stored import digest_tensors
 from piecewise.errors import BadInput, NonFiniteLoss, PiecewiseError
 from piecewise.execution.train import train
+from piecewise.jobs import build
 from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.run_key import run_key
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, read_result
+from piecewise.project import Project
 from small_project import TINY
 
 Plan = Callable[..., list[Job]]
@@ -37,6 +41,23 @@ def test_run_folder_holds_the_job_the_weights_and_a_result(tiny_job: Job, folder
     assert result["num_parameters"] == 3 * 3 + 1  # UDL: 3D + 1
     assert yaml.safe_load(folder.weights.with_suffix(".yaml").read_text()) == tiny_job.frozen
     assert "time" not in json.dumps(result)
+
+
+def test_a_command_builds_the_parts_of_its_job_twice_to_check_and_to_train(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluation and figures use the objects of the training."""
+    built: list[str] = []
+
+    def count(name: str, build_one: Callable[..., object]) -> None:
+        monkeypatch.setattr(build, name, lambda *given, **more: built.append(name) or build_one(*given, **more))
+
+    names = ("build_data", "build_model", "make_optimizer", "make_schedule")
+    for name in names:
+        count(name, getattr(build, name))
+    assert main(["train", *TINY]) == 0
+    assert collections.Counter(built) == dict.fromkeys(names, 2)
+    assert list((project / "runs").glob("*/evaluation/metrics.json")) != []
 
 
 def test_same_job_in_two_folders_gives_the_same_result_file(tiny_job: Job, tmp_path: Path) -> None:
