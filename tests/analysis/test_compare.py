@@ -67,9 +67,43 @@ def test_jobs_without_metrics_are_left_out_and_one_job_is_not_compared(tmp_path:
     assert len((folder.figures / "results.csv").read_text().splitlines()) == 5
 
 
-def test_the_main_metric_is_the_score() -> None:
-    assert main_metric({"test/nll": 1.0, "test/accuracy": 0.5}) == METRIC
-    assert main_metric({"test/nll": 1.0}) == "test/nll"
+SCORE = "test/squared_error"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "losses", "metric"),
+    [
+        ([["test/nll", METRIC], ["test/nll", METRIC]], "aa", METRIC),
+        ([["test/nll", "test/nll_floor", SCORE]] * 2, "aa", SCORE),  # sorted, as files have them; the floor is no score
+        ([["test/nll"], ["test/nll"]], "aa", "test/nll"),
+        ([["test/nll", "test/absolute_error"], ["test/nll", SCORE]], "aa", "test/nll"),
+        ([["test/nll", "test/absolute_error"], ["test/nll", SCORE]], "ab", None),  # likelihoods of two losses
+        ([["test/nll", SCORE], ["test/nll", SCORE]], "ab", SCORE),
+    ],
+)
+def test_the_main_metric_is_a_score_that_all_have(metrics: list[list[str]], losses: str, metric: str | None) -> None:
+    members = [
+        Member(Job("x", f"seed={number}", {"loss": {"_target_": loss}}), dict.fromkeys(keys, 0.5))
+        for number, (keys, loss) in enumerate(zip(metrics, losses, strict=True))
+    ]
+    assert main_metric(members) == metric
+
+
+def test_jobs_of_two_experiments_are_told_apart(tmp_path: Path) -> None:
+    """A label leaves the experiment out: without a column of its own, two experiments would be seeds of one."""
+    names = ("deep", "wide")
+    metrics = {name: {METRIC: value} for name, value in zip(names, (0.25, 0.75), strict=True)}
+    members = [Member(Job(name, f"seed={seed}", {}), metrics[name]) for name in names for seed in (0, 1)]
+    assert table(members).splitlines() == [
+        f"experiment,seed,{METRIC}",
+        "deep,0,0.25",
+        "deep,1,0.25",
+        "wide,0,0.75",
+        "wide,1,0.75",
+    ]
+    (axes,) = draw(members, METRIC)["metric_over_axis"].axes
+    assert axes.lines[0].get_ydata().tolist() == [0.25, 0.75]
+    assert "experiment" not in table([Member(Job("a", "data=a", {}), metrics["deep"]), members[0]])
 
 
 def test_overrides_keep_the_commas_of_lists() -> None:

@@ -13,6 +13,7 @@ from piecewise.analysis.evaluate import measure_ensemble
 from piecewise.analysis.trained import load_trained
 from piecewise.cli import main
 from piecewise.errors import BadInput, PiecewiseError
+from piecewise.jobs.build import build_data
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
@@ -70,4 +71,18 @@ def test_sweeps_whose_outputs_cannot_be_averaged_are_refused(
 def test_the_first_member_that_was_never_trained_is_named(plan: Plan, project: Project) -> None:
     folders = untrained(project, plan("-m", *TINY, "seed=0,1"))
     with pytest.raises(PiecewiseError, match="0/training holds no result"):
+        measure_ensemble(folders)
+
+
+def test_a_member_that_was_trained_on_other_data_is_named(plan: Plan, project: Project) -> None:
+    """The file behind the same path has changed between two jobs of a sweep, or since."""
+    table = project / "houses.csv"
+    table.write_text("size,price\n" + "".join(f"{number},{number}\n" for number in range(40)))
+    jobs = plan("-m", "data=csv", f"data.path={table.name}", "data.target=price", "batch_size=5", "seed=0,1")
+    folders = untrained(project, jobs)
+    for folder, job in zip(folders, jobs, strict=True):
+        folder.result.write_text(json.dumps({"digests": {"data": build_data(job.config.data).digest("train")}}))
+    table.write_text(table.read_text().replace("7,7", "7,8"))
+    folders[0].result.write_text(json.dumps({"digests": {"data": build_data(jobs[0].config.data).digest("train")}}))
+    with pytest.raises(BadInput, match=r"seed=1: its training data have changed since: houses.csv"):
         measure_ensemble(folders)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from piecewise.durable import write_atomic
 from piecewise.figures.style import to_svg
 from piecewise.figures.sweep import Point, heat_map, metric_over_axis
-from piecewise.jobs.job import Job
+from piecewise.jobs.job import Job, canonical
 from piecewise.journal.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -30,35 +30,47 @@ class Member:
     job: Job
     metrics: dict[str, float]
 
+    @property
+    def options(self) -> dict[str, str]:
+        """The values that may vary in a sweep, by key. Labels leave out the experiment, which is the job's name."""
+        return {"experiment": self.job.name, **self.job.overrides}
+
 
 def compare(folder: RunFolder, members: Sequence[Member], metric: str | None = None) -> list[str]:
     """Write a sweep's table and figures to its folder; returns the names of the figures.
 
-    The figures show `metric`; without it, the first test metric other than `test/nll`.
+    The figures show `metric`; without it, the main metric. Metrics that mean different things get no figure.
     """
     measured = [member for member in members if member.metrics]
     if len(measured) < 2:
         return []
     write_atomic(folder.figures / TABLE, table(measured).encode())
-    figures = draw(measured, metric or main_metric(measured[0].metrics))
+    metric = metric or main_metric(measured)
+    figures = draw(measured, metric) if metric else {}
     for name, figure in figures.items():
         write_atomic(folder.figures / f"{name}.svg", to_svg(figure))
     return list(figures)
 
 
-def main_metric(metrics: dict[str, float]) -> str:
-    """The metric to show unless another is asked for."""
-    return next((key for key in metrics if key.startswith("test/") and key != "test/nll"), next(iter(metrics)))
+def main_metric(members: Sequence[Member]) -> str | None:
+    """The first score that all members have; without one `test/nll`, if they have the same loss; else None.
+
+    The floor of the negative log-likelihood is a property of the data, not a score.
+    """
+    shared = [key for key in members[0].metrics if all(key in member.metrics for member in members)]
+    score = next((key for key in shared if key.startswith("test/") and not key.startswith("test/nll")), None)
+    losses = {canonical(member.job.frozen.get("loss")) for member in members}
+    return score or ("test/nll" if "test/nll" in shared and len(losses) == 1 else None)
 
 
 def table(members: Sequence[Member]) -> str:
     """CSV with a line for each job: the keys that vary, and every metric."""
-    varied = [key for key in _keys(members) if len({member.job.overrides.get(key) for member in members}) > 1]
+    varied = [key for key in _keys(members) if len({member.options.get(key) for member in members}) > 1]
     metrics = list(dict.fromkeys(key for member in members for key in member.metrics))
     text = io.StringIO()
     writer = csv.DictWriter(text, [*varied, *metrics], extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**member.job.overrides, **member.metrics} for member in members)
+    writer.writerows({**member.options, **member.metrics} for member in members)
     return text.getvalue()
 
 
@@ -73,7 +85,7 @@ def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
     along, other = (*sorted(axes, key=lambda key: (not _are_numbers(values[key]), -len(values[key]))), "")[:2]
     seeds: dict[tuple[str, str], list[float]] = defaultdict(list)  # the metric of each seed, by the keys' values
     for member in members:
-        seeds[member.job.overrides.get(along, ""), member.job.overrides.get(other, "")].append(member.metrics[metric])
+        seeds[member.options.get(along, ""), member.options.get(other, "")].append(member.metrics[metric])
     pairs = [(value, label) for label in values.get(other, [""]) for value in values[along] if (value, label) in seeds]
     lines: dict[str, list[Point]] = defaultdict(list)
     for value, label in pairs:
@@ -85,12 +97,15 @@ def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
 
 
 def _keys(members: Sequence[Member]) -> list[str]:
-    return list(dict.fromkeys(key for member in members for key in member.job.overrides))
+    """The keys of the labels, and `experiment` first if jobs of different experiments have the same label."""
+    labels = {(member.job.label, member.job.name) for member in members}
+    keys = dict.fromkeys(key for member in members for key in member.job.overrides)
+    return [*(["experiment"] if len(labels) > len({label for label, _ in labels}) else []), *keys]
 
 
 def _values(members: Sequence[Member], key: str) -> list[str]:
     """Numbers in ascending order, other values in the order of the sweep."""
-    values = list(dict.fromkeys(member.job.overrides[key] for member in members if key in member.job.overrides))
+    values = list(dict.fromkeys(member.options[key] for member in members if key in member.options))
     return sorted(values, key=float) if _are_numbers(values) else values
 
 

@@ -52,7 +52,8 @@ def measure(folder: RunFolder) -> dict[str, float]:
 def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
     """The test metrics of the mean of the runs' outputs. Nothing is written.
 
-    Raises BadInput if their outputs have no mean: the runs differ in data, loss or precision, or are mixtures.
+    Raises BadInput if their outputs have no mean: the runs differ in data, loss or precision, their data have changed
+    since, or they are mixtures.
     """
     first, *others = (read_job(folder.job) for folder in folders)
     shared = _shared(first)
@@ -63,6 +64,10 @@ def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
     parts = build_parts(first.config)
     if isinstance(parts.loss, Mixture):
         raise BadInput("loss=mixture: its components have no order, so outputs have no mean; allowed: any other loss")
+    current = parts.source.digest("train")
+    for job, folder in zip((first, *others), folders, strict=True):
+        if read_result(folder)["digests"]["data"] != current:
+            raise BadInput(f"{job.title}: its training data have changed since: {job.config.data.location}")
     members = [load_trained(folders[0], parts), *(load_trained(folder) for folder in folders[1:])]
     test = parts.source.test(parts.loss.kind)
     return evaluate(Ensemble([member.model for member in members]), parts.loss, test).metrics

@@ -13,6 +13,7 @@ from piecewise.execution.job_folders import JobFolders, check_writable
 from piecewise.execution.train import train
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.build import Parts
+from piecewise.jobs.comparable import basis, best_of_each, flatten
 from piecewise.jobs.job import Job
 from piecewise.jobs.provenance import git_state
 from piecewise.jobs.trainer import check_devices
@@ -106,15 +107,16 @@ def _recorded_sweep(jobs: list[Job], folders: JobFolders, errors: list[Exception
             journal.end(status, best=_best_of(folders.parent))
 
 
-def _best_of(folder: RunFolder) -> str | None:
-    """The id of the finished job with the lowest `val/nll`; None before one has finished."""
-    records = [read_journal(path, with_metrics=False) for path in folder.children]
-    found = [
-        (record.end.val_nll, record.start.id)
-        for record in records
-        if record is not None and record.end is not None and record.end.val_nll is not None
-    ]
-    return min(found)[1] if found else None
+def _best_of(folder: RunFolder) -> list[str]:
+    """The ids of the finished jobs with the lowest `val/nll`, one for each group of jobs that may be compared."""
+    found = []
+    for path in folder.children:
+        record = read_journal(path, with_metrics=False)
+        if record is not None and record.end is not None and record.end.val_nll is not None:
+            start = record.start
+            key = basis(dict(flatten(start.config)), start.digests.get("data"))
+            found.append((key, record.end.val_nll, start.id))
+    return list(best_of_each(sorted(found, key=lambda item: item[2])).values())
 
 
 def describe(job: Job) -> dict[str, str]:

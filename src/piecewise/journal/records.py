@@ -32,6 +32,7 @@ class Input:
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "process": lambda process: Process.parse(process) if process else None,
     "inputs": Input.parse_all,
+    "best": lambda best: [best] if isinstance(best, str) else best,  # of earlier versions: one of all jobs
     "tags": lambda tags: {key: str(value) for key, value in tags.items()},
 }
 
@@ -95,4 +96,4 @@ class End(Record):
     selected_step: int = 0  # whose weights are kept
     val_nll: float | None = None  # of these weights
     weights_digest: str | None = None
-    best: str | None = None  # of a sweep: the id of its best job
+    best: list[str] = field(default_factory=list)  # of a sweep: the id of the best job of each comparable group

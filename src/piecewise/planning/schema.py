@@ -19,7 +19,7 @@ class Config:
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     log_every_n_steps: int = 50
     evaluate: bool = True
-    log_model: str = "best"  # models for MLflow: "best" (of a sweep, the best job's), "all" or "none"
+    log_model: str = "best"  # models for MLflow: "best" (of comparable jobs, the best one's), "all" or "none"
     data: Any = MISSING
     model: Any = MISSING
     loss: Any = MISSING

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from piecewise.tracking.mirror.facts import experiment_tags, flatten, run_tags
+from piecewise.tracking.mirror.facts import experiment_tags, run_tags
 
 TAGS = {"git.commit": "abc", "command": "piecewise train a=1", "mlflow.note.content": "Why?\n\n`piecewise`"}
 
@@ -22,9 +22,3 @@ def test_note_of_an_experiment_is_its_question(note: str, said: str | None) -> N
     tags = experiment_tags({"mlflow.note.content": note})
     assert tags.get("mlflow.note.content") == said
     assert tags["mlflow.experimentKind"] == "custom_model_development"
-
-
-def test_parameters_leave_out_what_does_not_define_the_experiment() -> None:
-    config = {"seed": 0, "about": {"question": "x"}, "tracking": None, "model": {"_partial_": True, "width": [8, 16]}}
-    assert dict(flatten(config)) == {"seed": "0", "model.width": "[8, 16]"}
-    assert dict(flatten({"numerics": {"about": 1}})) == {"numerics.about": "1"}

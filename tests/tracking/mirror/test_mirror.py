@@ -21,7 +21,6 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.mirror.facts import flatten
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.tags import RUN_ID
 from small_project import TINY
@@ -176,9 +175,3 @@ def test_model_loads_without_piecewise_and_without_pickle(mirror: Mirror, run: R
     command = [sys.executable, "-c", LOAD, f"sqlite:///{project / 'mlflow.db'}", uri]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.stdout.strip() == "(5, 1)", done.stderr[-2000:]
-
-
-def test_flatten_names_options_and_skips_untracked_groups() -> None:
-    config = {"model": {"width": [3, 4], "activation": "relu"}, "tracking": {"uri": "x"}, "scheduler": None}
-    expected = {"model.width": "[3, 4]", "model.activation": "relu", "scheduler": "null"}
-    assert dict(flatten(config)) == expected

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from piecewise.jobs.comparable import flatten
 from piecewise.journal.reader import RunRecord
 from piecewise.journal.records import Input
 from piecewise.processes import Process
@@ -17,7 +17,6 @@ NOTE = "mlflow.note.content"  # the description on the page of a run or an exper
 COMMIT = "mlflow.source.git.commit"
 SOURCE = "mlflow.source.name"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow then shows pages for runs, not for prompts
-NOT_PARAMETERS = ("about", "tracking")  # configuration groups that change no result
 TAGGED = ("job_digest", "run_key", "digests", "numerics", "weights_digest", "num_parameters", "reason")
 
 
@@ -40,16 +39,6 @@ def experiment_tags(tags: dict[str, str]) -> dict[str, str]:
 def process_text(process: Process | None) -> str:
     """A process as the JSON text of a tag."""
     return json.dumps(process.as_dict() if process is not None else {})
-
-
-def flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """A nested configuration as pairs of `group.option` and text; a list is one option."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name != "_partial_" and (key or name not in NOT_PARAMETERS):  # `_partial_` is Hydra's keyword
-                yield from flatten(item, f"{key}.{name}" if key else name)
-    else:
-        yield key, value if isinstance(value, str) else json.dumps(value)
 
 
 def log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:

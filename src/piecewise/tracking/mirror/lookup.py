@@ -39,16 +39,16 @@ def all_runs_of(client: MlflowClient, query: str) -> Iterator[Any]:
     """Every run that matches the query, in every experiment, deleted ones included."""
     from mlflow.entities import ViewType
 
-    experiments = _pages(client.search_experiments, ViewType.ALL, PAGE_SIZE)
+    experiments = pages(client.search_experiments, ViewType.ALL, PAGE_SIZE)
     ids = [experiment.experiment_id for experiment in experiments]
-    yield from _pages(client.search_runs, ids, query, ViewType.ALL, PAGE_SIZE)
+    yield from pages(client.search_runs, ids, query, ViewType.ALL, PAGE_SIZE)
 
 
 def restore_experiment(client: MlflowClient, experiment_id: str) -> None:
     """Restore a deleted experiment. MLflow restores its runs too; those deleted before are deleted again."""
     from mlflow.entities import ViewType
 
-    deleted = list(_pages(client.search_runs, [experiment_id], "", ViewType.DELETED_ONLY, PAGE_SIZE))
+    deleted = list(pages(client.search_runs, [experiment_id], "", ViewType.DELETED_ONLY, PAGE_SIZE))
     client.restore_experiment(experiment_id)
     for run in deleted:
         if not is_deleted(client.get_run(run.info.run_id)):
@@ -66,7 +66,7 @@ def create_once(create: Callable[[], object]) -> None:
             raise
 
 
-def _pages(search: Callable[..., Any], *arguments: object) -> Iterator[Any]:
+def pages(search: Callable[..., Any], *arguments: object) -> Iterator[Any]:
     """The items of all pages of a search."""
     token: str | None = None
     while True:

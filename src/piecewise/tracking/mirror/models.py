@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from piecewise.jobs.comparable import DIGEST, basis, best_of_each, flatten, short_name
 from piecewise.journal.reader import RunRecord
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import digest_file
 from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, models_of
-from piecewise.tracking.mirror.lookup import create_once
+from piecewise.tracking.mirror.lookup import PAGE_SIZE, create_once, pages
 from piecewise.tracking.mirror.uploads import Damaged
 from piecewise.tracking.store.addresses import local_path
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from torch import nn
 
-NLL = "val/nll"  # tag of a version; lower is better
-BEST = "best"  # alias of the version with the lowest `val/nll`
+# Tags of a version.
+NLL = "val/nll"  # lower is better
+BASIS = "comparable"  # what versions must share for their `val/nll` to be comparable
+BEST = "best"  # begins the aliases of the versions with the lowest `val/nll`
 
 
 def push_model(
@@ -37,7 +40,9 @@ def push_model(
     if model_id is None:
         model_id = log_model(client, client.get_run(run_id), *load_model(folder))
     _make_output(client, run_id, step, model_id)
-    register(client, record.start.name, run_id, math.inf if nll is None else float(nll), model_id)
+    tags = {NLL: repr(math.inf if nll is None else float(nll))}
+    key = basis(dict(flatten(record.start.config)), record.start.digests.get("data"))
+    register(client, record.start.name, run_id, tags | ({BASIS: key} if key else {}), model_id)
     return is_new
 
 
@@ -94,17 +99,49 @@ def _make_output(client: MlflowClient, run_id: str, step: int, model_id: str) ->
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
 
 
-def register(client: MlflowClient, name: str, run_id: str, nll: float, model_id: str) -> None:
-    """Make the model a version of the registered model `name`; move the alias `best` to the lowest `val/nll`."""
+def register(client: MlflowClient, name: str, run_id: str, tags: dict[str, str], model_id: str) -> None:
+    """Make the model a version of the registered model `name`, and move the aliases to the best versions."""
     if not client.search_registered_models(f"name = '{name}'"):
         create_once(lambda: client.create_registered_model(name))
     known = [version for version in client.search_model_versions(f"run_id = '{run_id}'") if version.name == name]
     if not any(version.source == f"models:/{model_id}" for version in known):
-        client.create_model_version(name, f"models:/{model_id}", run_id, tags={NLL: repr(nll)}, model_id=model_id)
-    versions = list(client.search_model_versions(f"name = '{name}'"))
-    best = min(versions, key=lambda version: (float(version.tags.get(NLL, "inf")), int(version.version)))
-    if str(client.get_registered_model(name).aliases.get(BEST)) != str(best.version):
-        client.set_registered_model_alias(name, BEST, best.version)
+        client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id)
+    move_aliases(client, name)
+
+
+def move_aliases(client: MlflowClient, name: str) -> None:
+    """Point `best-DATA-LOSS-DIGEST` to the lowest `val/nll` of comparable versions; `best` too, if all are comparable.
+
+    Otherwise nothing is called `best`: earlier releases gave that alias to the lowest `val/nll` of any data and loss.
+    """
+    versions = sorted(pages(client.search_model_versions, f"name = '{name}'", PAGE_SIZE), key=lambda v: int(v.version))
+    best = best_of_each((_basis_of(client, one), float(one.tags.get(NLL, "inf")), one.version) for one in versions)
+    wanted = {f"{BEST}-{short_name(key)}": str(version) for key, version in best.items()}
+    if len(best) == 1:
+        wanted[BEST] = next(iter(wanted.values()))
+    now = {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
+    for alias in (alias for alias, version in wanted.items() if now.get(alias) != version):
+        client.set_registered_model_alias(name, alias, wanted[alias])
+    if BEST in now and BEST not in wanted:
+        client.delete_registered_model_alias(name, BEST)
+
+
+def _basis_of(client: MlflowClient, version: Any) -> str | None:
+    """What the version is comparable with. Those of earlier releases lack the tag; their run's parameters tell it."""
+    from mlflow.exceptions import MlflowException
+
+    if BASIS in version.tags:
+        return str(version.tags[BASIS])
+    try:
+        run = client.get_run(version.run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # somebody has deleted the run for good
+            raise
+        return None
+    key = basis(run.data.params, run.data.tags.get(DIGEST))
+    if key is not None:
+        client.set_model_version_tag(version.name, version.version, BASIS, key)
+    return key
 
 
 def find_model(client: MlflowClient, run_id: str, artifacts: ArtifactRecord | None) -> str | None:

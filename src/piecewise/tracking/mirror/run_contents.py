@@ -57,19 +57,19 @@ def table_of(record: RunRecord, folder: RunFolder) -> dict[str, Any] | None:
 
 
 def wants_model(record: RunRecord, folder: RunFolder) -> bool:
-    """Whether the run's model goes to MLflow. With `log_model=best`, of a sweep's jobs only the best one's does."""
+    """Whether the run's model goes to MLflow. With `log_model=best`, of a sweep's jobs only the best do."""
     choice = record.start.config.get("log_model", "best")
     if not (folder.weights.is_file() and folder.result.is_file()) or choice == "none":
         return False
     if choice == "all" or not record.start.parent:
         return True
     parent = read_journal(folder.parent, with_metrics=False) if folder.parent.is_file() else None
-    return parent is not None and parent.end is not None and parent.end.best == record.start.id
+    return parent is not None and parent.end is not None and record.start.id in parent.end.best
 
 
 def fingerprint_of(folder: RunFolder, wants_model: bool) -> str:
     """A digest of everything the mirror sends of a run; a sweep's includes the journals of its jobs."""
-    hashed = hashlib.sha256(b"with a model" if wants_model else b"")
+    hashed = hashlib.sha256(b"with a model and its basis" if wants_model else b"")
     figures = sorted(folder.figures.glob("*")) if folder.figures.is_dir() else []
     for path in (folder.journal, folder.metrics, *figures, *folder.children):
         if path.is_file():
