@@ -10,6 +10,7 @@ from piecewise.errors import BadInput
 from piecewise.planning.hydra_settings import refuse_hydra_settings
 from piecewise.planning.plan import plan_command_line, plan_experiment
 from piecewise.project import Project
+from small_project import ROOT
 
 EVIL = "{_target_: os.system, command: echo}"
 
@@ -20,24 +21,42 @@ def _fail_on_os_system(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "override",
+    ("override", "instead"),
     [
-        f"+hydra.callbacks.x={EVIL}",
-        f"hydra.launcher={EVIL}",
-        "hydra.searchpath=[pkg://this]",
-        "hydra/launcher=joblib",
-        "+model@hydra.callbacks.x=mlp",
-        "hydra.run.dir=somewhere",
-        "hydra.output_subdir=here",
-        "--config-dir=/tmp",
-        "-cn",
+        (f"+hydra.callbacks.x={EVIL}", "of Hydra's settings, conf/config.yaml may have"),
+        (f"hydra.launcher={EVIL}", "one after the other"),
+        ("hydra/launcher=joblib", "one after the other"),
+        ("hydra.launcher.n_jobs=4", "one after the other"),
+        ("hydra/sweeper=optuna", "-m takes lists of values"),
+        ("hydra.sweeper.n_trials=20", "-m takes lists of values"),
+        ("hydra.sweeper.max_batch_size=2", "-m takes lists of values"),
+        ("hydra.sweeper.params.seed='0,1'", "-m KEY=a,b"),
+        ("hydra.searchpath=[pkg://this]", "hydra.searchpath in conf/config.yaml"),
+        ("+model@hydra.callbacks.x=mlp", "may have searchpath"),
+        ("hydra.run.dir=somewhere", "runs go to runs/"),
+        ("hydra.sweep.dir=somewhere", "runs go to runs/"),
+        ("hydra.sweep.subdir=x", "runs go to runs/"),
+        ("hydra.output_subdir=here", "training/job.json"),
+        ("hydra.job.chdir=true", "paths start at the project's root"),
+        ("hydra.job.name=mine", "an experiment's file names its runs"),
+        ("+hydra.job.env_set.X=1", "environment variables before the command"),
+        ("hydra/job_logging=colorlog", "--quiet"),
+        ("hydra/hydra_logging=disabled", "--quiet"),
+        ("hydra.verbose=true", "PIECEWISE_DEBUG=1"),
+        ("hydra.mode=MULTIRUN", "-m"),
+        ("hydra.help.header=x", "hydra.help in conf/config.yaml"),
+        ("hydra/help=default", "hydra.help in conf/config.yaml"),
+        ("~hydra.launcher", "one after the other"),
+        ("++hydra.x=1", "may have searchpath"),
+        ("hydra=1", "may have searchpath"),
     ],
 )
-def test_arguments_that_set_hydra_are_refused(project: Project, override: str) -> None:
-    before = sorted(project.root.rglob("*"))
-    with pytest.raises(BadInput, match="is not allowed"):
-        plan_command_line(project / "conf", [override])
-    assert sorted(project.root.rglob("*")) == before
+def test_arguments_that_set_hydra_are_refused(override: str, instead: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        plan_command_line(ROOT / "conf", [override])
+    message = str(refused.value)
+    assert message.startswith(f"{override} is not allowed; ")
+    assert instead in message
 
 
 @pytest.mark.parametrize(
@@ -63,9 +82,40 @@ def test_files_that_set_hydra_or_read_the_environment_are_refused(
         lambda: plan_command_line(project / "conf", ["experiment=evil"]),
         lambda: plan_experiment(project / "conf", "evil"),
     ):
-        with pytest.raises(BadInput, match=r"evil\.yaml: .* is not allowed") as refused:
+        with pytest.raises(BadInput, match=r"evil\.yaml: .* is not allowed; ") as refused:
             plan()
         assert "canary" not in str(refused.value)
+        assert "instead: " in str(refused.value) or "may have searchpath" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{launcher: {_target_: os.system}}", r"hydra\.launcher is not used; instead: the jobs of a sweep run one"),
+        ("{sweeper: {max_batch_size: 3}}", r"hydra\.sweeper\.max_batch_size is not used; instead: -m takes"),
+        ("{sweeper: {params: {seed: '0,1'}, n_jobs: 3}}", r"hydra\.sweeper\.n_jobs is not used"),
+        ("{run: {dir: outputs}}", r"hydra\.run is not used; instead: runs go to runs/"),
+        ("{job: {chdir: true}}", r"hydra\.job is not used; instead: an experiment's file names"),
+        ("{mode: MULTIRUN}", r"hydra\.mode is not used; instead: -m"),
+        ("{callbacks: {x: {_target_: os.system}}}", r"hydra\.callbacks is not used; of Hydra's settings"),
+        ("${other}", r"hydra\.\$\{other\} is not used"),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused_in_the_root(project: Project, text: str, message: str) -> None:
+    path = project / "conf" / "config.yaml"
+    path.write_text(path.read_text().partition("\nhydra:")[0] + f"\nhydra: {text}\n")
+    with pytest.raises(BadInput, match=r"conf/config\.yaml: " + message if "other" not in text else "searchpath"):
+        plan_command_line(project / "conf", [])
+
+
+@pytest.mark.parametrize(
+    "entry", ["override hydra/launcher: joblib", "/model@hydra.launcher: mlp", "hydra/launcher: x"]
+)
+def test_a_launcher_in_the_roots_defaults_is_refused_installed_or_not(project: Project, entry: str) -> None:
+    path = project / "conf" / "config.yaml"
+    path.write_text(path.read_text().replace("  - _self_\n", f"  - _self_\n  - {entry}\n"))
+    with pytest.raises(BadInput, match=r"config\.yaml: .*launcher: \w+' in defaults is not allowed; instead: .* one "):
+        plan_command_line(project / "conf", ["-m", "seed=0,1"])
 
 
 def test_a_package_header_that_names_hydra_is_refused(project: Project) -> None:
@@ -75,5 +125,5 @@ def test_a_package_header_that_names_hydra_is_refused(project: Project) -> None:
 
 
 def test_shipped_configurations_are_allowed(project: Project) -> None:
-    refuse_hydra_settings(project / "conf", ["-m", "seed=0,1", "--hydra-help", "experiment=mnist_cnn"])
+    refuse_hydra_settings(project / "conf", ["seed=0,1", "experiment=mnist_cnn"])
     assert plan_experiment(project / "conf", "least_squares")

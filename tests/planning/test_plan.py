@@ -60,9 +60,6 @@ def test_gradient_descent_takes_all_examples_by_default(plan: Plan) -> None:
         ),
         (["scheduler=null"], r"did you mean 'none'\?"),
         (["optimizer=adamw", "optimizer.betas=[0.9]"], r"optimizer\.betas=\[0\.9\] must be a longer list"),
-        (["--dryrun"], r"--dryrun is no option; did you mean '--dry-run'"),
-        (["--experimental-rerun=x.pickle"], "--experimental-rerun=x.pickle is no option"),
-        (["--multirrun"], "did you mean '--multirun'"),
         (["+model.foo=3"], r"model\.foo=3 is no option of Shallow; allowed: activation, init, init_variance, width"),
         (["model.width=0"], r"model\.width=0 must be a whole number of at least 1"),
         (["model.width=2.5"], r"model\.width=2\.5 must be a valid integer"),
@@ -163,14 +160,3 @@ def test_a_secret_in_an_address_is_not_printed(plan: Plan) -> None:
     with pytest.raises(BadInput) as refused:
         plan("tracking.uri=https://me:hush@host")
     assert "hush" not in str(refused.value)
-
-
-@pytest.mark.parametrize("arguments", [["seed=0,1", "-m"], ["-m", "seed=0,1"], ["trainer=cpu", "-m", "seed=0,1"]])
-def test_flags_may_stand_anywhere(plan: Plan, arguments: list[str]) -> None:
-    assert [job.frozen["seed"] for job in plan(*arguments)] == [0, 1]
-
-
-@pytest.mark.parametrize("arguments", [["seed=0", "--cfg", "job"], ["--cfg", "job", "seed=0"]])
-def test_flags_that_print_plan_no_jobs(plan: Plan, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    assert plan(*arguments) == []
-    assert "early_stopping:" in capsys.readouterr().out

@@ -1,4 +1,7 @@
-"""Refuses settings of Hydra in arguments and files: Hydra imports and calls what is named below the key `hydra`."""
+"""Refuses settings of Hydra in arguments and files, and says what to use instead.
+
+Hydra imports and calls what is named below the key `hydra`. piecewise lets Hydra compose, and uses no other setting.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,47 +16,118 @@ from piecewise.jobs.config_folders import SHIPPED, config_folders
 
 HYDRA = "hydra"
 COMPUTED = re.compile(r"\$\{(?!\.*(?!hydra\b)[\w.]+\})")  # an interpolation that is not a plain reference to a key
-SOURCE_FLAGS = ("-cd", "-cp", "-cn", "--config-dir", "--config-path", "--config-name")
+OVERRIDDEN = re.compile(r"hydra[./](\w+)(?:[./](\w+))?")  # the setting in an argument or in an entry of `defaults`
+
+LOGS = "piecewise writes no log; --quiet prints only results, warnings and errors"
+PATHS = "runs go to runs/, and paths start at the project's root"
+ALLOWED = "of Hydra's settings, conf/config.yaml may have searchpath, help and sweeper.params"
+COMPUTED_INSTEAD = "instead: a value, or ${key} for that of another key; the command line can take one from outside"
+# The settings of Hydra, with what to use instead.
+INSTEAD = {
+    "launcher": "the jobs of a sweep run one after the other; start a command for each part of it to use more cores",
+    "sweeper": "-m takes lists of values: KEY=a,b, KEY=range(0,3) or KEY=glob(pattern)",
+    "sweeper.params": "-m KEY=a,b, or hydra.sweeper.params in the experiment's file",
+    "searchpath": "hydra.searchpath in conf/config.yaml",
+    "mode": "-m for a sweep",
+    "run": PATHS,
+    "sweep": PATHS,
+    "output_subdir": "a run keeps its configuration in training/job.json",
+    "job": f"an experiment's file names its runs; {PATHS}; set environment variables before the command",
+    "job_logging": LOGS,
+    "hydra_logging": LOGS,
+    "verbose": f"{LOGS}; PIECEWISE_DEBUG=1 shows tracebacks",
+    "help": "hydra.help in conf/config.yaml",
+}
 
 
-def refuse_hydra_settings(conf: Path, arguments: Sequence[str]) -> None:
-    """Refuse arguments and files that change Hydra's settings or hold an interpolation that computes something.
+def refuse_hydra_settings(conf: Path, overrides: Sequence[str]) -> None:
+    """Refuse overrides and files that change Hydra's settings or hold an interpolation that computes something.
 
-    Only the project's own conf/config.yaml may. Other files may have `hydra.sweeper.params`. The package's own files
-    are trusted. Raises BadInput.
+    Only the project's own conf/config.yaml may set what piecewise uses; other files may have `hydra.sweeper.params`.
+    The package's own files are trusted. Raises BadInput.
     """
     folders = config_folders(conf)
-    for argument in arguments:
-        group, equals, value = argument.partition("=")
-        if group in SOURCE_FLAGS:
-            raise BadInput(f"{argument} is not allowed: configurations come from {conf}")
-        if HYDRA in group and not argument.startswith("--"):
-            raise BadInput(f"{argument} is not allowed: Hydra is configured in {conf / 'config.yaml'} alone")
-        if equals and value in ("null", "") and any((folder / group).is_dir() for folder in folders):
-            raise BadInput(f"{argument} is no option of {group}; {nearest('none', options(conf, group))}")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if HYDRA in key:
+            raise BadInput(f"{override} is not allowed; {_instead(key)}")
+        if equals and value in ("null", "") and any((folder / key).is_dir() for folder in folders):
+            raise BadInput(f"{override} is no option of {key}; {nearest('none', options(conf, key))}")
     for path in sorted(path for folder in folders if folder != SHIPPED for path in folder.rglob("*.yaml")):
-        if path != conf / "config.yaml":
+        if path == conf / "config.yaml":
+            _check_root(path)
+        else:
             _check_file(path)
+
+
+def _instead(key: str) -> str:
+    """What to use instead of the setting that an override, a header or an entry of `defaults` names."""
+    found = OVERRIDDEN.search(key)
+    group, option = found.groups() if found is not None else ("", None)
+    instead = INSTEAD.get(f"{group}.{option}") or INSTEAD.get(group)
+    return f"instead: {instead}" if instead is not None else ALLOWED
+
+
+def _check_root(path: Path) -> None:
+    """Refuse what conf/config.yaml sets for Hydra and piecewise does not use: it would be ignored."""
+    content = _read(path)
+    if not isinstance(content, dict):
+        return
+    _check_params(path, content.get(HYDRA))
+    for setting in _settings(content.get(HYDRA), allowed=("searchpath", "help")):
+        raise BadInput(f"{path}: hydra.{setting} is not used; {_instead(f'hydra.{setting}')}")
+    for entry in content.get("defaults") or []:
+        text = ", ".join(f"{key}: {value}" for key, value in entry.items()) if isinstance(entry, dict) else str(entry)
+        if HYDRA in text:
+            raise BadInput(f"{path}: {text!r} in defaults is not allowed; {_instead(text)}")
 
 
 def _check_file(path: Path) -> None:
     text = path.read_text(errors="replace")
     if HYDRA not in text and not COMPUTED.search(text):
         return
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError:  # the file cannot be composed either; composing reports it
-        return
-    if isinstance(content, dict) and set(content.get(HYDRA) or {}) <= {"sweeper"}:
-        sweeper = (content.pop(HYDRA, None) or {}).get("sweeper") or {}
-        settings = set(sweeper) - {"params"}
-    else:
-        settings = {HYDRA}
+    content = _read(path)
+    hydra = content.pop(HYDRA, None) if isinstance(content, dict) else None
+    _check_params(path, hydra)
+    settings = _settings(hydra)
     packages = [line for line in text.splitlines() if "@package" in line and HYDRA in line]
     texts = [text for leaf in leaves(content) for text in map(str, leaf) if HYDRA in text or COMPUTED.search(text)]
-    if settings or packages or texts:
-        refused = [*sorted(settings), *packages, *texts][0]
-        raise BadInput(f"{path}: {refused!r} is not allowed; allowed: hydra.sweeper.params, and ${{key}} alone")
+    for refused in [*(f"hydra.{setting}" for setting in settings), *packages, *texts]:
+        instead = COMPUTED_INSTEAD if COMPUTED.search(refused) else _instead(refused)
+        raise BadInput(f"{path}: {refused!r} is not allowed; {instead}")
+
+
+def _check_params(path: Path, hydra: Any) -> None:
+    """Refuse values of `sweeper.params` that are no text: YAML reads {seed: 0,1} as two keys."""
+    sweeper = hydra.get("sweeper") if isinstance(hydra, dict) else None
+    params = (sweeper.get("params") or {}) if isinstance(sweeper, dict) else {}
+    if not isinstance(params, dict):
+        raise BadInput(f"{path}: hydra.sweeper.params={params!r} must be keys with their values")
+    for key, value in params.items():
+        if value is None or isinstance(value, list | dict):
+            raise BadInput(
+                f"{path}: hydra.sweeper.params has {key}: {'no value' if value is None else value}; "
+                'allowed: the values between quotes, as in seed: "0,1,2"'
+            )
+
+
+def _settings(hydra: Any, allowed: tuple[str, ...] = ()) -> list[str]:
+    """What is set below `hydra`, without `sweeper.params` and `allowed`."""
+    if not isinstance(hydra, dict):
+        return [] if hydra is None else [str(hydra)]
+    sweeper = hydra.get("sweeper")
+    inner = sweeper if isinstance(sweeper, dict) else {} if sweeper is None else {sweeper: None}
+    return [
+        *(str(name) for name in hydra if name not in ("sweeper", *allowed)),
+        *(f"sweeper.{name}" for name in inner if name != "params"),
+    ]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(errors="replace"))
+    except (yaml.YAMLError, OSError):  # the file cannot be composed either; composing reports it
+        return None
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

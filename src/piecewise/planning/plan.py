@@ -1,37 +1,31 @@
 """The jobs of an experiment and of a command line, composed by Hydra."""
 
 import re
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.main import main as hydra_main
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from piecewise import process_settings
-from piecewise.errors import BadInput, nearest
+from piecewise.errors import BadInput
 from piecewise.jobs.job import Job
+from piecewise.planning.command_line import print_with_hydra, read_command_line
 from piecewise.planning.explain import hydra_message
 from piecewise.planning.freeze import freeze
 from piecewise.planning.hydra_internals import shared_config_store
 from piecewise.planning.hydra_settings import refuse_hydra_settings
 from piecewise.planning.schema import Config
+from piecewise.planning.sweep import expand, refuse_equal_jobs, refuse_sweeps
 
-FLAGS = ("--cfg", "--help", "--hydra-help", "--info", "--multirun", "--package", "--resolve", "--run", "--version")
-SHORT_FLAGS = ("-c", "-h", "-i", "-m", "-p", "-r")
-FLAG_VALUES = ("job", "hydra", "all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # --cfg, --info
 # Overrides that a job's label leaves out: its name has the experiment, and tracking changes no result.
 UNLABELLED = re.compile(r"experiment=|\+*tracking[.=]")
 
@@ -51,73 +45,50 @@ def _register_schema() -> None:
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
     """Every job of one experiment: the product of its `hydra.sweeper.params`. Raises BadInput."""
     refuse_hydra_settings(conf, ())
-    try:
-        with composing(conf):
-            chosen = [f"experiment={experiment}"]
-            whole: Any = compose("config", overrides=chosen, return_hydra_config=True)
-            params: Any = OmegaConf.to_container(whole.hydra.sweeper, resolve=False)
-            jobs = []
-            for overrides in expand([f"{key}={value}" for key, value in (params.get("params") or {}).items()]):
-                config = compose("config", overrides=[*chosen, *overrides])
-                jobs.append(freeze(config, experiment, ",".join(overrides)))
-            return jobs
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BadInput(hydra_message(error)) from error
+    return _plan(conf, [f"experiment={experiment}"], is_multirun=True)
 
 
-def expand(overrides: list[str]) -> list[list[str]]:
-    """The product of all comma-separated values, in the order of Hydra's own sweeper."""
-    choices = {}
-    for override in OverridesParser.create().parse_overrides(overrides):
-        key, is_swept = override.get_key_element(), override.is_sweep_override()
-        values = override.sweep_string_iterator() if is_swept else [override.get_value_element_as_str()]
-        choices[key] = [f"{key}={value}" for value in values]
-    return [list(chosen) for chosen in product(*choices.values())]
-
-
-def plan_command_line(conf: Path, arguments: list[str]) -> list[Job]:
+def plan_command_line(conf: Path, arguments: Sequence[str]) -> list[Job]:
     """The jobs of `piecewise train ARGUMENTS`, all checked, none started. Raises BadInput.
 
-    Hydra parses, composes and, with -m, sweeps. Its task function freezes one job and trains nothing.
+    There is at least one, unless a flag such as --cfg only prints.
     """
-    refuse_hydra_settings(conf, arguments)
-    _register_schema()
-    jobs: list[Job] = []
-    errors: list[Exception] = []
+    asked = read_command_line(arguments)
+    refuse_hydra_settings(conf, asked.overrides)
+    if asked.printing:
+        with _errors_explained(arguments), shared_config_store():
+            _register_schema()
+            print_with_hydra(conf, asked)
+        return []
+    return _plan(conf, asked.overrides, asked.is_multirun)
 
-    def task(config: DictConfig) -> None:
-        try:
-            jobs.append(_freeze_composed(config))
-        except Exception as error:  # raised below: if Hydra sees it, Hydra prints a line of its own
-            errors.append(error)
 
-    try:
-        with (
-            tempfile.TemporaryDirectory() as scratch,  # where Hydra writes the settings of a sweep
-            process_settings.command_line("piecewise train", *_flags_first(arguments), f"hydra.sweep.dir={scratch}"),
-            process_settings.environment(HYDRA_FULL_ERROR="1"),  # raise, instead of printing a stack and exiting with 1
-            shared_config_store(),
-        ):
-            hydra_main(version_base=None, config_path=str(conf.resolve()), config_name="config")(task)()
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BadInput(hydra_message(error, arguments)) from error
-    if errors:
-        raise errors[0]
+def _plan(conf: Path, overrides: list[str], is_multirun: bool) -> list[Job]:
+    """At least one job, in the order of Hydra's own sweeper."""
+    with _errors_explained(overrides), composing(conf) as loader:
+        if not is_multirun:
+            refuse_sweeps(overrides)
+            return [_job(loader, overrides)]
+        params: Any = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra.sweeper.params
+        swept = [f"{key}={values}" for key, values in (params or {}).items()]
+        jobs = [_job(loader, chosen) for chosen in expand(conf, [*swept, *overrides])]
+    refuse_equal_jobs(jobs)
     return jobs
 
 
-def _freeze_composed(config: DictConfig) -> Job:
-    """The job that Hydra has just composed, named and labelled by what was chosen."""
-    hydra: Any = HydraConfig.get()
-    choices = hydra.runtime.choices
+@contextmanager
+def _errors_explained(overrides: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise BadInput(hydra_message(error, overrides)) from error
+
+
+def _job(loader: ConfigLoader, overrides: list[str]) -> Job:
+    """The job that Hydra composes, named and labelled by what was chosen."""
+    config: DictConfig = loader.load_configuration("config", overrides, RunMode.RUN)
+    choices: Any = config.hydra.runtime.choices
+    with open_dict(config):
+        del config["hydra"]
     name = choices.experiment or f"{choices.data}-{choices.model}"
-    return freeze(config, name, ",".join(item for item in hydra.overrides.task if not UNLABELLED.match(item)))
-
-
-def _flags_first(arguments: list[str]) -> list[str]:
-    """The arguments with their overrides last: argparse reads only one unbroken row of them. Raises BadInput."""
-    flags = [argument for argument in arguments if argument.startswith("-") or argument in FLAG_VALUES]
-    for flag in flags:
-        if flag.startswith("-") and flag.partition("=")[0] not in (*FLAGS, *SHORT_FLAGS):
-            raise BadInput(f"{flag} is no option; {nearest(flag, (*FLAGS, '--dry-run', '--quiet'))}")
-    return [*flags, *(argument for argument in arguments if argument not in flags)]
+    return freeze(config, name, ",".join(item for item in overrides if not UNLABELLED.match(item)))

@@ -1,0 +1,88 @@
+"""The values that a sweep takes, and the product of them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, product
+from math import prod
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.about import groups, options
+from piecewise.jobs.job import Job, canonical
+
+MAX_JOBS = 100_000  # of one sweep: their journals alone are a gigabyte
+SWEEPS = "KEY=a,b  KEY=range(0,3)  KEY=glob(pattern)"
+
+
+def refuse_sweeps(overrides: Sequence[str]) -> None:
+    """Raise BadInput if a key has several values."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.is_sweep_override():
+            raise BadInput(
+                f"{override.input_line} has several values; allowed: -m, which makes a run for each; "
+                "[a,b] for a list, or quotes inside quotes, \"'a,b'\", for text with a comma"
+            )
+
+
+def expand(conf: Path, overrides: list[str]) -> list[list[str]]:
+    """The product of all values, in the order of Hydra's own sweeper: the last key varies fastest. Raises BadInput."""
+    choices = {}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.get_key_element()
+        choices[key] = [f"{key}={value}" for value in _values(conf, override)]
+    if (count := prod(map(len, choices.values()))) > MAX_JOBS:
+        raise BadInput(f"the sweep has {count:,} jobs; allowed: at most {MAX_JOBS:,}")
+    return [list(chosen) for chosen in product(*choices.values())]
+
+
+def _values(conf: Path, override: Override) -> list[str]:
+    """The values of one override as Hydra writes them; at least one."""
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    if not override.is_discrete_sweep():
+        raise BadInput(f"{override.input_line} has no list of values; allowed: {SWEEPS}")
+    pattern = override.value()
+    if isinstance(pattern, Glob):  # Hydra's own glob looks into no sub-folder
+        return _matching(conf, override, pattern)
+    values = list(islice(_counted(override), MAX_JOBS + 1))
+    if not values:
+        raise BadInput(
+            f"{override.input_line} has no value: range(START,STOP,STEP) ends before STOP; allowed: range(0,3), "
+            "range(3,0,-1), and others with at least one"
+        )
+    if len(values) > MAX_JOBS:
+        raise BadInput(f"{override.input_line} has too many values; allowed: at most {MAX_JOBS:,}")
+    return values
+
+
+def _counted(override: Override) -> Iterator[str]:
+    try:
+        yield from override.sweep_string_iterator()
+    except (ValueError, HydraException) as error:  # of range() and of its counterpart for floats
+        raise BadInput(f"{override.input_line}: {error}; allowed: a step other than 0") from error
+
+
+def _matching(conf: Path, override: Override, pattern: Glob) -> list[str]:
+    group = override.key_or_group
+    found = options(conf, group) if group in groups(conf) else None
+    if found is None:
+        raise BadInput(f"{override.input_line}: {group} is no group; {nearest(group, groups(conf))}")
+    values = pattern.filter(found)
+    if not values:
+        raise BadInput(f"{override.input_line} matches no option of {group}; {nearest(pattern.include[0], found)}")
+    return values
+
+
+def refuse_equal_jobs(jobs: Sequence[Job]) -> None:
+    """Raise BadInput if two jobs are the same: their runs could not be told apart."""
+    seen: dict[str, Job] = {}
+    for job in jobs:
+        other = seen.setdefault(canonical(job.frozen), job)
+        if other is not job:
+            raise BadInput(
+                f"the sweep has one job twice: {other.label or other.title} and {job.label or job.title}; "
+                "allowed: each value once"
+            )
