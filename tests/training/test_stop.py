@@ -23,7 +23,7 @@ from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
 from piecewise.training import checkpoint_files, checkpoints
 from piecewise.training.module import TrainingModule
-from steps_taken import note_steps
+from steps_taken import note_steps, stop_at
 
 Plan = Callable[..., list[Job]]
 OPTIONS = [
@@ -73,18 +73,6 @@ def changed(job: Job, plan: Plan, key: str, value: Any) -> Job:
     group, _, leaf = key.lstrip("+").rpartition(".")
     (config[group] if group else config)[leaf] = value
     return replace(job, frozen=config)
-
-
-def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:
-    """Send a signal in the middle of a step."""
-    original = TrainingModule.training_step
-
-    def training_step(self: TrainingModule, *arguments: Any) -> Any:
-        if self.trainer.global_step + 1 == step:
-            os.kill(os.getpid(), number)
-        return original(self, *arguments)
-
-    monkeypatch.setattr(TrainingModule, "training_step", training_step)
 
 
 def record_of(folder: RunFolder) -> RunRecord:

@@ -24,6 +24,7 @@ class Batch(NamedTuple):
     x: Tensor
     y: Tensor
     global_size: int
+    step_size: int = 0  # examples in all batches, on all ranks, of the optimizer step; 0 in an evaluation
     seed: int = 0  # of this step, the same on every rank; dropout masks are drawn from it
     share: slice = slice(None)  # the positions of these examples in the global batch
 
@@ -42,7 +43,8 @@ class TrainLoader:
 
     Rank r of W takes every W-th example of each global batch, so the global batches do not depend on W.
     `state_dict` is two counters, and resuming in the middle of an epoch is exact.
-    An epoch ends after `limit` batches. Every epoch has its own order.
+    An epoch ends after `limit` batches, and every epoch has its own order. An optimizer step takes `accumulated`
+    batches, the last one of an epoch those that are left.
     `max_shift` moves images by up to that many pixels each way, drawn from the seed and the step.
     """
 
@@ -59,6 +61,7 @@ class TrainLoader:
         self.examples = examples
         self.batch_size = batch_size
         self.limit = len(self)
+        self.accumulated = 1
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
@@ -85,12 +88,19 @@ class TrainLoader:
         y = self.examples.y[rows]
         step = self.epoch * len(self) + number
         seed = derive_seed(self.seed, "masks", step)
+        sizes = len(index), self._step_size(number)
         if self.windows is None:
-            return Batch(self.examples.x[rows], y, len(index), seed, mine)
+            return Batch(self.examples.x[rows], y, *sizes, seed, mine)
         rng = generator(self.seed, "shift", step)
         # Drawn for the whole global batch, so that an example's shift does not depend on the number of ranks.
         shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=rng)[mine].to(rows.device)
-        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, len(index), seed, mine)
+        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, *sizes, seed, mine)
+
+    def _step_size(self, number: int) -> int:
+        """How many examples the optimizer step has to which batch `number` of an epoch belongs."""
+        first = number - number % self.accumulated
+        after = min(first + self.accumulated, self.limit)
+        return min(after * self.batch_size, len(self.examples)) - first * self.batch_size
 
     @property
     def num_epochs(self) -> int:

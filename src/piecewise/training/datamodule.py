@@ -33,6 +33,7 @@ class ResidentData(pl.LightningDataModule):
         limit = trainer.limit_train_batches
         # Lightning ends the epoch at this limit: a number of batches (int) or a fraction of them (float).
         loader.limit = min(len(loader), limit) if isinstance(limit, int) else int(len(loader) * limit)
+        loader.accumulated = trainer.accumulate_grad_batches
         self._loaders = loader, ChunkLoader(_limited(val, trainer), rank=ranks[0], world_size=ranks[1])
 
     @property

@@ -43,7 +43,7 @@ class Schedule:
 
 
 class TrainingModule(pl.LightningModule):
-    """Minimises the mean objective over each global batch; measures the mean negative log-likelihood of both sets.
+    """Minimises the mean objective over each step's examples; measures the mean negative log-likelihood of both sets.
 
     Measurements stay on the device until they are read; only the finiteness of the loss is checked at each step.
     """
@@ -61,6 +61,7 @@ class TrainingModule(pl.LightningModule):
         self.make_optimizer = make_optimizer
         self.schedule = schedule
         self.dropouts = [layer for layer in model.modules() if isinstance(layer, Dropout)]
+        self.batch_loss = math.nan  # the mean objective over this rank's share of the last batch
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
         self.val_values: Tensor | None = None  # (N, 3): for each example nll, score, and 1 if it was measured
         self.val_metrics: dict[str, float] = {}
@@ -73,10 +74,12 @@ class TrainingModule(pl.LightningModule):
         objective = self.loss.objective(outputs, batch.y)
         nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), batch.y)
         self.train_nll.append(self._in_global_batch(nll.detach(), batch))
-        # DDP averages gradients over ranks: with this factor the average is the mean over the global batch.
-        mean = objective.sum() * (self.trainer.world_size / batch.global_size)
-        self._refuse_non_finite(mean.item(), batch, batch_idx)
-        return mean
+        total = objective.sum()
+        self.batch_loss = total.item() * self.trainer.world_size / batch.global_size
+        self._refuse_non_finite(self.batch_loss, batch, batch_idx)
+        # Lightning divides by the number of accumulated batches, even if an epoch's last step has fewer, and DDP
+        # averages gradients over ranks: with this factor the step's gradient is the mean over its examples.
+        return total * (self.trainer.world_size * self.trainer.accumulate_grad_batches / batch.step_size)
 
     def _seed_generators(self, batch: Batch) -> None:
         """Seed each step, so that a resumed run draws the same.

@@ -11,7 +11,7 @@ REDRAW_SECONDS = 0.2
 
 
 class Progress(pl.Callback):
-    """One bar for the whole training. It reads the loss from the device only when it redraws."""
+    """One bar for the whole training."""
 
     def __init__(self, label: str, module: TrainingModule) -> None:
         self.label = label
@@ -32,9 +32,9 @@ class Progress(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # `update` returns whether the bar is redrawn; reading the loss synchronises with the device.
+        # `update` returns whether the bar is redrawn. Lightning's own `outputs` hold a share of an accumulated step.
         if self._bar.update(trainer.global_step - self._bar.n):
-            shown = {"epoch": trainer.current_epoch, "loss": f"{float(outputs['loss']):.4g}"}
+            shown = {"epoch": trainer.current_epoch, "loss": f"{self.module.batch_loss:.4g}"}
             shown |= {key: f"{value:.4g}" for key, value in self.module.val_metrics.items()}
             self._bar.set_postfix(shown, refresh=False)
 
