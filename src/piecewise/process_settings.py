@@ -47,6 +47,20 @@ def environment(**values: str) -> Iterator[None]:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread inside the `with` block, also in processes that are started there."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with environment(OMP_NUM_THREADS="1"):  # Lightning sets a number for each rank unless this is set
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def training() -> Iterator[None]:
     """The settings of PyTorch and the environment during one training."""
     import torch

@@ -104,11 +104,11 @@ def test_file_and_its_default_are_distinct(project: Project, defaults: str, acce
     ("typed", "key", "origin"),
     [
         ("optimizer.lr=1", "optimizer.lr", COMMAND_LINE),
-        ("optimizer.lr=1", "optimizer.fused", "conf/optimizer/adam.yaml"),
+        ("optimizer.lr=1", "optimizer.betas", "conf/optimizer/adam.yaml"),
         ("+optimizer.weight_decay=1", "optimizer.weight_decay", COMMAND_LINE),
         ("++model.width=9", "model.width", COMMAND_LINE),
         ("optimizer={lr: 1}", "optimizer.lr", COMMAND_LINE),
-        ("optimizer={lr: 1}", "optimizer.fused", "conf/optimizer/adam.yaml"),
+        ("optimizer={lr: 1}", "optimizer.betas", "conf/optimizer/adam.yaml"),
         ("optimizer.betas.0=0.5", "optimizer.betas", COMMAND_LINE),
         ("optimizer.betas=[0.5,0.6]", "optimizer.betas", COMMAND_LINE),
         ("~early_stopping.patience", "early_stopping", COMMAND_LINE),

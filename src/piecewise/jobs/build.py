@@ -1,9 +1,9 @@
 """Build the objects that a job names. Only this file and trainer.py make objects from a configuration."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from piecewise.jobs.config import Component, DataConfig, JobConfig
 from piecewise.jobs.targets import checked_target, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.module import Schedule
+from piecewise.training.step_speed import implementation
 
 # The options of `loss`, by the kind of targets they fit.
 LOSSES: dict[TargetKind, tuple[str, ...]] = {
@@ -98,10 +99,19 @@ def build_model(config: JobConfig, spec: DataSpec, loss: NegativeLogLikelihood, 
     return model
 
 
-def make_optimizer(config: JobConfig) -> Callable[[Any], Optimizer]:
-    """A function from parameters to the job's optimizer."""
+def make_optimizer(config: JobConfig) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+    """A function from parameters to the job's optimizer, in the implementation that `step_speed` chooses."""
     target, arguments = checked_target(config.optimizer, Optimizer, given=("params",))
-    return partial(target, **arguments)
+    trainer = config.trainer.options
+    # Lightning refuses to clip gradients for fused optimizers in mixed precision.
+    is_clipped = trainer.get("gradient_clip_val") is not None and "mixed" in str(trainer.get("precision"))
+
+    def make(parameters: Iterable[nn.Parameter]) -> Optimizer:
+        weights = list(parameters)
+        made: Optimizer = target(weights, **arguments | implementation(target, arguments, weights, not is_clipped))
+        return made
+
+    return make
 
 
 def make_schedule(config: JobConfig) -> Schedule | None:

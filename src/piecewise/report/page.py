@@ -81,7 +81,7 @@ def _numerics(numerics: dict[str, Any]) -> str:
     processes = f", {numerics['world_size']} processes" if numerics["world_size"] > 1 else ""
     return (
         f"{numerics['device']}, {numerics['precision']}, torch {numerics['torch']}, "
-        f"{numerics['threads']} threads{processes}"
+        f"{numerics['threads']} thread{'s' * (numerics['threads'] > 1)}{processes}"
     )
 
 

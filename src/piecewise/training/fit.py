@@ -1,6 +1,8 @@
 """One training: Lightning's Trainer with the callbacks that a run needs, and its outcome."""
 
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from piecewise.training.parameter_path import MAX_PARAMETERS, ParameterPath
 from piecewise.training.progress import Progress
 from piecewise.training.quiet_lightning import quiet_lightning
 from piecewise.training.recorder import MachineMetrics, Recorder
+from piecewise.training.step_speed import SMALL_STEP, implementation_of, num_operations
 from piecewise.training.strategy import rank_failures_explained
 
 
@@ -82,9 +85,17 @@ def fit(
         )
         # Lightning converts the module after loading a checkpoint, which would round float64 values to float32.
         trainer.strategy.precision_plugin.convert_module(module)
-        with rank_failures_explained(trainer):
+        with rank_failures_explained(trainer), threads_for(trainer, module.model, data):
             trainer.fit(module, datamodule=data, ckpt_path=_first_checkpoint(trainer, options))
-    return _outcome(trainer, module.model, checkpoints, options.select, path, data.num_epochs)
+            return _outcome(trainer, module.model, checkpoints, options.select, path, data.num_epochs)
+
+
+def threads_for(trainer: pl.Trainer, model: nn.Module, data: ResidentData) -> AbstractContextManager[None]:
+    """One thread for small steps on a CPU: more would wait for each other longer than they compute."""
+    input_shape, batch_size = data.sets[0].x.shape[1:], data.batch_size / trainer.world_size
+    is_on_cpu = trainer.strategy.root_device.type == "cpu"
+    is_small = is_on_cpu and num_operations(model, input_shape, batch_size) < SMALL_STEP
+    return process_settings.one_thread() if is_small else contextlib.nullcontext()
 
 
 def _first_checkpoint(trainer: pl.Trainer, options: FitOptions) -> Path | None:
@@ -132,6 +143,7 @@ def numerics(trainer: pl.Trainer) -> dict[str, Any]:
         "world_size": trainer.world_size,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
+        "optimizer": implementation_of(trainer.optimizers[0]),
         "torch": torch.__version__,
         "packed": False,
     }
