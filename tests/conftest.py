@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from piecewise.durable import file_lock
 from piecewise.jobs.job import Job
+from piecewise.locks import file_lock
 from piecewise.project import Project
 from small_project import ROOT, TINY, new_project
 from trials import KEY, Trials

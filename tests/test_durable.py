@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from piecewise.durable import (
     TAIL_BYTES,
     append_record,
-    has_writer,
     is_torn,
     last_record,
     open_records,
@@ -27,6 +26,7 @@ from piecewise.durable import (
     write_atomic,
     write_json,
 )
+from piecewise.locks import has_writer
 
 RECORDS = [{"kind": "start", "name": "λ\n"}, {"kind": "metrics", "values": {"train/nll": 0.1}}, {"kind": "end"}]
 JSON = st.recursive(

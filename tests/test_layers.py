@@ -18,6 +18,7 @@ ROWS: list[set[str]] = [
         "errors",
         "shapes",
         "durable",
+        "locks",
         "manifest",
         "stopping",
         "terminal",

@@ -1,18 +1,16 @@
 """Writing files so that a crash loses nothing and leaves nothing half-written."""
 
-import fcntl
 import json
 import os
-import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
 from piecewise.errors import BadInput
+from piecewise.locks import wait_for_lock
 
 PROBE_TIMEOUT_SECONDS = 0.2  # How long a writer waits for a `has_writer` probe to release its lock.
 TAIL_BYTES = 65536  # how far from the end of a file `last_record` looks
@@ -87,55 +85,13 @@ def open_records(path: Path) -> FileIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+b", buffering=0)  # a failed write must not be retried later
     try:
-        _wait_for_lock(file, PROBE_TIMEOUT_SECONDS)
+        wait_for_lock(file, PROBE_TIMEOUT_SECONDS)
     except BlockingIOError:
         file.close()
         raise
     file.seek(0)
     file.truncate(file.readall().rfind(b"\n") + 1)
     return file
-
-
-def has_writer(path: Path) -> bool:
-    """Whether this process or another one has the file of records open for appending."""
-    try:
-        with path.open("rb") as file:
-            _lock(file, fcntl.LOCK_SH)  # shared: several probes may run at once
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
-    return False
-
-
-@contextmanager
-def file_lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
-    """Hold an exclusive lock on `path`. Raises BlockingIOError if another holds it for `timeout` seconds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        _wait_for_lock(file, timeout)
-        yield
-
-
-def _wait_for_lock(file: IO[bytes], timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            return _lock(file)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(min(0.1, timeout / 10))
-
-
-def _lock(file: IO[bytes], kind: int = fcntl.LOCK_EX) -> None:
-    """The lock is held until the file is closed or the process ends."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:  # a file system without locks
-        pass
 
 
 def append_record(file: FileIO, record: dict[str, Any]) -> None:

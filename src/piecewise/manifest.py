@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -25,8 +26,8 @@ def write_manifest(folder: Path) -> None:
     write_sealed(folder / MANIFEST, {"files": files})
 
 
-def update_manifest(folder: Path, changed: Iterable[str]) -> None:
-    """Record again the files and folders `changed`, which were written or removed on purpose.
+def update_manifest(folder: Path, changed: Iterable[str], removed: Iterable[str] = ()) -> None:
+    """Record again the files and folders `changed`, which were written on purpose; forget those `removed` on purpose.
 
     Other entries are kept: hashing their files again would record damage as correct. A folder without a
     manifest gets none. Raises AlteredManifest.
@@ -34,8 +35,8 @@ def update_manifest(folder: Path, changed: Iterable[str]) -> None:
     if not (folder / MANIFEST).is_file():
         return
     content = read_sealed(folder / MANIFEST)
-    folders = [PurePosixPath(name) for name in changed]
-    kept = {name: digest for name, digest in content["files"].items() if not _is_in(name, folders)}
+    folders, gone = [PurePosixPath(name) for name in changed], [PurePosixPath(name) for name in removed]
+    kept = {name: digest for name, digest in content["files"].items() if not _is_in(name, [*folders, *gone])}
     written = {name: digest_file(path) for name, path in _covered(folder).items() if _is_in(name, folders)}
     write_sealed(folder / MANIFEST, {"files": kept | written})
 
@@ -105,12 +106,16 @@ def _sealed(content: dict[str, Any]) -> bytes:
 
 
 def _covered(folder: Path) -> dict[str, Path]:
-    others = [journal.parent for journal in folder.glob(f"*/{JOURNAL}")]
+    others = {journal.parent.name for journal in folder.glob(f"*/{JOURNAL}")}
+    found = []
+    for place, folders, names in os.walk(folder):
+        if Path(place) == folder:  # other processes may change the files of a sweep's jobs
+            folders[:] = [name for name in folders if name not in others]
+        found += [Path(place, name) for name in names if not fnmatch(name, TEMPORARY_PATTERN)]
     return {
         path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST and not fnmatch(path.name, TEMPORARY_PATTERN)
-        if not any(path.is_relative_to(other) for other in others)
+        for path in sorted(found)
+        if path.is_file() and path != folder / MANIFEST
     }
 
 

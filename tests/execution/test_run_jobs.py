@@ -79,7 +79,7 @@ def test_a_resumed_sweep_repeats_no_training_and_finishes(stopped: tuple[list[Jo
 def test_a_run_with_another_writer_is_not_touched(stopped: tuple[list[Job], JobFolders]) -> None:
     jobs, folders = stopped
     seen = {path: path.read_bytes() for path in folders.root.rglob("*") if path.is_file()}
-    with Journal(folders.jobs[2].journal), pytest.raises(TryAgain, match="its run goes on in another process"):
+    with Journal(folders.jobs[2].journal), pytest.raises(TryAgain, match=rf"its run goes on in process {os.getpid()}"):
         run_jobs(jobs, JobFolders.below(folders.root, 3), None, write_metrics, is_resumed=True)
     folders.jobs[2].journal.unlink()
     assert seen == {path: path.read_bytes() for path in folders.root.rglob("*") if path.is_file()}

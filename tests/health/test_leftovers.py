@@ -7,12 +7,19 @@ from pathlib import Path
 import pytest
 
 from piecewise.cli import main
+from piecewise.durable import write_json
+from piecewise.errors import TryAgain
+from piecewise.execution.stage_key import write_key
 from piecewise.execution.train import train
+from piecewise.health import leftovers as module
 from piecewise.health.leftovers import leftovers, remove
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
+from piecewise.journal.writer import Journal
+from piecewise.locks import file_lock
 from piecewise.manifest import manifest_faults, write_manifest
 from piecewise.project import Project
+from piecewise.training import checkpoint_files
 
 
 def test_checkpoints_of_a_finished_run_are_leftovers_and_of_an_unfinished_run_are_not(
@@ -31,6 +38,77 @@ def test_checkpoints_of_a_finished_run_are_leftovers_and_of_an_unfinished_run_ar
     assert finished.weights.is_file()
     assert list(unfinished.checkpoints.glob("*.ckpt"))
     assert manifest_faults(finished.sealed) == {}
+
+
+def finish_by_hand(folder: RunFolder) -> None:
+    """Write what a finished training leaves, without training."""
+    live = folder.checkpoints if folder.is_of_pipeline else folder.journal.parent
+    with Journal(live / "journal.jsonl") as journal:
+        journal.start(id="a", name="x", title="x")
+        journal.end("FINISHED")
+    checkpoint_files.write(checkpoint_files.path_of(folder.checkpoints, 5), b"weights")
+    write_json(folder.result, {})
+    write_manifest(folder.sealed)
+
+
+@pytest.mark.parametrize("place", ["folder", "journal"])
+def test_what_a_process_works_on_is_no_leftover(project: Project, place: str) -> None:
+    """A command holds the folder's lock, also while it evaluates; a rank whose command was killed, the journal's."""
+    folder = RunFolder.at(project / "runs" / "one")
+    finish_by_hand(folder)
+    (item,) = leftovers(project)
+    with file_lock(folder.lock if place == "folder" else folder.journal):
+        assert leftovers(project) == []
+        with pytest.raises(TryAgain, match=rf"is being written: its run goes on in process {os.getpid()} \(.*pytest"):
+            remove(item)
+    assert len(list(folder.checkpoints.iterdir())) == 2
+
+
+def test_a_process_that_begins_after_the_listing_keeps_its_files(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [RunFolder.at(project / "runs" / name) for name in ("one", "two", "three")]
+    for folder in folders:
+        finish_by_hand(folder)
+    listed = leftovers(project)
+    monkeypatch.setattr(module, "leftovers", lambda project: listed)
+    folders[1].result.unlink()  # it trains again, and was killed
+    with folders[0].held():
+        assert main(["clean", "--yes"]) == 0
+    assert [folder.checkpoints.is_dir() for folder in folders] == [True, True, False]
+    said = capsys.readouterr()
+    assert f"warning: kept runs/one/checkpoints: {folders[0].lock} is being written" in said.err
+
+
+def test_of_a_pipeline_run_only_recorded_checkpoints_are_leftovers(project: Project) -> None:
+    """Until dvc.lock has the stage, `dvc repro` would go on from them. The journal beside them is never removed."""
+    folder = RunFolder.of_stage("line", "seed=0")
+    finish_by_hand(folder)
+    live, lock = folder.checkpoints.parent, project / "dvc.lock"
+    write_key(live, "0" * 64)
+    lock.write_text("stages: {train@line: {cmd: other}}")
+    assert leftovers(project) == []  # its training has not ended
+    write_key(live, "0" * 64, is_over=True)
+    assert leftovers(project) == []  # DVC has not recorded it
+    lock.write_text("stages: {train@line: {cmd: recorded}}")
+    with file_lock(live.with_name("line.lock")):
+        assert leftovers(project) == []
+    (item,) = leftovers(project)
+    assert item.num_bytes == sum(path.stat().st_size for path in folder.checkpoints.glob("0*"))
+    remove(item)
+    assert {path.name for path in folder.checkpoints.iterdir()} == {"journal.jsonl", "manifest.json"}
+    assert manifest_faults(folder.sealed) == {}
+    assert leftovers(project) == []
+
+
+def test_a_temporary_file_of_a_living_process_is_kept(project: Project) -> None:
+    path = project / "runs" / f".job.json.{os.getpid()}.tmp"
+    path.parent.mkdir()
+    path.touch()
+    os.utime(path, (0, 0))
+    assert leftovers(project) == []
+    path.rename(path.with_name(".job.json.tmp"))
+    assert len(leftovers(project)) == 1
 
 
 def test_old_temporary_file_is_a_leftover_and_a_new_one_is_not(project: Project) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.durable import has_writer, open_records, read_records
+from piecewise.durable import open_records, read_records
 from piecewise.errors import TryAgain
 from piecewise.journal import writer
 from piecewise.journal.writer import Journal, Unwritable
+from piecewise.locks import has_writer
 
 
 def test_records_are_kept_in_order_with_their_time(tmp_path: Path) -> None:

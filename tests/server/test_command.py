@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from piecewise.cli import main
-from piecewise.durable import file_lock
+from piecewise.locks import file_lock
 from piecewise.processes import Process
 from piecewise.project import Project
 from piecewise.server.keeper import kill_leftovers, lock_file, read_state, state_file, write_state

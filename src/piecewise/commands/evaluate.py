@@ -28,9 +28,10 @@ def main(project: Project, arguments: Arguments) -> int:
     if run.folder.metrics.is_file():
         recorded, metrics = read_json(run.folder.metrics), measure(run.folder)
     else:
-        recorded = metrics = evaluate_run(run.folder)
-        draw_run(run.folder)
-        update_manifest(run.folder.sealed, ["evaluation", "figures"])
+        with run.folder.held():
+            recorded = metrics = evaluate_run(run.folder)
+            draw_run(run.folder)
+            update_manifest(run.folder.sealed, ["evaluation", "figures"])
     _show(metrics)
     differing = [key for key in {**recorded, **metrics} if recorded.get(key) != metrics.get(key)]
     for key in differing:

@@ -2,11 +2,11 @@
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from piecewise import stopping, terminal
-from piecewise.durable import has_writer, read_json
+from piecewise.durable import read_json
 from piecewise.errors import PiecewiseError
 from piecewise.execution.blocked_releases import refuse_blocked
 from piecewise.execution.job_folders import JobFolders, check_writable
@@ -18,8 +18,9 @@ from piecewise.jobs.job import Job
 from piecewise.jobs.provenance import git_state
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.reader import read_journal
-from piecewise.journal.run_folder import RunFolder
-from piecewise.journal.writer import Journal, busy
+from piecewise.journal.run_folder import RunFolder, busy
+from piecewise.journal.writer import Journal
+from piecewise.locks import has_writer
 from piecewise.manifest import MANIFEST, remove_manifest, write_manifest
 from piecewise.processes import this_process
 from piecewise.project import Project
@@ -34,8 +35,14 @@ def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Fini
 
     A job that fails stops neither the others nor the parent; its error is raised when all are done. A signal stops
     everything. With `is_resumed` finished jobs are skipped and interrupted ones continue.
+    Raises BadInput, or TryAgain if another process writes one of the runs.
     """
     _check_before_start(jobs, folders)
+    with _held(folders.parent):
+        _run_all(jobs, folders, uri, finish, is_resumed)
+
+
+def _run_all(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Finish, is_resumed: bool) -> None:
     remove_manifest(folders.root)
     mirror = BackgroundMirror(uri, folders.jobs if len(jobs) == 1 else [folders.parent, *folders.jobs])
     errors: list[Exception] = []
@@ -46,7 +53,8 @@ def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Fini
                 if is_resumed and is_done(folder):
                     continue
                 try:
-                    _run(job, folder, {**sweep, "tags": describe(job)}, finish, is_resumed)
+                    with _held(folder) if len(jobs) > 1 else nullcontext():
+                        _run(job, folder, {**sweep, "tags": describe(job)}, finish, is_resumed)
                 except Exception as error:
                     stopping.raise_if_stopped()  # the error may be how a library answered a signal
                     errors.append(_reported(error, job))
@@ -61,6 +69,11 @@ def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Fini
         mirror.close(at_once=is_interrupted)
     if errors:
         raise errors[0]
+
+
+def _held(folder: RunFolder) -> AbstractContextManager[None]:
+    """Hold the lock of a run's files. A stage of the pipeline holds that of all its runs already."""
+    return nullcontext() if folder.is_of_pipeline else folder.held()
 
 
 def is_done(folder: RunFolder) -> bool:

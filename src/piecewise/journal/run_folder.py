@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from piecewise.durable import read_json
-from piecewise.errors import PiecewiseError
+from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.locks import file_lock, holder
 from piecewise.manifest import JOURNAL
 from piecewise.project import Project
 
+LOCK_SECONDS = 1.0  # how long a run waits for `piecewise clean`, which holds its lock for a moment
 SWEEP = "sweep"  # the label under which the pipeline keeps the files of a sweep, beside those of its jobs
 
 
@@ -87,6 +91,19 @@ class RunFolder:
         return self.checkpoints if self.is_of_pipeline else self.journal.parent
 
     @property
+    def lock(self) -> Path:
+        """Locked by whoever changes the run's files: the folder of the run, or a file for all runs of a stage."""
+        stage = self.checkpoints.parent
+        return stage.with_name(f"{stage.name}.lock") if self.is_of_pipeline else self.journal.parent
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock. Raises TryAgain if another process holds it."""
+        self.checkpoints.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(self.lock, LOCK_SECONDS, busy):
+            yield
+
+    @property
     def job(self) -> Path:
         return self.training / "job.json"
 
@@ -110,6 +127,11 @@ class RunFolder:
     @property
     def arrays(self) -> Path:
         return self.evaluation / "arrays.safetensors"
+
+
+def busy(path: Path) -> TryAgain:
+    """The error that tells who holds the lock on a run's file or folder."""
+    return TryAgain(f"{path} is being written: its run goes on in {holder(path)}; stop that process, or wait for it")
 
 
 def all_runs(project: Project) -> list[RunFolder]:

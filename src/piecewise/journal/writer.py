@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from piecewise import terminal
-from piecewise.durable import append_record, flush, has_writer, is_torn, open_records
-from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.durable import append_record, flush, is_torn, open_records
+from piecewise.errors import PiecewiseError
 from piecewise.journal.reader import read_end, read_journal
-from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.journal.run_folder import RunFolder, all_runs, busy
+from piecewise.locks import has_writer
 from piecewise.project import Project
-
-
-def busy(path: Path) -> TryAgain:
-    return TryAgain(f"{path} is being written: its run goes on in another process; stop that process, or wait for it")
 
 
 class Unwritable(PiecewiseError):

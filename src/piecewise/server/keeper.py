@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from piecewise import terminal
-from piecewise.durable import file_lock, write_private
+from piecewise.durable import write_private
 from piecewise.errors import TryAgain
+from piecewise.locks import file_lock
 from piecewise.processes import Process, is_gone, this_process
 from piecewise.project import Project
 from piecewise.server.credentials import read_or_make_login, read_or_make_secrets

@@ -69,6 +69,11 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
+def files(folder: Path) -> list[Path]:
+    """Every checkpoint in the folder, and the seals."""
+    return [path for checkpoint in _all(folder) for path in (checkpoint, _seal(checkpoint)) if path.is_file()]
+
+
 def remove_all(folder: Path) -> None:
     """Remove every checkpoint, before a new training begins in this folder."""
     _remove(_all(folder))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -170,12 +172,12 @@ def test_a_link_to_the_store_is_followed(root: Path, tmp_path: Path) -> None:
 
 
 def test_waiting_for_the_lock_ends(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from piecewise.durable import file_lock
+    from piecewise.locks import file_lock
 
     monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.0)
     with (
         file_lock(root / "runs" / ".store.lock"),
-        pytest.raises(TryAgain, match=r"another process has been preparing mlflow\.db for 0 s"),
+        pytest.raises(TryAgain, match=rf"process {os.getpid()} .*has been preparing mlflow\.db for 0 s"),
     ):
         prepare(Project(root))
 
@@ -187,6 +189,17 @@ def test_an_error_under_the_lock_is_not_taken_for_a_held_lock(root: Path, monkey
     monkeypatch.setattr(embedded, "_check", fail)
     with pytest.raises(BlockingIOError, match="no process can be started"):
         prepare(Project(root))
+
+
+def test_a_store_that_another_process_has_open_is_not_set_aside(root: Path) -> None:
+    prepare(Project(root))  # the use by this process counts no more once it sets the store aside
+    with (root / "runs" / ".store.users").open("rb") as another:
+        fcntl.flock(another, fcntl.LOCK_SH)
+        with pytest.raises(TryAgain, match=rf"mlflow\.db is open in process {os.getpid()} \(.*nothing was moved"):
+            set_aside(Project(root))
+        prepare(Project(root))  # many share it
+    assert (root / "mlflow.db").is_file()
+    assert set_aside(Project(root)) is not None
 
 
 def test_store_and_artifacts_are_set_aside_once(root: Path) -> None:

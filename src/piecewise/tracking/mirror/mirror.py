@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from piecewise.durable import has_writer
 from piecewise.journal.reader import read_journal, read_start
 from piecewise.journal.run_folder import RunFolder
+from piecewise.locks import has_writer
 from piecewise.project import Project
 from piecewise.tracking.mirror.artifact_digests import ArtifactRecord
 from piecewise.tracking.mirror.facts import log_facts, log_tags

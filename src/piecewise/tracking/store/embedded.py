@@ -1,15 +1,16 @@
 """The embedded store: one SQLite file at the project's root. It is built, checked and set aside under one lock."""
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
-from piecewise.durable import file_lock, flush_folder
+from piecewise.durable import flush_folder
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
+from piecewise.locks import file_lock, holder, lock
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.errors import is_temporary
 from piecewise.tracking.store.filesystem import refuse_network
@@ -19,10 +20,12 @@ from piecewise.tracking.store.schema import USE_LOG, build, migrate, remove_data
 
 ASIDE = ".aside-"  # begins the name of a folder below runs/ that holds a store set aside
 LOCK = ".store.lock"  # below runs/
+USERS = ".store.users"  # below runs/; every process that has opened the store shares its lock
 QUICK_CHECK = "PRAGMA quick_check(1)"  # "ok", or the first fault
 REBUILD = "piecewise sync --rebuild"
 BUSY_SECONDS = 20.0  # how long to wait for another writer, as MLflow does
 LOCK_SECONDS = 120.0  # how long to wait for a process that builds or migrates the store
+_use: dict[Path, int] = {}  # the descriptor by which this process shares the lock USERS
 _sound: set[tuple[int, int]] = set()  # device and inode of each file that passed QUICK_CHECK, which reads all of it
 
 
@@ -55,6 +58,7 @@ def prepare(project: Project) -> None:
             _check(path, store)
             _use_log(store)
             re_root(store, project)
+        _share_use(project)
 
 
 def set_aside(project: Project) -> Path | None:
@@ -62,9 +66,11 @@ def set_aside(project: Project) -> Path | None:
 
     The database moves last, so that a killed move can be repeated. Its log must not stay behind: SQLite would apply
     it to the next database of that name.
-    Raises BadInput, with nothing moved, if no new store could be built here.
+    Raises BadInput, with nothing moved, if no new store could be built here, and TryAgain if another process has this
+    one open: what it wrote from now on would be lost, or lie among the new store's artifacts.
     """
-    with _locked(project):
+    _end_use()
+    with _locked(project), file_lock(project.runs / USERS, busy=_in_use):
         paths = [project.artifacts, *sorted(project.root.glob(f"{STORE}?*")), project.store]
         paths = [path for path in paths if path.exists() or path.is_symlink()]
         if not paths:
@@ -112,12 +118,28 @@ def _use_log(store: sqlite3.Connection) -> None:
             raise
 
 
-@contextmanager
-def _locked(project: Project) -> Iterator[None]:
+def _share_use(project: Project) -> None:
+    """From now on, until this process ends or opens another project's store, nobody sets this store aside."""
+    path = project.runs.resolve() / USERS
+    if path not in _use:
+        _end_use()
+        _use[path] = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        lock(_use[path], fcntl.LOCK_SH)
+
+
+def _end_use() -> None:
+    while _use:
+        os.close(_use.popitem()[1])
+
+
+def _in_use(users: Path) -> TryAgain:
+    return TryAgain(f"{STORE} is open in {holder(users)}; stop that, or wait for it; nothing was moved")
+
+
+def _locked(project: Project) -> AbstractContextManager[None]:
     """Hold the store's lock. Raises TryAgain if another process holds it for LOCK_SECONDS."""
-    with ExitStack() as stack:  # what runs under the lock may raise BlockingIOError too
-        try:
-            stack.enter_context(file_lock(project.runs / LOCK, LOCK_SECONDS))
-        except BlockingIOError as error:
-            raise TryAgain(f"another process has been preparing {STORE} for {LOCK_SECONDS:.0f} s") from error
-        yield
+    return file_lock(project.runs / LOCK, LOCK_SECONDS, _preparing)
+
+
+def _preparing(lock: Path) -> TryAgain:
+    return TryAgain(f"{holder(lock)} has been preparing {STORE} for {LOCK_SECONDS:.0f} s")

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from piecewise.durable import has_writer, is_torn, last_record
+from piecewise.durable import is_torn, last_record
 from piecewise.errors import BadInput, TryAgain
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import end_journals
+from piecewise.locks import has_writer
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import EMBEDDED, moved_servers, store_of
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
