@@ -45,6 +45,7 @@ def table(project: Project) -> Path:
         "data.num_test=30",
         "trainer.max_epochs=3",
         "trainer.precision=bf16-mixed",
+        "trainer.overfit_batches=1",
     ],
 )
 def test_what_leaves_the_validation_as_it_is_stays_comparable(plan: Plan, option: str) -> None:
@@ -62,7 +63,6 @@ def test_what_leaves_the_validation_as_it_is_stays_comparable(plan: Plan, option
         "data.val_fraction=0.2",
         "data.split_seed=1",
         "trainer.limit_val_batches=1",
-        "trainer.overfit_batches=1",
     ],
 )
 def test_another_loss_or_other_examples_are_not_comparable(plan: Plan, option: str) -> None:

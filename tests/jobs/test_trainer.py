@@ -70,9 +70,10 @@ def test_a_limit_that_leaves_no_batch_is_refused(plan: Plan) -> None:
         plan("trainer.limit_train_batches=0.01")
 
 
-def test_a_training_shorter_than_the_validation_interval_is_validated_at_its_end(tiny_job: Job) -> None:
-    trainer = changed(tiny_job, {"max_epochs": 2, "check_val_every_n_epoch": 5})
-    assert make_trainer(trainer)(logger=False).check_val_every_n_epoch == 2
+def test_lightning_gets_no_limit_of_its_own(tiny_job: Job) -> None:
+    limits = {"limit_train_batches": 3, "limit_val_batches": 0.5, "overfit_batches": 0.5}
+    trainer = make_trainer(changed(tiny_job, limits))(logger=False)
+    assert (trainer.limit_train_batches, trainer.limit_val_batches, trainer.overfit_batches) == (1.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize(

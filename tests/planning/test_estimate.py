@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from piecewise.jobs.job import Job
-from piecewise.planning.estimate import SECONDS_PER_RUN, SECONDS_PER_STEP, estimate
+from piecewise.planning.estimate import SECONDS_PER_BATCH, SECONDS_PER_RUN, estimate
 
 Plan = Callable[..., list[Job]]
 
@@ -14,7 +14,7 @@ def test_time_grows_with_steps_and_disk_with_weights(plan: Plan) -> None:
         for options in (["trainer.max_epochs=1"], ["trainer.max_epochs=1000"], ["model.width=[2000]"])
     )
     assert SECONDS_PER_RUN < short.seconds < SECONDS_PER_RUN + 30
-    assert long.seconds - SECONDS_PER_RUN > 1000 * 50 * SECONDS_PER_STEP
+    assert long.seconds - SECONDS_PER_RUN > 1000 * 50 * SECONDS_PER_BATCH
     assert wide.num_bytes - short.num_bytes > 4 * 40 * 1000
 
 

@@ -157,8 +157,7 @@ def test_two_ranks_step_as_one_process(plan: Plan, project: Project) -> None:
 def test_masks_are_drawn_for_each_batch_whatever_is_accumulated() -> None:
     """An accumulated batch has the seed that it has alone."""
     examples = Examples(torch.zeros(N, 1), torch.zeros(N, 1))
-    loader, accumulating = (TrainLoader(examples, 10, seed=3) for _ in range(2))
-    accumulating.accumulated = 4
+    loader, accumulating = (TrainLoader(examples, 10, seed=3, accumulated=count) for count in (1, 4))
     for alone, accumulated in zip(loader, accumulating, strict=True):
         assert alone.seed == accumulated.seed
     assert [batch.step_size for batch in accumulating] == [40] * 4 + [2]

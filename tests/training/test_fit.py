@@ -36,8 +36,7 @@ def train(job: Job, folder: Path, **options: Any) -> Outcome:
     config = job.config
     parts = build.build_parts(config)
     train_set, val_set = parts.examples
-    size = config.global_batch_size(len(train_set))
-    data = ResidentData(train_set, val_set, size, config.seed)
+    data = ResidentData(train_set, val_set, parts.length, config.seed)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     with Journal(folder / "journal.jsonl") as journal:
         journal.start(id="x", name="x")

@@ -41,7 +41,7 @@ def test_a_large_model_has_no_path(plan: Plan, project: Project) -> None:
 
 
 def test_a_checkpoint_holds_the_path() -> None:
-    first, second = ParameterPath(), ParameterPath()
+    first, second = ParameterPath(1), ParameterPath(1)
     first.steps, first.parameters = [0, 1], [torch.zeros(2), torch.ones(2)]
     second.load_state_dict(first.state_dict())
     assert second.steps == [0, 1]

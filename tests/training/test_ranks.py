@@ -5,16 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
-from piecewise.data.resident import CHUNK_SIZE
-from piecewise.data.spec import Examples
-from piecewise.training.datamodule import _limited
 from piecewise.training.strategy import START_TIMEOUT, DDPWithTimeouts, warn_of_local_batch_norm
 
 NORMED = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2)))
@@ -31,18 +27,6 @@ def test_batch_norm_that_is_not_synchronised_is_warned_of_once(
     printed = capsys.readouterr().err
     assert printed.count("batch norm is not synchronised (1.0 is the first)") == num_warnings
     assert printed.count("\n") == num_warnings
-
-
-@pytest.mark.parametrize(
-    ("limit", "kept"), [(1.0, 3500), (4, 3500), (9, 3500), (3, 3000), (1, 1000), (0.5, 2000), (0.01, 1000)]
-)
-def test_a_limit_of_validation_batches_applies_to_all_ranks_together(limit: float, kept: int) -> None:
-    assert CHUNK_SIZE == 1000
-    val = Examples(torch.arange(3500.0)[:, None], torch.arange(3500))
-    trainer = SimpleNamespace(limit_val_batches=limit)
-    found = _limited(val, trainer)  # type: ignore[arg-type]
-    assert torch.equal(found.y, val.y[:kept])
-    assert trainer.limit_val_batches == 1.0  # Lightning applies no limit of its own
 
 
 def test_the_start_timeout_applies_until_all_ranks_have_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,20 @@ def test_epochs_of_a_single_batch_stop_and_resume_too(
     assert record_of(folder).history() == record_of(undisturbed).history()
 
 
+@pytest.mark.parametrize("step", [15, 16, 17])  # after a validation, and within the last epoch
+def test_the_validation_after_the_last_epoch_is_made_after_resuming_too(
+    plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    (job,) = plan(*OPTIONS, "trainer.check_val_every_n_epoch=3")
+    folder = RunFolder.at(project / "runs" / "one")
+    with monkeypatch.context() as patched:
+        stop_at(patched, step)
+        with pytest.raises(stopping.Stopped):
+            train(job, folder)
+    train(job, folder, is_resumed=True)
+    assert [at for at, _ in record_of(folder).history()["val/nll"]] == [15, 20]
+
+
 @pytest.mark.parametrize("step", [1, 5, 7, 19])  # the first, the last of an epoch, in the middle of one, near the end
 def test_stopped_and_resumed_equals_undisturbed(
     plan: Plan, project: Project, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch, step: int

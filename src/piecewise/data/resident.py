@@ -56,12 +56,15 @@ class TrainLoader:
         max_shift: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        limit: int | None = None,
+        accumulated: int = 1,
     ) -> None:
         check_shares(batch_size, len(examples), world_size)
         self.examples = examples
         self.batch_size = batch_size
-        self.limit = len(self)
-        self.accumulated = 1
+        self.num_whole = math.ceil(len(examples) / batch_size)  # batches of an epoch without a limit
+        self.limit = limit or self.num_whole
+        self.accumulated = accumulated
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
@@ -70,7 +73,7 @@ class TrainLoader:
         self.position = 0  # global batches of this epoch already yielded
 
     def __len__(self) -> int:
-        return math.ceil(len(self.examples) / self.batch_size)
+        return self.limit
 
     def __iter__(self) -> Iterator[Batch]:
         # The next epoch starts here, not after the last `yield`: a consumer that counts batches stops at that `yield`.
@@ -86,7 +89,7 @@ class TrainLoader:
         mine = slice(self.rank, None, self.world_size)
         rows = index[mine]
         y = self.examples.y[rows]
-        step = self.epoch * len(self) + number
+        step = self.epoch * self.num_whole + number
         seed = derive_seed(self.seed, "masks", step)
         sizes = len(index), self._step_size(number)
         if self.windows is None:

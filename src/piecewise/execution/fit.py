@@ -28,8 +28,7 @@ def fit_job(job: Job, parts: Parts, request: Request, journal: Journal | None) -
     """
     config = job.config
     train_set, val_set = parts.examples
-    batch_size = config.global_batch_size(len(train_set))
-    data = ResidentData(train_set, val_set, batch_size, config.seed, config.data.max_shift)
+    data = ResidentData(train_set, val_set, parts.length, config.seed, config.data.max_shift)
     module = TrainingModule(parts.model, parts.loss, build.make_optimizer(config), build.make_schedule(config))
     options = FitOptions(
         request.folder.checkpoints,

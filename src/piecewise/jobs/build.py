@@ -16,6 +16,7 @@ from piecewise.errors import BadInput
 from piecewise.jobs.config import Component, DataConfig, JobConfig
 from piecewise.jobs.targets import checked_target, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
+from piecewise.training.length import Length
 from piecewise.training.module import Schedule
 from piecewise.training.step_speed import implementation
 
@@ -49,6 +50,13 @@ class Parts:
     def num_train(self) -> int:
         """The number of training examples without the validation split. Nothing is read."""
         return self.spec.num_train - num_validation(self.spec.num_train, self.config.data.val_fraction)
+
+    @cached_property
+    def length(self) -> Length:
+        """How long the training is. Raises BadInput, naming the key, if a limit leaves nothing. Nothing is read."""
+        batch_size = self.config.global_batch_size(self.num_train)
+        num_val = self.spec.num_train - self.num_train
+        return Length.of(self.num_train, num_val, batch_size, self.config.trainer.options)
 
     @cached_property
     def examples(self) -> tuple[Examples, Examples]:

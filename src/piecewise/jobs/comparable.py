@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 NOT_PARAMETERS = ("about", "tracking")  # configuration groups that change no result
 # Options of the data that change no validation target: where its files are, its inputs, its test set, augmentation.
 NO_TARGETS = ("data.path", "data.folder", "data.standardise", "data.num_test", "data.max_shift")
-LIMITS = ("trainer.limit_val_batches", "trainer.overfit_batches")  # both choose the examples that are validated
+LIMIT = "trainer.limit_val_batches"  # chooses the examples that are validated
 DIGEST = "digests.data"  # of the training data, from which the validation examples are cut
 
 
@@ -29,14 +29,14 @@ def flatten(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 def basis(options: Mapping[str, str], data_digest: str | None) -> str | None:
     """What two runs must share for their `val/nll` to be comparable, as JSON; None if the data's digest is unknown.
 
-    `options` are those of `flatten`: data set and its split, loss, and limits of the validation.
+    `options` are those of `flatten`: data set and its split, loss, and the limit of the validation.
     """
     if not data_digest:
         return None
     shared = {
         key: value
         for key, value in options.items()
-        if (key.startswith(("data.", "loss.")) and key not in NO_TARGETS) or key in LIMITS
+        if (key.startswith(("data.", "loss.")) and key not in NO_TARGETS) or key == LIMIT
     }
     return json.dumps({DIGEST: data_digest, **shared}, sort_keys=True)
 

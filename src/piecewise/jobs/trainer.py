@@ -38,13 +38,12 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
     target, arguments = checked_target(Component(trainer.group, trainer.target, options), Trainer)
     for key, value in arguments.items():
         _check_option(key, value)
-    epochs, every = arguments.get("max_epochs"), arguments.get("check_val_every_n_epoch")
-    if epochs is None:
+    if arguments.get("max_epochs") is None:
         raise BadInput("trainer.max_epochs is missing: the number of passes through the training examples")
     if arguments.get("accelerator") == "auto":  # Apple's GPUs lack float64, which evaluation needs
         arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
-    if every is not None and epochs < every:
-        arguments["check_val_every_n_epoch"] = epochs  # validate once, at the end
+    for key in SHARES:  # the loaders apply them; Lightning would limit each rank, and validation by overfit_batches
+        arguments.pop(key, None)
     if not trainer.may_use_ranks:
         return partial(target, **arguments)
     if arguments.get("sync_batchnorm") is None:  # CPUs do not support it

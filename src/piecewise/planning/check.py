@@ -1,6 +1,5 @@
 """Check that a configuration can be trained, without reading its data and without its device."""
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +29,13 @@ def check(config: JobConfig) -> None:
     if config.tracking.uri is not None:
         check_address(config.tracking.uri)
     parts = build.build_parts(config, device="meta")
+    make_trainer(config.trainer)
     _check_batches(parts)
     max_shift = config.data.max_shift
     if max_shift and len(parts.spec.input_shape) != 3:
         raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
     if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
         raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
-    make_trainer(config.trainer)
     with _errors_named(config.optimizer):
         optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
     with _errors_named(config.scheduler):
@@ -60,37 +59,21 @@ def _errors_named(component: Component | None) -> Iterator[None]:
 
 def _check_batches(parts: Parts) -> None:
     """Refuse batches that the ranks cannot share equally, or that are too small for batch norm."""
-    size, num_ranks = parts.config.global_batch_size(parts.num_train), parts.config.trainer.planned_ranks
-    check_shares(size, parts.num_train, num_ranks)
-    last = parts.num_train % size or size
+    length, num_ranks = parts.length, parts.config.trainer.planned_ranks
+    check_shares(length.batch_size, length.num_train, num_ranks)
+    last = length.smallest_batch
     if last // num_ranks < 2 and any(isinstance(layer, nn.BatchNorm1d) for layer in parts.model.modules()):
         raise BadInput(
-            f"batch_size={parts.config.batch_size} cuts {parts.num_train} training examples so that the last batch has "
-            f"{last} for {num_ranks} process{'es' * (num_ranks > 1)}; batch norm needs at least 2 in each"
+            f"batch_size={parts.config.batch_size} cuts {length.num_train} training examples so that the last batch "
+            f"has {last} for {num_ranks} process{'es' * (num_ranks > 1)}; batch norm needs at least 2 in each"
         )
-
-
-def training_length(parts: Parts) -> tuple[int, int]:
-    """(steps, epochs) of a training that does not stop early."""
-    trainer = parts.config.trainer.options
-    batches = math.ceil(parts.num_train / parts.config.global_batch_size(parts.num_train))
-    for key in ("overfit_batches", "limit_train_batches"):
-        limit = trainer.get(key)
-        if limit:
-            limited = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-            if limited < 1:
-                raise BadInput(f"trainer.{key}={limit} leaves nothing of {batches} batches")
-            batches = limited
-    steps = math.ceil(batches / trainer.get("accumulate_grad_batches", 1)) * trainer["max_epochs"]
-    longest = trainer.get("max_steps", -1)
-    return steps if longest < 0 else min(steps, longest), int(trainer["max_epochs"])
 
 
 def _check_schedule(parts: Parts, optimizer: Optimizer) -> None:
     schedule = build.make_schedule(parts.config)
-    steps, epochs = training_length(parts)
     if schedule is None:
         return
+    steps, epochs = parts.length.steps, parts.length.epochs
     total = steps if schedule.interval == "step" else epochs
     for key in INTERVAL_COUNTS:
         value = schedule.arguments.get(key, 0)

@@ -9,10 +9,9 @@ from piecewise.data.spec import DataSpec, TargetKind
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
-from piecewise.planning.check import training_length
 
 TIMED_STEPS = 3  # after one step that is not timed
-SECONDS_PER_STEP = 6e-4  # what the Trainer takes for each step besides the model
+SECONDS_PER_BATCH = 6e-4  # what the Trainer takes for each batch besides the model
 SECONDS_PER_RUN = 4.0  # to begin, evaluate and draw
 BYTES_PER_RUN = 400_000  # journal, figures and MLflow's copies of them
 COPIES_OF_WEIGHTS = 8  # the run's, MLflow's, and in each of two checkpoints the weights and Adam's two moments
@@ -34,9 +33,8 @@ def estimate(job: Job) -> Estimate:
     start = time.perf_counter()
     parts = build.build_parts(job.config)
     reading = time.perf_counter() - start  # a CSV file is read whole to count its examples
-    steps, _ = training_length(parts)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in parts.model.state_dict().values())
-    training = steps * (SECONDS_PER_STEP + _time_step(parts))
+    training = parts.length.batches * (SECONDS_PER_BATCH + _time_step(parts))
     seconds = SECONDS_PER_RUN + READS_OF_DATA * reading + training
     return Estimate(seconds, BYTES_PER_RUN + COPIES_OF_WEIGHTS * weights + BYTES_PER_NUMBER * _num_saved(parts))
 
@@ -52,7 +50,7 @@ def _num_saved(parts: Parts) -> int:
 
 def _time_step(parts: Parts) -> float:
     """Seconds of the fastest timed step."""
-    batch_size = parts.config.global_batch_size(parts.num_train)
+    batch_size = parts.length.batch_size
     optimizer = build.make_optimizer(parts.config)(parts.model.parameters())
     x = torch.rand(batch_size, *parts.spec.input_shape)
     y = _targets(parts.spec, parts.loss.kind, batch_size)

@@ -64,7 +64,7 @@ def fit(
     recorder = Recorder(module, journal, options.log_every_n_steps)
     checkpoints = KeepCheckpoints(options.checkpoints)
     is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
-    path = ParameterPath() if is_small else None
+    path = ParameterPath(data.length.steps) if is_small else None
     callbacks: list[Callback] = [recorder, *filter(None, [path]), checkpoints]
     if journal is not None:
         callbacks.append(MachineMetrics(journal))
@@ -72,7 +72,7 @@ def fit(
         # Checked at the end of each validation, before a checkpoint is saved.
         callbacks.append(EarlyStopping("val/nll", check_on_train_epoch_end=False, **options.early_stopping))
     if options.progress is not None:
-        callbacks.append(Progress(options.progress, module))
+        callbacks.append(Progress(options.progress, module, data.length.steps))
     with process_settings.training(), quiet_lightning():
         trainer = make_trainer(
             callbacks=callbacks,
@@ -87,12 +87,12 @@ def fit(
         trainer.strategy.precision_plugin.convert_module(module)
         with rank_failures_explained(trainer), threads_for(trainer, module.model, data):
             trainer.fit(module, datamodule=data, ckpt_path=_first_checkpoint(trainer, options))
-            return _outcome(trainer, module.model, checkpoints, options.select, path, data.num_epochs)
+            return _outcome(trainer, module.model, checkpoints, options.select, path, data)
 
 
 def threads_for(trainer: pl.Trainer, model: nn.Module, data: ResidentData) -> AbstractContextManager[None]:
     """One thread for small steps on a CPU: more would wait for each other longer than they compute."""
-    input_shape, batch_size = data.sets[0].x.shape[1:], data.batch_size / trainer.world_size
+    input_shape, batch_size = data.sets[0].x.shape[1:], data.length.batch_size / trainer.world_size
     is_on_cpu = trainer.strategy.root_device.type == "cpu"
     is_small = is_on_cpu and num_operations(model, input_shape, batch_size) < SMALL_STEP
     return process_settings.one_thread() if is_small else contextlib.nullcontext()
@@ -116,7 +116,7 @@ def _outcome(
     checkpoints: KeepCheckpoints,
     select: str,
     path: ParameterPath | None,
-    epochs: int,
+    data: ResidentData,
 ) -> Outcome:
     weights, selected, step, nll = model.state_dict(), "last", trainer.global_step, checkpoints.last_nll
     if select == "best" and checkpoints.best_weights is not None:
@@ -128,8 +128,8 @@ def _outcome(
         selected_step=step,
         val_nll=nll,
         steps=trainer.global_step,
-        steps_planned=int(trainer.estimated_stepping_batches),
-        epochs=epochs,
+        steps_planned=data.length.steps,
+        epochs=data.num_epochs,
         numerics=numerics(trainer),
         path=path,
     )

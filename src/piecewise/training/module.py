@@ -16,7 +16,9 @@ from piecewise.data.resident import Batch
 from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.models.dropout import Dropout
+from piecewise.training.datamodule import ResidentData
 from piecewise.training.evaluation import exact_values
+from piecewise.training.length import Length
 from piecewise.training.non_finite import first_non_finite
 
 SEED_STRIDE = 1000  # between the seeds of two Dropout layers: a layer may draw so many masks in a step
@@ -65,6 +67,18 @@ class TrainingModule(pl.LightningModule):
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
         self.val_values: Tensor | None = None  # (N, 3): for each example nll, score, and 1 if it was measured
         self.val_metrics: dict[str, float] = {}
+
+    @property
+    def length(self) -> Length:
+        """The length of the training, which the data decides."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ResidentData)
+        return data.length
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Validate after the last epoch, too, whatever `check_val_every_n_epoch` is."""
+        if self.trainer.current_epoch + 1 == self.length.epochs:
+            self.trainer.check_val_every_n_epoch = 1
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self._seed_generators(batch)
@@ -147,5 +161,4 @@ class TrainingModule(pl.LightningModule):
         optimizer = self.make_optimizer(self.parameters())
         if self.schedule is None:
             return optimizer
-        num_epochs = self.trainer.max_epochs or 1
-        return self.schedule.configure(optimizer, int(self.trainer.estimated_stepping_batches), num_epochs)
+        return self.schedule.configure(optimizer, self.length.steps, self.length.epochs)

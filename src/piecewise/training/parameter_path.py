@@ -22,13 +22,12 @@ class ParameterPath(pl.Callback):
     Checkpoints hold the path, so that a resumed training has all of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_steps: int) -> None:
         self.steps: list[int] = []
         self.parameters: list[Tensor] = []
-        self._total = 0
+        self._total = num_steps
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._total = int(trainer.estimated_stepping_batches)
         if not self.steps:
             self._keep(trainer, pl_module)
 

@@ -13,14 +13,15 @@ REDRAW_SECONDS = 0.2
 class Progress(pl.Callback):
     """One bar for the whole training."""
 
-    def __init__(self, label: str, module: TrainingModule) -> None:
+    def __init__(self, label: str, module: TrainingModule, num_steps: int) -> None:
         self.label = label
         self.module = module
+        self.num_steps = num_steps
         self._bar: tqdm[Any] = tqdm(disable=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._bar = tqdm(
-            total=int(trainer.estimated_stepping_batches),
+            total=self.num_steps,
             initial=trainer.global_step,  # above 0 in a resumed training
             desc=self.label,
             unit="step",
