@@ -11,6 +11,7 @@ import yaml
 from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.job import Job
+from piecewise.journal.names import folder_name
 from piecewise.planning.compose import GENERATED, read_fetch
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,7 @@ def test_values_of_an_option_are_in_the_job(plan: Callable[..., list[Job]], grou
 
 
 def test_every_option_begins_with_a_comment() -> None:
-    for path in sorted(CONF.glob("*/*.yaml")):
+    for path in sorted(CONF.glob("*/**/*.yaml")):
         lines = [line for line in path.read_text().splitlines() if line != "# @package _global_"]
         assert lines[0].startswith(("# ", "about:")), path
 
@@ -55,9 +56,9 @@ def test_dvc_lists_every_experiment_with_the_data_it_reads() -> None:
     composed = {}
     for name in experiments(CONF):
         defaults = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())["defaults"]
-        composed[name] = next(item["override /data"] for item in defaults if "override /data" in item)
+        composed[folder_name(name)] = next(item["override /data"] for item in defaults if "override /data" in item)
     assert pipeline["vars"][0]["data_of"] == composed
-    assert pipeline["stages"]["synthesise"]["matrix"]["name"] == list(GENERATED)
+    assert pipeline["stages"]["synthesise"]["matrix"]["name"] == [folder_name(name) for name in GENERATED]
 
 
 def test_experiment_without_a_question_is_refused(tmp_path: Path) -> None:

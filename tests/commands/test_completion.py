@@ -86,6 +86,25 @@ def test_candidates_of_a_line(ask: Ask, line: str, wanted: set[str]) -> None:
     assert set(ask(line)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("piecewise train exper", {"experiment="}),
+        ("piecewise train experiment=ch", {"experiment=chapter/deep/fit", "experiment=chapter/fit"}),
+        ("piecewise train experiment=chapter/f", {"experiment=chapter/fit"}),
+        ("piecewise train experiment/", set()),
+        ("piecewise train experiment=chapter/fit optimizer.l", {"optimizer.lr="}),
+        ("piecewise list experiment/chapter/", {"experiment/chapter/deep"}),
+    ],
+)
+def test_options_in_sub_folders_are_offered(ask: Ask, project: Project, line: str, wanted: set[str]) -> None:
+    for name in ("fit", "deep/fit"):
+        path = project.conf / "experiment" / "chapter" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("# @package _global_\nseed: 1\n")
+    assert set(ask(line)) == wanted
+
+
 def test_paths_are_relative_to_the_project(ask: Ask, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project / "conf")
     assert ask("piecewise train data=idx data.path=./con") == ["data.path=./conf"]

@@ -63,6 +63,18 @@ def test_broken_experiment_is_reported_beside_the_others(
     assert "conf/experiment/broken.yaml" in line
 
 
+def test_experiments_of_a_sub_folder_are_listed(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("chapter/fit", "chapter/a b"):
+        path = project / "conf" / "experiment" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("about: {question: Why}\n")
+    wrong, right = printed(capsys, "experiment/chapter")
+    assert right == "chapter/fit  Why"
+    assert wrong.startswith("chapter/a b  cannot be used: ")
+    assert "allowed: letters a to z" in wrong
+    assert "chapter/fit            Why" in printed(capsys)
+
+
 def test_lower_and_upper_bound_are_both_shown(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     about = "about: {question: Why, expected: [{metric: m, at_least: 1, at_most: 2.5, when: {seed: 3, model: mlp}}]}"
     (project / "conf" / "experiment" / "both.yaml").write_text(about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from piecewise.jobs.about import experiments, first_comment, groups, options, re
 from piecewise.jobs.config_folders import SHIPPED, SHIPPED_NAME, config_folders, config_name, find_config
 from piecewise.jobs.job import Job
 from piecewise.planning.compose import read_fetch, read_group
+from piecewise.planning.hydra_settings import refuse_hydra_settings
 from piecewise.planning.plan import plan_experiment
 from piecewise.project import Project
 from small_project import ROOT, add_search_path
@@ -50,6 +52,33 @@ def test_groups_and_options_of_all_folders_are_listed(several: Project) -> None:
     assert first_comment(conf, "model", "cnn") == first_comment(shipped, "model", "cnn")
     assert read_group(conf, "data", "flat") == read_group(shipped, "data", "line")
     assert read_fetch(conf) == read_fetch(shipped)
+
+
+def test_options_in_sub_folders_are_named_by_their_path(project: Project) -> None:
+    for name in ("chapter/fit", "chapter/deep/fit", ".hidden", "chapter/.#fit"):
+        path = project.conf / "experiment" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert {"chapter/deep/fit", "chapter/fit", "mnist_cnn"} < set(experiments(project.conf))
+    assert [name for name in experiments(project.conf) if "." in name] == []
+    assert options(project.conf, "experiment/chapter") == ["deep/fit", "fit"]
+    assert {"experiment", "experiment/chapter", "experiment/chapter/deep"} < set(groups(project.conf))
+
+
+def test_a_group_that_has_only_sub_folders_is_a_group(tmp_path: Path) -> None:
+    (tmp_path / "experiment" / "chapter").mkdir(parents=True)
+    (tmp_path / "experiment" / "chapter" / "fit.yaml").touch()
+    assert groups(tmp_path) == ["experiment", "experiment/chapter"]
+
+
+def test_links_to_folders_are_followed_as_in_hydra_and_loops_end(project: Project) -> None:
+    (project / "elsewhere").mkdir()
+    (project / "elsewhere" / "fit.yaml").write_text("hydra: {callbacks: {x: {_target_: os.system}}}\n")
+    (project.conf / "experiment" / "linked").symlink_to(project / "elsewhere")
+    (project.conf / "experiment" / "loop").symlink_to(project.conf)
+    assert "linked/fit" in experiments(project.conf)
+    with pytest.raises(BadInput, match=r"linked/fit\.yaml: 'hydra\.callbacks' is not allowed"):
+        refuse_hydra_settings(project.conf, ())
 
 
 def test_experiments_of_all_folders_are_planned(several: Project, plan: Callable[..., list[Job]]) -> None:

@@ -17,11 +17,12 @@ def main(project: Project, arguments: Arguments) -> None:
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
     from piecewise.journal.find import find_run
+    from piecewise.journal.names import folder_name
 
     if not 10 <= asked.milliseconds <= 10_000:
         raise BadInput(f"--milliseconds={asked.milliseconds} must be from 10 to 10000")
     run = find_run(project, asked.run)
-    path = arguments.path(asked.output or f"{run.start.name}-{run.start.id}.gif")
+    path = arguments.path(asked.output or f"{folder_name(run.start.name)}-{run.start.id}.gif")
     if path.suffix != ".gif" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .gif")
     write_atomic(path, animate_run(run.folder, asked.milliseconds))

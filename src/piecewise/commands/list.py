@@ -12,6 +12,7 @@ from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import expectations, experiments, first_comment, groups, options, read_about
+from piecewise.journal.names import check_name
 from piecewise.project import Project
 
 
@@ -21,8 +22,9 @@ def main(project: Project, arguments: Arguments) -> None:
     conf, group = project.conf, asked.group
     if group not in groups(conf):
         raise BadInput(f"there is no group {group!r}; {nearest(group, groups(conf))}")
-    if group == "experiment":
-        rows = [row for name in experiments(conf) for row in _experiment(conf, name)]
+    if group.partition("/")[0] == "experiment":
+        names = [name for name in experiments(conf) if f"experiment/{name}".startswith(f"{group}/")]
+        rows = [row for name in names for row in _experiment(conf, name)]
     else:
         rows = [(option, first_comment(conf, group, option)) for option in options(conf, group)]
     print(terminal.table([(terminal.paint(name, "bold"), text) for name, text in rows]))
@@ -31,6 +33,7 @@ def main(project: Project, arguments: Arguments) -> None:
 def _experiment(conf: Path, name: str) -> list[tuple[str, str]]:
     """The rows of an experiment: its question, then its expected results; or the error in its file."""
     try:
+        check_name(name, "conf/experiment")
         about = read_about(conf, name)
         return [
             (name, str(about["question"])),

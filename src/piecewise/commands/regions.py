@@ -22,9 +22,10 @@ def main(project: Project, arguments: Arguments) -> None:
     from piecewise.errors import BadInput
     from piecewise.figures.style import to_svg
     from piecewise.journal.find import find_run
+    from piecewise.journal.names import folder_name
 
     run = find_run(project, asked.run)
-    path = arguments.path(asked.output or f"{run.start.name}-{run.start.id}-regions.svg")
+    path = arguments.path(asked.output or f"{folder_name(run.start.name)}-{run.start.id}-regions.svg")
     if path.suffix != ".svg" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .svg")
     found = regions_of_run(run.folder, asked.range)

@@ -23,13 +23,14 @@ def main(project: Project, arguments: Arguments) -> None:
     from piecewise.execution.run_jobs import is_done, run_jobs
     from piecewise.jobs.job import read_job, read_jobs
     from piecewise.journal.find import find_run
+    from piecewise.journal.names import train_stage
     from piecewise.tracking.store.addresses import moved_servers
 
     run = find_run(project, asked.run)
     if run.start.parent is not None and (run.folder.sealed.parent / JOBS).is_file():
         run = find_run(project, run.start.parent)  # a job of a sweep continues with its sweep
     if run.folder.is_of_pipeline:
-        raise BadInput(f"{run.start.title} belongs to the pipeline: dvc repro train@{run.start.name} runs it")
+        raise BadInput(f"{run.start.title} belongs to the pipeline: dvc repro {train_stage(run.start.name)} runs it")
     root = run.folder.sealed
     jobs = read_jobs(root / JOBS) if (root / JOBS).is_file() else [read_job(run.folder.job)]
     jobs = [with_options(job, asked.options) for job in jobs]

@@ -10,6 +10,7 @@ from pathlib import Path
 from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job, write_jobs
+from piecewise.journal.names import folder_name
 from piecewise.journal.run_folder import SWEEP, RunFolder, new_id
 from piecewise.project import Project
 
@@ -37,7 +38,7 @@ class JobFolders:
     def new(cls, jobs: list[Job]) -> JobFolders:
         """A new folder for these jobs. Raises BadInput if nothing can be written there."""
         run_id = new_id()
-        folders = cls.below(Project().runs / f"{run_id}-{jobs[0].name}", len(jobs), run_id)
+        folders = cls.below(Project().runs / f"{run_id}-{folder_name(jobs[0].name)}", len(jobs), run_id)
         check_writable(folders.root.parent)
         if len(jobs) > 1:
             write_jobs(folders.root / JOBS, jobs[0].name, jobs)

@@ -5,6 +5,7 @@ from pathlib import Path
 from piecewise.durable import write_atomic
 from piecewise.dvc_files import recorded_stage
 from piecewise.jobs.job import canonical_digest
+from piecewise.journal.names import train_stage
 from piecewise.project import Project
 
 # In the live folder. It holds the digest of the jobs' run keys; after the training also that of the stage in dvc.lock.
@@ -34,4 +35,4 @@ def _read(folder: Path) -> str:
 
 def _recorded(folder: Path) -> str:
     """A digest of the stage's entry in dvc.lock, which changes when DVC records the stage."""
-    return canonical_digest(recorded_stage(Project(), f"train@{folder.name}"))
+    return canonical_digest(recorded_stage(Project(), train_stage(folder.name)))

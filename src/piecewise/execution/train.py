@@ -15,6 +15,7 @@ from piecewise.execution.resume import check_unchanged
 from piecewise.jobs.build import Parts, build_parts
 from piecewise.jobs.job import Job
 from piecewise.jobs.run_key import identify
+from piecewise.journal.names import folder_name
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, new_id
 from piecewise.journal.writer import Journal, Unwritable
@@ -54,7 +55,7 @@ def train_as_rank(job: Job, resumed: Path | None = None) -> None:
         raise BadInput(f"--resume {resumed}: no run is there; allowed: a folder below runs/ with a journal")
     run_id = new_id()
     has_folder = resumed is not None or REQUEST in os.environ
-    folder = RunFolder.at(resumed or Project().runs / f"{run_id}-{job.name}")
+    folder = RunFolder.at(resumed or Project().runs / f"{run_id}-{folder_name(job.name)}")
     own = Request(folder, {"id": run_id}, None, resumed is not None)
     request = Request.from_text(os.environ.setdefault(REQUEST, own.as_text()))
     if request.parent is not None:

@@ -8,6 +8,7 @@ import psutil
 
 from piecewise.dvc_files import RWLOCK, rwlock_holders
 from piecewise.health.findings import Finding, fault, note
+from piecewise.journal.names import train_stage
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import Project
@@ -41,5 +42,5 @@ def orphan_runs(project: Project) -> Iterator[Finding]:
             continue
         start = record.start
         is_staged = (project / folder.journal).is_relative_to(project.results)
-        remedy = f"dvc repro train@{start.name}" if is_staged else f"piecewise resume {shlex.quote(start.id)}"
+        remedy = f"dvc repro {train_stage(start.name)}" if is_staged else f"piecewise resume {shlex.quote(start.id)}"
         yield fault(f"{start.title} ({start.id}) has no end, but its process is gone", remedy)

@@ -1,12 +1,13 @@
 """What configurations say about themselves, read from their files without Hydra."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from piecewise.errors import BadInput
-from piecewise.jobs.config_folders import config_folders, config_name, find_config
+from piecewise.jobs.config_folders import config_files, config_folders, config_name, find_config
 
 BOUNDS = {"at_least": "≥", "at_most": "≤"}
 
@@ -18,13 +19,21 @@ def experiments(conf: Path) -> list[str]:
 
 def groups(conf: Path) -> list[str]:
     """The groups that have options. A group inside another one is `outer/inner`."""
-    folders = config_folders(conf)
-    return sorted({path.parent.relative_to(f).as_posix() for f in folders for path in f.glob("*/**/*.yaml")})
+    found = {parent for folder in config_folders(conf) for name in _names(folder) for parent in name.parents}
+    return sorted(group.as_posix() for group in found - {Path()})
 
 
 def options(conf: Path, group: str) -> list[str]:
-    """The names that may be chosen in a group."""
-    return sorted({path.stem for folder in config_folders(conf) for path in (folder / group).glob("*.yaml")})
+    """The names that may be chosen in a group. That of a file in a sub-folder is `folder/name`."""
+    return sorted({name.as_posix() for folder in config_folders(conf) for name in _names(folder / group)})
+
+
+def _names(folder: Path) -> Iterator[Path]:
+    """The YAML files below a folder that are not hidden, without their suffix."""
+    for path in config_files(folder):
+        name = path.relative_to(folder).with_suffix("")
+        if not any(part.startswith(".") for part in name.parts):
+            yield name
 
 
 def first_comment(conf: Path, group: str, option: str) -> str:

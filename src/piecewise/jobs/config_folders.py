@@ -1,5 +1,7 @@
 """The folders that hold a project's configurations: its own conf/, then those that its conf/config.yaml adds."""
 
+import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,17 @@ def find_config(conf: Path, name: str) -> Path:
     """The file that Hydra reads for `name`, such as `model/cnn.yaml`; the path in `conf` if there is none."""
     paths = [folder / name for folder in config_folders(conf)]
     return next((path for path in paths if path.is_file()), paths[0])
+
+
+def config_files(folder: Path) -> Iterator[Path]:
+    """Every YAML file below a folder. Like Hydra, and unlike `rglob`, it follows links to folders."""
+    seen = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:  # a link to a folder above it
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(root, name) for name in (*folders, *files) if name.endswith(".yaml"))
 
 
 def config_name(conf: Path, path: Path) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from piecewise.durable import read_json
 from piecewise.errors import PiecewiseError, TryAgain
+from piecewise.journal.names import folder_name
 from piecewise.locks import file_lock, holder
 from piecewise.manifest import JOURNAL
 from piecewise.project import Project
@@ -40,7 +41,7 @@ class RunFolder:
     @classmethod
     def of_stage(cls, experiment: str, label: str) -> RunFolder:
         """A run of `dvc repro`. No stage depends on its journal, because that contains times, or on its checkpoints."""
-        project = Project()
+        project, experiment = Project(), folder_name(experiment)
         return cls(
             project.stage_journals / experiment / f"{label}.jsonl",
             project.results / "train" / experiment / label,

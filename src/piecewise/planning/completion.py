@@ -13,6 +13,8 @@ from hydra.plugins.completion_plugin import CompletionPlugin
 
 from piecewise import process_settings
 from piecewise.errors import BadInput, nearest
+from piecewise.jobs.about import groups, options
+from piecewise.planning.choices import EXPERIMENTS
 from piecewise.planning.plan import composing
 
 SCRIPTS = ("install", "uninstall")
@@ -35,9 +37,17 @@ def script(command: str, shell: str) -> str:
 
 def complete_overrides(conf: Path, words: str) -> list[str]:
     """The candidates for the last of `words`, which are overrides and -m; after a space a new word begins."""
+    word = words.rpartition(" ")[2]
+    group, equals, value = word.partition("=")
+    if equals and group in groups(conf):  # Hydra knows no options in sub-folders
+        return [f"{group}={name}" for name in options(conf, group) if name.startswith(value)]
     with composing(conf) as loader, process_settings.environment(COMP_LINE=f"piecewise {words}"):
         # Of Hydra's plugins this one prints each candidate on a line of its own.
-        return _printed(lambda: _plugins(loader)["fish"].query("config")).splitlines()
+        found = _printed(lambda: _plugins(loader)["fish"].query("config")).splitlines()
+    chosen = [group for group in groups(conf) if "/" not in group and group.startswith(word)]
+    # Hydra offers `experiment`, `experiment/` and `experiment/chapter=` for a group with sub-folders.
+    kept = {name for name in found if name.strip("/") not in chosen and not name.startswith(EXPERIMENTS)}
+    return sorted({f"{group}=" for group in chosen} | kept)
 
 
 def _plugins(loader: ConfigLoader) -> dict[str, CompletionPlugin]:

@@ -11,6 +11,7 @@ from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.config_folders import config_name, find_config
 from piecewise.jobs.job import Job, write_jobs
 from piecewise.jobs.source import CLOSURES, source_digest
+from piecewise.journal.names import folder_name, is_valid
 from piecewise.planning.plan import plan_experiment
 
 GENERATED = ("line", "curve_1d", "binary_1d", "mnist1d")
@@ -35,12 +36,14 @@ def compose(conf: Path, build: Path) -> list[str]:
         except BadInput as error:
             message = str(error)
             errors.append(f"conf/experiment/{name}.yaml: {error}")
-        write_jobs(build / "jobs" / f"{name}.json", name, [for_stage(job) for job in jobs], message)
+            if not is_valid(name):
+                continue  # no stage can have its name, and another experiment's file may
+        write_jobs(build / "jobs" / f"{folder_name(name)}.json", name, [for_stage(job) for job in jobs], message)
     write_json(build / "about.json", abouts)
     write_json(build / "tracking.json", {"uri": tracking})
     write_json(build / "fetch.json", read_fetch(conf))
     for name in GENERATED:
-        write_json(build / "data" / f"{name}.json", read_group(conf, "data", name))
+        write_json(build / "data" / f"{folder_name(name)}.json", read_group(conf, "data", name))
     for closure in CLOSURES:
         write_atomic(build / "source" / f"{closure}.txt", f"{source_digest(closure)}\n".encode())
     return errors

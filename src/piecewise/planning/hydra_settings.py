@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from piecewise.errors import BadInput, nearest
-from piecewise.jobs.about import options
-from piecewise.jobs.config_folders import SHIPPED, config_folders
+from piecewise.errors import BadInput
+from piecewise.jobs.config_folders import SHIPPED, config_files, config_folders
 
 HYDRA = "hydra"
+UP = ".."
 COMPUTED = re.compile(r"\$\{(?!\.*(?!hydra\b)[\w.]+\})")  # an interpolation that is not a plain reference to a key
 OVERRIDDEN = re.compile(r"hydra[./](\w+)(?:[./](\w+))?")  # the setting in an argument or in an entry of `defaults`
 
@@ -48,15 +48,12 @@ def refuse_hydra_settings(conf: Path, overrides: Sequence[str]) -> None:
     """
     folders = config_folders(conf)
     for override in overrides:
-        key, equals, value = override.partition("=")
-        if HYDRA in key:
+        if HYDRA in (key := override.partition("=")[0]):
             raise BadInput(f"{override} is not allowed; {_instead(key)}")
-        if equals and value in ("null", "") and any((folder / key).is_dir() for folder in folders):
-            raise BadInput(f"{override} is no option of {key}; {nearest('none', options(conf, key))}")
-    for path in sorted(path for folder in folders if folder != SHIPPED for path in folder.rglob("*.yaml")):
+    for path in sorted(path for folder in folders if folder != SHIPPED for path in config_files(folder)):
         if path == conf / "config.yaml":
             _check_root(path)
-        else:
+        elif path.is_file():
             _check_file(path)
 
 
@@ -76,15 +73,14 @@ def _check_root(path: Path) -> None:
     _check_params(path, content.get(HYDRA))
     for setting in _settings(content.get(HYDRA), allowed=("searchpath", "help")):
         raise BadInput(f"{path}: hydra.{setting} is not used; {_instead(f'hydra.{setting}')}")
-    for entry in content.get("defaults") or []:
-        text = ", ".join(f"{key}: {value}" for key, value in entry.items()) if isinstance(entry, dict) else str(entry)
+    for text in _default_entries(content):
         if HYDRA in text:
             raise BadInput(f"{path}: {text!r} in defaults is not allowed; {_instead(text)}")
 
 
 def _check_file(path: Path) -> None:
     text = path.read_text(errors="replace")
-    if HYDRA not in text and not COMPUTED.search(text):
+    if HYDRA not in text and UP not in text and not COMPUTED.search(text):
         return
     content = _read(path)
     hydra = content.pop(HYDRA, None) if isinstance(content, dict) else None
@@ -92,9 +88,21 @@ def _check_file(path: Path) -> None:
     settings = _settings(hydra)
     packages = [line for line in text.splitlines() if "@package" in line and HYDRA in line]
     texts = [text for leaf in leaves(content) for text in map(str, leaf) if HYDRA in text or COMPUTED.search(text)]
+    for text in _default_entries(content):
+        if UP in text:  # Hydra would read a file outside the folders that are checked here
+            raise BadInput(
+                f"{path}: {text!r} in defaults is not allowed; instead: /GROUP/OPTION, a file of the project"
+            )
     for refused in [*(f"hydra.{setting}" for setting in settings), *packages, *texts]:
         instead = COMPUTED_INSTEAD if COMPUTED.search(refused) else _instead(refused)
         raise BadInput(f"{path}: {refused!r} is not allowed; {instead}")
+
+
+def _default_entries(content: Any) -> Iterator[str]:
+    """The entries of a file's defaults list as text, such as `override /model: mlp`."""
+    entries = content.get("defaults") if isinstance(content, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        yield ", ".join(f"{key}: {value}" for key, value in entry.items()) if isinstance(entry, dict) else str(entry)
 
 
 def _check_params(path: Path, hydra: Any) -> None:

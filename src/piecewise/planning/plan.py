@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from yaml import YAMLError
 
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job
+from piecewise.journal.names import check_name
+from piecewise.planning.choices import check_choices
 from piecewise.planning.command_line import print_with_hydra, read_command_line
 from piecewise.planning.explain import hydra_message
 from piecewise.planning.freeze import freeze
@@ -44,6 +47,7 @@ def _register_schema() -> None:
 
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
     """Every job of one experiment: the product of its `hydra.sweeper.params`. Raises BadInput."""
+    check_name(experiment, f"experiment={experiment}")
     refuse_hydra_settings(conf, ())
     return _plan(conf, [f"experiment={experiment}"], is_multirun=True)
 
@@ -66,12 +70,15 @@ def plan_command_line(conf: Path, arguments: Sequence[str]) -> list[Job]:
 def _plan(conf: Path, overrides: list[str], is_multirun: bool) -> list[Job]:
     """At least one job, in the order of Hydra's own sweeper."""
     with _errors_explained(overrides), composing(conf) as loader:
+        check_choices(conf, overrides)
         if not is_multirun:
             refuse_sweeps(overrides)
             return [_job(loader, overrides)]
         params: Any = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra.sweeper.params
         swept = [f"{key}={values}" for key, values in (params or {}).items()]
-        jobs = [_job(loader, chosen) for chosen in expand(conf, [*swept, *overrides])]
+        combinations = expand(conf, [*swept, *overrides])
+        check_choices(conf, chain.from_iterable(combinations))
+        jobs = [_job(loader, chosen) for chosen in combinations]
     refuse_equal_jobs(jobs)
     return jobs
 
@@ -91,4 +98,5 @@ def _job(loader: ConfigLoader, overrides: list[str]) -> Job:
     with open_dict(config):
         del config["hydra"]
     name = choices.experiment or f"{choices.data}-{choices.model}"
+    check_name(name, f"experiment={name}" if choices.experiment else f"data={choices.data} model={choices.model}")
     return freeze(config, name, ",".join(item for item in overrides if not UNLABELLED.match(item)))

@@ -9,9 +9,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
-from piecewise.errors import BadInput, nearest
-from piecewise.jobs.about import groups, options
+from piecewise.errors import BadInput
 from piecewise.jobs.job import Job, canonical
+from piecewise.planning.choices import options_matching
 
 MAX_JOBS = 100_000  # of one sweep: their journals alone are a gigabyte
 SWEEPS = "KEY=a,b  KEY=range(0,3)  KEY=glob(pattern)"
@@ -46,7 +46,7 @@ def _values(conf: Path, override: Override) -> list[str]:
         raise BadInput(f"{override.input_line} has no list of values; allowed: {SWEEPS}")
     pattern = override.value()
     if isinstance(pattern, Glob):  # Hydra's own glob looks into no sub-folder
-        return _matching(conf, override, pattern)
+        return options_matching(conf, override, pattern)
     values = list(islice(_counted(override), MAX_JOBS + 1))
     if not values:
         raise BadInput(
@@ -65,22 +65,11 @@ def _counted(override: Override) -> Iterator[str]:
         raise BadInput(f"{override.input_line}: {error}; allowed: a step other than 0") from error
 
 
-def _matching(conf: Path, override: Override, pattern: Glob) -> list[str]:
-    group = override.key_or_group
-    found = options(conf, group) if group in groups(conf) else None
-    if found is None:
-        raise BadInput(f"{override.input_line}: {group} is no group; {nearest(group, groups(conf))}")
-    values = pattern.filter(found)
-    if not values:
-        raise BadInput(f"{override.input_line} matches no option of {group}; {nearest(pattern.include[0], found)}")
-    return values
-
-
 def refuse_equal_jobs(jobs: Sequence[Job]) -> None:
     """Raise BadInput if two jobs are the same: their runs could not be told apart."""
-    seen: dict[str, Job] = {}
+    seen: dict[tuple[str, str], Job] = {}
     for job in jobs:
-        other = seen.setdefault(canonical(job.frozen), job)
+        other = seen.setdefault((job.name, canonical(job.frozen)), job)
         if other is not job:
             raise BadInput(
                 f"the sweep has one job twice: {other.label or other.title} and {job.label or job.title}; "

@@ -12,6 +12,7 @@ from piecewise import terminal
 from piecewise.analysis.compare import compare
 from piecewise.analysis.draw import draw_run
 from piecewise.durable import write_atomic
+from piecewise.journal.names import folder_name
 from piecewise.journal.reader import read_journal
 from piecewise.journal.records import End, Start
 from piecewise.journal.run_folder import SWEEP, RunFolder, read_result
@@ -45,18 +46,18 @@ def _comparison(result: Result) -> list[str]:
     folder = RunFolder.of_stage(result.name, SWEEP)
     members = [run for group in result.groups for run in group.runs]
     names = compare(folder, members, result.rows[0].metric if result.rows else None)
-    return [_read(folder, name, result.name) for name in names]
+    return [_read(folder, name, folder_name(result.name)) for name in names]
 
 
 def _drawn(group: Group, experiment: str) -> list[str]:
     """Draw the figures of all runs; returns those of the first, which the page shows, as SVG elements."""
     names, *_ = [draw_run(run.folder) for run in group.runs]
     first = group.runs[0]
-    return [_read(first.folder, name, f"{experiment}-{first.job.folder_name}") for name in names]
+    return [_read(first.folder, name, f"{folder_name(experiment)}-{first.job.folder_name}") for name in names]
 
 
 def _read(folder: RunFolder, name: str, owner: str) -> str:
-    ids = "".join(letter if letter.isalnum() else "-" for letter in f"{owner}-{name}")
+    ids = "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in f"{owner}-{name}")
     return inline((folder.figures / f"{name}.svg").read_text(), ids)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from piecewise.analysis.compare import Member
 from piecewise.durable import read_json
 from piecewise.jobs.job import read_job
+from piecewise.journal.names import folder_name
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 
@@ -36,7 +37,7 @@ class Group:
 
 def read_runs(experiment: str) -> list[Run]:
     """The evaluated runs of one experiment."""
-    paths = (Project().results / "evaluate" / experiment).glob("*/metrics.json")
+    paths = (Project().results / "evaluate" / folder_name(experiment)).glob("*/metrics.json")
     folders = [RunFolder.of_stage(experiment, path.parent.name) for path in sorted(paths, key=_by_number)]
     return [Run(read_job(one.job), read_json(one.metrics), one) for one in folders]
 

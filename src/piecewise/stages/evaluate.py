@@ -8,6 +8,7 @@ from piecewise.report.runs import stage_metrics
 
 
 def main(experiment: str) -> None:
+    """`experiment` is the name of its folders."""
     results = Project().results
     for path in sorted((results / "train" / experiment).glob("*/result.json")):
         metrics = evaluate_run(RunFolder.of_stage(experiment, path.parent.name))

@@ -14,6 +14,7 @@ from piecewise.execution.stage_key import is_continued, write_key
 from piecewise.jobs.build import build_data
 from piecewise.jobs.job import Job, canonical_digest
 from piecewise.jobs.run_key import identify
+from piecewise.journal.names import train_stage
 from piecewise.journal.run_folder import RunFolder
 from piecewise.locks import file_lock, has_writer, holder
 from piecewise.manifest import JOURNAL
@@ -57,4 +58,4 @@ def _wait_for_ranks(folder: Path, name: str) -> None:
 
 
 def _busy(name: str, path: Path) -> TryAgain:
-    return TryAgain(f"train@{name} runs in {holder(path)}; stop that, or wait for it")
+    return TryAgain(f"{train_stage(name)} runs in {holder(path)}; stop that, or wait for it")

@@ -65,6 +65,7 @@ def store_with(*experiments: tuple[int, str, str | None]) -> sqlite3.Connection:
         ((1, "mlartifacts", "/old/mlartifacts/mlartifacts"), "/old"),
         ((1, "x", "/a/mlartifacts/b/mlartifacts/x"), "/a/mlartifacts/b"),
         ((1, "a/b", "/old/mlartifacts/a/b"), "/old"),
+        ((1, "a/b", "/old/mlartifacts/a--b"), "/old"),
         ((0, "Default", "file:///old/mlartifacts/0"), "/old"),
         ((0, "Default", "file:///old/mlruns/0"), "/old"),  # as MLflow creates it
         ((3, "by hand", "file:///old/mlruns/3"), None),

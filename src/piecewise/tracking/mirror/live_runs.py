@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from piecewise.journal.names import folder_name
 from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.tracking.mirror.facts import experiment_tags, log_inputs, log_parameters, process_text, run_tags
@@ -85,7 +86,7 @@ class LiveRuns:
         """MLflow's id of the run's experiment, which is created or restored if necessary."""
         name = start.name
         if name not in self._experiments:
-            location = (self.artifacts / name).as_uri() if self.artifacts is not None else None
+            location = (self.artifacts / folder_name(name)).as_uri() if self.artifacts is not None else None
             found = self.client.get_experiment_by_name(name)
             if found is None:
                 create_once(lambda: self.client.create_experiment(name, location, experiment_tags(start.tags)))

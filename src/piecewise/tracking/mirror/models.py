@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piecewise.jobs.comparable import DIGEST, basis, best_of_each, flatten, short_name
+from piecewise.journal.names import folder_name
 from piecewise.journal.reader import RunRecord
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import digest_file
@@ -42,7 +43,7 @@ def push_model(
     _make_output(client, run_id, step, model_id)
     tags = {NLL: repr(math.inf if nll is None else float(nll))}
     key = basis(dict(flatten(record.start.config)), record.start.digests.get("data"))
-    register(client, record.start.name, run_id, tags | ({BASIS: key} if key else {}), model_id)
+    register(client, folder_name(record.start.name), run_id, tags | ({BASIS: key} if key else {}), model_id)
     return is_new
 
 

@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+from piecewise.journal.names import folder_name
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import local_path
 from piecewise.tracking.store.mlflow_internals import ADDRESS_COLUMNS, EXPERIMENTS
@@ -46,7 +47,8 @@ def new_address(address: str | None, roots: list[Path], project: Project) -> str
 def _root_of(address: str | None, number: str, name: str) -> Path | None:
     """The root that an experiment's location begins with, if it ends as the mirror or MLflow itself would end it."""
     path = local_path(address) if address else None
-    for end in (Path(ARTIFACTS, name), Path(ARTIFACTS, number), *([Path("mlruns", number)] if number == "0" else [])):
+    ends = [Path(ARTIFACTS, part) for part in (folder_name(name), name, number)]
+    for end in [*ends, *([Path("mlruns", number)] if number == "0" else [])]:
         length = len(end.parts)
         if path is not None and path.is_absolute() and path.parts[-length:] == end.parts:
             return Path(*path.parts[:-length])

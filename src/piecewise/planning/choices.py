@@ -1,0 +1,53 @@
+"""The options of groups that a command line chooses."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+
+from piecewise.errors import BadInput, nearest
+from piecewise.jobs.about import groups, options
+from piecewise.journal.names import check_name
+
+EXPERIMENTS = "experiment/"
+
+
+def check_choices(conf: Path, overrides: Iterable[str]) -> None:
+    """Refuse options that their group does not have. Hydra would also read files outside the project's folders."""
+    known = groups(conf)
+    for text in dict.fromkeys(overrides):
+        group = text.partition("=")[0].lstrip("+").partition("@")[0]
+        if group in known:
+            _check_choice(text, group, options(conf, group))
+
+
+def _check_choice(text: str, group: str, found: list[str]) -> None:
+    override = OverridesParser.create().parse_overrides([text])[0]
+    if override.is_sweep_override():  # each of its values is checked by itself
+        return
+    value = override.value()
+    if group.startswith(EXPERIMENTS):
+        raise BadInput(f"{text} is not allowed; instead: experiment={group.removeprefix(EXPERIMENTS)}/{value}")
+    if value in (None, ""):
+        raise BadInput(f"{text} is no option of {group}; {nearest('none', found)}")
+    if not isinstance(value, str):
+        raise BadInput(f"{text} is no option of {group}: it must be one name, as text; {nearest('', found)}")
+    if value not in found:
+        moved = [name for name in found if name.rpartition("/")[2] == value.rpartition("/")[2]]
+        hint = f"did you mean '{moved[0]}'? allowed: {', '.join(found)}" if moved else nearest(value, found)
+        raise BadInput(f"{text} does not exist; {hint}")
+
+
+def options_matching(conf: Path, override: Override, pattern: Glob) -> list[str]:
+    """The options of a group that a glob of an override matches; Hydra's own looks into no sub-folder."""
+    group = override.key_or_group
+    if group not in groups(conf):
+        raise BadInput(f"{override.input_line}: {group} is no group; {nearest(group, groups(conf))}")
+    found = options(conf, group)
+    matching = pattern.filter(found)
+    if not matching:
+        raise BadInput(f"{override.input_line} matches no option of {group}; {nearest(pattern.include[0], found)}")
+    for name in matching:
+        check_name(name, str(override.input_line))
+    return matching
