@@ -51,6 +51,7 @@ def test_options_that_training_provides_or_that_end_it_early_are_refused(tiny_jo
         ("limit_val_batches", -1, "at least 1, or a share above 0.0 to 1.0"),
         ("overfit_batches", -1, "at least 1, or a share above 0.0 to 1.0"),
         ("gradient_clip_val", -1.0, "must be above 0"),
+        ("gradient_clip_algorithm", "value", "clips nothing without trainer.gradient_clip_val"),
         ("timeout", 0, "must be a number of seconds above 0"),
         ("timeout", "long", "must be a number of seconds above 0"),
         ("strategy", "dpp", r"did you mean 'ddp'\? allowed: auto, ddp"),

@@ -73,6 +73,7 @@ def test_gradient_descent_takes_all_examples_by_default(plan: Plan) -> None:
         (["batch_size=361"], "from 1 to the 360 training examples"),
         (["early_stopping.patience=0"], r"early_stopping\.patience=0 must be at least 1"),
         (["early_stopping.patience=soon"], "patience"),
+        (["early_stopping.min_delta=0.1"], r"min_delta=0\.1 must be 0 without early_stopping\.patience"),
         (["trainer.max_epochs=-1"], r"trainer\.max_epochs=-1"),
         (["+trainer.logger=true"], r"trainer\.logger=True is no option"),
         (["seed=100000000000000000000"], r"seed=1"),

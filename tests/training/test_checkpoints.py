@@ -20,7 +20,7 @@ from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.models.mlp import Mlp
 from piecewise.project import Project
-from piecewise.training import checkpoint_files, checkpoints
+from piecewise.training import checkpoint_files, checkpoints, recorder
 from piecewise.training.checkpoints import KeepCheckpoints, load_checkpoint
 from steps_taken import note_steps
 
@@ -69,6 +69,7 @@ def outcome_of(folder: RunFolder) -> dict[str, Any]:
 def test_resuming_from_any_checkpoint_gives_the_same_result(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int, precision: str
 ) -> None:
+    monkeypatch.setattr(recorder, "MAX_APART", 3)  # readings are every four steps
     options = [f"trainer.accumulate_grad_batches={accumulated}", f"trainer.check_val_every_n_epoch={every}"]
     (job,) = plan(*OPTIONS, *options, f"trainer.precision={precision}")
     undisturbed, copies = RunFolder.at(project / "undisturbed"), project / "copies"

@@ -130,13 +130,6 @@ def test_journal_has_every_step_and_every_validation(plan: Plan, tmp_path: Path)
         assert nll == pytest.approx(0.5 * error + 0.9189385332046727, rel=1e-6)
 
 
-def test_a_run_shorter_than_the_log_interval_is_recorded_each_epoch(plan: Plan, tmp_path: Path) -> None:
-    train(plan(*SMALL)[0], tmp_path, log_every_n_steps=50)
-    record = read_journal(tmp_path / "journal.jsonl")
-    assert record is not None
-    assert [step for step, _ in record.history()["train/nll"]] == [5, 10, 15, 20]
-
-
 def last_checkpoint(folder: Path) -> dict[str, Any]:
     newest = checkpoint_files.newest(folder)
     assert newest is not None

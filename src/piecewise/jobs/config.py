@@ -150,6 +150,7 @@ class JobConfig:
             (0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and less than 2**63"),
             (patience is None or patience >= 1, "early_stopping.patience", patience, "at least 1, or null"),
             (min_delta >= 0, "early_stopping.min_delta", min_delta, "at least 0"),
+            (patience or not min_delta, "early_stopping.min_delta", min_delta, "0 without early_stopping.patience"),
             (self.log_every_n_steps >= 1, "log_every_n_steps", self.log_every_n_steps, "at least 1"),
             (self.select in ("best", "last"), "select", repr(self.select), "best or last"),
             (self.log_model in ("best", "all", "none"), "log_model", repr(self.log_model), "best, all or none"),

@@ -40,6 +40,8 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
         _check_option(key, value)
     if arguments.get("max_epochs") is None:
         raise BadInput("trainer.max_epochs is missing: the number of passes through the training examples")
+    if (algorithm := arguments.get("gradient_clip_algorithm")) and not arguments.get("gradient_clip_val"):
+        raise BadInput(f"trainer.gradient_clip_algorithm={algorithm} clips nothing without trainer.gradient_clip_val")
     if arguments.get("accelerator") == "auto":  # Apple's GPUs lack float64, which evaluation needs
         arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     for key in SHARES:  # the loaders apply them; Lightning would limit each rank, and validation by overfit_batches

@@ -17,7 +17,7 @@ class Config:
     batch_size: Any = 64  # a number of examples, or "all"
     select: str = "best"  # the weights to keep: "best" by val/nll, or "last"
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
-    log_every_n_steps: int = 50
+    log_every_n_steps: int = 50  # train/nll is read after the first step, every n-th and the last
     evaluate: bool = True
     log_model: str = "best"  # models for MLflow: "best" (of comparable jobs, the best one's), "all" or "none"
     data: Any = MISSING

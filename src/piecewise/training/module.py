@@ -136,6 +136,8 @@ class TrainingModule(pl.LightningModule):
 
     def take_train_nll(self) -> Tensor:
         """Sum and count of the negative log-likelihoods since the last call, on the device."""
+        if not self.train_nll:
+            return torch.zeros(2, dtype=torch.float64, device=self.device)
         nll = self.interval().double()
         self.train_nll.clear()
         return torch.stack([nll.sum(), torch.full_like(nll.sum(), len(nll))])

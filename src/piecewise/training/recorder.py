@@ -15,15 +15,18 @@ from piecewise.journal.writer import Journal
 from piecewise.training.module import TrainingModule
 
 MAX_PENDING = 256  # readings that stay on the device until they are fetched together
-STATE_KEY = "piecewise.train_nll"  # in a checkpoint: the losses since the last reading
+MAX_APART = 100  # steps whose losses are kept one by one; those of a longer interval are added up so often
+LOSSES_KEY = "piecewise.train_nll"  # in a checkpoint: the losses of the interval, one by one, …
+SUMS_KEY = "piecewise.train_nll_sums"  # … and the sum and count of its earlier ones
 MACHINE_SECONDS = 10.0  # between two readings of the machine; a shorter training has one, at its end
 MEGABYTE = 1e6
 
 
 class Recorder(Callback):
-    """Records `train/nll`, the mean over `every_n_steps` steps, and the validation metrics after each validation.
+    """Records `train/nll` and, after each validation, its metrics.
 
-    Raises NonFiniteLoss when a reading is NaN or infinite.
+    `train/nll` is read after the first step, after every n-th step, and after the last step: each time the mean over
+    the examples since the reading before. Raises NonFiniteLoss when a reading is NaN or infinite.
     """
 
     def __init__(self, module: TrainingModule, journal: Journal | None, every_n_steps: int) -> None:
@@ -31,21 +34,32 @@ class Recorder(Callback):
         self.journal = journal
         self.every_n_steps = every_n_steps
         self._readings: list[tuple[int, Tensor]] = []
+        self._sums: Tensor | None = None  # sum and count of the interval's losses that were added up
         self._last_step = 0
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # With an interval longer than an epoch, a short run would have no readings.
-        self.every_n_steps = max(1, min(self.every_n_steps, int(trainer.num_training_batches)))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        if step % self.every_n_steps == 0 and step != self._last_step:
-            self._last_step = step  # with accumulated gradients, one step has several batches
-            self._readings.append((step, self.module.take_train_nll()))
+        if step == self._last_step:  # with accumulated gradients, one step has several batches
+            return
+        self._last_step = step
+        if step == 1 or step % self.every_n_steps == 0:
+            self._read(step)
             if len(self._readings) >= MAX_PENDING:
                 self._write(trainer)
+        elif step % MAX_APART == 0:
+            self._add_up()
+
+    def _add_up(self) -> Tensor:
+        """Sum and count of all losses since the last reading."""
+        latest = self.module.take_train_nll()
+        self._sums = latest if self._sums is None else self._sums + latest
+        return self._sums
+
+    def _read(self, step: int) -> None:
+        self._readings.append((step, self._add_up()))
+        self._sums = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -58,8 +72,8 @@ class Recorder(Callback):
                 raise NonFiniteLoss(f"{key} is {value} after step {trainer.global_step}; a smaller lr may help")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.module.train_nll:
-            self._readings.append((trainer.global_step, self.module.take_train_nll()))
+        if self.module.train_nll or self._sums is not None:
+            self._read(trainer.global_step)
         self._write(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -67,12 +81,16 @@ class Recorder(Callback):
         if self.journal is not None:
             self.journal.flush()  # before the save: a resumed training does not repeat these measurements
         if self.module.train_nll:  # the resumed run completes this interval
-            checkpoint[STATE_KEY] = self.module.interval()
+            checkpoint[LOSSES_KEY] = self.module.interval()
+        if self._sums is not None:
+            checkpoint[SUMS_KEY] = self._sums
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._last_step = checkpoint["global_step"]
-        if STATE_KEY in checkpoint:
-            values = checkpoint[STATE_KEY].to(self.module.device)
+        if SUMS_KEY in checkpoint:
+            self._sums = checkpoint[SUMS_KEY].to(self.module.device)
+        if LOSSES_KEY in checkpoint:
+            values = checkpoint[LOSSES_KEY].to(self.module.device)
             self.module.train_nll = [values if trainer.is_global_zero else torch.zeros_like(values)]
 
     def _write(self, trainer: Trainer) -> None:
