@@ -44,7 +44,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises BadInput if the file is missing or holds anything else."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise BadInput(f"{path} does not exist") from error
     except ValueError as error:

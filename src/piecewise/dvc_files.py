@@ -125,7 +125,7 @@ def folder_digest(digests: dict[str, str]) -> str:
 def tracked_files(project: Project, folder: Path) -> Iterator[tuple[str, Path]]:
     """The files of an out by name, without those in .dvcignore; `dvc check-ignore` is a process of 0.4 s per out."""
     ignore = project / ".dvcignore"
-    patterns = [line.strip() for line in ignore.read_text().splitlines()] if ignore.is_file() else []
+    patterns = [line.strip() for line in ignore.read_text("utf-8").splitlines()] if ignore.is_file() else []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         if path.is_file() and not any(fnmatch(part, pattern) for part in parts for pattern in patterns):
@@ -138,7 +138,7 @@ def rwlock_holders(project: Project) -> set[int] | None:
     if not path.is_file():
         return set()
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
         readers = [info for several in content.get("read", {}).values() for info in several]
         return {int(info["pid"]) for info in (*content.get("write", {}).values(), *readers)}
     except MALFORMED:

@@ -77,7 +77,7 @@ def holder(path: Path) -> str:
     """The process that holds a lock on `path`, in words, with its command; "another process" if it is not known."""
     with contextlib.suppress(OSError):
         inode = path.stat().st_ino
-        for line in LOCKS.read_text().splitlines():
+        for line in LOCKS.read_text("utf-8").splitlines():
             # Number, kind, mode, type, process, device:inode, start, end. Some file systems show another device here.
             _, kind, _, _, process, place, *_ = line.split()
             if kind == "FLOCK" and place.endswith(f":{inode}") and process != "0":
@@ -87,7 +87,7 @@ def holder(path: Path) -> str:
 
 def _command(number: str) -> str:
     try:
-        words = Path("/proc", number, "cmdline").read_text(errors="replace").split("\0")
+        words = Path("/proc", number, "cmdline").read_text("utf-8", errors="replace").split("\0")
     except OSError:  # it has just ended
         return ""
     names = " ".join(Path(word).name if word.startswith("/") else word for word in words)

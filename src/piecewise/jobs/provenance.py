@@ -23,7 +23,7 @@ def lock_digest() -> str:
 
 
 def git_state() -> dict[str, str]:
-    """The tags `git.commit` and `git.dirty`; empty outside a checkout.
+    """The tags `git.commit` and `git.dirty`, which is true, false or unknown; empty outside a checkout.
 
     Changes of `dvc.lock` do not count: it records results, and another machine's may differ with the same source.
     """
@@ -31,12 +31,14 @@ def git_state() -> dict[str, str]:
     if commit is None:
         return {}
     changes = _git("status", "--porcelain", "--", ".", ":(exclude)dvc.lock")
-    return {"git.commit": commit, "git.dirty": str(bool(changes)).lower()}
+    return {"git.commit": commit, "git.dirty": "unknown" if changes is None else str(bool(changes)).lower()}
 
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, timeout=10)
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

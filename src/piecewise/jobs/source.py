@@ -51,7 +51,7 @@ def source_digest(closure: str) -> str:
         name = path.relative_to(PACKAGE).as_posix()
         if "__pycache__" in name or (name in FETCH_ONLY and name not in patterns):
             continue
-        content = normalised(path.read_text()) if path.suffix == ".py" else path.read_text()
+        content = normalised(path.read_text("utf-8")) if path.suffix == ".py" else path.read_text("utf-8")
         hashed.update(f"{name}\n{content}\n".encode())
     return hashed.hexdigest()
 

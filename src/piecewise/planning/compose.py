@@ -57,7 +57,7 @@ def for_stage(job: Job) -> Job:
 def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:
     """The options in a group's file."""
     path = find_config(conf, f"{group}/{name}.yaml")
-    content = yaml.safe_load(path.read_text())
+    content = yaml.safe_load(path.read_text("utf-8"))
     if not isinstance(content, dict):
         raise BadInput(f"{config_name(conf, path)} has no options")
     return content
@@ -65,7 +65,7 @@ def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:
 
 def read_fetch(conf: Path) -> dict[str, Any]:
     """The sources of MNIST. Raises BadInput for one that does not exist."""
-    mnist = yaml.safe_load(find_config(conf, "fetch.yaml").read_text())["mnist"]
+    mnist = yaml.safe_load(find_config(conf, "fetch.yaml").read_text("utf-8"))["mnist"]
     for source in mnist["sources"]:
         if source not in SOURCES:
             raise BadInput(f"conf/fetch.yaml: mnist.sources has {source!r}; {nearest(source, SOURCES)}")

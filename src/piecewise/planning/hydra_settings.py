@@ -79,7 +79,7 @@ def _check_root(path: Path) -> None:
 
 
 def _check_file(path: Path) -> None:
-    text = path.read_text(errors="replace")
+    text = path.read_text("utf-8", errors="replace")
     if HYDRA not in text and UP not in text and not COMPUTED.search(text):
         return
     content = _read(path)
@@ -133,7 +133,7 @@ def _settings(hydra: Any, allowed: tuple[str, ...] = ()) -> list[str]:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(errors="replace"))
+        return yaml.safe_load(path.read_text("utf-8", errors="replace"))
     except (yaml.YAMLError, OSError):  # the file cannot be composed either; composing reports it
         return None
 

@@ -21,6 +21,7 @@ from piecewise.report.inline import inline
 from piecewise.report.results import Result, collect
 from piecewise.report.runs import Group, Run
 
+CHANGES = {"true": " with changes", "unknown": ", perhaps with changes"}  # by the tag git.dirty
 DIGEST_CHARACTERS = 12  # shown of a digest
 
 
@@ -58,7 +59,7 @@ def _drawn(group: Group, experiment: str) -> list[str]:
 
 def _read(folder: RunFolder, name: str, owner: str) -> str:
     ids = "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in f"{owner}-{name}")
-    return inline((folder.figures / f"{name}.svg").read_text(), ids)
+    return inline((folder.figures / f"{name}.svg").read_text("utf-8"), ids)
 
 
 def _provenance(run: Run) -> dict[str, str]:
@@ -92,5 +93,5 @@ def _origin(start: Start, end: End | None) -> dict[str, str]:
     if end is not None:
         facts["took"] = terminal.duration(end.time - start.time)
     if commit:
-        facts["commit"] = commit + (" with changes" if start.tags.get("git.dirty") == "true" else "")
+        facts["commit"] = commit + CHANGES.get(start.tags.get("git.dirty", ""), "")
     return facts | {"in MLflow": f"piecewise ui {start.id}"}

@@ -46,7 +46,7 @@ def read_or_make_secrets(project: Project) -> Secrets:
         made = Secrets(*(secrets.token_hex(NUM_BYTES) for _ in Secrets._fields))
         write_private(path, json.dumps(made._asdict()) + "\n")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
         return Secrets(*(str(content[name]) for name in Secrets._fields))
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({type(error).__name__}); allowed: what piecewise server wrote") from error

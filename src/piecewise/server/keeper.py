@@ -55,7 +55,7 @@ def write_state(project: Project, uri: str, pids: list[int]) -> None:
 def read_state(project: Project) -> ServerState | None:
     """None if there is no file, or a crash has damaged it."""
     try:
-        content = json.loads(state_file(project).read_text())
+        content = json.loads(state_file(project).read_text("utf-8"))
         members = [Process.parse(process) for process in content["members"]]
         return ServerState(content["uri"], Process.parse(content["keeper"]), members)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):

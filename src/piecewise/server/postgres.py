@@ -67,7 +67,7 @@ def initialise(data: Path, user: str | None) -> None:
     """Make an empty cluster in `data`, and remove what a crash has left there."""
     shutil.rmtree(data, ignore_errors=True)
     run([postgres_program("initdb"), f"--pgdata={data}", *INITDB], data.parent, user)
-    (data / "pg_hba.conf").write_text(PG_HBA)
+    (data / "pg_hba.conf").write_text(PG_HBA, "utf-8")
 
 
 def run_offline(data: Path, statements: list[str], user: str | None) -> None:
@@ -82,7 +82,7 @@ def _set_password(password: str) -> str:
 def _postgres_of(data: Path) -> str:
     """The version that made the cluster: no other version can read it."""
     version = data / "PG_VERSION"
-    return postgres_program("postgres", version.read_text().strip() if version.exists() else "*")
+    return postgres_program("postgres", version.read_text("utf-8").strip() if version.exists() else "*")
 
 
 def _account(user: str) -> pwd.struct_passwd:

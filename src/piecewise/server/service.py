@@ -65,7 +65,16 @@ def run_as(user: str | None) -> dict[str, Any]:
 
 def run(command: list[str], folder: Path, user: str | None = None, stdin: str = "") -> None:
     """Run a program to its end in `folder`. Raises PiecewiseError, with what it printed, if it fails."""
-    done = subprocess.run(command, input=stdin, cwd=folder, capture_output=True, text=True, check=False, **run_as(user))
+    done = subprocess.run(
+        command,
+        input=stdin,
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        **run_as(user),
+    )
     if done.returncode:
         reason = " ".join(done.stderr.split())[-MAX_REASON:] or "it printed no error"
         raise PiecewiseError(f"{Path(command[0]).name} ended with {done.returncode}: {reason}")

@@ -106,7 +106,7 @@ def upload(
     with tempfile.TemporaryDirectory() as temporary:
         if table:
             files[TABLE] = Path(temporary, TABLE)
-            files[TABLE].write_text(json.dumps(table, indent=1))
+            files[TABLE].write_text(json.dumps(table, indent=1), "utf-8")
         try:
             num_files = uploads.send(files)
             return num_files, with_model and push_model(client, record, folder, run_id, artifacts)

@@ -42,7 +42,7 @@ def read(project: Project) -> dict[str, Any] | None:
     if mode & 0o077:
         raise BadInput(f"{path} has mode {mode:04o}: others may have read the password; allowed: 0600")
     try:
-        stored: dict[str, Any] = json.loads(path.read_text())
+        stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
         return {key: str(stored[key]) for key in ("uri", *VARIABLES.values())}
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({type(error).__name__}); allowed: what piecewise server wrote") from error

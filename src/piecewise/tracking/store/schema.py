@@ -81,7 +81,9 @@ def _start_log(store: sqlite3.Connection, path: Path) -> None:
 def _upgrade(path: Path, name: str) -> None:
     """Run `mlflow db upgrade` on `path`. Raises PiecewiseError with MLflow's reason; `name` is the store it is for."""
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{path.absolute()}"]
-    done = subprocess.run(command, env=os.environ | PRIVATE, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | PRIVATE, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if re.match(r"[\w.]+Error: ", line)]
         reason = errors[-1] if errors else f"exit code {done.returncode}"
