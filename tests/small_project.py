@@ -122,11 +122,12 @@ def evaluate_experiment(project: Project, jobs: list[Any]) -> None:
     from piecewise.durable import write_json
     from piecewise.execution.train import train
     from piecewise.jobs.job import Job
+    from piecewise.jobs.overrides import key_of
     from piecewise.journal.run_folder import RunFolder
 
     for found in jobs:
-        chosen = {key: found.overrides[key] for key in ("model.width", "seed") if key in found.overrides}
-        job = Job("fit", ",".join(f"{key}={value}" for key, value in chosen.items()), found.frozen)
+        chosen = [item for item in found.overrides if key_of(item) in ("model.width", "seed")]
+        job = Job("fit", tuple(sorted(chosen)), found.frozen)
         folder = RunFolder.of_stage("fit", job.folder_name)
         tags = {"git.commit": "abcdef0123456789", "git.dirty": "true"}
         train(job, folder, {"id": job.label or "only", "tags": tags})

@@ -7,13 +7,15 @@ import pytest
 
 from piecewise.analysis.compare import Member, compare, draw, main_metric, table
 from piecewise.jobs.job import Job
+from piecewise.jobs.version_1 import split_label
 from piecewise.journal.run_folder import RunFolder
 
 METRIC = "test/accuracy"
 
 
 def member(label: str, value: float | None) -> Member:
-    return Member(Job("x", label, {}), {} if value is None else {"test/nll": 1 - value, METRIC: value})
+    metrics = {} if value is None else {"test/nll": 1 - value, METRIC: value}
+    return Member(Job("x", tuple(split_label(label)), {}), metrics)
 
 
 WIDTHS = [member(f"model.width={width},seed={seed}", width / 100 + seed / 1000) for width in (20, 3) for seed in (0, 1)]
@@ -83,7 +85,7 @@ SCORE = "test/squared_error"
 )
 def test_the_main_metric_is_a_score_that_all_have(metrics: list[list[str]], losses: str, metric: str | None) -> None:
     members = [
-        Member(Job("x", f"seed={number}", {"loss": {"_target_": loss}}), dict.fromkeys(keys, 0.5))
+        Member(Job("x", (f"seed={number}",), {"loss": {"_target_": loss}}), dict.fromkeys(keys, 0.5))
         for number, (keys, loss) in enumerate(zip(metrics, losses, strict=True))
     ]
     assert main_metric(members) == metric
@@ -93,7 +95,7 @@ def test_jobs_of_two_experiments_are_told_apart(tmp_path: Path) -> None:
     """A label leaves the experiment out: without a column of its own, two experiments would be seeds of one."""
     names = ("deep", "wide")
     metrics = {name: {METRIC: value} for name, value in zip(names, (0.25, 0.75), strict=True)}
-    members = [Member(Job(name, f"seed={seed}", {}), metrics[name]) for name in names for seed in (0, 1)]
+    members = [Member(Job(name, (f"seed={seed}",), {}), metrics[name]) for name in names for seed in (0, 1)]
     assert table(members).splitlines() == [
         f"experiment,seed,{METRIC}",
         "deep,0,0.25",
@@ -103,9 +105,19 @@ def test_jobs_of_two_experiments_are_told_apart(tmp_path: Path) -> None:
     ]
     (axes,) = draw(members, METRIC)["metric_over_axis"].axes
     assert axes.lines[0].get_ydata().tolist() == [0.25, 0.75]
-    assert "experiment" not in table([Member(Job("a", "data=a", {}), metrics["deep"]), members[0]])
+    assert "experiment" not in table([Member(Job("a", ("data=a",), {}), metrics["deep"]), members[0]])
 
 
-def test_overrides_keep_the_commas_of_lists() -> None:
-    job = Job("x", "model.width=[8,16],seed=0,optimizer=adam", {})
-    assert job.overrides == {"model.width": "[8,16]", "seed": "0", "optimizer": "adam"}
+def test_an_added_key_is_an_axis_like_any_other() -> None:
+    """The axis has the key's name, whatever the notation; a deleted option and a seed are no axis."""
+    members = [
+        Member(Job("x", (f"{plus}seed={seed}", f"{plus}trainer.max_steps={steps}", "~scheduler"), {}), {METRIC: steps})
+        for plus in ("+", "")
+        for seed in (0, 1)
+        for steps in (100, 20)
+    ]
+    (axes,) = draw(members, METRIC)["metric_over_axis"].axes
+    assert axes.lines[0].get_xydata().tolist() == [[20, 20], [100, 100]]
+    assert axes.get_title(loc="left").endswith("at trainer.max_steps 20, and 100 at 100")
+    rows = list(csv.DictReader(table(members).splitlines()))
+    assert list(rows[0]) == ["seed", "trainer.max_steps", METRIC]

@@ -73,7 +73,7 @@ def test_run_key_depends_on_job_data_source_and_lock(tiny_job: Job) -> None:
     keys = [run_key(tiny_job, "d", "s", "l"), run_key(other, "d", "s", "l"), run_key(tiny_job, "e", "s", "l")]
     keys += [run_key(tiny_job, "d", "t", "l"), run_key(tiny_job, "d", "s", "m")]
     assert len(set(keys)) == 5
-    assert run_key(replace(tiny_job, label="another"), "d", "s", "l") == keys[0]
+    assert run_key(replace(tiny_job, overrides=("another=1",)), "d", "s", "l") == keys[0]
 
 
 def test_diverged_training_is_marked_failed_and_leaves_no_result(plan: Plan, folder: RunFolder) -> None:

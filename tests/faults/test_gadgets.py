@@ -156,7 +156,7 @@ def test_job_file_calls_no_gadget(tiny_job: Job, project: Project, watch: Watch,
     for gadget in GADGETS[::9]:
         config = tiny_job.frozen | {group: {**tiny_job.frozen[group], "_target_": gadget}}
         path = project / "job.json"
-        path.write_text(json.dumps(Job("x", "", config).as_dict()))
+        path.write_text(json.dumps(Job("x", (), config).as_dict()))
         with pytest.raises(BadInput, match=rf"{group}\._target_"):
             train(read_job(path), RunFolder.at(project / "runs" / "x"))
     assert called == []

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.jobs.job import Job, canonical, read_job, read_jobs, write_jobs
+from piecewise.jobs.digests import canonical
+from piecewise.jobs.job import Job, read_job, read_jobs, write_jobs
 
 CONFIG: dict[str, Any] = {"seed": 0, "model": {"width": 3}, "trainer": {"max_epochs": 2, "devices": 1}, "about": {}}
 
 
 def digest_of(config: dict[str, Any]) -> str:
-    return Job("line-linear", "", config).digest
+    return Job("line-linear", (), config).digest
 
 
 def test_digest_does_not_depend_on_the_order_of_keys() -> None:
@@ -36,7 +37,7 @@ def test_canonical_json_refuses_nan() -> None:
 
 
 def test_job_read_from_its_file_equals_the_written_one(tmp_path: Path) -> None:
-    job = Job("line-linear", "seed=0", CONFIG)
+    job = Job("line-linear", ("seed=0", "~scheduler"), CONFIG)
     job.write(tmp_path / "job.json")
     assert read_job(tmp_path / "job.json") == job
 
@@ -54,12 +55,15 @@ def _edit(path: Path, **changes: Any) -> None:
         ({"digest": "0" * 64}, "the job was edited"),
         ({"config": 5}, "the job's config is 5; it must be a dict"),
         ({"seal": None}, "the job's seal is None"),
-        ({"version": 2}, r"version 2 cannot be read; allowed: 1"),
+        ({"overrides": "seed=7"}, "the job's overrides is 'seed=7'; it must be a list"),
+        ({"overrides": [7]}, r"the job's overrides are \[7\]; they must be texts"),
+        ({"overrides": ["seed=7"]}, "the job was edited"),
+        ({"version": 3}, r"version 3 cannot be read; allowed: 2"),
     ],
 )
 def test_edited_or_incomplete_job_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = tmp_path / "job.json"
-    Job("line-linear", "", CONFIG).write(path)
+    Job("line-linear", (), CONFIG).write(path)
     _edit(path, **changes)
     with pytest.raises(BadInput, match=message):
         read_job(path)
@@ -80,8 +84,3 @@ def test_error_of_composing_is_raised_again_when_jobs_are_read(tmp_path: Path) -
     write_jobs(tmp_path / "x.json", "x", [], "model.wdth=3 is no option")
     with pytest.raises(BadInput, match=r"model\.wdth=3 is no option"):
         read_jobs(tmp_path / "x.json")
-
-
-def test_label_becomes_a_folder_name() -> None:
-    assert Job("x", "data.path=a/b c,model.width=[3,4]", {}).folder_name == "data.path=a_b_c,model.width=_3,4_"
-    assert Job("x", "", {}).folder_name == "run"

@@ -126,7 +126,7 @@ def test_an_altered_data_file_gets_a_new_time_so_that_dvc_restores_it(
     stored.write_bytes(stored.read_bytes()[:-1] + b"?")
     os.utime(stored, (0, 0))
     job = plan_command_line(project.conf, ["data=line", "tracking=none"])[0]
-    write_jobs(project.build / "jobs" / "fit.json", "fit", [Job("fit", "", job.frozen)])
+    write_jobs(project.build / "jobs" / "fit.json", "fit", [Job("fit", (), job.frozen)])
     assert run("train", "fit") == 2
     assert "run `dvc repro` again to restore it from DVC's cache" in capsys.readouterr().err
     assert stored.stat().st_mtime > 0

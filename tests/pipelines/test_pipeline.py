@@ -104,6 +104,10 @@ def test_killed_repro_leaves_no_process_and_is_resumed(pipeline: Pipeline) -> No
     record = read_journal(pipeline.root / "results" / "journal" / "least_squares" / "run.jsonl")
     assert record is not None
     assert len(record.resumed) == 1
+    assert record.start.tags["command"] == "piecewise train experiment=least_squares"
+    sweep = read_journal(pipeline.root / "results" / "journal" / "shallow_regression" / "sweep.jsonl")
+    assert sweep is not None
+    assert sweep.start.tags["command"] == "piecewise train -m experiment=shallow_regression"
     assert json.loads((place / "result.json").read_text()) == undisturbed
     assert [step for step, _ in record.history()["val/nll"]] == list(range(50, 6001, 50))
     pipeline.edit("conf/experiment/least_squares.yaml", "max_epochs: 6000", "max_epochs: 2")

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 def test_command_line_is_frozen_to_one_job(plan: Plan) -> None:
     (job,) = plan("experiment=mnist_cnn", "optimizer=adamw", "optimizer.lr=3e-3", "trainer.max_epochs=2")
     assert (job.name, job.label) == ("mnist_cnn", "optimizer=adamw,optimizer.lr=3e-3,trainer.max_epochs=2")
+    assert job.overrides == ("experiment=mnist_cnn", "optimizer=adamw", "optimizer.lr=3e-3", "trainer.max_epochs=2")
     assert job.frozen["optimizer"]["_target_"] == "torch.optim.AdamW"
     assert (job.frozen["optimizer"]["lr"], job.frozen["trainer"]["max_epochs"]) == (3e-3, 2)
     assert job.frozen["scheduler"]["max_lr"] == 3e-3  # interpolations are resolved
@@ -34,6 +35,9 @@ def test_experiment_has_the_jobs_that_hydra_sweeps(plan: Plan) -> None:
     swept = plan("-m", "experiment=shallow_regression")
     planned = plan_experiment(ROOT / "conf", "shallow_regression")
     assert [(job.label, job.digest) for job in planned] == [(job.label, job.digest) for job in swept]
+    assert planned[4].overrides == ("model.width=20", "seed=1", "experiment=shallow_regression")
+    assert plan(*planned[4].overrides)[0].digest == planned[4].digest
+    assert plan(*swept[4].overrides)[0].digest == planned[4].digest
 
 
 def test_gradient_descent_takes_all_examples_by_default(plan: Plan) -> None:
@@ -69,6 +73,10 @@ def test_gradient_descent_takes_all_examples_by_default(plan: Plan) -> None:
         (["optimizer.lr=inf"], r"optimizer\.lr=inf must be a finite number"),
         (["optimizer.lr=-1"], "Invalid learning rate: -1"),
         (["seed=1.5"], "seed"),
+        (["~seed"], "seed is missing: it has no default here"),
+        (["~early_stopping"], "early_stopping is missing"),
+        (["data.folder='a\nb'"], r"'a\\nb'\" has a control character; allowed: letters, digits, signs and spaces"),
+        (["data.folder='\udcff'"], "has a control character"),
         (["batch_size=0"], "batch_size=0"),
         (["batch_size=361"], "from 1 to the 360 training examples"),
         (["early_stopping.patience=0"], r"early_stopping\.patience=0 must be at least 1"),

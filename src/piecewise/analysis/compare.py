@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from piecewise.durable import write_atomic
 from piecewise.figures.style import to_svg
 from piecewise.figures.sweep import Point, heat_map, metric_over_axis
-from piecewise.jobs.job import Job, canonical
+from piecewise.jobs.digests import canonical
+from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Member:
     @property
     def options(self) -> dict[str, str]:
         """The values that may vary in a sweep, by key. Labels leave out the experiment, which is the job's name."""
-        return {"experiment": self.job.name, **self.job.overrides}
+        return {"experiment": self.job.name, **self.job.values}
 
 
 def compare(folder: RunFolder, members: Sequence[Member], metric: str | None = None) -> list[str]:
@@ -99,7 +100,7 @@ def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
 def _keys(members: Sequence[Member]) -> list[str]:
     """The keys of the labels, and `experiment` first if jobs of different experiments have the same label."""
     labels = {(member.job.label, member.job.name) for member in members}
-    keys = dict.fromkeys(key for member in members for key in member.job.overrides)
+    keys = dict.fromkeys(key for member in members for key in member.job.values)
     return [*(["experiment"] if len(labels) > len({label for label, _ in labels}) else []), *keys]
 
 

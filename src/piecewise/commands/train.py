@@ -27,14 +27,14 @@ DRY_RUN = "--dry-run"
 def main(project: Project, arguments: Arguments) -> None:
     from piecewise.planning.plan import plan_command_line
 
-    words = arguments.words  # Hydra parses them
-    jobs = plan_command_line(project.conf, [word for word in words if word != DRY_RUN])
+    words = [word for word in arguments.words if word != DRY_RUN]  # Hydra parses them
+    jobs = plan_command_line(project.conf, words)
     if not jobs:  # a flag such as --cfg only prints
         return
     from piecewise.jobs.trainer import check_devices
 
     check_devices(job.config.trainer for job in jobs)
-    if DRY_RUN in words:
+    if DRY_RUN in arguments.words:
         _announce(jobs)
         return
     from piecewise.execution.job_folders import JobFolders
@@ -42,7 +42,7 @@ def main(project: Project, arguments: Arguments) -> None:
 
     folders = JobFolders.new(jobs)
     uri = jobs[0].config.tracking.uri
-    run_jobs(jobs, folders, uri, evaluate_and_draw)
+    run_jobs(jobs, folders, uri, evaluate_and_draw, words=words)
     conclude(folders.root, len(jobs), uri)
 
 

@@ -8,7 +8,8 @@ import yaml
 
 from piecewise import terminal
 from piecewise.errors import BadInput, nearest
-from piecewise.jobs.job import VOLATILE, Job, without_volatile
+from piecewise.jobs.digests import VOLATILE, config_digest, without_volatile
+from piecewise.jobs.job import Job
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
 from piecewise.journal.reader import read_journal
@@ -25,7 +26,7 @@ def check_unchanged(start: Start, job: Job, digests: dict[str, str]) -> list[str
 
     Raises BadInput if the job or its data have changed: the rest of the training would be of another experiment.
     """
-    if start.job_digest != job.digest:
+    if config_digest(start.config) != job.digest:  # the recorded digest may be of an earlier version's rules
         found = _differences(without_volatile(start.config), without_volatile(job.frozen))
         raise BadInput(f"{'; '.join(found)}: a run continues as it began; piecewise train begins another one")
     if start.digests["data"] != digests["data"]:

@@ -1,7 +1,7 @@
 """Run several jobs one after the other, under one parent run, while MLflow follows them."""
 
-import shlex
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -15,6 +15,7 @@ from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.build import Parts
 from piecewise.jobs.comparable import basis, best_of_each, flatten
 from piecewise.jobs.job import Job
+from piecewise.jobs.overrides import shell_command
 from piecewise.jobs.provenance import git_state
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.reader import read_journal
@@ -30,31 +31,42 @@ from piecewise.tracking.sync.background import BackgroundMirror
 Finish = Callable[[Job, RunFolder, Parts | None], None]
 
 
-def run_jobs(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Finish, is_resumed: bool = False) -> None:
+def run_jobs(
+    jobs: list[Job],
+    folders: JobFolders,
+    uri: str | None,
+    finish: Finish,
+    is_resumed: bool = False,
+    words: Sequence[str] = (),
+) -> None:
     """Train every job, then `finish` it; MLflow at `uri` gets the runs, or the user is told what it did not get.
 
     A job that fails stops neither the others nor the parent; its error is raised when all are done. A signal stops
-    everything. With `is_resumed` finished jobs are skipped and interrupted ones continue.
+    everything. With `is_resumed` finished jobs are skipped and interrupted ones continue. `words` are the arguments of
+    `piecewise train` that begin such a sweep, for its record.
     Raises BadInput, or TryAgain if another process writes one of the runs.
     """
     _check_before_start(jobs, folders)
     with _held(folders.parent):
-        _run_all(jobs, folders, uri, finish, is_resumed)
+        _run_all(jobs, folders, uri, finish, is_resumed, words)
 
 
-def _run_all(jobs: list[Job], folders: JobFolders, uri: str | None, finish: Finish, is_resumed: bool) -> None:
+def _run_all(
+    jobs: list[Job], folders: JobFolders, uri: str | None, finish: Finish, is_resumed: bool, words: Sequence[str]
+) -> None:
     remove_manifest(folders.root)
     mirror = BackgroundMirror(uri, folders.jobs if len(jobs) == 1 else [folders.parent, *folders.jobs])
     errors: list[Exception] = []
     is_interrupted = True
     try:
-        with _recorded_sweep(jobs, folders, errors) as sweep:
+        with _recorded_sweep(jobs, folders, errors, words) as sweep:
             for job, folder in zip(jobs, folders.jobs, strict=True):
                 if is_resumed and is_done(folder):
                     continue
                 try:
                     with _held(folder) if len(jobs) > 1 else nullcontext():
-                        _run(job, folder, {**sweep, "tags": describe(job)}, finish, is_resumed)
+                        facts = {**sweep, "tags": describe(job.name, job.overrides)}
+                        _run(job, folder, facts, finish, is_resumed)
                 except Exception as error:
                     stopping.raise_if_stopped()  # the error may be how a library answered a signal
                     errors.append(_reported(error, job))
@@ -92,7 +104,9 @@ def _check_before_start(jobs: list[Job], folders: JobFolders) -> None:
 
 
 @contextmanager
-def _recorded_sweep(jobs: list[Job], folders: JobFolders, errors: list[Exception]) -> Iterator[dict[str, str]]:
+def _recorded_sweep(
+    jobs: list[Job], folders: JobFolders, errors: list[Exception], words: Sequence[str]
+) -> Iterator[dict[str, str]]:
     """Write the parent's journal; if there are `errors` at the end, the sweep has failed.
 
     Yields what the journal of each job records of it: its parent. A single job has none, and gets the id itself.
@@ -107,8 +121,8 @@ def _recorded_sweep(jobs: list[Job], folders: JobFolders, errors: list[Exception
         if record is not None:
             journal.resume(process=process)
         else:
-            about = {"id": run_id, "name": name, "label": "", "title": f"{name} sweep of {size}", "num_jobs": size}
-            journal.start(**about, tags={**describe(jobs[0]), "sweep.num_jobs": str(size)}, process=process)
+            about = {"id": run_id, "name": name, "title": f"{name} sweep of {size}", "num_jobs": size}
+            journal.start(**about, tags={**describe(name, words), "sweep.num_jobs": str(size)}, process=process)
         status = "FAILED"
         try:
             yield {"parent": run_id}
@@ -132,14 +146,19 @@ def _best_of(folder: RunFolder) -> list[str]:
     return list(best_of_each(sorted(found, key=lambda item: item[2])).values())
 
 
-def describe(job: Job) -> dict[str, str]:
+def describe(name: str, words: Sequence[str]) -> dict[str, str]:
     """Tags for a reader a year later: the question, the command that repeats the run, the state of the source."""
     conf = Project.find().conf
-    about = read_about(conf, job.name) if job.name in experiments(conf) else {}
-    chosen = [f"experiment={job.name}"] if about else []
-    command = shlex.join(["piecewise", "train", *chosen, *(f"{key}={value}" for key, value in job.overrides.items())])
-    note = "\n\n".join(part for part in (about.get("question"), f"`{command}`") if part)
+    about = read_about(conf, name) if name in experiments(conf) else {}
+    command = shell_command(words)
+    note = "\n\n".join(part for part in (about.get("question"), as_code(command)) if part)
     return {**git_state(), "command": command, "mlflow.note.content": note}
+
+
+def as_code(text: str) -> str:
+    """`text` as code in Markdown; the fence is longer than any row of backquotes in it."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"
 
 
 def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_resumed: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from piecewise.durable import write_atomic
 from piecewise.dvc_files import recorded_stage
-from piecewise.jobs.job import canonical_digest
+from piecewise.jobs.digests import canonical_digest
 from piecewise.journal.names import train_stage
 from piecewise.project import Project
 

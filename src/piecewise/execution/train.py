@@ -94,7 +94,7 @@ def _begin(journal: Journal, job: Job, request: Request, identity: dict[str, Any
         job.write(request.folder.job)
     process = this_process().as_dict()
     if record is None:
-        about = {"name": job.name, "label": job.label, "title": job.title, "config": job.frozen}
+        about = {"name": job.name, "overrides": job.overrides, "title": job.title, "config": job.frozen}
         journal.start(**about, **identity, process=process, **request.facts)
     else:
         journal.resume(process=process, changed=check_unchanged(record.start, job, identity["digests"]))

@@ -123,6 +123,8 @@ class JobConfig:
         content = dict(frozen)
         _known("about", content.pop("about", None) or {}, About)  # checked, and not needed for training
         _known("", content, cls)
+        if missing := [option.name for option in fields(cls) if option.name not in content]:
+            raise BadInput(f"{missing[0]} is missing: it has no default here, and cannot be deleted with ~")
         return cls(
             data=DataConfig.of("data", content.pop("data")),
             scheduler=Component.of("scheduler", scheduler) if (scheduler := content.pop("scheduler")) else None,

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,46 +9,20 @@ from typing import Any
 
 from piecewise.durable import read_json, write_json
 from piecewise.errors import BadInput
+from piecewise.jobs import version_1
 from piecewise.jobs.config import JobConfig
+from piecewise.jobs.digests import canonical_digest, config_digest
+from piecewise.jobs.overrides import folder_of, key_of, labelled, values_of
 
-VERSION = 1
-
-# These keys say how, where and for whom a job runs. They do not change its digest.
-VOLATILE = (
-    "about",
-    "tracking",
-    "evaluate",
-    "log_every_n_steps",
-    "log_model",
-    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "precision", "strategy", "timeout")),
-)
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces. Raises ValueError for NaN and infinity."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def canonical_digest(value: Any) -> str:
-    """SHA-256 of the value's canonical JSON."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def without_volatile(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that decides the result: all keys but the volatile ones."""
-    kept = copy.deepcopy(config)
-    for key in VOLATILE:
-        group, _, leaf = key.rpartition(".")
-        (kept.get(group, {}) if group else kept).pop(leaf, None)
-    return kept
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is the experiment's name; `label` distinguishes the jobs of a sweep (`model.width=3,seed=0`)."""
+    """`name` is the experiment's name, or that of the data and the model."""
 
     name: str
-    label: str
+    overrides: tuple[str, ...]  # all that were given, as Hydra took them
     frozen: dict[str, Any]  # the resolved configuration, as digested and written
 
     @cached_property
@@ -63,7 +33,21 @@ class Job:
     @property
     def digest(self) -> str:
         """The digest of the configuration without its volatile keys."""
-        return canonical_digest(without_volatile(self.frozen))
+        return config_digest(self.frozen)
+
+    @property
+    def label(self) -> str:
+        """What distinguishes the job from others of its name, for people: `model.width=3,seed=0`."""
+        return self.label_without()
+
+    def label_without(self, *keys: str) -> str:
+        """The label without the overrides of some keys."""
+        return ",".join(item for item in labelled(self.overrides) if key_of(item) not in keys)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The values of the label's overrides by key, as they are written: `+trainer.max_steps=9` sets a value too."""
+        return values_of(labelled(self.overrides))
 
     @property
     def title(self) -> str:
@@ -71,21 +55,15 @@ class Job:
         return f"{self.name} {self.label}".strip()
 
     @property
-    def overrides(self) -> dict[str, str]:
-        """The label's values by key. Commas inside a list value do not separate keys."""
-        parts = re.split(r",(?=[\w.@/]+=)", self.label)
-        return dict(part.split("=", 1) for part in parts if "=" in part)
-
-    @property
     def folder_name(self) -> str:
-        """The label as a valid folder name."""
-        return re.sub(r"[^\w=.,+-]", "_", self.label) or "run"
+        """A folder among those of the experiment's jobs."""
+        return folder_of(self.overrides)
 
     def as_dict(self) -> dict[str, Any]:
         return {"version": VERSION, "digest": self.digest, "seal": self._seal(), **self._content()}
 
     def _content(self) -> dict[str, Any]:
-        return {"name": self.name, "label": self.label, "config": self.frozen}
+        return {"name": self.name, "overrides": list(self.overrides), "config": self.frozen}
 
     def _seal(self) -> str:
         """The digest of the whole content, with the volatile keys."""
@@ -98,11 +76,16 @@ class Job:
     def from_dict(cls, content: dict[str, Any], where: Path) -> Job:
         """The job in `content`. Raises BadInput if its version is unknown, or if it is incomplete or was edited."""
         _check_version(content, where)
-        for key, kind in {"name": str, "label": str, "config": dict, "seal": str}.items():
+        is_old = content["version"] == version_1.VERSION
+        kinds = {"name": str, "label" if is_old else "overrides": str if is_old else list, "config": dict, "seal": str}
+        for key, kind in kinds.items():
             if not isinstance(content.get(key), kind):
                 raise BadInput(f"{where}: the job's {key} is {content.get(key)!r}; it must be a {kind.__name__}")
-        job = cls(content["name"], content["label"], content["config"])
-        if content != job.as_dict():
+        if not is_old and not all(isinstance(item, str) for item in content["overrides"]):
+            raise BadInput(f"{where}: the job's overrides are {content['overrides']!r}; they must be texts")
+        read = version_1.upgraded(content, where) if is_old else content
+        job = cls(read["name"], tuple(read["overrides"]), read["config"])
+        if not is_old and content != job.as_dict():
             raise BadInput(f"{where}: the job was edited: its seal is {job._seal()}, recorded is {content['seal']}")
         return job
 
@@ -130,5 +113,5 @@ def read_jobs(path: Path) -> list[Job]:
 
 
 def _check_version(content: dict[str, Any], where: Path) -> None:
-    if content.get("version") != VERSION:
+    if content.get("version") not in (version_1.VERSION, VERSION):
         raise BadInput(f"{where}: version {content.get('version')!r} cannot be read; allowed: {VERSION}")

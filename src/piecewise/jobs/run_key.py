@@ -4,7 +4,8 @@ from typing import Any
 
 from piecewise.data.spec import DataSource
 from piecewise.jobs.config import DataConfig
-from piecewise.jobs.job import Job, canonical_digest
+from piecewise.jobs.digests import canonical_digest
+from piecewise.jobs.job import Job
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
 

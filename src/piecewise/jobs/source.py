@@ -28,7 +28,10 @@ CLOSURES: dict[str, tuple[str, ...]] = {
     "train": (
         *_MODELS,
         "journal/*.py",
+        "jobs/digests.py",
         "jobs/job.py",
+        "jobs/overrides.py",
+        "jobs/version_1.py",
         "jobs/targets.py",
         "jobs/trainer.py",
         "jobs/run_key.py",

@@ -1,5 +1,6 @@
 """The files in build/ that the stages of `dvc repro` read."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def compose(conf: Path, build: Path) -> list[str]:
 
 def for_stage(job: Job) -> Job:
     """The job without its description and its tracking: changing those must not run a stage again."""
-    return Job(job.name, job.label, job.frozen | {"about": {}, "tracking": None})
+    return replace(job, frozen=job.frozen | {"about": {}, "tracking": None})
 
 
 def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:

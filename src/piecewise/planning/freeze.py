@@ -1,5 +1,7 @@
 """From one composed configuration to a frozen job."""
 
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -7,17 +9,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from piecewise.errors import BadInput
 from piecewise.jobs.config import JobConfig
-from piecewise.jobs.job import Job, canonical
+from piecewise.jobs.digests import canonical
+from piecewise.jobs.job import Job
 from piecewise.planning.explain import hydra_message
 from piecewise.planning.hydra_settings import COMPUTED, leaves
 
 
-def freeze(config: DictConfig, name: str, label: str = "") -> Job:
+def freeze(config: DictConfig, name: str, overrides: Sequence[str]) -> Job:
     """One composed configuration as a checked job.
 
     Raises BadInput, naming the key, if a value depends on the machine or the moment, is missing, is NaN or infinite,
     or cannot be used.
     """
+    _refuse_control_characters(overrides)
     _refuse_computed_values(config)
     try:
         resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
@@ -29,7 +33,14 @@ def freeze(config: DictConfig, name: str, label: str = "") -> Job:
     from piecewise.planning import check  # imports torch, which --help and completion do not need
 
     check.check(JobConfig.parse(resolved))
-    return Job(name, label, check.coerced(resolved))
+    return Job(name, tuple(overrides), check.coerced(resolved))
+
+
+def _refuse_control_characters(overrides: Sequence[str]) -> None:
+    """They would break the lines of records and of the terminal; bytes that are no UTF-8 are such characters too."""
+    for override in overrides:
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in override):
+            raise BadInput(f"{override!r} has a control character; allowed: letters, digits, signs and spaces")
 
 
 def _refuse_computed_values(config: DictConfig) -> None:

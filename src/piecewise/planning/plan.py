@@ -1,6 +1,5 @@
 """The jobs of an experiment and of a command line, composed by Hydra."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -28,9 +27,6 @@ from piecewise.planning.hydra_internals import shared_config_store
 from piecewise.planning.hydra_settings import refuse_hydra_settings
 from piecewise.planning.schema import Config
 from piecewise.planning.sweep import expand, refuse_equal_jobs, refuse_sweeps
-
-# Overrides that a job's label leaves out: its name has the experiment, and tracking changes no result.
-UNLABELLED = re.compile(r"experiment=|\+*tracking[.=]")
 
 
 @contextmanager
@@ -92,11 +88,12 @@ def _errors_explained(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def _job(loader: ConfigLoader, overrides: list[str]) -> Job:
-    """The job that Hydra composes, named and labelled by what was chosen."""
+    """The job that Hydra composes, named by what was chosen."""
     config: DictConfig = loader.load_configuration("config", overrides, RunMode.RUN)
     choices: Any = config.hydra.runtime.choices
     with open_dict(config):
         del config["hydra"]
-    name = choices.experiment or f"{choices.data}-{choices.model}"
-    check_name(name, f"experiment={name}" if choices.experiment else f"data={choices.data} model={choices.model}")
-    return freeze(config, name, ",".join(item for item in overrides if not UNLABELLED.match(item)))
+    experiment, data, model = (choices.get(group) for group in ("experiment", "data", "model"))
+    name = experiment or f"{data}-{model}"
+    check_name(name, f"experiment={name}" if experiment else f"data={data} model={model}")
+    return freeze(config, name, overrides)

@@ -10,7 +10,8 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from piecewise.errors import BadInput
-from piecewise.jobs.job import Job, canonical
+from piecewise.jobs.digests import canonical
+from piecewise.jobs.job import Job
 from piecewise.planning.choices import options_matching
 
 MAX_JOBS = 100_000  # of one sweep: their journals alone are a gigabyte

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from piecewise.analysis.compare import Member
+from piecewise.analysis.compare import SEED, Member
 from piecewise.durable import read_json
 from piecewise.jobs.job import read_job
 from piecewise.journal.names import folder_name
@@ -49,12 +49,12 @@ def _by_number(path: Path) -> list[tuple[float, str]]:
 
 
 def group_runs(runs: list[Run]) -> list[Group]:
-    """The runs grouped by their label without its seed."""
-    groups: dict[str, list[Run]] = {}
+    """The runs grouped by the values that they chose, without the seed."""
+    groups: dict[frozenset[tuple[str, str]], list[Run]] = {}
     for run in runs:
-        label = ",".join(f"{key}={value}" for key, value in run.job.overrides.items() if key != "seed")
-        groups.setdefault(label, []).append(run)
-    return [Group(label, members) for label, members in groups.items()]
+        chosen = frozenset((key, value) for key, value in run.job.values.items() if key != SEED)
+        groups.setdefault(chosen, []).append(run)
+    return [Group(members[0].job.label_without(SEED), members) for members in groups.values()]
 
 
 def stage_metrics(experiment: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from piecewise.errors import TryAgain
 from piecewise.execution.job_folders import JobFolders
 from piecewise.execution.stage_key import is_continued, write_key
 from piecewise.jobs.build import build_data
-from piecewise.jobs.job import Job, canonical_digest
+from piecewise.jobs.digests import canonical_digest
+from piecewise.jobs.job import Job
 from piecewise.jobs.run_key import identify
 from piecewise.journal.names import train_stage
 from piecewise.journal.run_folder import RunFolder

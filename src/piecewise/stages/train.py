@@ -12,7 +12,8 @@ from piecewise.tracking.store.addresses import tracking_uri
 def main(experiment: str) -> None:
     jobs = read_jobs(Project().build / "jobs" / f"{experiment}.json")
     with live_stage(jobs) as (folders, is_resumed):
-        run_jobs(jobs, folders, tracking_uri(Project.find()), _report, is_resumed)
+        words = ["-m", f"experiment={experiment}"]
+        run_jobs(jobs, folders, tracking_uri(Project.find()), _report, is_resumed, words)
 
 
 def _report(job: Job, folder: RunFolder, parts: Parts | None) -> None:

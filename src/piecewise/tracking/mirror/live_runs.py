@@ -18,6 +18,8 @@ from piecewise.tracking.tags import HEARTBEAT, PROCESS, RUN_ID
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+MAX_NAME = 250  # characters of a run's name, in MLflow's tables
+
 
 @dataclass
 class LiveRun:
@@ -79,7 +81,7 @@ class LiveRuns:
         parent = find_run(self.client, start.parent) if start.parent else None
         if parent is not None:
             tags["mlflow.parentRunId"] = parent.info.run_id
-        run = self.client.create_run(self._experiment(start), milliseconds(start.time), tags, start.title)
+        run = self.client.create_run(self._experiment(start), milliseconds(start.time), tags, start.title[:MAX_NAME])
         return str(run.info.run_id)
 
     def _experiment(self, start: Start) -> str:
