@@ -16,6 +16,7 @@ FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*
 ROWS: list[set[str]] = [
     {
         "errors",
+        "extras",
         "shapes",
         "durable",
         "locks",

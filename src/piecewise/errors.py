@@ -17,6 +17,10 @@ class BadInput(PiecewiseError, ValueError):
     exit_code = 2
 
 
+class Unavailable(PiecewiseError, ValueError):
+    """Something that this model or these data do not have, such as a closed form of dependent inputs."""
+
+
 class NonFiniteLoss(PiecewiseError):
     """The training loss became NaN or infinite."""
 

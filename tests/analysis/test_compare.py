@@ -23,7 +23,7 @@ WIDTHS = [member(f"model.width={width},seed={seed}", width / 100 + seed / 1000) 
 
 def test_an_option_with_numbers_is_the_axis_and_seeds_the_band() -> None:
     figures = draw(WIDTHS, METRIC)
-    (axes,) = figures["metric_over_axis"].axes
+    (axes,) = figures["metric_over_axis"]().axes
     assert list(figures) == ["metric_over_axis"]
     assert axes.lines[0].get_xydata().tolist() == [[3, pytest.approx(0.0305)], [20, pytest.approx(0.2005)]]
     band = axes.collections[0].get_paths()[0].vertices
@@ -33,7 +33,7 @@ def test_an_option_with_numbers_is_the_axis_and_seeds_the_band() -> None:
 
 def test_two_options_are_drawn_as_lines_and_as_a_heat_map() -> None:
     members = [member(f"optimizer={o},model.width={w}", w / 10) for o in ("adam", "sgd") for w in (1, 2, 3)]
-    figures = draw(members, METRIC)
+    figures = {name: make() for name, make in draw(members, METRIC).items()}
     assert [line.get_label() for line in figures["metric_over_axis"].axes[0].lines] == [
         "optimizer=adam",
         "optimizer=sgd",
@@ -44,7 +44,7 @@ def test_two_options_are_drawn_as_lines_and_as_a_heat_map() -> None:
 
 def test_values_that_are_no_numbers_keep_the_sweeps_order() -> None:
     figures = draw([member(f"loss={name}", 0.5) for name in ("b", "a")], METRIC)
-    assert [tick.get_text() for tick in figures["metric_over_axis"].axes[0].get_xticklabels()] == ["b", "a"]
+    assert [tick.get_text() for tick in figures["metric_over_axis"]().axes[0].get_xticklabels()] == ["b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_jobs_of_two_experiments_are_told_apart(tmp_path: Path) -> None:
         "wide,0,0.75",
         "wide,1,0.75",
     ]
-    (axes,) = draw(members, METRIC)["metric_over_axis"].axes
+    (axes,) = draw(members, METRIC)["metric_over_axis"]().axes
     assert axes.lines[0].get_ydata().tolist() == [0.25, 0.75]
     assert "experiment" not in table([Member(Job("a", ("data=a",), {}), metrics["deep"]), members[0]])
 

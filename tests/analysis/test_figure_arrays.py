@@ -14,6 +14,7 @@ from piecewise.analysis.draw import of_arrays
 from piecewise.analysis.figure_arrays import NUM_POINTS, arrays_of, most_confidently_wrong
 from piecewise.data.spec import Examples
 from piecewise.execution.train import train
+from piecewise.extras import Extras
 from piecewise.jobs import build
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
@@ -26,12 +27,15 @@ Plan = Callable[..., list[Job]]
 
 
 def arrays(job: Job, folder: RunFolder) -> tuple[build.Parts, dict[str, torch.Tensor]]:
-    """The parts of the job, with fresh weights, and the arrays of their figures."""
+    """The parts of the job, with fresh weights, and the arrays of their figures, none of which is left out."""
     parts = build.build_parts(job.config)
     test = parts.source.test(parts.loss.kind)
     with torch.no_grad():
         outputs = parts.model(test.x)
-    return parts, arrays_of(parts, test, outputs, folder)
+    extras = Extras("test")
+    found = arrays_of(parts, test, outputs, folder, extras)
+    assert extras.left_out == {}
+    return parts, found
 
 
 @pytest.fixture
@@ -98,8 +102,10 @@ def test_two_inputs_get_a_decision_map_and_a_region_map(
     assert found["plane_num_corners"].tolist() == [len(region.vertices) for region in exact.regions]
     figures = of_arrays({key: value.numpy() for key, value in found.items()})
     assert list(figures) == ["decision_map", "region_map", "confusion_matrix"]
-    monkeypatch.setattr("piecewise.analysis.figure_arrays.MAX_REGIONS", len(exact.regions) - 1)
-    assert "plane_corners" not in arrays(job, nowhere)[1]  # too many regions are not drawn
+    monkeypatch.setattr("piecewise.analysis.plane_arrays.MAX_REGIONS", len(exact.regions) - 1)
+    extras, test = Extras("test"), parts.source.test(parts.loss.kind)
+    assert "plane_corners" not in arrays_of(parts, test, found["outputs"], nowhere, extras)
+    assert extras.left_out == {"region_map": f"more than {len(exact.regions) - 1} activation patterns"}
 
 
 def test_filters_are_the_first_layers_weights(plan: Plan, nowhere: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

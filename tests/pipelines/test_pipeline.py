@@ -36,6 +36,14 @@ def test_one_broken_experiment_does_not_stop_the_others(pipeline: Pipeline) -> N
     assert pipeline.repro() <= {"report"}
 
 
+def test_nothing_is_left_out_of_the_shipped_experiments(pipeline: Pipeline) -> None:
+    """No figure, and no metric beside the main ones."""
+    evaluated = list((pipeline.root / "results" / "evaluate").glob("*/*/evaluated.json"))
+    assert len(evaluated) == 7
+    assert [path for path in evaluated if json.loads(path.read_text())["left_out"]] == []
+    assert list((pipeline.root / "report").rglob("left_out.json")) == []
+
+
 def test_single_stage_dag_and_metrics(pipeline: Pipeline) -> None:
     assert pipeline.repro("train@mnist_cnn") == set()
     assert "train@mnist_cnn" in pipeline.run("dvc", "dag")

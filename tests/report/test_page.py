@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -96,6 +97,27 @@ def test_numbers_equal_the_recorded_metrics(root: Path) -> None:
     assert f"{min(row.values):.5g} to {max(row.values):.5g}2" in Page((root / INDEX).read_text()).text
     assert [(row.metric, row.bound) for row in result.numbers[2:]] == [("test/nll", ""), ("test/nll_floor", "")] * 2
     assert "NOT as expected" in text_table([result])
+
+
+def test_a_broken_figure_is_named_on_the_page_and_loses_nothing_else(
+    evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run's arrays are damaged, and the comparison of the runs cannot be drawn."""
+
+    def fail(*arguments: object) -> None:
+        raise IndexError("no such axis")
+
+    root = tmp_path / "copy"
+    shutil.copytree(evaluated, root)
+    monkeypatch.chdir(root)
+    (root / "results/evaluate/fit/model.width=3,seed=0/arrays.safetensors").write_bytes(b"damaged")
+    monkeypatch.setattr("piecewise.analysis.compare.metric_over_axis", fail)
+    page = Page(write_report(Project(root)).read_text())
+    assert "metric_over_axis is left out: IndexError: no such axis" in page.text
+    assert "fit model.width=3,seed=0: every figure of the model is left out: SafetensorError" in page.text
+    labels = [attributes["aria-label"] or "" for tag, attributes in page.elements if tag == "svg"]
+    assert len(labels) == 3  # two learning curves and the fit of the other width
+    assert page.text.count("weights digest") == 4
 
 
 def test_a_project_without_results_has_an_empty_report(project: Project) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from piecewise.data.spec import Examples
+from piecewise.errors import NonFiniteLoss
 from piecewise.losses.categorical import Categorical
 from piecewise.losses.squared_error import SquaredError
 from piecewise.training.evaluation import evaluate, exact_values
@@ -58,3 +59,10 @@ def test_half_precision_is_measured_in_float64() -> None:
     nll, score = exact_values(Categorical(), outputs, targets)
     assert nll.dtype is score.dtype is torch.float64
     assert float(nll) == pytest.approx(math.log1p(math.exp(-2)) + 2, abs=1e-14)
+
+
+def test_outputs_that_overflow_are_named_before_any_metric() -> None:
+    model, test = nn.Linear(1, 1), Examples(torch.tensor([[1.0], [3e38], [2.0]]), torch.zeros(3, 1))
+    nn.init.constant_(model.weight, 2.0)
+    with pytest.raises(NonFiniteLoss, match="outputs are not finite for 1 of 3 test examples"):
+        evaluate(model, SquaredError(), test)

@@ -8,17 +8,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
+from piecewise.analysis.draw import Drawings, write_figures, write_left_out
 from piecewise.durable import write_atomic
-from piecewise.figures.style import to_svg
+from piecewise.extras import Extras
 from piecewise.figures.sweep import Point, heat_map, metric_over_axis
 from piecewise.jobs.digests import canonical
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SEED = "seed"
 TABLE = "results.csv"
@@ -41,16 +38,20 @@ def compare(folder: RunFolder, members: Sequence[Member], metric: str | None = N
     """Write a sweep's table and figures to its folder; returns the names of the figures.
 
     The figures show `metric`; without it, the main metric. Metrics that mean different things get no figure.
+    `left_out.json` lists what cannot be made.
     """
     measured = [member for member in members if member.metrics]
     if len(measured) < 2:
         return []
-    write_atomic(folder.figures / TABLE, table(measured).encode())
-    metric = metric or main_metric(measured)
-    figures = draw(measured, metric) if metric else {}
-    for name, figure in figures.items():
-        write_atomic(folder.figures / f"{name}.svg", to_svg(figure))
-    return list(figures)
+    extras = Extras(f"sweep of {measured[0].job.name}")
+    csv_table = extras.make(TABLE, lambda: table(measured).encode())
+    if csv_table is not None:
+        write_atomic(folder.figures / TABLE, csv_table)
+    shown = metric or main_metric(measured)
+    drawings = (extras.make("every figure of the sweep", lambda: draw(measured, shown)) or {}) if shown else {}
+    written = write_figures(folder, drawings, extras)
+    write_left_out(folder, extras)
+    return written
 
 
 def main_metric(members: Sequence[Member]) -> str | None:
@@ -75,7 +76,7 @@ def table(members: Sequence[Member]) -> str:
     return text.getvalue()
 
 
-def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
+def draw(members: Sequence[Member], metric: str) -> Drawings:
     """The metric over one varied key; over two also as a heat map. Seeds become the spread, not an axis."""
     members = [member for member in members if metric in member.metrics]
     axes = [key for key in _keys(members) if key != SEED and len(_values(members, key)) > 1]
@@ -91,10 +92,11 @@ def draw(members: Sequence[Member], metric: str) -> dict[str, Figure]:
     lines: dict[str, list[Point]] = defaultdict(list)
     for value, label in pairs:
         lines[f"{other}={label}" if other else ""].append((_number(value), seeds[value, label]))
-    figures = {"metric_over_axis": metric_over_axis(along, metric, lines)}
+    drawings: Drawings = {"metric_over_axis": lambda: metric_over_axis(along, metric, lines)}
     if other:
-        figures["heat_map"] = heat_map((along, other), metric, {pair: fmean(seeds[pair]) for pair in pairs})
-    return figures
+        means = {pair: fmean(seeds[pair]) for pair in pairs}
+        drawings["heat_map"] = lambda: heat_map((along, other), metric, means)
+    return drawings
 
 
 def _keys(members: Sequence[Member]) -> list[str]:

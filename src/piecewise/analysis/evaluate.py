@@ -13,6 +13,7 @@ from piecewise.data.spec import Examples
 from piecewise.data.synthetic import Synthetic
 from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput
+from piecewise.extras import Extras
 from piecewise.jobs.build import Parts, build_parts
 from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.run_key import describe_input
@@ -26,27 +27,25 @@ from piecewise.training.evaluation import Evaluation, evaluate
 
 
 def evaluate_run(folder: RunFolder, parts: Parts | None = None) -> dict[str, float]:
-    """Measure the run and write its metrics and arrays, and which weights and data they are of.
+    """Measure the run and write its metrics and arrays, which weights and data they are of, and what is left out.
 
     `parts` are those the run was trained with; without them the job is built again.
     """
-    parts = load_trained(folder, parts)
+    parts, extras = load_trained(folder, parts), Extras(read_job(folder.job).title)
     test = parts.source.test(parts.loss.kind)
-    found = _measure(parts, test)
-    arrays = arrays_of(parts, test, found.outputs, folder)
-    contiguous = {name: array.clone(memory_format=torch.contiguous_format) for name, array in arrays.items()}
-    write_atomic(folder.arrays, save(contiguous))
+    found = _measure(parts, test, extras)
+    write_atomic(folder.arrays, save(arrays_of(parts, test, found.outputs, folder, extras)))
     inputs = {"testing": describe_input(parts.source, parts.config.data, "test")}
-    weights_digest = read_result(folder)["weights_digest"]
-    write_json(folder.evaluation / "evaluated.json", {"weights_digest": weights_digest, "inputs": inputs})
+    evaluated = {"weights_digest": read_result(folder)["weights_digest"], "inputs": inputs}
+    write_json(folder.evaluated, evaluated | {"left_out": extras.left_out})
     write_json(folder.metrics, found.metrics)
     return found.metrics
 
 
 def measure(folder: RunFolder) -> dict[str, float]:
     """The metrics of the run's weights on its test set. Nothing is written."""
-    parts = load_trained(folder)
-    return _measure(parts, parts.source.test(parts.loss.kind)).metrics
+    parts, extras = load_trained(folder), Extras(read_job(folder.job).title)
+    return _measure(parts, parts.source.test(parts.loss.kind), extras).metrics
 
 
 def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
@@ -79,18 +78,25 @@ def _shared(job: Job) -> dict[str, Any]:
     return {"data": config["data"], "loss": config["loss"], "trainer.precision": config["trainer"]["precision"]}
 
 
-def _measure(parts: Parts, test: Examples) -> Evaluation:
-    found = evaluate(parts.model, parts.loss, test)
+def _measure(parts: Parts, test: Examples, extras: Extras) -> Evaluation:
+    found, source = evaluate(parts.model, parts.loss, test), parts.source
     if isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError):
-        found.metrics["distance_to_closed_form"] = distance_to_closed_form(parts)
-    if isinstance(parts.source, Synthetic) and math.isfinite(floor := parts.source.nll_floor()):
-        found.metrics["test/nll_floor"] = floor  # data without noise has none
+        distance = extras.make("distance_to_closed_form", lambda: distance_to_closed_form(parts))
+        if distance is not None:
+            found.metrics["distance_to_closed_form"] = distance
+    if isinstance(source, Synthetic):
+        floor = extras.make("test/nll_floor", source.nll_floor)
+        if floor is not None and math.isfinite(floor):  # data without noise has none
+            found.metrics["test/nll_floor"] = floor
     return found
 
 
 @torch.no_grad()
 def distance_to_closed_form(parts: Parts) -> float:
-    """‖φ − φ*‖ between the trained coefficients and the least-squares ones on the same training examples."""
+    """‖φ − φ*‖ between the trained coefficients and the least-squares ones on the same training examples.
+
+    Raises Unavailable if the examples do not determine the coefficients.
+    """
     assert isinstance(parts.model, Linear)
     train, _ = parts.examples
     intercept, slopes = least_squares(train.x.flatten(1), train.y)

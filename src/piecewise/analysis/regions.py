@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
-from piecewise.analysis.figure_arrays import MAX_REGIONS
+from piecewise.analysis.plane_arrays import MAX_REGIONS
 from piecewise.analysis.trained import load_trained
 from piecewise.data.stored import Generated
 from piecewise.errors import BadInput
 from piecewise.figures.fit import fitted_function
 from piecewise.figures.plane import polygon_map
+from piecewise.figures.ranges import span
 from piecewise.figures.style import conclude
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import read_job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.losses.squared_error import SquaredError
 from piecewise.theory.bounds import max_regions
-from piecewise.theory.joints import piecewise_linear
+from piecewise.theory.joints import PiecewiseLinear, piecewise_linear
 from piecewise.theory.networks import Affine, Step, relu_program
 from piecewise.theory.pieces import count_pieces
 from piecewise.theory.polygons import TooManyRegions, region_map
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Regions:
     """`summary` holds a line for each count. With one input `rows` has one row for each linear region, with two inputs
-    one for each activation pattern."""
+    one for each activation pattern. `draw` makes the figure."""
 
     summary: list[str]
     header: list[str]
     rows: list[list[str]]
-    figure: Figure
+    draw: Callable[[], Figure]
 
 
 def regions_of_run(folder: RunFolder, bounds: Sequence[float] | None = None) -> Regions:
@@ -58,7 +59,7 @@ def regions_of_run(folder: RunFolder, bounds: Sequence[float] | None = None) -> 
         )
     train_x = parts.source.train(parts.loss.kind).x.flatten(1).double()
     if bounds is None:
-        bounds = [value for column in train_x.T for value in (float(column.min()), float(column.max()))]
+        bounds = [bound for column in train_x.T for bound in span(float(column.min()), float(column.max()))]
     lows, highs = bounds[::2], bounds[1::2]
     if len(bounds) != 2 * count or not all(low < high for low, high in zip(lows, highs, strict=True)):
         given = " ".join(f"{value:g}" for value in bounds)
@@ -79,6 +80,11 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
         [f"{knots[p]:.6g}", f"{knots[p + 1]:.6g}", _numbers(slopes[p]), _numbers(values[p] - slopes[p] * knots[p])]
         for p in range(len(slopes))
     ]
+    return Regions(summary, ["from", "to", "slope", "intercept"], rows, lambda: _figure_of_line(parts, found))
+
+
+def _figure_of_line(parts: Parts, found: PiecewiseLinear) -> Figure:
+    slopes, values = found.slopes, found.values
     data, label = (np.zeros(0), np.zeros(0)), "output of the network"
     if isinstance(parts.loss, SquaredError):  # with other losses the output is a parameter of the distribution
         train = parts.source.train(parts.loss.kind)
@@ -90,7 +96,7 @@ def _of_line(parts: Parts, low: float, high: float) -> Regions:
     if values.shape[1] > 1:
         finding = f"{len(slopes)} linear regions of {values.shape[1]} outputs, of which the first is drawn"
         conclude(figure, finding, figure.axes[0])
-    return Regions(summary, ["from", "to", "slope", "intercept"], rows, figure)
+    return figure
 
 
 def _of_plane(parts: Parts, low1: float, high1: float, low2: float, high2: float) -> Regions:
@@ -116,8 +122,8 @@ def _of_plane(parts: Parts, low1: float, high1: float, low2: float, high2: float
         ]
         for region in regions
     ]
-    figure = polygon_map([region.vertices for region in found.regions], found.box)
-    return Regions(summary, ["area", "vertices", "slope", "intercept"], rows, figure)
+    polygons, box = [region.vertices for region in found.regions], found.box
+    return Regions(summary, ["area", "vertices", "slope", "intercept"], rows, lambda: polygon_map(polygons, box))
 
 
 def _upper_bound(parts: Parts) -> str:

@@ -20,6 +20,7 @@ def main(project: Project, arguments: Arguments) -> None:
     from piecewise.analysis.regions import regions_of_run
     from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
+    from piecewise.extras import Extras
     from piecewise.figures.style import to_svg
     from piecewise.journal.find import find_run
     from piecewise.journal.names import folder_name
@@ -33,5 +34,8 @@ def main(project: Project, arguments: Arguments) -> None:
     print(terminal.table([found.header, *rows]))
     if len(rows) < len(found.rows):
         print(f"… and {len(found.rows) - len(rows)} more; --all prints them")
-    write_atomic(path, to_svg(found.figure))
-    terminal.say("\n".join(["", *found.summary, "", f"{path}: {terminal.size(path.stat().st_size)}"]))
+    terminal.say("\n".join(["", *found.summary]))
+    svg = Extras(run.start.title).make("the figure", lambda: to_svg(found.draw()))
+    if svg is not None:
+        write_atomic(path, svg)
+        terminal.say(f"\n{path}: {terminal.size(len(svg))}")

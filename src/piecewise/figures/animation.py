@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from piecewise.figures.ranges import span
 from piecewise.figures.style import BLUE, GREY, RED, style
 
 DPI = 100
@@ -35,6 +36,7 @@ def animate(data: tuple[np.ndarray, np.ndarray], frames: Sequence[Frame], y_labe
         (line,) = axes.plot([], [], color=BLUE, linewidth=2.2)
         (dots,) = axes.plot([], [], "o", color=RED, markersize=5)
         low, high = min(data[1].min(), frames[-1].y.min()), max(data[1].max(), frames[-1].y.max())
+        low, high = span(float(low), float(high))
         margin = 0.15 * (high - low)
         axes.set(xlabel="x", ylabel=y_label, xlim=(frames[0].x[0], frames[0].x[-1]), ylim=(low - margin, high + margin))
         pictures = []

@@ -4,9 +4,11 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from piecewise.errors import Unavailable
 from piecewise.figures.style import GROUND, ORANGE, RED, conclude, style
 
 LEVELS = 24
+FLOOR = 1e-4  # of the surface's height: differences below it are not shown
 
 
 def loss_surface(
@@ -20,18 +22,20 @@ def loss_surface(
     """Contours of the loss over a grid of two parameters, with the path from its start (ring) to its end (dot).
 
     first: (W,), second: (H,) the axes of the grid; losses: (H, W) in nats; path: (T, 2); ends: the losses at its ends.
+    Raises Unavailable for a surface that is flat or not finite.
     """
+    low = float(losses.min())
+    height = float(losses.max()) - low
+    if not 0 < height < np.inf:
+        raise Unavailable("the loss is not finite, or the same everywhere, around the path of the parameters")
     with style():
         figure = Figure(figsize=(6.0, 4.6))
         axes = figure.add_subplot()
-        low, high = float(losses.min()), float(losses.max())
         # Levels at equal ratios above the minimum show the flat bottom of a valley. Levels at equal steps would not.
-        floor = max((high - low) * 1e-4, 1e-12)
-        levels = low - floor + np.geomspace(floor * 1.01, high - low + floor, LEVELS)
-        norm: Normalize = LogNorm(floor, high - low + floor)
-        filled = axes.contourf(
-            first, second, losses - low + floor, levels=levels - low + floor, norm=norm, cmap="cividis"
-        )
+        floor = FLOOR * height
+        levels = np.geomspace(floor * 1.01, height + floor, LEVELS)
+        norm: Normalize = LogNorm(floor, height + floor)
+        filled = axes.contourf(first, second, losses - low + floor, levels=levels, norm=norm, cmap="cividis")
         axes.plot(*path.T, color=ORANGE, marker=".", markersize=4, linewidth=1.2)
         axes.plot(*path[0], "o", markersize=9, markerfacecolor="none", markeredgecolor=GROUND, markeredgewidth=1.6)
         axes.plot(*path[-1], "o", markersize=7, color=RED, markeredgecolor=GROUND)

@@ -28,7 +28,7 @@ class RunFolder:
 
     journal: Path  # contains times, so it differs even between identical runs
     training: Path  # job.json, model.safetensors, model.yaml, path.safetensors, result.json
-    evaluation: Path  # metrics.json, arrays.safetensors
+    evaluation: Path  # metrics.json, arrays.safetensors, evaluated.json
     figures: Path
     checkpoints: Path
 
@@ -124,6 +124,16 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.evaluation / "metrics.json"
+
+    @property
+    def evaluated(self) -> Path:
+        """Which weights and data the metrics are of, and what could not be made beside them."""
+        return self.evaluation / "evaluated.json"
+
+    @property
+    def left_out(self) -> Path:
+        """The figures and other extras that could not be made, with the reasons; no file if there are none."""
+        return self.figures / "left_out.json"
 
     @property
     def arrays(self) -> Path:

@@ -1,6 +1,7 @@
 """The report: one self-contained page."""
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from piecewise import terminal
 from piecewise.analysis.compare import compare
 from piecewise.analysis.draw import draw_run
-from piecewise.durable import write_atomic
+from piecewise.durable import read_json, write_atomic
+from piecewise.extras import Extras
 from piecewise.journal.names import folder_name
 from piecewise.journal.reader import read_journal
 from piecewise.journal.records import End, Start
@@ -42,19 +44,43 @@ def write_report(project: Project) -> Path:
     return path
 
 
-def _comparison(result: Result) -> list[str]:
-    """Draw figures that compare an experiment's runs; returns SVG elements."""
-    folder = RunFolder.of_stage(result.name, SWEEP)
+@dataclass(frozen=True)
+class Shown:
+    """SVG elements, and a line for each figure or other extra that is left out."""
+
+    figures: list[str]
+    left_out: list[str]
+
+
+def _comparison(result: Result) -> Shown:
+    """Draw figures that compare an experiment's runs."""
+    folder, extras = RunFolder.of_stage(result.name, SWEEP), Extras(result.name)
     members = [run for group in result.groups for run in group.runs]
-    names = compare(folder, members, result.rows[0].metric if result.rows else None)
-    return [_read(folder, name, folder_name(result.name)) for name in names]
+    metric = result.rows[0].metric if result.rows else None
+    names = extras.make("comparison", lambda: compare(folder, members, metric)) or []
+    return Shown(_read_all(folder, names, folder_name(result.name), extras), _left_out(folder, extras))
 
 
-def _drawn(group: Group, experiment: str) -> list[str]:
-    """Draw the figures of all runs; returns those of the first, which the page shows, as SVG elements."""
-    names, *_ = [draw_run(run.folder) for run in group.runs]
-    first = group.runs[0]
-    return [_read(first.folder, name, f"{folder_name(experiment)}-{first.job.folder_name}") for name in names]
+def _drawn(group: Group, experiment: str) -> Shown:
+    """Draw the figures of all runs; those of the first are shown."""
+    figures, left_out = [], []
+    for number, run in enumerate(group.runs):
+        extras = Extras(run.job.title)
+        names = extras.make("every figure", partial(draw_run, run.folder)) or []
+        if number == 0:
+            figures = _read_all(run.folder, names, f"{folder_name(experiment)}-{run.job.folder_name}", extras)
+        left_out += [f"{run.job.title}: {line}" for line in _left_out(run.folder, extras)]
+    return Shown(figures, left_out)
+
+
+def _read_all(folder: RunFolder, names: list[str], owner: str, extras: Extras) -> list[str]:
+    found = [extras.make(name, partial(_read, folder, name, owner)) for name in names]
+    return [svg for svg in found if svg is not None]
+
+
+def _left_out(folder: RunFolder, extras: Extras) -> list[str]:
+    reasons = (read_json(folder.left_out) if folder.left_out.is_file() else {}) | extras.left_out
+    return [f"{name} is left out: {reason}" for name, reason in reasons.items()]
 
 
 def _read(folder: RunFolder, name: str, owner: str) -> str:
@@ -64,6 +90,11 @@ def _read(folder: RunFolder, name: str, owner: str) -> str:
 
 def _provenance(run: Run) -> dict[str, str]:
     """Where a run's numbers come from, by name: digests of inputs and outputs, numerics, commit and times."""
+    extras = Extras(run.job.title)
+    return extras.make("provenance", lambda: _facts(run)) or extras.left_out
+
+
+def _facts(run: Run) -> dict[str, str]:
     result = read_result(run.folder)
     digests = {"job digest": result["job_digest"], "run key": result["run_key"]}
     digests |= {f"{name} digest": digest for name, digest in result["digests"].items()}

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from piecewise.errors import Unavailable
 from piecewise.shapes import check_rank, check_same_shape
 
 CONSTANT = 1e-14  # relative to an input's size: a smaller spread is rounding
@@ -14,7 +15,7 @@ def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     centred inputs in float64.
 
     For one input this is β₁ = Σ(x − x̄)(y − ȳ) / Σ(x − x̄)², β₀ = ȳ − β₁x̄.   x: (N, D), y: (N, C).
-    Raises ValueError if the inputs do not determine the coefficients.
+    Raises Unavailable if the inputs do not determine the coefficients.
     """
     check_rank("x", x, 2)
     check_rank("y", y, 2)
@@ -29,4 +30,4 @@ def least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         if not is_constant.any() and (r.diagonal().abs() > DEPENDENT).all():
             beta = torch.linalg.solve_triangular(r, q.T @ (y - y_mean), upper=True) / spread.unsqueeze(1)
             return y_mean - x_mean @ beta, beta.T
-    raise ValueError(f"{len(x)} examples of {x.shape[1]} inputs do not determine the coefficients")
+    raise Unavailable(f"{len(x)} examples of {x.shape[1]} inputs do not determine the coefficients")

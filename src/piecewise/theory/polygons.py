@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from piecewise.errors import Unavailable
 from piecewise.theory.networks import Affine, Program, Step, linearised, relu_program
 
 TOLERANCE = 1e-9  # relative to the box's diagonal: a line this close to a vertex passes through it
@@ -43,7 +44,7 @@ class RegionMap:
     num_snapped: int
 
 
-class TooManyRegions(ValueError):
+class TooManyRegions(Unavailable):
     """A network has more activation patterns than the caller's limit."""
 
 

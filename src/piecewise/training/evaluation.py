@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from piecewise.data.resident import CHUNK_SIZE, ChunkLoader
 from piecewise.data.spec import Examples
+from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
 
 
@@ -35,7 +36,13 @@ def exact_values(loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor) 
 
 @torch.no_grad()
 def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples, chunk_size: int = CHUNK_SIZE) -> Evaluation:
-    """Mean `test/nll` in nats and mean `test/<score>` over the test set; sums are exact (`math.fsum`)."""
+    """Mean `test/nll` in nats and mean `test/<score>` over the test set; sums are exact (`math.fsum`).
+
+    Raises NonFiniteLoss if an output is NaN or infinite: no distribution has such parameters.
+    """
     outputs = outputs_of(model, test, chunk_size)
+    num_wrong = int((~torch.isfinite(outputs)).flatten(1).any(dim=1).sum())
+    if num_wrong:
+        raise NonFiniteLoss(f"the model's outputs are not finite for {num_wrong} of {len(test)} test examples")
     nll, score = (math.fsum(values.tolist()) / len(test) for values in exact_values(loss, outputs, test.y))
     return Evaluation({"test/nll": nll, f"test/{loss.score}": score}, outputs)

@@ -16,6 +16,7 @@ from piecewise.execution.train import train
 from piecewise.health.artifacts import check_artifacts
 from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import AlteredManifest
+from piecewise.models.shallow import Shallow
 from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
 from piecewise.tracking.mirror import models as sent_models
@@ -198,18 +199,34 @@ def test_model_is_registered_after_a_first_push_that_failed_midway(
     assert len(client.search_model_versions("name = 'curve_1d-shallow'")) == 1
 
 
-def test_files_arrive_although_the_model_cannot_be_exported(
+def test_files_arrive_although_the_model_cannot_be_read(
     run: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(folder: RunFolder) -> Any:
-        raise RuntimeError("no export")
+        raise RuntimeError("cut off")
 
     mirror = Mirror(open_store(EMBEDDED, project), project)
     monkeypatch.setattr(sent_models, "load_model", fail)
-    with pytest.raises(RuntimeError, match="no export"):
+    with pytest.raises(RuntimeError, match="cut off"):
         mirror.push(run, with_model=True)
     assert {Path(name).name for name in recorded(project)} == artifacts(project).keys()
     assert found(project) == {}
+
+
+def test_a_model_that_cannot_be_exported_is_left_out_once_and_for_all(
+    run: RunFolder, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as one whose path depends on the values of its inputs. The run is complete without it, and says so."""
+    forward = Shallow.forward
+    monkeypatch.setattr(Shallow, "forward", lambda self, x: forward(self, x if x.sum() > 0 else -x))
+    client = open_store(EMBEDDED, project)
+    assert "its model" not in str(Mirror(client, project).push(run, with_model=True))
+    assert ": model in MLflow is left out: torch.export: " in capsys.readouterr().err
+    (pushed,) = client.search_runs([client.get_experiment_by_name("curve_1d-shallow").experiment_id])
+    assert pushed.info.status == "FINISHED"
+    assert "data-dependent" in pushed.data.tags["left_out.model"]
+    assert models(project) == []
+    assert Mirror(client, project).push(run, with_model=True) is None
 
 
 @pytest.mark.parametrize(

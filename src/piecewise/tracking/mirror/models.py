@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from piecewise.errors import Unavailable
+from piecewise.extras import Extras
 from piecewise.jobs.comparable import DIGEST, basis, best_of_each, flatten, short_name
 from piecewise.journal.names import folder_name
 from piecewise.journal.reader import RunRecord
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from torch import nn
 
+MODEL = "model in MLflow"
+LEFT_OUT = "left_out.model"  # tag of a run: why its model could not be exported
 # Tags of a version.
 NLL = "val/nll"  # lower is better
 BASIS = "comparable"  # what versions must share for their `val/nll` to be comparable
@@ -33,13 +37,18 @@ def push_model(
 ) -> bool:
     """Make sure the model is logged, is an output of its run and is registered. True if it had to be logged.
 
-    Each step is checked by itself, so that a push that was cut off is completed.
+    Each step is checked by itself, so that a push that was cut off is completed. A model that cannot be exported is
+    left out; the run's tag LEFT_OUT says why.
     """
     step, nll = (record.end.selected_step, record.end.val_nll) if record.end is not None else (0, None)
     model_id = find_model(client, run_id, artifacts)
     is_new = model_id is None
     if model_id is None:
-        model_id = log_model(client, client.get_run(run_id), *load_model(folder))
+        extras = Extras(record.start.title)
+        model_id = log_model(client, client.get_run(run_id), *load_model(folder), extras)
+        if model_id is None:
+            client.set_tag(run_id, LEFT_OUT, extras.left_out[MODEL])
+            return False
     _make_output(client, run_id, step, model_id)
     tags = {NLL: repr(math.inf if nll is None else float(nll))}
     key = basis(dict(flatten(record.start.config)), record.start.digests.get("data"))
@@ -60,29 +69,21 @@ def load_model(folder: RunFolder) -> tuple[nn.Module, np.ndarray]:
     return parts.model.to(dtype), torch.zeros((2, *parts.spec.input_shape), dtype=dtype).numpy()
 
 
-def log_model(client: MlflowClient, run: Any, model: nn.Module, example: np.ndarray) -> str:
+def log_model(client: MlflowClient, run: Any, model: nn.Module, example: np.ndarray, extras: Extras) -> str | None:
     """Log `model` as an exported program: it loads without piecewise and without unpickling.
 
-    Returns MLflow's id of it. Raises Damaged if it arrives altered; it is then deleted.
+    Returns MLflow's id of it; None if PyTorch cannot export it. Raises Damaged if it arrives altered; it is then
+    deleted.
     """
-    import mlflow.pytorch
-    import torch
-    from mlflow.models import Model
-
     for unfinished in models_of(client, run, is_ready=False):
         client.delete_logged_model(unfinished.model_id)
     logged = client.create_logged_model(run.info.experiment_id, "model", source_run_id=run.info.run_id)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model")
-            mlflow.pytorch.save_model(
-                model.eval(),
-                path,
-                mlflow_model=Model(run_id=run.info.run_id, model_uuid=logged.model_id, model_id=logged.model_id),
-                serialization_format="pt2",
-                input_example=example,
-                pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
-            )
+            if not extras.make(MODEL, lambda: _export(model, example, run.info.run_id, logged.model_id, path)):
+                client.delete_logged_model(logged.model_id)
+                return None
             client.log_model_artifacts(logged.model_id, str(path))
             _verify(logged.model_id, path)
         client.finalize_logged_model(logged.model_id, "READY")
@@ -90,6 +91,22 @@ def log_model(client: MlflowClient, run: Any, model: nn.Module, example: np.ndar
         client.delete_logged_model(logged.model_id)
         raise
     return str(logged.model_id)
+
+
+def _export(model: nn.Module, example: np.ndarray, run_id: str, model_id: str, path: Path) -> bool:
+    """Write the exported program to `path`. Nothing is asked of the store. Raises Unavailable if PyTorch refuses it."""
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import Model
+
+    about = Model(run_id=run_id, model_uuid=model_id, model_id=model_id)
+    packages = [f"torch=={torch.__version__.partition('+')[0]}"]
+    options = {"mlflow_model": about, "serialization_format": "pt2", "pip_requirements": packages}
+    try:
+        mlflow.pytorch.save_model(model.eval(), path, input_example=example, **options)
+    except Exception as error:  # torch.export raises many kinds, each with pages of text
+        raise Unavailable(f"torch.export: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+    return True
 
 
 def _make_output(client: MlflowClient, run_id: str, step: int, model_id: str) -> None:

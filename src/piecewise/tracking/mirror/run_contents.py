@@ -30,10 +30,9 @@ def evaluation_of(record: RunRecord, folder: RunFolder) -> dict[str, Input] | No
 
     A stage that trains again still finds the evaluation of its earlier run; the weights' digest tells them apart.
     """
-    path = folder.evaluation / "evaluated.json"
-    if record.end is None or not (path.is_file() and folder.metrics.is_file()):
+    if record.end is None or not (folder.evaluated.is_file() and folder.metrics.is_file()):
         return None
-    evaluated = read_json(path)
+    evaluated = read_json(folder.evaluated)
     return Input.parse_all(evaluated["inputs"]) if evaluated["weights_digest"] == record.end.weights_digest else None
 
 
