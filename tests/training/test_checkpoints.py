@@ -64,7 +64,8 @@ def outcome_of(folder: RunFolder) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("accumulated", "every", "precision"), [(1, 1, "32-true"), (2, 2, "64-true"), (3, 2, "bf16-mixed")]
+    ("accumulated", "every", "precision"),
+    [(1, 1, "32-true"), (2, 2, "64-true"), (3, 2, "bf16-mixed"), (2, 1, "16-true")],
 )
 def test_resuming_from_any_checkpoint_gives_the_same_result(
     plan: Plan, project: Project, monkeypatch: pytest.MonkeyPatch, accumulated: int, every: int, precision: str

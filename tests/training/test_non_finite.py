@@ -45,5 +45,10 @@ def test_a_non_finite_batch_is_named() -> None:
     assert first_non_finite(nn.Linear(1, 1), batch(y=math.inf)) == "the targets of the batch"
 
 
+def test_inputs_that_half_precision_cannot_hold_are_named() -> None:
+    assert first_non_finite(nn.Linear(1, 1).half(), batch(x=70_000.0)) == "the inputs of the batch"
+    assert first_non_finite(nn.Linear(1, 1).half(), batch(y=70_000.0)) == "the loss itself"
+
+
 def test_the_loss_is_named_if_batch_and_network_are_finite() -> None:
     assert first_non_finite(nn.Linear(1, 1), batch()) == "the loss itself"

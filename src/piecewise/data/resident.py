@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,20 +13,27 @@ from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 
 CHUNK_SIZE = 1000  # examples that are evaluated together
+WHOLE = slice(None)
 
 
-class Batch(NamedTuple):
+class Batch:
     """One rank's share of a global batch of `global_size` examples.
 
-    In an evaluation the whole data set is the global batch, and a chunk is a share of it.
+    In an evaluation the whole data set is the global batch, and a chunk is a share of it. It is no tuple and no
+    dataclass: in those Lightning would convert every tensor to the model's precision, the targets too.
     """
 
-    x: Tensor
-    y: Tensor
-    global_size: int
-    step_size: int = 0  # examples in all batches, on all ranks, of the optimizer step; 0 in an evaluation
-    seed: int = 0  # of this step, the same on every rank; dropout masks are drawn from it
-    share: slice = slice(None)  # the positions of these examples in the global batch
+    __slots__ = ("global_size", "seed", "share", "step_size", "x", "y")
+
+    def __init__(
+        self, x: Tensor, y: Tensor, global_size: int, step_size: int = 0, seed: int = 0, share: slice = WHOLE
+    ) -> None:
+        self.x = x
+        self.y = y
+        self.global_size = global_size
+        self.step_size = step_size  # examples in all batches, on all ranks, of the optimizer step; 0 in an evaluation
+        self.seed = seed  # of this step, the same on every rank; dropout masks are drawn from it
+        self.share = share  # the positions of these examples in the global batch
 
 
 def check_shares(batch_size: int, num_examples: int, num_ranks: int) -> None:

@@ -20,6 +20,7 @@ from piecewise.training.datamodule import ResidentData
 from piecewise.training.evaluation import exact_values
 from piecewise.training.length import Length
 from piecewise.training.non_finite import first_non_finite
+from piecewise.training.precision import full_precision, widen
 
 SEED_STRIDE = 1000  # between the seeds of two Dropout layers: a layer may draw so many masks in a step
 
@@ -82,11 +83,11 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self._seed_generators(batch)
-        outputs = self.model(batch.x)
-        if outputs.dtype is not batch.x.dtype:  # the loss is never computed in mixed precision
-            outputs = outputs.to(batch.x.dtype)
-        objective = self.loss.objective(outputs, batch.y)
-        nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), batch.y)
+        outputs = self._outputs(batch)
+        targets = widen(batch.y, outputs.dtype)
+        with full_precision(self.trainer):
+            objective = self.loss.objective(outputs, targets)
+            nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), targets)
         self.train_nll.append(self._in_global_batch(nll.detach(), batch))
         total = objective.sum()
         self.batch_loss = total.item() * self.trainer.world_size / batch.global_size
@@ -94,6 +95,11 @@ class TrainingModule(pl.LightningModule):
         # Lightning divides by the number of accumulated batches, even if an epoch's last step has fewer, and DDP
         # averages gradients over ranks: with this factor the step's gradient is the mean over its examples.
         return total * (self.trainer.world_size * self.trainer.accumulate_grad_batches / batch.step_size)
+
+    def _outputs(self, batch: Batch) -> Tensor:
+        """The model's outputs in at least float32. The only place where inputs get the model's precision."""
+        outputs: Tensor = self.model(batch.x.to(self.dtype))
+        return widen(outputs, outputs.dtype)
 
     def _seed_generators(self, batch: Batch) -> None:
         """Seed each step, so that a resumed run draws the same.
@@ -146,7 +152,9 @@ class TrainingModule(pl.LightningModule):
         self.val_values = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        values = torch.stack(exact_values(self.loss, self.model(batch.x), batch.y), dim=1)
+        outputs = self._outputs(batch)
+        with full_precision(self.trainer):
+            values = torch.stack(exact_values(self.loss, outputs, batch.y), dim=1)
         if self.val_values is None:
             self.val_values = values.new_zeros(batch.global_size, 3)
         self.val_values[batch.share] = functional.pad(values, (0, 1), value=1)  # the third column

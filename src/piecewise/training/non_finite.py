@@ -19,7 +19,8 @@ def first_non_finite(model: nn.Module, batch: Batch) -> str:
     for name, tensor in model.state_dict().items():
         if not is_finite(tensor):
             return f"the weights {name!r}, since the previous step"
-    for name, tensor in (("inputs", batch.x), ("targets", batch.y)):
+    x = batch.x.to(next(model.parameters()).dtype)  # in which the model gets them
+    for name, tensor in (("inputs", x), ("targets", batch.y)):
         if not is_finite(tensor):
             return f"the {name} of the batch"
     non_finite: list[str] = []
@@ -31,7 +32,7 @@ def first_non_finite(model: nn.Module, batch: Batch) -> str:
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
     hooks = [module.register_forward_hook(lambda _, __, out, name=name: note(name, out)) for name, module in leaves]
     try:
-        model(batch.x)
+        model(x)
     finally:
         for hook in hooks:
             hook.remove()
