@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 QUIET = "PIECEWISE_QUIET"  # an environment variable, so that child processes inherit it
+CUBLAS, CUBLAS_DETERMINISTIC = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"  # as Lightning sets it, but for good
 OWNER_ONLY = 0o077  # umask: only the owner can read the files that piecewise creates
 
 # Environment variables of every command, stage and worker, and of their child processes.
@@ -66,17 +67,25 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def training() -> Iterator[None]:
-    """The settings of PyTorch and the environment during one training."""
+    """The settings of PyTorch and the environment during one training, also those that Lightning's Trainer makes."""
     import torch
 
     # torch.optim looks for a GPU at every step. If there is none, an empty CUDA_VISIBLE_DEVICES saves it from opening
     # the driver's library each time.
     has_no_gpu = not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ
+    variables = {CUBLAS: os.environ.get(CUBLAS, CUBLAS_DETERMINISTIC)}
+    if has_no_gpu:
+        variables["CUDA_VISIBLE_DEVICES"] = ""
     before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    is_deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    is_tuned = torch.backends.cudnn.benchmark
     # Filling new memory only helps to debug reads of uninitialised memory, and costs a tenth of the training time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        with environment(**({"CUDA_VISIBLE_DEVICES": ""} if has_no_gpu else {})):
+        with environment(**variables):
             yield
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = before  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(is_deterministic, warn_only=only_warns)
+        torch.backends.cudnn.benchmark = is_tuned

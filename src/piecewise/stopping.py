@@ -40,6 +40,18 @@ def listen() -> None:
 
 
 @contextmanager
+def handlers_restored() -> Iterator[None]:
+    """Restore the handlers of SIGINT and SIGTERM at the end."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
 def handle_signals() -> Iterator[None]:
     """Handle signals during a whole command: an error that a signal has caused becomes Stopped."""
     listen()

@@ -11,6 +11,7 @@ from piecewise.errors import PiecewiseError
 from piecewise.execution.blocked_releases import refuse_blocked
 from piecewise.execution.job_folders import JobFolders, check_writable
 from piecewise.execution.train import train
+from piecewise.execution.trial import check_steps
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.build import Parts
 from piecewise.jobs.comparable import basis, best_of_each, flatten
@@ -101,6 +102,7 @@ def _check_before_start(jobs: list[Job], folders: JobFolders) -> None:
         if has_writer(folder.journal):
             raise busy(folder.journal)
     check_devices(job.config.trainer for job in jobs)
+    check_steps(jobs)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from piecewise.durable import write_json
 from piecewise.errors import BadInput, TryAgain
 from piecewise.execution.ranks import REQUEST, Request, fate_of_others, is_first_rank, reporting_errors, run_ranks
 from piecewise.execution.resume import check_unchanged
+from piecewise.execution.trial import check_steps
 from piecewise.jobs.build import Parts, build_parts
 from piecewise.jobs.job import Job
 from piecewise.jobs.run_key import identify
@@ -60,6 +61,8 @@ def train_as_rank(job: Job, resumed: Path | None = None) -> None:
     request = Request.from_text(os.environ.setdefault(REQUEST, own.as_text()))
     if request.parent is not None:
         end_with(request.parent)
+    if is_first_rank():  # before it starts the others
+        check_steps([job], is_rank=True)
     _train_here(job, request, has_folder)
 
 

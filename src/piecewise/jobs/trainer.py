@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from piecewise import process_settings
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.config import Component, TrainerConfig
 from piecewise.jobs.targets import checked_target
@@ -48,8 +49,11 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
         arguments.pop(key, None)
     if not trainer.may_use_ranks:
         return partial(target, **arguments)
-    if arguments.get("sync_batchnorm") is None:  # CPUs do not support it
-        arguments["sync_batchnorm"] = arguments.get("accelerator") in ("gpu", "cuda")
+    has_gpus = arguments.get("accelerator") in ("gpu", "cuda")
+    if arguments.get("sync_batchnorm") is None:
+        arguments["sync_batchnorm"] = has_gpus
+    if arguments["sync_batchnorm"] and not has_gpus:
+        raise BadInput("trainer.sync_batchnorm=True needs GPUs; allowed for several processes on CPUs: null, false")
     return partial(_make_ddp, target, arguments, timeout)
 
 
@@ -67,7 +71,7 @@ def check_devices(trainers: Iterable[TrainerConfig]) -> None:
     for trainer in {repr(trainer): trainer for trainer in trainers}.values():  # each trainer once
         make = make_trainer(trainer)
         try:
-            with quiet_lightning():
+            with process_settings.training(), quiet_lightning():
                 make(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
         except Exception as error:  # Lightning raises many types for a missing device
             shown = {key: trainer.options.get(key) for key in ("accelerator", "devices", "strategy", "precision")}

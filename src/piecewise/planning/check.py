@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from piecewise import terminal
 from piecewise.data.resident import check_shares
 from piecewise.errors import BadInput
+from piecewise.execution.trial import check_step
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.config import Component, JobConfig
@@ -25,7 +26,15 @@ COPIES_IN_MEMORY = 3  # the weights, their gradients, and the state of most opti
 
 
 def check(config: JobConfig) -> None:
-    """Build the objects of a job without its data. Raises BadInput, naming the key, if they cannot be built or used."""
+    """Build the objects of a job without its data, and take a trial step.
+
+    Raises BadInput, naming the key, if they cannot be built or used.
+    """
+    with torch.random.fork_rng([]):  # models are drawn
+        _check(config)
+
+
+def _check(config: JobConfig) -> None:
     if config.tracking.uri is not None:
         check_address(config.tracking.uri)
     parts = build.build_parts(config, device="meta")
@@ -37,12 +46,13 @@ def check(config: JobConfig) -> None:
     if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
         raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
     with _errors_named(config.optimizer):
-        optimizer = build.make_optimizer(config)([nn.Parameter(torch.zeros(1))])
+        optimizer = build.make_optimizer(config)(parts.model.parameters())
     with _errors_named(config.scheduler):
         _check_schedule(parts, optimizer)
     with _errors_named(config.model):
         _check_outputs(parts)
     _check_memory(parts)
+    check_step(parts)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from piecewise.data.spec import DataSpec, TargetKind
+from piecewise.data.made_up import made_up_examples
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.job import Job
@@ -52,8 +52,8 @@ def _time_step(parts: Parts) -> float:
     """Seconds of the fastest timed step."""
     batch_size = parts.length.batch_size
     optimizer = build.make_optimizer(parts.config)(parts.model.parameters())
-    x = torch.rand(batch_size, *parts.spec.input_shape)
-    y = _targets(parts.spec, parts.loss.kind, batch_size)
+    made_up = made_up_examples(parts.spec, parts.loss.kind, batch_size)
+    x, y = made_up.x, made_up.y
     is_mixed = "bf16" in str(parts.config.trainer.options.get("precision"))
     durations = []
     for _ in range(1 + TIMED_STEPS):
@@ -65,11 +65,3 @@ def _time_step(parts: Parts) -> float:
         optimizer.step()
         durations.append(time.perf_counter() - start)
     return min(durations[1:])
-
-
-def _targets(spec: DataSpec, kind: TargetKind, count: int) -> torch.Tensor:
-    if kind is TargetKind.CLASS:
-        return torch.zeros(count, dtype=torch.int64)
-    if kind is TargetKind.RANKING:
-        return torch.arange(spec.num_targets).expand(count, -1)
-    return torch.full((count, spec.num_targets), 0.5)  # in the range of every other kind

@@ -26,23 +26,37 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises AlteredCheckpoint if the file does not match its seal.
     """
-    data = io.BytesIO(checkpoint_files.read(path))
-    return torch.load(data, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+    return _load(checkpoint_files.read(path))
+
+
+def _save(checkpoint: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    return buffer.getvalue()
+
+
+def _load(data: bytes) -> dict[str, Any]:
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
 
 
 class SealedCheckpoints(CheckpointIO):
     """Saves through `checkpoint_files`. Lightning's own saver writes no digest and does not flush to disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        checkpoint_files.write(Path(path), buffer.getvalue())
+        checkpoint_files.write(Path(path), _save(checkpoint))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         return load_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         """Nothing to do: `checkpoint_files.write` deletes old checkpoints."""
+
+
+class UnwrittenCheckpoints(SealedCheckpoints):
+    """Saves nothing, but raises if a checkpoint could not be saved and loaded again: weights always can."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        _load(_save({key: value for key, value in checkpoint.items() if key not in ("state_dict", STATE_KEY)}))
 
 
 class KeepCheckpoints(Checkpoint):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from piecewise import process_settings, terminal
 from piecewise.journal.writer import Journal
 from piecewise.training import checkpoint_files
-from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints
+from piecewise.training.checkpoints import KeepCheckpoints, SealedCheckpoints, UnwrittenCheckpoints
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.module import TrainingModule
 from piecewise.training.parameter_path import MAX_PARAMETERS, ParameterPath
@@ -45,7 +45,7 @@ class Outcome:
 class FitOptions:
     """How to train, besides module and data."""
 
-    checkpoints: Path
+    checkpoints: Path | None  # the folder for checkpoints; None: nothing is written
     select: str = "best"  # "best" by val/nll, or "last"
     early_stopping: dict[str, Any] | None = None
     log_every_n_steps: int = 50
@@ -62,7 +62,7 @@ def fit(
 ) -> Outcome:
     """Train to the end. `make_trainer` receives the Trainer arguments that a job cannot choose."""
     recorder = Recorder(module, journal, options.log_every_n_steps)
-    checkpoints = KeepCheckpoints(options.checkpoints)
+    checkpoints = KeepCheckpoints(options.checkpoints or Path())
     is_small = sum(parameter.numel() for parameter in module.model.parameters()) <= MAX_PARAMETERS
     path = ParameterPath(data.length.steps) if is_small else None
     callbacks: list[Callback] = [recorder, *filter(None, [path]), checkpoints]
@@ -76,7 +76,7 @@ def fit(
     with process_settings.training(), quiet_lightning():
         trainer = make_trainer(
             callbacks=callbacks,
-            plugins=[SealedCheckpoints()],
+            plugins=[SealedCheckpoints() if options.checkpoints else UnwrittenCheckpoints()],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -93,13 +93,15 @@ def fit(
 def threads_for(trainer: pl.Trainer, model: nn.Module, data: ResidentData) -> AbstractContextManager[None]:
     """One thread for small steps on a CPU: more would wait for each other longer than they compute."""
     input_shape, batch_size = data.sets[0].x.shape[1:], data.length.batch_size / trainer.world_size
-    is_on_cpu = trainer.strategy.root_device.type == "cpu"
-    is_small = is_on_cpu and num_operations(model, input_shape, batch_size) < SMALL_STEP
+    has_threads = trainer.strategy.root_device.type == "cpu" and torch.get_num_threads() > 1
+    is_small = has_threads and num_operations(model, input_shape, batch_size) < SMALL_STEP
     return process_settings.one_thread() if is_small else contextlib.nullcontext()
 
 
 def _first_checkpoint(trainer: pl.Trainer, options: FitOptions) -> Path | None:
     """The checkpoint to resume from. A new training has none, and removes those in its folder."""
+    if options.checkpoints is None:
+        return None
     if options.is_resumed:
         found = checkpoint_files.newest(options.checkpoints)
         if found is None and trainer.is_global_zero and any(options.checkpoints.glob("*.ckpt")):
