@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from generated_names import draw_name
 from piecewise.commands.completion import complete
 from piecewise.errors import BadInput
 from piecewise.execution.job_folders import JobFolders
@@ -19,11 +21,31 @@ from piecewise.planning.plan import plan_command_line, plan_experiment
 from piecewise.project import Project
 from trials import Trials
 
+PLAIN = "abAB01_-"  # few letters: names collide and begin alike
+ODD = " .=,:@é~$'\"[](){}#%*?\\+"
 EXPERIMENT = """\
 # @package _global_
 about: {question: Why}
 hydra: {sweeper: {params: {seed: "0,1"}}}
 """
+
+
+def draw_name(rng: Random) -> str:
+    """One to three parts; in one of four names a part has an odd character."""
+    parts = ["".join(rng.choices(PLAIN, k=rng.randint(1, 4))) for _ in range(rng.choice([1, 1, 2, 2, 3]))]
+    if rng.random() < 0.25:
+        place = rng.randrange(len(parts))
+        parts[place] = parts[place][:1] + rng.choice(ODD) + parts[place][1:]
+    return "/".join(parts)
+
+
+def test_hydra_reads_every_valid_name_as_typed_and_no_two_have_one_folder(trials: Trials) -> None:
+    parser = OverridesParser.create()
+    for rng in trials("names are read by Hydra as typed, and come back from their folders", 2000):
+        name = draw_name(rng)
+        if is_valid(name):
+            assert parser.parse_override(f"experiment={name}").value() == name
+            assert folder_name(name).replace("--", "/") == name
 
 
 def test_experiments_are_found_again_by_their_names(project: Project, trials: Trials) -> None:
@@ -59,10 +81,9 @@ def is_run_and_found(project: Project, name: str) -> None:
             assert find_run(project, wanted).folder == folders.parent
     begin(stage.jobs[0], f"{single.id}-stage", name, f"{name} in the pipeline")
     assert find_run(project, f"{name} in the pipeline").folder == stage.jobs[0]
-    assert {folder.journal for folder in all_runs(project)} > {
-        stage.jobs[0].journal,
-        *(run.journal for run in sweep.jobs),
-    }
+    found = {folder.journal for folder in all_runs(project)}
+    assert found > {stage.jobs[0].journal, *(run.journal for run in sweep.jobs)}
+    shutil.rmtree(project.runs)
 
 
 def begin(folder: RunFolder, run_id: str, name: str, title: str) -> None:

@@ -1,14 +1,11 @@
-"""Every valid name is read by Hydra as it is typed, and names its own folder."""
+"""Which names of experiments are valid, and what is named after them."""
 
 from __future__ import annotations
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from generated_names import draw_name
 from piecewise.errors import BadInput
 from piecewise.journal.names import check_name, folder_name, is_valid, train_stage
-from trials import Trials
 
 
 @pytest.mark.parametrize(
@@ -33,11 +30,3 @@ def test_any_other_name_is_refused_with_what_is_allowed(name: str) -> None:
     with pytest.raises(BadInput, match=r"experiment: .* cannot name a run; allowed: letters a to z, digits") as refused:
         check_name(name, "experiment")
     assert "\n" not in str(refused.value)
-
-
-def test_hydra_reads_every_valid_name_and_the_folders_of_two_differ(trials: Trials) -> None:
-    names = [draw_name(rng) for rng in trials("names that Hydra reads as typed", 2000)]
-    parser = OverridesParser.create()
-    for name in filter(is_valid, names):
-        assert parser.parse_override(f"experiment={name}").value() == name
-        assert folder_name(name).replace("--", "/") == name
