@@ -211,7 +211,7 @@ def test_faults_do_not_hide_one_another(
     assert "4 faults; " in said
 
 
-def test_check_that_raises_is_a_fault_and_the_other_checks_still_run(
+def test_file_that_cannot_be_read_is_a_fault_and_the_other_checks_still_run(
     healthy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without_npm(healthy, monkeypatch)
@@ -219,7 +219,7 @@ def test_check_that_raises_is_a_fault_and_the_other_checks_still_run(
     assert main(["doctor"]) == 1
     lines = capsys.readouterr().out.splitlines()
     (failed,) = (line for line in lines if line.startswith("fault"))
-    assert "registry client     this check failed: ParserError: while parsing" in failed
+    assert "registry client     conf/fetch.yaml cannot be read: while parsing" in failed
     assert sum(line.startswith("ok ") for line in lines) == 9
 
 

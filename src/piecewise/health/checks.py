@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from piecewise.errors import BadInput
 from piecewise.health import machine, project, store
 from piecewise.health.findings import Finding, fault, fine
 from piecewise.project import Project
@@ -21,6 +22,8 @@ class Check:
         found: list[Finding] = []
         try:
             found.extend(self.run(project))
+        except BadInput as error:
+            found.append(fault(str(error), "correct that file"))
         except Exception as error:
             what = f"this check failed: {type(error).__name__}: {' '.join(str(error).split())}"
             found.append(

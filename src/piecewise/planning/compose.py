@@ -7,16 +7,16 @@ from typing import Any
 import yaml
 
 from piecewise.durable import write_atomic, write_json
-from piecewise.errors import BadInput, nearest
+from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.config_folders import config_name, find_config
+from piecewise.jobs.fetch_settings import read_fetch
 from piecewise.jobs.job import Job, write_jobs
 from piecewise.jobs.source import CLOSURES, source_digest
 from piecewise.journal.names import folder_name, is_valid
 from piecewise.planning.plan import plan_experiment
 
 GENERATED = ("line", "curve_1d", "binary_1d", "mnist1d")
-SOURCES = ("torchvision", "npm", "folder")
 
 
 def compose(conf: Path, build: Path) -> list[str]:
@@ -62,12 +62,3 @@ def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadInput(f"{config_name(conf, path)} has no options")
     return content
-
-
-def read_fetch(conf: Path) -> dict[str, Any]:
-    """The sources of MNIST. Raises BadInput for one that does not exist."""
-    mnist = yaml.safe_load(find_config(conf, "fetch.yaml").read_text("utf-8"))["mnist"]
-    for source in mnist["sources"]:
-        if source not in SOURCES:
-            raise BadInput(f"conf/fetch.yaml: mnist.sources has {source!r}; {nearest(source, SOURCES)}")
-    return {"sources": mnist["sources"], "folder": mnist["folder"]}
