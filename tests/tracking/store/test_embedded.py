@@ -135,7 +135,7 @@ def test_store_of_a_newer_mlflow_is_refused(root: Path) -> None:
 
 def test_a_read_only_store_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write to anything
-    with pytest.raises(PiecewiseError, match=r"mlflow\.db may not be written; chmod u\+w mlflow\.db\*, then"):
+    with pytest.raises(PiecewiseError, match=r"mlflow\.db: it may not be written; chmod u\+w mlflow\.db\*, then"):
         prepare(Project(root))
     assert names(root) == {"mlflow.db", "runs"}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -147,3 +149,35 @@ def test_other_errors_are_no_problem_of_the_store(error: Exception, problem: Sto
     assert store_problem(error) == problem
     assert explain(error) == line
     assert store_problem(None) is None
+
+
+@pytest.mark.parametrize("name", ["SQLITE_READONLY", "SQLITE_READONLY_DIRECTORY", "SQLITE_PERM", "SQLITE_CANTOPEN"])
+def test_on_a_read_only_disk_nothing_is_said_of_permissions(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorname = name
+    before = explain(error)
+    monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(f_flag=os.ST_RDONLY | os.ST_NOSUID))
+    assert before != explain(error) == explain(OSError(errno.EROFS, "x"))
+    assert "chmod" not in explain(error)
+    assert "mounted read-only" in explain(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_of_store"),
+    [("RESOURCE_DOES_NOT_EXIST", False), ("NOT_FOUND", False), ("ENDPOINT_NOT_FOUND", True)],
+)
+def test_a_missing_run_is_not_a_missing_server(code: str, is_of_store: bool) -> None:
+    from mlflow.exceptions import RestException
+
+    error = RestException({"error_code": code, "message": "No Run with id=7 exists"})
+    assert (store_problem(error) is not None) is is_of_store
+    said = "there is no MLflow at that address" if is_of_store else "RestException"
+    assert explain(error).startswith(said)
+    assert is_of_store or "No Run with id=7 exists" in explain(error)
+
+
+def test_an_address_without_mlflow_is_said() -> None:
+    from mlflow.exceptions import MlflowException
+
+    error = MlflowException("API request to endpoint /api failed with error code 404 != 200. Response body: '<html>'")
+    assert explain(error).startswith("there is no MLflow at that address")

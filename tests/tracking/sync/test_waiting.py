@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -46,9 +47,29 @@ def test_a_closed_port_and_an_unknown_host_are_unreachable(monkeypatch: pytest.M
     assert str(raised.value) == UNKNOWN_HOST
 
 
-def test_nothing_is_checked_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
-    check_answers(f"http://127.0.0.1:{free_port()}")
+@pytest.mark.parametrize(
+    ("variables", "is_checked"),
+    [
+        ({"ALL_PROXY": "socks5h://127.0.0.1:9"}, False),
+        ({"http_proxy": "http://127.0.0.1:9"}, False),
+        ({"https_proxy": "http://127.0.0.1:9"}, True),  # for other addresses
+        ({"no_proxy": "localhost"}, True),
+        ({"NO_PROXY": "*"}, True),
+        ({"http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1"}, True),
+        ({"all_proxy": "http://127.0.0.1:9", "no_proxy": "example.org,127.0.0.1"}, True),
+        ({"http_proxy": "http://127.0.0.1:9", "no_proxy": "example.org"}, False),
+    ],
+)
+def test_nothing_is_checked_behind_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], is_checked: bool
+) -> None:
+    for name in ("all", "http", "https", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TryAgain) if is_checked else contextlib.nullcontext():
+        check_answers(f"http://127.0.0.1:{free_port()}")
 
 
 def test_an_embedded_store_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from piecewise.durable import flush_folder
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.locks import file_lock, holder, lock
 from piecewise.project import STORE, Project
-from piecewise.tracking.store.errors import is_temporary
+from piecewise.tracking.store.errors import READ_ONLY, READ_ONLY_DISK, is_on_read_only_disk, is_temporary
 from piecewise.tracking.store.filesystem import refuse_network
 from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision, schema_revision
 from piecewise.tracking.store.relocation import re_root
@@ -52,7 +52,7 @@ def prepare(project: Project) -> None:
         if not path.exists():
             build(path, project)
         if not os.access(path, os.W_OK):
-            raise PiecewiseError(f"{STORE} may not be written; chmod u+w {STORE}*, then piecewise sync")
+            raise PiecewiseError(f"{STORE}: {READ_ONLY_DISK if is_on_read_only_disk(path.parent) else READ_ONLY}")
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY_SECONDS, uri=True)) as store:
             store.isolation_level = None  # transactions begin explicitly
             _check(path, store)

@@ -1,9 +1,11 @@
 """What a store's error means for the person who sees it: wait, or do something."""
 
 import errno
+import os
 import re
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 
 from piecewise.errors import PiecewiseError, TryAgain
 
@@ -11,6 +13,7 @@ from piecewise.errors import PiecewiseError, TryAgain
 BUSY = "another process is writing to it"
 FULL = "its disk is full; make room (piecewise clean says what can go), then piecewise sync"
 READ_ONLY = "it may not be written; chmod u+w mlflow.db*, then piecewise sync"
+READ_ONLY_DISK = "its disk is mounted read-only; findmnt --target . says how, and once it is writable, piecewise sync"
 CORRUPT = "it is corrupt; piecewise sync --rebuild makes it again from the journals"
 NO_SHARED_MEMORY = (
     "its file system cannot share memory between processes; use tracking=server or a folder on a local disk"
@@ -36,17 +39,19 @@ PERMANENT = {
     "SQLITE_CORRUPT": CORRUPT,
     "SQLITE_NOTADB": CORRUPT,
 }
+REFUSED = ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")  # also on a disk that takes no writes
 # The artifacts lie beside the database, so their errors concern the store too.
-ERRNO = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EROFS: READ_ONLY}
+ERRNO = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EROFS: READ_ONLY_DISK}
 HTTP_STATUS = {
     401: "it wants another user name or password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     403: "it denies access to this user or address (403); ask its administrator",
-    404: "there is no MLflow at that address (404); check tracking.uri",
+    404: "there is no MLflow at that address (404); check tracking.uri",  # unless MLflow says what it does not have
 }
 NOT_MLFLOW = "its answer is incomplete or not MLflow's; check tracking.uri"
 UNREACHABLE = "it cannot be reached; is it running, and is tracking.uri right?"
 UNKNOWN_HOST = "no machine of that name is known; if tracking.uri is wrong, piecewise sync --moved OLD NEW corrects it"
 SERVER_ERROR = "it reports an error of its own ({}); its log says which"
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")  # MLflow's answers for one thing that it does not have
 # MLflow's client names a status in three ways: for its routes, after repeated tries, and for artifacts.
 STATUS_IN_TEXT = re.compile(r"with error code (\d{3})|too many (\d{3}) error responses|(\d{3}) (?:Client|Server) Error")
 
@@ -90,7 +95,14 @@ def explain(error: BaseException) -> str:
     return text if isinstance(error, PiecewiseError) else f"{type(error).__name__}: {text[:300]}"
 
 
+def is_on_read_only_disk(folder: str | Path = ".") -> bool:
+    """Whether a file system takes no writes, whatever the permissions. The store lies in the working directory."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
 def _of_sqlite(name: str) -> StoreProblem | None:
+    if name.startswith(REFUSED) and is_on_read_only_disk():
+        return StoreProblem(READ_ONLY_DISK)
     for messages, is_temporary in ((TEMPORARY, True), (PERMANENT, False)):
         for beginning, message in messages.items():
             if name.startswith(beginning):
@@ -105,6 +117,8 @@ def _of_server(error: BaseException) -> StoreProblem | None:
     status = int(next(filter(None, match.groups()))) if match else None
     if status is None and type(error).__name__ == "RestException":
         status = int(error.get_http_status_code())  # type: ignore[attr-defined]
+        if status == 404 and getattr(error, "error_code", "") in MISSING:
+            return None
     if status in HTTP_STATUS:
         return StoreProblem(HTTP_STATUS[status])
     if status is not None:

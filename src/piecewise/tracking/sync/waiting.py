@@ -5,6 +5,7 @@ import random
 import socket
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ LONGEST_PAUSE_SECONDS = 30.0
 def check_answers(uri: str) -> None:
     """Raises TryAgain if `uri` is a server's and none answers. It does not import MLflow, which takes 1 s of CPU time.
 
-    Any answer counts, even an error: MLflow's client deals with it later. If the environment names a proxy, nothing is
-    checked, because the proxy would answer.
+    Any answer counts, even an error: MLflow's client deals with it later. If the environment names a proxy for this
+    address, nothing is checked, because the proxy would answer.
     """
-    if not uri.startswith("http") or urllib.request.getproxies():
+    if not uri.startswith("http") or _has_proxy(uri):
         return
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT_SECONDS).close()
@@ -35,6 +36,13 @@ def check_answers(uri: str) -> None:
             raise TryAgain(UNKNOWN_HOST if isinstance(reason, socket.gaierror) else UNREACHABLE) from error
     except http.client.HTTPException:  # an answer that is not HTTP
         pass
+
+
+def _has_proxy(uri: str) -> bool:
+    """Whether the environment names a proxy for `uri`. `no_proxy` names none, and excepts some addresses."""
+    parsed = urllib.parse.urlsplit(uri)
+    is_named = not {parsed.scheme, "all"}.isdisjoint(urllib.request.getproxies())
+    return is_named and not urllib.request.proxy_bypass(parsed.netloc.rpartition("@")[2])
 
 
 @dataclass
