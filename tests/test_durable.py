@@ -121,8 +121,12 @@ def test_last_record_is_none_if_damaged_or_too_long(tmp_path: Path) -> None:
     path = tmp_path / "records"
     path.write_bytes(lines_of(RECORDS)[:-3] + b"x}\n")
     assert last_record(path) is None
-    path.write_bytes(lines_of([{"text": "x" * TAIL_BYTES}]))
-    assert last_record(path) is None
+    for times in (1, 5):
+        long = {"text": "x" * times * TAIL_BYTES}
+        path.write_bytes(lines_of([long]))
+        assert last_record(path) == long
+        path.write_bytes(lines_of([*RECORDS, long]) + b"torn")
+        assert last_record(path) == long
     path.write_bytes(lines_of([{"text": "x" * TAIL_BYTES}, {"kind": "end"}]))
     assert last_record(path) == {"kind": "end"}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,17 @@ def test_same_content_in_another_format_is_altered(folder: Path) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     (folder / MANIFEST).write_text(json.dumps(content))
     assert manifest_faults(folder) == {MANIFEST: "was altered"}
+
+
+def test_the_manifest_of_a_sweep_does_not_look_into_its_jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand jobs have tens of thousands of files, which other processes may add and remove."""
+    for number in range(3):
+        (folder / f"{number:04d}" / "figures").mkdir(parents=True)
+        (folder / f"{number:04d}" / "journal.jsonl").touch()
+    walk, seen = os.walk, list[str]()
+    monkeypatch.setattr(os, "walk", lambda top: (seen.append(str(place[0])) or place for place in walk(top)))
+    write_manifest(folder)
+    assert not any("000" in Path(place).relative_to(folder).as_posix() for place in seen)
 
 
 def test_manifest_of_a_sweep_leaves_out_its_jobs(folder: Path) -> None:

@@ -13,7 +13,7 @@ from piecewise.errors import BadInput
 from piecewise.locks import wait_for_lock
 
 PROBE_TIMEOUT_SECONDS = 0.2  # How long a writer waits for a `has_writer` probe to release its lock.
-TAIL_BYTES = 65536  # how far from the end of a file `last_record` looks
+TAIL_BYTES = 65536  # how far from the end of a file `last_record` looks first
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o666) -> None:
@@ -133,10 +133,15 @@ def records_from(path: Path, position: int) -> Iterator[tuple[dict[str, Any], in
 
 
 def last_record(path: Path) -> dict[str, Any] | None:
-    """The last whole record, without reading the rest; None if it is missing, damaged or longer than TAIL_BYTES."""
+    """The last whole record, without reading the rest; None if it is missing or damaged."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        lines = file.read().rpartition(b"\n")[0]  # without an incomplete last line
+        size, length = file.seek(0, os.SEEK_END), TAIL_BYTES
+        while True:
+            file.seek(max(0, size - length))
+            lines = file.read().rpartition(b"\n")[0]  # without an incomplete last line
+            if b"\n" in lines or length >= size:
+                break
+            length *= 2
     checksum, _, text = lines.rpartition(b"\n")[2].partition(b" ")
     return json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else None
 

@@ -19,7 +19,7 @@ from piecewise.jobs.job import Job
 from piecewise.jobs.overrides import shell_command
 from piecewise.jobs.provenance import git_state
 from piecewise.jobs.trainer import check_devices
-from piecewise.journal.reader import read_journal
+from piecewise.journal.reader import read_end, read_journal, read_start
 from piecewise.journal.run_folder import RunFolder, busy
 from piecewise.journal.writer import Journal
 from piecewise.locks import has_writer
@@ -140,11 +140,10 @@ def _best_of(folder: RunFolder) -> list[str]:
     """The ids of the finished jobs with the lowest `val/nll`, one for each group of jobs that may be compared."""
     found = []
     for path in folder.children:
-        record = read_journal(path, with_metrics=False)
-        if record is not None and record.end is not None and record.end.val_nll is not None:
-            start = record.start
+        start, end = read_start(path), read_end(path)  # not what is between: a sweep may have thousands of jobs
+        if start is not None and end is not None and end.val_nll is not None:
             key = basis(dict(flatten(start.config)), start.digests.get("data"))
-            found.append((key, record.end.val_nll, start.id))
+            found.append((key, end.val_nll, start.id))
     return list(best_of_each(sorted(found, key=lambda item: item[2])).values())
 
 

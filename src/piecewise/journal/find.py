@@ -1,12 +1,14 @@
 """Finding a run by its id, title or folder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from piecewise import terminal
 from piecewise.errors import BadInput, nearest
+from piecewise.journal import index
 from piecewise.journal.reader import read_start
 from piecewise.journal.records import Start
-from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.journal.run_folder import RunFolder, pipeline_runs, runs_below
 from piecewise.project import Project
 
 LAST = "last"
@@ -18,12 +20,22 @@ class KnownRun:
     """A run that has a journal."""
 
     folder: RunFolder
-    start: Start
+    id: str
+    title: str
+    time: float  # of its start
+
+    @property
+    def start(self) -> Start:
+        """The first record of its journal. Raises BadInput if that is not what the index says."""
+        start = read_start(self.folder.journal) if self.folder.journal.is_file() else None
+        if start is None or start.id != self.id:
+            raise BadInput(f"{self.folder.journal} is no longer the journal of the run {self.id}")
+        return start
 
     @property
     def names(self) -> set[str]:
         """The names that identify the run: its id, its title, its folder below runs/ (a sweep's job: `folder/0003`)."""
-        names = {self.start.id, self.start.title}
+        names = {self.id, self.title}
         if self.folder.is_of_pipeline:
             return names
         parts = self.folder.journal.parent.parts
@@ -37,7 +49,16 @@ def find_run(project: Project, text: str) -> KnownRun:
     """
     if not text.strip():
         raise BadInput("RUN is empty; allowed: an id, the beginning of one, a title, a folder, or last")
-    runs = known_runs(project)
+    run = _find(known_runs(project), project, text)
+    try:
+        _ = run.start
+    except BadInput:  # a journal was replaced in its folder
+        index.drop(project.runs)
+        run = _find(known_runs(project), project, text)
+    return run
+
+
+def _find(runs: list[KnownRun], project: Project, text: str) -> KnownRun:
     if not runs:
         raise BadInput(f"run {text!r}: there are no runs below {project}; piecewise train makes one")
     if text == LAST:
@@ -49,21 +70,27 @@ def find_run(project: Project, text: str) -> KnownRun:
     if len(found) == 1:
         return found[0]
     if not found:
-        recent = {name for run in runs[-NUM_SHOWN:] for name in (run.start.id, run.start.title)}
+        recent = {name for run in runs[-NUM_SHOWN:] for name in (run.id, run.title)}
         raise BadInput(f"run {text!r} is unknown; {nearest(text, {*recent, LAST})}")
-    shown = ", ".join(f"{run.start.id} ({run.start.title})" for run in found[-NUM_SHOWN:])
+    shown = ", ".join(f"{run.id} ({run.title})" for run in found[-NUM_SHOWN:])
     raise BadInput(f"run {text!r} may be any of {len(found)}: {shown}; give more of the id")
 
 
-def known_runs(project: Project) -> list[KnownRun]:
-    """Every run that has begun its journal, the oldest first. A sweep comes before its jobs."""
+def known_runs(project: Project, damaged: Callable[[str], None] = terminal.warn) -> list[KnownRun]:
+    """Every run that has begun its journal, the oldest first. A sweep comes before its jobs.
+
+    Only the journals of runs without an end are read. `damaged` is told of each that cannot be read.
+    """
     runs = []
-    for folder in all_runs(project):
+    for folder in [*pipeline_runs(project), *runs_below(project.runs, index.unended(project.runs))]:
         try:
             start = read_start(folder.journal)
         except BadInput as error:
-            terminal.warn(f"{error}; piecewise verify says more")
+            damaged(f"{error}; piecewise verify says more")
+            continue
+        except FileNotFoundError:  # removed meanwhile
             continue
         if start is not None:
-            runs.append(KnownRun(folder, start))
-    return sorted(runs, key=lambda run: run.start.time)
+            runs.append(KnownRun(folder, start.id, start.title, start.time))
+    runs += [KnownRun(run.folder, run.id, run.title, run.time) for run in index.ended(project.runs)]
+    return sorted(runs, key=lambda run: (run.time, len(run.folder.journal.parts), run.id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -147,14 +147,24 @@ def busy(path: Path) -> TryAgain:
 
 def all_runs(project: Project) -> list[RunFolder]:
     """Every run of the project; each sweep comes before its jobs."""
+    return pipeline_runs(project) + runs_below(project.runs, [path.name for path in project.runs.glob("*/")])
+
+
+def pipeline_runs(project: Project) -> list[RunFolder]:
+    """The runs of `dvc repro`."""
     live = [RunFolder.of_live_stage(*path.parts[-3:-1]) for path in project.live_stages.glob(f"*/*/{JOURNAL}")]
     staged = [RunFolder.of_stage(path.parent.name, path.stem) for path in project.stage_journals.glob("*/*.jsonl")]
     # A run that is staged may have a live copy too, which is skipped.
     by_training = {folder.training: folder for folder in (*live, *staged)}
-    pipeline = sorted(by_training.values(), key=lambda folder: (folder.training.name != SWEEP, folder.training))
-    solo = sorted(project.runs.glob(f"*/{JOURNAL}"))
-    children = sorted(project.runs.glob(f"*/*/{JOURNAL}"))
-    return pipeline + [RunFolder.at(path.parent) for path in (*solo, *children)]
+    return sorted(by_training.values(), key=lambda folder: (folder.training.name != SWEEP, folder.training))
+
+
+def runs_below(runs: Path, names: Iterable[str]) -> list[RunFolder]:
+    """The runs of `piecewise train` in the folders `names` below `runs`; each sweep comes before its jobs."""
+    folders = [runs / name for name in sorted(names)]
+    solo = [folder for folder in folders if (folder / JOURNAL).is_file()]
+    children = [path.parent for folder in folders for path in sorted(folder.glob(f"*/{JOURNAL}"))]
+    return [RunFolder.at(folder) for folder in (*solo, *children)]
 
 
 def read_result(folder: RunFolder) -> dict[str, Any]:

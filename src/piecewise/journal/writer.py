@@ -10,8 +10,9 @@ from typing import Any
 from piecewise import terminal
 from piecewise.durable import append_record, flush, is_torn, open_records
 from piecewise.errors import PiecewiseError
+from piecewise.journal.index import add_ended, forget, unended
 from piecewise.journal.reader import read_end, read_journal
-from piecewise.journal.run_folder import RunFolder, all_runs, busy
+from piecewise.journal.run_folder import RunFolder, busy, pipeline_runs, runs_below
 from piecewise.locks import has_writer
 from piecewise.project import Project
 
@@ -32,11 +33,17 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        was_torn = path.is_file() and is_torn(path)
+        is_new, was_torn = not path.is_file(), path.is_file() and is_torn(path)
         try:
             self._file = open_records(path)
         except BlockingIOError as error:
             raise busy(path) from error
+        try:
+            if not is_new:
+                forget(path)  # while no other process can see an end and add the run again
+        except BaseException:
+            self._file.close()
+            raise
         if was_torn:
             terminal.warn(f"{path}: its last line was torn off by a crash; all before it is kept")
 
@@ -84,8 +91,8 @@ class Journal:
 
 def end_journals(project: Project) -> list[RunFolder]:
     """End the journals of killed runs, with status KILLED. Children come before their parent, which counts them."""
-    ended = []
-    for folder in reversed(all_runs(project)):
+    ended, names = [], unended(project.runs)
+    for folder in reversed([*pipeline_runs(project), *runs_below(project.runs, names)]):
         try:
             if read_end(folder.journal) is not None or has_writer(folder.journal):
                 continue
@@ -96,4 +103,5 @@ def end_journals(project: Project) -> list[RunFolder]:
                 ended.append(folder)
         except (ValueError, PiecewiseError, OSError):  # damaged, read-only, or just now opened by another process
             continue
+    add_ended(project.runs, names)
     return ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_NAME = 250  # characters of a run's name, in MLflow's tables
 
 
+JobEnds = dict[Path, tuple[int, str | None]]  # the size of each job's journal when it was read, and its status then
+
+
 @dataclass
 class LiveRun:
     """A run in the store, and how much of it this process has sent."""
@@ -30,6 +33,7 @@ class LiveRun:
     points: Points
     next_heartbeat: float = 0.0  # by the monotonic clock
     is_end_logged: bool = False  # whether the store shows the final state
+    job_ends: JobEnds = field(default_factory=dict)  # of a sweep's jobs
 
 
 Followed = dict[tuple[str, Path], LiveRun]  # by the store's address and the run's journal

@@ -73,7 +73,7 @@ class Mirror:
             self.push(folder)
             return True
         if not live.is_end_logged:
-            log_end(self.client, record, folder, live.run_id)
+            log_end(self.client, record, folder, live)
         live.is_end_logged = True
         return False
 
@@ -93,7 +93,7 @@ class Mirror:
         num_points = self._send_points(live)
         if record.end is None and has_writer(folder.journal):
             log_heartbeat(self.client, live, folder)
-        log_end(self.client, record, folder, live.run_id)  # first: uploads may take long or fail
+        log_end(self.client, record, folder, live)  # first: uploads may take long or fail
         log_facts(self.client, live.run_id, record)
         log_evaluation(self.client, record, folder, live.run_id)
         num_files, has_new_model = upload(self.client, self._artifacts, record, folder, live.run_id, sends_model)

@@ -11,7 +11,7 @@ from piecewise.journal.reader import RunRecord, read_end, read_journal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.processes import Process, is_gone
 from piecewise.tracking.mirror.facts import log_tags, process_text
-from piecewise.tracking.mirror.live_runs import LiveRun
+from piecewise.tracking.mirror.live_runs import JobEnds, LiveRun
 from piecewise.tracking.mirror.points import milliseconds
 from piecewise.tracking.tags import HEARTBEAT, PROCESS
 
@@ -31,31 +31,40 @@ def log_heartbeat(client: MlflowClient, live: LiveRun, folder: RunFolder) -> Non
     client.update_run(live.run_id, "RUNNING")  # the store may show it as stopped before, or as abandoned
     log_tags(client, live.run_id, {PROCESS: process_text(record.process), HEARTBEAT: str(int(time.time()))})
     if record.start.is_sweep:
-        _log_counts(client, folder, live.run_id)
+        _log_counts(client, folder, live)
     live.next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
 
 
-def log_end(client: MlflowClient, record: RunRecord, folder: RunFolder, run_id: str) -> None:
+def log_end(client: MlflowClient, record: RunRecord, folder: RunFolder, live: LiveRun) -> None:
     """Set the final state of a run whose journal has ended; a sweep's state follows from its jobs."""
     if record.end is None:
         return
     status = record.end.status
     if record.start.num_jobs is not None:
-        status = state_of_sweep(_log_counts(client, folder, run_id), record.start.num_jobs)
-    client.set_terminated(run_id, status, milliseconds(record.end.time))
+        status = state_of_sweep(_log_counts(client, folder, live), record.start.num_jobs)
+    client.set_terminated(live.run_id, status, milliseconds(record.end.time))
 
 
-def _log_counts(client: MlflowClient, folder: RunFolder, run_id: str) -> list[str | None]:
+def _log_counts(client: MlflowClient, folder: RunFolder, live: LiveRun) -> list[str | None]:
     """Tag a sweep with the number of its jobs of each status; returns the statuses."""
-    statuses = statuses_of_jobs(folder)
-    log_tags(client, run_id, {f"sweep.{name}": str(statuses.count(name.upper())) for name in COUNTED})
+    statuses = statuses_of_jobs(folder, live.job_ends)
+    log_tags(client, live.run_id, {f"sweep.{name}": str(statuses.count(name.upper())) for name in COUNTED})
     return statuses
 
 
-def statuses_of_jobs(sweep: RunFolder) -> list[str | None]:
-    """The status of each job of a sweep; None for a job without an end."""
-    ends = [read_end(path) for path in sweep.children]
-    return [None if end is None else end.status for end in ends]
+def statuses_of_jobs(sweep: RunFolder, seen: JobEnds | None = None) -> list[str | None]:
+    """The status of each job of a sweep; None for a job without an end.
+
+    A journal only grows. Those whose size is in `seen` are not read again; the others are added to it.
+    """
+    seen = {} if seen is None else seen
+    paths = sweep.children
+    for path in paths:
+        size = path.stat().st_size
+        if path not in seen or seen[path][0] != size:
+            end = read_end(path)
+            seen[path] = size, None if end is None else end.status
+    return [seen[path][1] for path in paths]
 
 
 def state_of_sweep(statuses: list[str | None], planned: int) -> str:

@@ -7,9 +7,9 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from piecewise.journal.find import known_runs
 from piecewise.journal.reader import read_end, read_start
-from piecewise.journal.records import Start
-from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import end_journals
 from piecewise.project import Project
 from piecewise.tracking.mirror.lookup import all_runs_of, is_deleted
@@ -37,7 +37,7 @@ def end_here(project: Project) -> None:
 
     from piecewise.tracking.store.mlflow_internals import end_running
 
-    runs = functools.cache(lambda: _runs_by_id(project))  # read only if the store has a running run
+    runs = functools.cache(lambda: _folders_by_id(project))  # read only if the store has a running run
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY_SECONDS, uri=True)) as store, store:
             end_running(store, lambda tags: _end_of(tags, runs()))
@@ -49,33 +49,24 @@ def end_runs(client: MlflowClient, project: Project) -> None:
     """End orphaned runs in any store. What else such a run lacks there, `piecewise sync` sends."""
     running = list(all_runs_of(client, "attributes.status = 'RUNNING'"))  # all pages, before any run leaves them
     ours = [run for run in running if RUN_ID in run.data.tags and not is_deleted(run)]
-    runs = _runs_by_id(project) if ours else {}
+    runs = _folders_by_id(project) if ours else {}
     for run in ours:
         end = _end_of(run.data.tags, runs)
         if end is not None:
             client.set_terminated(run.info.run_id, *end)
 
 
-def _runs_by_id(project: Project) -> dict[str, tuple[RunFolder, Start]]:
-    """Each run in this project, with the first record of its journal."""
-    found = {}
-    for folder in all_runs(project):
-        try:
-            start = read_start(folder.journal)
-        except (ValueError, OSError):  # damaged, or removed meanwhile
-            continue
-        if start is not None:
-            found[start.id] = (folder, start)
-    return found
+def _folders_by_id(project: Project) -> dict[str, RunFolder]:
+    return {run.id: run.folder for run in known_runs(project, damaged=lambda _: None)}
 
 
-def _end_of(tags: dict[str, str], runs: dict[str, tuple[RunFolder, Start]]) -> End | None:
+def _end_of(tags: dict[str, str], runs: dict[str, RunFolder]) -> End | None:
     """How the run with these tags ended: by its journal if that is here, else by its heartbeat; None if it goes on."""
     if tags[RUN_ID] not in runs:
         return ("KILLED", milliseconds(float(tags.get(HEARTBEAT, 0)))) if is_abandoned(tags) else None
-    folder, start = runs[tags[RUN_ID]]
-    end = read_end(folder.journal)
-    if end is None:
+    folder = runs[tags[RUN_ID]]
+    start, end = read_start(folder.journal), read_end(folder.journal)
+    if start is None or end is None:
         return None
     status = end.status if start.num_jobs is None else state_of_sweep(statuses_of_jobs(folder), start.num_jobs)
     return status, milliseconds(end.time)
