@@ -104,8 +104,8 @@ def test_evaluation_of_a_line_measures_its_distance_to_the_closed_form(plan: Pla
     assert metrics["test/squared_error"] == pytest.approx(0.2**2, rel=0.2)  # only the noise is left
 
 
-def test_without_noise_there_is_no_floor_to_report(plan: Plan, folder: RunFolder) -> None:
-    (job,) = plan(*TINY, "data.noise=0")
+def test_a_loss_whose_floor_is_unknown_reports_none(plan: Plan, folder: RunFolder) -> None:
+    (job,) = plan(*TINY, "loss=laplace", "data.noise=0")
     train(job, folder)
     assert set(evaluate_run(folder)) == {"test/nll", "test/squared_error"}
     assert "Infinity" not in folder.metrics.read_text()

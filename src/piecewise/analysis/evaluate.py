@@ -1,6 +1,5 @@
 """Measure trained jobs on their test set: each alone, or the jobs of a sweep as one ensemble."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from piecewise.losses.squared_error import SquaredError
 from piecewise.models.ensemble import Ensemble
 from piecewise.models.linear import Linear
 from piecewise.theory.closed_form import least_squares
+from piecewise.theory.floor import nll_floor
 from piecewise.training.evaluation import Evaluation, evaluate
 
 
@@ -85,8 +85,8 @@ def _measure(parts: Parts, test: Examples, extras: Extras) -> Evaluation:
         if distance is not None:
             found.metrics["distance_to_closed_form"] = distance
     if isinstance(source, Synthetic):
-        floor = extras.make("test/nll_floor", source.nll_floor)
-        if floor is not None and math.isfinite(floor):  # data without noise has none
+        floor = extras.make("test/nll_floor", lambda: nll_floor(source, parts.loss))
+        if floor is not None:
             found.metrics["test/nll_floor"] = floor
     return found
 

@@ -1,6 +1,6 @@
 """Data sets with known answers: x is uniform, and y has a known distribution given x.
 
-A fit is judged by E[y | x], and by the conditional entropy of y: no model's expected negative log-likelihood is lower.
+A fit is judged by E[y | x], and by the least negative log-likelihood that its loss can reach (`theory/floor.py`).
 """
 
 import math
@@ -74,12 +74,12 @@ class Synthetic(Generated):
         entropy: Any = self.given(x).entropy()
         return entropy.reshape(len(x), -1).sum(dim=1)  # type: ignore[no-any-return]
 
-    def nll_floor(self) -> float:
-        """The mean over x of the entropy, in nats: no model's expected negative log-likelihood is below it."""
+    def quadrature(self) -> tuple[Tensor, Tensor]:
+        """Inputs (M, D_i) and weights (M,) whose weighted sum of f(x) is the mean of f over the inputs."""
         count = self.num_points if self.num_inputs == 1 else math.isqrt(self.num_points)
         side = self.low + (self.high - self.low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
         grid = torch.cartesian_prod(*[side] * self.num_inputs).reshape(-1, self.num_inputs)
-        return float(self.entropy(grid).mean())
+        return grid, torch.full((len(grid),), 1 / len(grid), dtype=torch.float64)
 
 
 # Other kinds that targets of a kind can be fitted as, to measure the cost of the wrong distribution.

@@ -15,6 +15,7 @@ class Bernoulli(Independent):
     """
 
     kind = TargetKind.BINARY
+    truths = (distributions.Bernoulli,)
     score = "accuracy"
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:

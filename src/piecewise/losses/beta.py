@@ -15,6 +15,7 @@ class Beta(Independent):
     """
 
     kind = TargetKind.PROPORTION
+    truths = (distributions.Beta,)
     outputs_per_target = 2
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:

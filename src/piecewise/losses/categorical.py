@@ -16,6 +16,7 @@ class Categorical(NegativeLogLikelihood):
     """
 
     kind = TargetKind.CLASS
+    truths = (distributions.Categorical,)
     score = "accuracy"
 
     def __init__(self, label_smoothing: float = 0.0) -> None:

@@ -27,5 +27,9 @@ class Exponential(Independent):
         """0, where the density is highest in the limit; 0 itself is not a possible target."""
         return torch.zeros_like(outputs)
 
+    def floor(self, truth: distributions.Distribution, entropy: Tensor) -> Tensor:
+        """1 + log E[y]: that of the rate 1 / E[y]."""
+        return (1 + truth.mean.log()).sum(dim=1)
+
     def distribution(self, outputs: Tensor) -> distributions.Exponential:
         return distributions.Exponential(self.link(outputs)["rate"])

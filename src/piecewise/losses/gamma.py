@@ -14,6 +14,7 @@ class Gamma(Independent):
     """
 
     kind = TargetKind.POSITIVE
+    truths = (distributions.Gamma,)
     outputs_per_target = 2
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:

@@ -3,11 +3,12 @@
 import math
 
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 
 from piecewise.data.spec import TargetKind
 from piecewise.losses.independent import Independent
 from piecewise.losses.links import positive
+from piecewise.losses.normal_floor import normal_floor
 
 
 class Heteroscedastic(Independent):
@@ -29,6 +30,10 @@ class Heteroscedastic(Independent):
 
     def mode(self, outputs: Tensor) -> Tensor:
         return self.link(outputs)["mu"]
+
+    def floor(self, truth: Distribution, entropy: Tensor) -> Tensor | None:
+        """That of the mean and the standard deviation of the targets."""
+        return normal_floor(truth)
 
     def distribution(self, outputs: Tensor) -> Normal:
         mu, sigma = self.link(outputs).values()

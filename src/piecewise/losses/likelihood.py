@@ -19,6 +19,7 @@ class NegativeLogLikelihood(nn.Module, ABC):
     kind: ClassVar[TargetKind]
     score: ClassVar[str]  # the metric that is the mean of `scores`: accuracy, squared_error, …
     trains_on_nll = True  # whether `objective` is `nll`
+    truths: ClassVar[tuple[type[Distribution], ...]] = ()  # the kinds of distribution that this one can equal
 
     @abstractmethod
     def num_outputs(self, spec: DataSpec) -> int:
@@ -58,6 +59,14 @@ class NegativeLogLikelihood(nn.Module, ABC):
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             return self.distribution(outputs).sample()
+
+    def floor(self, truth: Distribution, entropy: Tensor) -> Tensor | None:
+        """The least mean of `nll` over targets drawn from `truth`, (N,); None if it is not known.
+
+        entropy: (N,), of each example's targets under `truth`, in nats. No outputs do better, and a distribution that
+        can equal `truth` reaches it.
+        """
+        return entropy if isinstance(truth, self.truths) else None
 
     def quantile(self, outputs: Tensor, share: float) -> Tensor | None:
         """The quantile of each target at probability `share`, in (0, 1); None if targets have no order."""

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal, Normal
 
 from piecewise.data.spec import TargetKind
 from piecewise.errors import BadInput
 from piecewise.losses.independent import Independent
 from piecewise.losses.links import positive
+from piecewise.losses.normal_floor import normal_floor
 from piecewise.losses.sums import log_sum_exp
 from piecewise.shapes import check_columns
 
@@ -71,6 +72,16 @@ class Mixture(Independent):
         highest = height.argmax(dim=2, keepdim=True)
         found = near.new_zeros(is_top.shape).masked_scatter(is_top, high).gather(2, highest)
         return found.squeeze(2).to(outputs.dtype)
+
+    def floor(self, truth: Distribution, entropy: Tensor) -> Tensor | None:
+        """The entropy of a mixture of as many normal distributions, and what one normal distribution reaches if the
+        targets or the components are normal. Unknown else: on counts, narrow components have any density."""
+        if self.num_components == 1 or isinstance(truth, (Normal, MultivariateNormal)):
+            return normal_floor(truth)
+        if not isinstance(truth, MixtureSameFamily) or not isinstance(truth.component_distribution, Normal):
+            return None
+        is_enough = truth.mixture_distribution.param_shape[-1] <= self.num_components
+        return entropy if is_enough else None
 
     def distribution(self, outputs: Tensor) -> MixtureSameFamily:
         weight, mu, sigma = self.link(outputs).values()

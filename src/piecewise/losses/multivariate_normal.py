@@ -8,6 +8,7 @@ from torch import Tensor, distributions
 from piecewise.data.spec import DataSpec, TargetKind
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.losses.links import positive
+from piecewise.losses.normal_floor import normal_floor
 from piecewise.shapes import check_rank, check_shape
 
 
@@ -49,6 +50,11 @@ class MultivariateNormal(NegativeLogLikelihood):
 
     def mode(self, outputs: Tensor) -> Tensor:
         return self.link(outputs)["mu"]
+
+    def floor(self, truth: distributions.Distribution, entropy: Tensor) -> Tensor | None:
+        """The entropy of a multivariate normal distribution; of one target, as of a normal distribution."""
+        is_normal = isinstance(truth, distributions.MultivariateNormal)
+        return entropy if is_normal else normal_floor(truth) if truth.mean.shape[1] == 1 else None
 
     def distribution(self, outputs: Tensor) -> distributions.MultivariateNormal:
         mu, factor = self.link(outputs).values()

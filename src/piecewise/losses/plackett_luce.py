@@ -19,6 +19,7 @@ class PlackettLuce(NegativeLogLikelihood):
     """
 
     kind = TargetKind.RANKING
+    truths = (Gumbel,)
     score = "pair_accuracy"
 
     def num_outputs(self, spec: DataSpec) -> int:

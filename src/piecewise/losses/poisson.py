@@ -14,6 +14,7 @@ class Poisson(Independent):
     """
 
     kind = TargetKind.COUNT
+    truths = (distributions.Poisson,)
 
     def link(self, outputs: Tensor) -> dict[str, Tensor]:
         return {"rate": rate(outputs)[0]}

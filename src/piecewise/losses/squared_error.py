@@ -4,11 +4,12 @@ import math
 
 import torch
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 
 from piecewise.data.spec import TargetKind
 from piecewise.errors import BadInput
 from piecewise.losses.independent import Independent
+from piecewise.losses.normal_floor import normal_floor
 
 
 class SquaredError(Independent):
@@ -37,6 +38,10 @@ class SquaredError(Independent):
 
     def mean(self, outputs: Tensor) -> Tensor:
         return outputs
+
+    def floor(self, truth: Distribution, entropy: Tensor) -> Tensor | None:
+        """Var[y]/2σ² + ½ log 2πσ²: that of the mean."""
+        return normal_floor(truth, torch.tensor(self.sigma, dtype=entropy.dtype))
 
     def distribution(self, outputs: Tensor) -> Normal:
         return Normal(outputs, self.sigma)

@@ -3,6 +3,7 @@
 import math
 
 from torch import Tensor
+from torch.distributions import Distribution as Truth
 from torch.distributions import StudentT as Distribution
 
 from piecewise.data.spec import TargetKind
@@ -38,6 +39,11 @@ class StudentT(Independent):
 
     def mode(self, outputs: Tensor) -> Tensor:
         return self.link(outputs)["mu"]
+
+    def floor(self, truth: Truth, entropy: Tensor) -> Tensor | None:
+        """The entropy of a t distribution with the same degrees of freedom; unknown for others."""
+        is_same = isinstance(truth, Distribution) and bool((truth.df == self.degrees).all())
+        return entropy if is_same else None
 
     def distribution(self, outputs: Tensor) -> Distribution:
         mu, scale = self.link(outputs).values()

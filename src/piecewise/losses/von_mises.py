@@ -23,6 +23,7 @@ class VonMises(Independent):
     """
 
     kind = TargetKind.ANGLE
+    truths = (distributions.VonMises,)
     score = "angular_error"
     outputs_per_target = 3
 
