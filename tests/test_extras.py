@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from piecewise.analysis import draw, figure_arrays
-from piecewise.analysis.compare import Member, compare
+from piecewise.analysis.compare import compare
 from piecewise.analysis.draw import draw_run
 from piecewise.analysis.evaluate import evaluate_run
+from piecewise.analysis.member import Member
 from piecewise.cli import main
 from piecewise.durable import read_json
 from piecewise.execution.train import train

@@ -27,6 +27,7 @@ ROWS: list[set[str]] = [
         "project",
         "dvc_files",
         "process_settings",
+        "source",
     },
     {"journal"},
     {"data"},

@@ -22,6 +22,7 @@ class Project(os.PathLike[str]):
         self.conf = root / "conf"  # Hydra's configurations
         self.lock = root / "requirements.lock"  # the pinned packages that the environment is installed from
         self.dvc_lock = root / "dvc.lock"
+        self.scripts = root / "pipelines"  # of the stages
         self.data = root / "data"
         self.build = root / "build"  # frozen jobs and source digests, written by the stage `compose`
         self.results = root / "results"  # what the pipeline has trained and measured

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from piecewise.analysis.compare import Member, compare, draw, main_metric, table
+from piecewise.analysis.compare import compare, draw, main_metric, table
+from piecewise.analysis.member import Member
 from piecewise.jobs.job import Job
 from piecewise.jobs.version_1 import split_label
 from piecewise.journal.run_folder import RunFolder

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from piecewise import source
 from piecewise.cli import main
 from piecewise.durable import write_json
 from piecewise.errors import BadInput
 from piecewise.execution import train as training
 from piecewise.execution.train import train
-from piecewise.jobs import source
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder

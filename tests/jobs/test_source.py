@@ -1,106 +1,170 @@
+"""What each stage depends on, read from the source; tests/pipelines/test_closures.py compares it with what runs."""
+
 from __future__ import annotations
 
-import ast
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from piecewise.jobs import source
-from piecewise.jobs.source import CLOSURES, PACKAGE, normalised, source_digest
+from piecewise import source
+from piecewise.jobs.source import LEFT_OUT, READ_BY, STAGES, _digest, closure, is_left_out, source_digest, targets
+from piecewise.source import files_of, name_of, reached
+from small_project import ROOT
 
-CODE = '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n'
-
-
-@pytest.mark.parametrize(
-    "same",
-    [
-        CODE.replace("return x + 1", "return x + 1  # a comment"),
-        CODE.replace('"""Doc."""', '"""Another."""'),
-        CODE.replace("return x + 1", "return (x\n            + 1)"),
-        "# a comment\n" + CODE,
-    ],
-)
-def test_comments_docstrings_and_layout_do_not_count(same: str) -> None:
-    assert normalised(same) == normalised(CODE)
-
-
-def test_a_change_of_code_changes_the_normalised_source() -> None:
-    assert normalised(CODE.replace("+ 1", "+ 2")) != normalised(CODE)
-
-
-@pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("training/fit.py", "figures/fit.py", "models/mlp.py", "data/sources.py", "data/regression.py"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(CODE)
-    monkeypatch.setattr(source, "PACKAGE", tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("edited", "changed"),
-    [
-        ("training/fit.py", {"train", "evaluate"}),
-        ("models/mlp.py", {"train", "evaluate"}),
-        ("figures/fit.py", {"report"}),
-        ("data/sources.py", {"fetch"}),
-        ("data/regression.py", {"synthesise", "train", "evaluate"}),
-    ],
-)
-def test_an_edit_changes_the_digests_of_the_stages_that_run_it(package: Path, edited: str, changed: set[str]) -> None:
-    before = {closure: source_digest(closure) for closure in source.CLOSURES}
-    (package / edited).write_text(CODE.replace("+ 1", "+ 2"))
-    assert {closure for closure in source.CLOSURES if source_digest(closure) != before[closure]} == changed
-
-
-def test_every_pattern_of_a_closure_finds_a_file() -> None:
-    for patterns in source.CLOSURES.values():
-        assert all(list(source.PACKAGE.glob(pattern)) for pattern in patterns)
-
-
-# Modules that a stage imports but that cannot change its numbers: they write files, and name, start and stop runs.
-NO_RESULT = {
-    "durable.py",
-    "locks.py",
-    "stopping.py",
-    "terminal.py",
-    "manifest.py",
-    "jobs/provenance.py",
-    "jobs/source.py",
-    "jobs/about.py",
-    "processes.py",
-    "project.py",
-    "process_settings.py",
-    "execution/ranks.py",
-    "execution/resume.py",
+# Files that import a module by a name that is no constant, or start a Python module as a process, and what runs then.
+DYNAMIC = {
+    "cli.py": "the verb typed; none in a stage",
+    "stages/run.py": "the stage's module, where its closure begins",
+    "jobs/targets.py": "the classes that a job names, where its closure begins too",
+    "execution/ranks.py": "worker.py, which runs execution/train.py",
+    "tracking/sync/background.py": "a copy to MLflow",
+    "server/service.py": "a server",
+    "server/embedded_ui.py": "a server",
+    "server/supervisor.py": "a server",
 }
 
 
-def imported(name: str) -> set[str]:
-    """The files of the package that `name` imports, at its top or inside a function."""
-    found = set()
-    for node in ast.walk(ast.parse((PACKAGE / name).read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("piecewise"):
-            base = "/".join((node.module or "").split(".")[1:])
-            found |= {f"{base}.py", *(f"{base}/{alias.name}.py".lstrip("/") for alias in node.names)}
-    return {path for path in found if (PACKAGE / path).is_file()}
+def names(stage: str, *configs: Any) -> set[str]:
+    return {name_of(path) for path in closure(stage, targets(list(configs)))}
 
 
-def reached(name: str) -> set[str]:
-    found, waiting = {name}, [name]
-    while waiting:
-        new = imported(waiting.pop()) - found
-        found |= new
-        waiting += new
-    return found
+def config_of(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "conf" / f"{name}.yaml").read_text())
 
 
-@pytest.mark.parametrize(("closure", "entry"), [("train", "execution/train.py"), ("evaluate", "analysis/evaluate.py")])
-def test_a_closure_holds_everything_its_result_may_depend_on(closure: str, entry: str) -> None:
-    held = {path.relative_to(PACKAGE).as_posix() for pattern in CLOSURES[closure] for path in PACKAGE.glob(pattern)}
-    # The training's result is an input of the evaluation.
-    others = set() if closure == "train" else reached("execution/train.py")
-    missing = reached(entry) - held - others - NO_RESULT
-    assert "jobs/build.py" in reached(entry)
-    assert missing == set()
+OPTIONS = [f"{path.parent.name}/{path.stem}" for path in (ROOT / "conf").glob("*/*.yaml")]
+NAMED = [name for name in OPTIONS if "_target_: piecewise." in (ROOT / "conf" / f"{name}.yaml").read_text()]
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+@pytest.mark.parametrize("option", NAMED)
+def test_the_class_that_a_job_names_is_in_its_closure(stage: str, option: str) -> None:
+    """Also if no shipped experiment names it."""
+    config = config_of(option)
+    (file,) = files_of(config["_target_"].rpartition(".")[0])[-1:]
+    named = names(stage, {option.partition("/")[0]: config})
+    assert name_of(file) in named
+    assert named == names(stage) | {name_of(path) for path in reached([file], lambda name: is_left_out(stage, name))}
+    assert source_digest(stage, {"x": config}) == source_digest(stage, {"y": {"z": config}})
+
+
+def test_the_configurations_name_classes_of_every_room() -> None:
+    assert {name.partition("/")[0] for name in NAMED} == {"data", "loss", "model"}
+    assert len(NAMED) > 30
+
+
+def test_without_jobs_a_training_depends_on_no_model_and_no_data_set() -> None:
+    found = names("train")
+    assert {name for name in found if name.startswith("losses/")} == {"losses/__init__.py", "losses/likelihood.py"}
+    assert not found & {"models/mlp.py", "models/cnn.py", "data/regression.py", "data/csv.py", "data/mnist1d.py"}
+    assert {"execution/train.py", "training/fit.py", "training/strategy.py", "process_settings.py"} <= found
+
+
+def test_targets_are_found_wherever_a_job_names_them() -> None:
+    config = {
+        "a": {"_target_": "x.A", "b": {"_target_": "y.B"}},
+        "c": None,
+        "_target_": 3,
+        "d": [1, {"_target_": "z.C"}],
+        "e": {"f": 2},
+    }
+    assert list(targets(config)) == ["x.A", "y.B", "z.C"]
+    assert list(targets(None)) == []
+
+
+def test_a_script_brings_nothing_else_into_the_closure_of_its_stage() -> None:
+    """So a project without pipelines/ has the same run keys as a checkout."""
+    for stage in STAGES:
+        script = ROOT / "pipelines" / f"{stage}.py"
+        found = reached([script], lambda name, stage=stage: is_left_out(stage, name))
+        assert {name_of(path) for path in found} - {"__init__.py", "stages/__init__.py"} == {f"pipelines/{stage}.py"}
+        assert source_digest(stage, script=script) != source_digest(stage)
+
+
+def test_the_list_of_what_is_left_out_names_files_that_exist_once_and_says_why() -> None:
+    for left_out in LEFT_OUT:
+        assert left_out.reason
+        assert set(left_out.stages.split()) <= set(STAGES)
+        assert all((source.PACKAGE / file).exists() for file in left_out.files.split()), left_out
+    pairs = [(file, stage) for left in LEFT_OUT for file in left.files.split() for stage in left.stages.split()]
+    assert len(pairs) == len(set(pairs))
+
+
+def test_every_file_of_the_package_that_is_not_python_is_read_by_a_stage() -> None:
+    files = {path for path in source.PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    files = {path for path in files if "conf" not in path.relative_to(source.PACKAGE).parts}
+    held = {path for stage in STAGES for path in closure(stage)}
+    assert source.PACKAGE / "report" / "page.html" in files
+    assert files - held == set()
+    assert all((source.PACKAGE / reader).is_file() for reader in READ_BY)
+
+
+def test_every_import_that_the_source_does_not_name_is_accounted_for() -> None:
+    dynamic = re.compile(r'import_module\(|__import__\(|runpy|PackageLoader\(|"-m", "piecewise|importlib\.resources')
+    found = {name_of(path) for path in source.PACKAGE.rglob("*.py") if dynamic.search(path.read_text("utf-8"))}
+    assert found - DYNAMIC.keys() == set(READ_BY)
+
+
+TRAINED = {"train", "evaluate"}
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("training/fit.py", {"train"}),
+        ("training/module.py", TRAINED),
+        ("models/mlp.py", TRAINED),
+        ("models/cnn.py", set()),
+        ("losses/categorical.py", TRAINED),
+        ("losses/gamma.py", set()),
+        ("data/regression.py", {"synthesise"}),
+        ("data/idx.py", {"fetch", "synthesise", *TRAINED}),
+        ("data/sources.py", {"fetch"}),
+        ("data/randomness.py", {"synthesise", *TRAINED}),
+        ("journal/writer.py", {"train"}),
+        ("theory/joints.py", {"evaluate"}),
+        ("report/runs.py", {"evaluate", "report"}),
+        ("report/results.py", {"report"}),
+        ("report/page.html", {"report"}),
+        ("figures/curves.py", {"report"}),
+        ("analysis/compare.py", {"report"}),
+        ("analysis/member.py", {"evaluate", "report"}),
+        ("durable.py", set(STAGES)),
+        ("__init__.py", set(STAGES)),
+        ("terminal.py", {"report"}),
+        ("stages/evaluate.py", {"evaluate"}),
+        ("process_settings.py", {"train"}),  # other stages get it from cli.py alone, which is left out
+        ("training/progress.py", set()),
+        ("tracking/sync/sync_runs.py", set()),
+        ("planning/check.py", set()),
+        ("commands/train.py", set()),
+    ],
+)
+def test_a_stage_depends_on_exactly_what_it_runs(file: str, stages: set[str]) -> None:
+    job = {"model": config_of("model/mlp"), "data": config_of("data/mnist"), "loss": config_of("loss/categorical")}
+    configs = {"train": job, "evaluate": job, "synthesise": config_of("data/line")}
+    assert {stage for stage in STAGES if file in names(stage, configs.get(stage))} == stages
+
+
+def test_a_changed_file_changes_the_digest_and_a_new_one_only_when_it_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(name: str, text: str) -> set[str]:
+        before = {stage: source_digest(stage) for stage in STAGES}
+        with (tmp_path / "package" / name).open("a") as file:
+            file.write(text)
+        source.read_code.cache_clear()
+        _digest.cache_clear()
+        return {stage for stage in STAGES if source_digest(stage) != before[stage]}
+
+    shutil.copytree(source.PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__", "conf"))
+    monkeypatch.setattr(source, "PACKAGE", tmp_path / "package")
+    assert change("models/dropout.py", "\n# a comment\n") == set()
+    assert change("models/bumps.py", "WIDTH = 3\n") == set()
+    assert change("models/dropout.py", "\ndef f():\n    import piecewise.models.bumps\n") == TRAINED
+    assert change("models/bumps.py", "DEPTH = 3\n") == TRAINED
+    assert change("report/page.html", "<p>") == {"report"}

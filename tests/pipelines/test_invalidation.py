@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 
-from small_project import Pipeline
+from small_project import EXPERIMENTS, Pipeline
 
 pytestmark = pytest.mark.slow
+
+GENERATED = {f"synthesise@{name}" for name in ("line", "curve_1d", "binary_1d", "mnist1d")}
+TRAINED = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in EXPERIMENTS}
 
 
 def test_nothing_changed_runs_nothing(pipeline: Pipeline) -> None:
@@ -61,6 +65,32 @@ def test_edited_figure_is_redrawn_without_training(pipeline: Pipeline) -> None:
     pipeline.edit("src/piecewise/figures/curves.py", '"optimizer step"', '"step"')
     assert pipeline.repro() == {"compose", "report"}
     pipeline.edit("src/piecewise/figures/curves.py", '"step"', '"optimizer step"')
+    assert pipeline.repro() == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("src/piecewise/models/cnn.py", {"train@mnist_cnn", "evaluate@mnist_cnn"}),
+        ("src/piecewise/training/recorder.py", {f"train@{name}" for name in EXPERIMENTS}),
+        ("src/piecewise/theory/polygons.py", {f"evaluate@{name}" for name in EXPERIMENTS}),
+        ("src/piecewise/data/randomness.py", {*GENERATED, *TRAINED} - {"synthesise@mnist1d"}),
+        ("src/piecewise/training/progress.py", set()),
+        ("pipelines/evaluate.py", {f"evaluate@{name}" for name in EXPERIMENTS}),
+        ("src/piecewise/report/page.html", {"report"}),
+        ("requirements.lock", {*GENERATED, *TRAINED, "report"}),
+    ],
+)
+def test_dvc_finds_the_stages_that_run_a_changed_file(pipeline: Pipeline, file: str, stages: set[str]) -> None:
+    """Without those that only follow them: nothing but `compose` runs here."""
+    path = pipeline.root / file
+    text = path.read_text()
+    path.write_text(text + {".html": "<p>", ".py": "\nCHANGED = True\n", ".lock": "\n"}[path.suffix])
+    try:
+        assert pipeline.repro("compose") == {"compose"}
+        assert set(json.loads(pipeline.run("dvc", "status", "--json"))) == stages
+    finally:
+        path.write_text(text)
     assert pipeline.repro() == set()
 
 

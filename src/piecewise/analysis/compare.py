@@ -6,32 +6,17 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from piecewise.analysis.draw import Drawings, write_figures, write_left_out
+from piecewise.analysis.member import SEED, Member
 from piecewise.durable import write_atomic
 from piecewise.extras import Extras
 from piecewise.figures.sweep import Point, heat_map, metric_over_axis
 from piecewise.jobs.digests import canonical
-from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 
-SEED = "seed"
 TABLE = "results.csv"
-
-
-@dataclass(frozen=True)
-class Member:
-    """A job of a sweep and its test metrics."""
-
-    job: Job
-    metrics: dict[str, float]
-
-    @property
-    def options(self) -> dict[str, str]:
-        """The values that may vary in a sweep, by key. Labels leave out the experiment, which is the job's name."""
-        return {"experiment": self.job.name, **self.job.values}
 
 
 def compare(folder: RunFolder, members: Sequence[Member], metric: str | None = None) -> list[str]:

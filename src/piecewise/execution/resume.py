@@ -65,10 +65,13 @@ def changed_surroundings(start: Start, digests: dict[str, str]) -> list[str]:
 
 def refuse_changed_surroundings(folders: list[RunFolder]) -> None:
     """Raise BadInput if one of the runs began with another source or another lock."""
-    current = {"source": source_digest("train"), "lock": lock_digest()}
+    lock = lock_digest()
     for folder in folders:
         record = read_journal(folder.journal)
-        if record is not None and (changed := changed_surroundings(record.start, current)):
+        if record is None:
+            continue
+        current = {"source": source_digest("train", record.start.config), "lock": lock}
+        if changed := changed_surroundings(record.start, current):
             part = changed[0]
             raise BadInput(
                 f"{record.start.title}: {SURROUNDINGS[part]} has changed since the run began: its digest is "

@@ -72,7 +72,8 @@ def _run_all(
                     stopping.raise_if_stopped()  # the error may be how a library answered a signal
                     errors.append(_reported(error, job))
         if len(jobs) > 1 and not folders.parent.is_of_pipeline:
-            from piecewise.analysis.compare import Member, compare  # imports matplotlib
+            from piecewise.analysis.compare import compare  # imports matplotlib
+            from piecewise.analysis.member import Member
 
             evaluated = [pair for pair in zip(jobs, folders.jobs, strict=True) if pair[1].metrics.is_file()]
             compare(folders.parent, [Member(job, read_json(folder.metrics)) for job, folder in evaluated])

@@ -1,4 +1,4 @@
-"""Build the objects that a job names. Only this file and trainer.py make objects from a configuration."""
+"""Build the objects that a job names, and check that they fit together."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 from piecewise.data.spec import DataSource, DataSpec, Examples, TargetKind
 from piecewise.data.split import num_validation, split
 from piecewise.errors import BadInput
-from piecewise.jobs.config import Component, DataConfig, JobConfig
-from piecewise.jobs.targets import checked_target, resolve
+from piecewise.jobs.config import DataConfig, JobConfig
+from piecewise.jobs.targets import checked_target, construct, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.length import Length
 from piecewise.training.module import Schedule
@@ -69,7 +69,7 @@ def build_parts(config: JobConfig, device: str = "cpu") -> Parts:
     """Data source, loss and model of a job. Raises BadInput, naming the key, if they do not fit together."""
     source = build_data(config.data)
     spec = source.spec()
-    loss = _construct(config.loss, NegativeLogLikelihood)
+    loss = construct(config.loss, NegativeLogLikelihood)
     if loss.kind not in spec.kinds:
         kinds = " or ".join(sorted(spec.kinds))
         allowed = " ".join(name for kind in sorted(spec.kinds) for name in LOSSES[kind])
@@ -82,7 +82,7 @@ def build_parts(config: JobConfig, device: str = "cpu") -> Parts:
 
 def build_data(config: DataConfig) -> DataSource:
     """The data source alone."""
-    source: DataSource = _construct(config, DataSource)
+    source: DataSource = construct(config, DataSource)
     return source
 
 
@@ -99,7 +99,7 @@ def build_model(config: JobConfig, spec: DataSpec, loss: NegativeLogLikelihood, 
     torch.manual_seed(config.seed)
     try:
         with torch.device(device):
-            model: nn.Module = _construct(config.model, nn.Module, facts)
+            model: nn.Module = construct(config.model, nn.Module, facts)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         if isinstance(error, BadInput):
             raise
@@ -135,11 +135,3 @@ def make_schedule(config: JobConfig) -> Schedule | None:
     given = [key for key in ("optimizer", "total_steps", "T_max") if key in named and key not in options]
     target, arguments = checked_target(replace(config.scheduler, options=options), base, given)
     return Schedule(target, arguments, interval)
-
-
-def _construct(component: Component, kind: type, facts: dict[str, Any] | None = None) -> Any:
-    """An object of the class that `component` names. It gets those of `facts` that its constructor takes."""
-    facts = facts or {}
-    target, arguments = checked_target(component, kind, tuple(facts))
-    accepted = inspect.signature(target).parameters
-    return target(**{key: value for key, value in facts.items() if key in accepted}, **arguments)

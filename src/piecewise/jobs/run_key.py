@@ -18,7 +18,8 @@ def run_key(job: Job, data_digest: str, source: str, lock: str) -> str:
 def identify(job: Job, source: DataSource) -> dict[str, Any]:
     """What a journal's first record says of the result that a job will have: run key, digests, training data."""
     inputs = {"training": describe_input(source, job.config.data, "train")}
-    digests = {"data": inputs["training"]["digest"], "source": source_digest("train"), "lock": lock_digest()}
+    digests = {"data": inputs["training"]["digest"], "source": source_digest("train", job.frozen)}
+    digests["lock"] = lock_digest()
     key = run_key(job, digests["data"], digests["source"], digests["lock"])
     return {"job_digest": job.digest, "run_key": key, "digests": digests, "inputs": inputs}
 

@@ -1,68 +1,91 @@
-"""Digests of the source that each stage runs; comments, docstrings and layout do not change them."""
+"""What each stage of the pipeline runs: the source that its outs depend on, and a digest of it.
 
-import ast
-import hashlib
+A stage runs its script in pipelines/, its module in `stages`, all that this imports, and the classes that its jobs
+name. Imports are read from the source, also those inside functions, so that no option can run a file that is missing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
-PACKAGE = Path(__file__).parents[1]
+from piecewise import source
+from piecewise.source import digest_code, files_of, reached
 
-_DATA = ("errors.py", "durable.py", "data/randomness.py", "data/idx.py", "data/spec.py", "data/stored.py")
-_SETS = tuple(
-    f"data/{name}.py" for name in ["synthetic", "regression", "classification", "curved_classes", "ranges", "mnist1d"]
+STAGES = ("fetch", "synthesise", "train", "evaluate", "report")  # `compose` depends on all of the source
+
+
+class LeftOut(NamedTuple):
+    """Files that stages import but that cannot change their outs, and with them all that only these files import."""
+
+    files: str  # names below the package; a name that ends with a slash stands for a whole folder
+    stages: str
+    reason: str
+
+
+ALL = " ".join(STAGES)
+LEFT_OUT = (
+    LeftOut("cli.py commands/ stages/run.py", ALL, "they start a stage, and print its error"),
+    LeftOut("errors.py stopping.py processes.py locks.py", ALL, "they delay or end a stage, which then has no outs"),
+    LeftOut("terminal.py", "fetch synthesise train evaluate", "messages; only the report has words of it"),
+    LeftOut("process_settings.py", "report", "terminal.py asks it whether to be quiet"),
+    LeftOut("project.py manifest.py", ALL, "names of folders and files; those of a stage are in dvc.yaml too"),
+    LeftOut("source.py jobs/source.py jobs/provenance.py", ALL, "what they compute is a dependency itself, in build/"),
+    LeftOut("tracking/", ALL, "it copies journals to MLflow, which is no out"),
+    LeftOut("jobs/about.py jobs/config_folders.py", "train", "an experiment's question, for people"),
+    LeftOut("training/progress.py training/quiet_lightning.py", ALL, "what a terminal shows of a training"),
+    LeftOut("training/non_finite.py execution/blocked_releases.py", ALL, "they name the cause of a failure"),
+    LeftOut("execution/resume.py execution/stage_key.py dvc_files.py", "train", "whether it goes on, to the same bits"),
+    LeftOut("execution/trial.py data/made_up.py", "train", "a trial step refuses a job, or changes nothing"),
+    LeftOut("journal/index.py", "train", "an index of journals for commands, which make it again from the journals"),
+    LeftOut("execution/ranks.py", "train", "it starts processes and watches them; execution/train.py is what they run"),
+    LeftOut("analysis/__init__.py analysis/compare.py analysis/member.py", "train", "for `piecewise train -m` alone"),
+    LeftOut("data/spec.py", "fetch", "the files are what their digests in data/idx.py say"),
 )
-_MODELS = (
-    "errors.py",
-    "shapes.py",
-    "data/*.py",
-    "models/*.py",
-    "losses/*.py",
-    "training/*.py",
-    "jobs/build.py",
-    "jobs/config.py",
-)
 
-# The files that each stage's result can depend on, as patterns below src/piecewise.
-CLOSURES: dict[str, tuple[str, ...]] = {
-    "fetch": ("errors.py", "durable.py", "data/idx.py", "data/sources.py"),
-    "synthesise": (*_DATA, *_SETS),
-    "train": (
-        *_MODELS,
-        "journal/*.py",
-        "jobs/digests.py",
-        "jobs/job.py",
-        "jobs/overrides.py",
-        "jobs/version_1.py",
-        "jobs/targets.py",
-        "jobs/trainer.py",
-        "jobs/run_key.py",
-        "execution/train.py",
-        "execution/fit.py",
-    ),
-    "evaluate": (*_MODELS, "theory/*.py", "analysis/figure_arrays.py", "analysis/evaluate.py", "analysis/trained.py"),
-    "report": ("figures/*.py", "report/*", "tracking/**/*.py", "analysis/draw.py"),
+LEFT_OUT_OF = {
+    stage: {file for left in LEFT_OUT if stage in left.stages.split() for file in left.files.split()}
+    for stage in STAGES
 }
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-FETCH_ONLY = {"data/sources.py"}  # other stages read bytes that fetch has verified, however they were downloaded
+FOLDERS_LEFT_OUT_OF = {
+    stage: tuple(file for file in files if file.endswith("/")) for stage, files in LEFT_OUT_OF.items()
+}
+
+# The folder whose files other than Python are read by a module.
+READ_BY = {"report/page.py": "report"}
 
 
-def source_digest(closure: str) -> str:
-    """SHA-256 of the syntax trees of the files in `CLOSURES[closure]`."""
-    patterns = CLOSURES[closure]
-    files = {path for pattern in patterns for path in PACKAGE.glob(pattern) if path.is_file()}
-    hashed = hashlib.sha256()
-    for path in sorted(files):
-        name = path.relative_to(PACKAGE).as_posix()
-        if "__pycache__" in name or (name in FETCH_ONLY and name not in patterns):
-            continue
-        content = normalised(path.read_text("utf-8")) if path.suffix == ".py" else path.read_text("utf-8")
-        hashed.update(f"{name}\n{content}\n".encode())
-    return hashed.hexdigest()
+def source_digest(stage: str, *configs: Mapping[str, Any], script: Path | None = None) -> str:
+    """SHA-256 of the code of a stage, with its `script` if that is given, for jobs with these configurations."""
+    return _digest(source.PACKAGE, stage, frozenset(targets(list(configs))), script)
 
 
-def normalised(source: str) -> str:
-    """Python source without comments, docstrings and layout."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+@cache  # the jobs of a sweep name the same classes
+def _digest(package: Path, stage: str, named: frozenset[str], script: Path | None) -> str:
+    paths = closure(stage, named)
+    return digest_code(paths if script is None else [script, *paths])
+
+
+def closure(stage: str, named: Iterable[str] = ()) -> list[Path]:
+    """The files of the package that the outs of a stage depend on if its jobs have `named` these classes; sorted."""
+    start = [path for name in (f"piecewise.stages.{stage}", *named) for path in files_of(name)]
+    found = reached(start, lambda name: is_left_out(stage, name))
+    for reader, folder in READ_BY.items():
+        if source.PACKAGE / reader in found:
+            found |= {path for path in (source.PACKAGE / folder).iterdir() if path.is_file() and path.suffix != ".py"}
+    return sorted(found)
+
+
+def targets(config: Any) -> Iterator[str]:
+    """Every `_target_` in a configuration: the classes that its job names."""
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from [value] if key == "_target_" and isinstance(value, str) else targets(value)
+    elif isinstance(config, list):
+        for item in config:
+            yield from targets(item)
+
+
+def is_left_out(stage: str, name: str) -> bool:
+    """Whether LEFT_OUT has the file `name` for this stage."""
+    return name in LEFT_OUT_OF[stage] or name.startswith(FOLDERS_LEFT_OUT_OF[stage])

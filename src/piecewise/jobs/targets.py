@@ -1,4 +1,4 @@
-"""Check the classes that a configuration names, and their arguments. A configuration is data, not code."""
+"""Check the classes that a configuration names and their arguments, and make objects of them: it is data, not code."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ def checked_target(component: Component, kind: type, given: Sequence[str] = ()) 
     refuse_targets(component.options, component.group)
     target = resolve(component.target, f"{component.group}._target_", kind)
     return target, check_arguments(target, component.options, component.group, given)
+
+
+def construct(component: Component, kind: type, facts: dict[str, Any] | None = None) -> Any:
+    """An object of the class that `component` names. It gets those of `facts` that its constructor takes."""
+    facts = facts or {}
+    target, arguments = checked_target(component, kind, tuple(facts))
+    accepted = inspect.signature(target).parameters
+    return target(**{key: value for key, value in facts.items() if key in accepted}, **arguments)
 
 
 def _is_kind(found: type, kind: type) -> bool:

@@ -1,5 +1,6 @@
 """The files in build/ that the stages of `dvc repro` read."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.config_folders import config_name, find_config
 from piecewise.jobs.fetch_settings import read_fetch
 from piecewise.jobs.job import Job, write_jobs
-from piecewise.jobs.source import CLOSURES, source_digest
+from piecewise.jobs.provenance import lock_digest
+from piecewise.jobs.source import source_digest
 from piecewise.journal.names import folder_name, is_valid
 from piecewise.planning.plan import plan_experiment
+from piecewise.project import Project
 
 GENERATED = ("line", "curve_1d", "binary_1d", "mnist1d")
 
@@ -39,15 +42,27 @@ def compose(conf: Path, build: Path) -> list[str]:
             errors.append(f"conf/experiment/{name}.yaml: {error}")
             if not is_valid(name):
                 continue  # no stage can have its name, and another experiment's file may
-        write_jobs(build / "jobs" / f"{folder_name(name)}.json", name, [for_stage(job) for job in jobs], message)
+        key = folder_name(name)
+        write_jobs(build / "jobs" / f"{key}.json", name, [for_stage(job) for job in jobs], message)
+        for stage in ("train", "evaluate"):
+            _write_source(build / "source" / stage / f"{key}.txt", stage, *(job.frozen for job in jobs))
     write_json(build / "about.json", abouts)
     write_json(build / "tracking.json", {"uri": tracking})
     write_json(build / "fetch.json", read_fetch(conf))
     for name in GENERATED:
-        write_json(build / "data" / f"{folder_name(name)}.json", read_group(conf, "data", name))
-    for closure in CLOSURES:
-        write_atomic(build / "source" / f"{closure}.txt", f"{source_digest(closure)}\n".encode())
+        key, options = folder_name(name), read_group(conf, "data", name)
+        write_json(build / "data" / f"{key}.json", options)
+        _write_source(build / "source" / "synthesise" / f"{key}.txt", "synthesise", options)
+    for stage in ("fetch", "report"):
+        _write_source(build / "source" / f"{stage}.txt", stage)
+    write_atomic(build / "lock.txt", f"{lock_digest()}\n".encode())
     return errors
+
+
+def _write_source(path: Path, stage: str, *configs: Mapping[str, Any]) -> None:
+    """Write the digest of all that a stage runs for jobs or data sets with these configurations, with its script."""
+    digest = source_digest(stage, *configs, script=Project().scripts / f"{stage}.py")
+    write_atomic(path, f"{digest}\n".encode())
 
 
 def for_stage(job: Job) -> Job:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from piecewise.analysis.compare import SEED, Member
+from piecewise.analysis.member import SEED, Member
 from piecewise.durable import read_json
 from piecewise.jobs.job import read_job
 from piecewise.journal.names import folder_name
