@@ -57,7 +57,7 @@ def test_other_parameters_than_the_stored_ones_generate_anew(tmp_path: Path, sto
 def test_other_code_than_the_stored_one_generates_anew(
     tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inspect.getsource", lambda _: "another version")
+    monkeypatch.setattr("piecewise.data.stored.digest_code", lambda _: "another version")
     monkeypatch.setattr(Line, "generate", lambda *_: Examples(torch.ones(3, 1), torch.ones(3, 1)))
     assert line(tmp_path).read("train").x.tolist() == [[1.0], [1.0], [1.0]]
 

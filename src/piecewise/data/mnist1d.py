@@ -18,6 +18,7 @@ class Mnist1d(Generated):
 
     name = "mnist1d"
     kind = TargetKind.CLASS
+    packages = ("mnist1d",)
 
     num_examples: int = 5000
     seed: int = 42

@@ -4,9 +4,9 @@ import hashlib
 import inspect
 import json
 import math
-import sys
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,10 @@ from piecewise.data.spec import TARGET_RANGES, DataSpec, Examples, TargetKind
 from piecewise.data.table import read_table
 from piecewise.durable import write_atomic
 from piecewise.errors import BadInput
+from piecewise.source import digest_code, files_of, reached
+
+# Files that data sets import and that decide no example: how examples are described and stored, and errors.
+NOT_IN_A_RECIPE = ("__init__.py", "data/__init__.py", "data/spec.py", "data/stored.py", "errors.py")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Generated(ABC):
 
     low: ClassVar[float] = -math.inf  # the smallest possible number in x
     high: ClassVar[float] = math.inf  # and the largest
+    packages: ClassVar[tuple[str, ...]] = ()  # which compute the examples, besides torch
     units: ClassVar[tuple[str, str]] = ("1", "1")  # physical units of x and y; "1" means dimensionless
 
     name: ClassVar[str]
@@ -92,13 +97,16 @@ class Generated(ABC):
         return examples if recipe == self.recipe() else self.generate(part)
 
     def recipe(self) -> dict[str, Any]:
-        """What a stored copy must agree with: name, parameters, and a digest of the modules that define the class."""
-        modules = {kind.__module__ for kind in type(self).__mro__ if issubclass(kind, Generated)}
-        code = "\n".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
+        """What a stored copy must agree with: all that decides the examples.
+
+        These are name and parameters, the code of the class and of what it imports, and the versions of `packages`.
+        """
+        start = files_of(type(self).__module__) or (Path(inspect.getfile(type(self))),)
         return {
             "name": self.name,
             "parameters": self.parameters,
-            "code": hashlib.sha256(code.encode()).hexdigest(),
+            "code": digest_code(reached(start, NOT_IN_A_RECIPE.__contains__)),
+            "packages": {name: version(name) for name in self.packages},
         }
 
     def write(self, part: str, path: Path) -> None:
