@@ -59,6 +59,8 @@ def ended(runs: Path) -> Iterator[Ended]:
 
 def add_ended(runs: Path, names: Iterable[str]) -> None:
     """Add the folders among `names` whose runs have all ended. Nothing is added if that cannot be done now."""
+    if not runs.is_dir():  # a new project; the lock would make a file of this name
+        return
     with contextlib.suppress(OSError), file_lock(runs):  # another process adds, or the disk is full
         stamps = dict(_stamps(runs))
         new = [line for name in names if name in stamps for line in _line(runs, name, stamps[name])]
