@@ -16,10 +16,12 @@ from piecewise.cli import main
 from piecewise.durable import write_json
 from piecewise.errors import BadInput
 from piecewise.execution import train as training
+from piecewise.execution.resume import with_options
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
+from piecewise.planning.check import check
 from piecewise.project import Project
 from piecewise.tracking.mirror.run_contents import evaluation_of
 from piecewise.tracking.store.addresses import EMBEDDED
@@ -172,3 +174,17 @@ def test_a_changed_source_or_lock_is_warned_of_and_tagged_or_refused_with_strict
     client = open_store(EMBEDDED, project)
     (run,) = client.search_runs([found.experiment_id for found in client.search_experiments()])
     assert run.data.tags["resume.changed"] == part
+
+
+def test_a_run_in_16_mixed_does_not_continue_on_a_cpu(plan: Plan) -> None:
+    (job,) = plan("trainer.precision=16-mixed", "trainer.accelerator=gpu")
+    moved = with_options(job, ["trainer.accelerator=cpu", "trainer.devices=1"])
+    with pytest.raises(BadInput, match=r"trainer\.precision=16-mixed: a CPU has none"):
+        check(moved.config)
+
+
+def test_a_run_keeps_its_precision(plan: Plan) -> None:
+    with pytest.raises(
+        BadInput, match=r"'trainer\.precision=64-true' cannot be changed when a run continues; .*allowed: "
+    ):
+        with_options(plan(*TINY)[0], ["trainer.precision=64-true"])

@@ -90,10 +90,13 @@ def test_a_failed_stage_is_resumed_if_its_jobs_are_the_same(jobs: list[Job], pro
     assert read_result(live)["status"] == "FINISHED"
 
 
-def test_a_failed_stage_is_restarted_if_its_jobs_differ(jobs: list[Job], plan: Plan, project: Project) -> None:
+@pytest.mark.parametrize("change", ["optimizer.lr=0.5", "trainer.precision=bf16-mixed"])
+def test_a_failed_stage_is_restarted_if_its_jobs_differ(
+    jobs: list[Job], plan: Plan, project: Project, change: str
+) -> None:
     with pytest.raises(Exception, match="MemoryError"):
         train_stage(jobs, fail_at=0)
-    assert not train_stage(plan("-m", *TINY, "seed=0,1", "optimizer.lr=0.5"))
+    assert not train_stage(plan("-m", *TINY, "seed=0,1", change))
 
 
 def test_a_stage_is_refused_while_it_runs_in_another_process(

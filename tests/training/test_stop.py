@@ -62,6 +62,8 @@ CHANGES = {
     "trainer.gradient_clip_val": 1.0,
     "trainer.accumulate_grad_batches": 2,
     "trainer.check_val_every_n_epoch": 2,
+    "trainer.precision": "bf16-mixed",
+    "trainer.deterministic": False,
 }
 
 

@@ -14,6 +14,7 @@ from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput
 from piecewise.extras import Extras
 from piecewise.jobs.build import Parts, build_parts
+from piecewise.jobs.digests import decisive
 from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.run_key import describe_input
 from piecewise.journal.run_folder import RunFolder, read_result
@@ -74,8 +75,8 @@ def measure_ensemble(folders: Sequence[RunFolder]) -> dict[str, float]:
 
 def _shared(job: Job) -> dict[str, Any]:
     """The options in which members must agree for their outputs to have a mean."""
-    config = job.frozen
-    return {"data": config["data"], "loss": config["loss"], "trainer.precision": config["trainer"]["precision"]}
+    config = decisive(job.frozen)
+    return {"data": config["data"], "loss": config["loss"], "trainer.precision": config["trainer"].get("precision")}
 
 
 def _measure(parts: Parts, test: Examples, extras: Extras) -> Evaluation:

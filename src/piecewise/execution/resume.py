@@ -8,7 +8,8 @@ import yaml
 
 from piecewise import terminal
 from piecewise.errors import BadInput, nearest
-from piecewise.jobs.digests import VOLATILE, config_digest, without_volatile
+from piecewise.jobs.comparable import flatten
+from piecewise.jobs.digests import VOLATILE, config_digest, decisive
 from piecewise.jobs.job import Job
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
@@ -17,7 +18,7 @@ from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
 
 # Options of the trainer that change last digits, and not the experiment.
-NUMERICS = ("accelerator", "devices", "num_nodes", "precision", "strategy")
+NUMERICS = ("accelerator", "devices", "num_nodes", "strategy")
 SURROUNDINGS = {"source": "the source that trains", "lock": "the environment's lock"}
 
 
@@ -27,7 +28,7 @@ def check_unchanged(start: Start, job: Job, digests: dict[str, str]) -> list[str
     Raises BadInput if the job or its data have changed: the rest of the training would be of another experiment.
     """
     if config_digest(start.config) != job.digest:  # the recorded digest may be of an earlier version's rules
-        found = _differences(without_volatile(start.config), without_volatile(job.frozen))
+        found = _differences(start.config, job.frozen)
         raise BadInput(f"{'; '.join(found)}: a run continues as it began; piecewise train begins another one")
     if start.digests["data"] != digests["data"]:
         began = start.inputs["training"]
@@ -39,9 +40,11 @@ def check_unchanged(start: Start, job: Job, digests: dict[str, str]) -> list[str
     for part in changed:
         terminal.warn(f"{SURROUNDINGS[part]} has changed since the run began: its weights may differ")
     before, after = ({key: config["trainer"].get(key) for key in NUMERICS} for config in (start.config, job.frozen))
-    for difference in _differences(before, after, "trainer"):
+    moved = [key for key in NUMERICS if before[key] != after[key]]
+    for key in moved:
+        difference = f"trainer.{key}={after[key]!r}, but the run has {before[key]!r}"
         terminal.warn(f"{difference}: its weights may differ in the last places, and more after many steps")
-    return changed + [f"trainer.{key}" for key in NUMERICS if before[key] != after[key]]
+    return changed + [f"trainer.{key}" for key in moved]
 
 
 def with_options(job: Job, words: list[str]) -> Job:
@@ -80,10 +83,12 @@ def refuse_changed_surroundings(folders: list[RunFolder]) -> None:
             )
 
 
-def _differences(before: Any, after: Any, key: str = "") -> list[str]:
-    """Each option that differs, by its whole key."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        names = sorted(before.keys() | after.keys())
-        whole = {name: f"{key}.{name}" if key else name for name in names}
-        return [line for name in names for line in _differences(before.get(name), after.get(name), whole[name])]
-    return [] if before == after else [f"{key}={after!r}, but the run has {before!r}"]
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Each option that decides the result and differs, as the two configurations write it."""
+    was, now = (dict(flatten(decisive(config))) for config in (before, after))
+    shown_before, shown_after = (dict(flatten(config)) for config in (before, after))
+    return [
+        f"{key}={shown_after.get(key, 'null')}, but the run has {shown_before.get(key, 'null')}"
+        for key in sorted(was.keys() | now.keys())
+        if was.get(key) != now.get(key)
+    ]

@@ -66,7 +66,7 @@ def _run_all(
                     continue
                 try:
                     with _held(folder) if len(jobs) > 1 else nullcontext():
-                        facts = {**sweep, "tags": describe(job.name, job.overrides)}
+                        facts = {**sweep, "tags": describe(job.name, job.overrides, job.notes)}
                         _run(job, folder, facts, finish, is_resumed)
                 except Exception as error:
                     stopping.raise_if_stopped()  # the error may be how a library answered a signal
@@ -148,12 +148,12 @@ def _best_of(folder: RunFolder) -> list[str]:
     return list(best_of_each(sorted(found, key=lambda item: item[2])).values())
 
 
-def describe(name: str, words: Sequence[str]) -> dict[str, str]:
+def describe(name: str, words: Sequence[str], notes: Sequence[str] = ()) -> dict[str, str]:
     """Tags for a reader a year later: the question, the command that repeats the run, the state of the source."""
     conf = Project.find().conf
     about = read_about(conf, name) if name in experiments(conf) else {}
     command = shell_command(words)
-    note = "\n\n".join(part for part in (about.get("question"), as_code(command)) if part)
+    note = "\n\n".join(part for part in (about.get("question"), as_code(command), *notes) if part)
     return {**git_state(), "command": command, "mlflow.note.content": note}
 
 

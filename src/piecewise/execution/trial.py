@@ -25,7 +25,7 @@ from piecewise.jobs.config import Component, JobConfig, TrainerConfig
 from piecewise.jobs.digests import canonical
 from piecewise.jobs.job import Job
 from piecewise.jobs.targets import resolve
-from piecewise.jobs.trainer import make_trainer
+from piecewise.jobs.trainer import accelerator, make_trainer
 from piecewise.training.datamodule import ResidentData
 from piecewise.training.evaluation import evaluate
 from piecewise.training.fit import FitOptions, fit
@@ -73,10 +73,9 @@ def _check(config: JobConfig, parts: Callable[[], Parts], is_rank: bool = False)
 
 
 def _has_device(trainer: TrainerConfig, is_rank: bool) -> bool:
-    accelerator = trainer.options.get("accelerator", "auto")
-    if accelerator == "cpu" or not torch.cuda.is_available():
-        return accelerator in ("cpu", "auto")
-    return is_rank or not trainer.may_use_ranks
+    if accelerator(trainer.options) == "cpu":
+        return True
+    return torch.cuda.is_available() and (is_rank or not trainer.may_use_ranks)
 
 
 def _without_sizes(value: Any) -> Any:

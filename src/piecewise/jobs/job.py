@@ -24,6 +24,7 @@ class Job:
     name: str
     overrides: tuple[str, ...]  # all that were given, as Hydra took them
     frozen: dict[str, Any]  # the resolved configuration, as digested and written
+    notes: tuple[str, ...] = ()  # where it differs from what was asked for
 
     @cached_property
     def config(self) -> JobConfig:
@@ -63,7 +64,8 @@ class Job:
         return {"version": VERSION, "digest": self.digest, "seal": self._seal(), **self._content()}
 
     def _content(self) -> dict[str, Any]:
-        return {"name": self.name, "overrides": list(self.overrides), "config": self.frozen}
+        notes = list(self.notes)
+        return {"name": self.name, "overrides": list(self.overrides), "config": self.frozen, "notes": notes}
 
     def _seal(self) -> str:
         """The digest of the whole content, with the volatile keys."""
@@ -77,15 +79,16 @@ class Job:
         """The job in `content`. Raises BadInput if its version is unknown, or if it is incomplete or was edited."""
         _check_version(content, where)
         is_old = content["version"] == version_1.VERSION
-        kinds = {"name": str, "label" if is_old else "overrides": str if is_old else list, "config": dict, "seal": str}
+        kinds = {"name": str, "config": dict, "seal": str}
+        kinds |= {"label": str} if is_old else {"overrides": list, "notes": list}
         for key, kind in kinds.items():
-            if not isinstance(content.get(key), kind):
-                raise BadInput(f"{where}: the job's {key} is {content.get(key)!r}; it must be a {kind.__name__}")
-        if not is_old and not all(isinstance(item, str) for item in content["overrides"]):
-            raise BadInput(f"{where}: the job's overrides are {content['overrides']!r}; they must be texts")
-        read = version_1.upgraded(content, where) if is_old else content
-        job = cls(read["name"], tuple(read["overrides"]), read["config"])
-        if not is_old and content != job.as_dict():
+            value = content.get(key)
+            if not isinstance(value, kind) or (kind is list and not all(isinstance(item, str) for item in value)):
+                raise BadInput(f"{where}: the job's {key} is {value!r}; it must be a {kind.__name__}")
+        if is_old:
+            return cls(content["name"], version_1.overrides(content, where), content["config"])
+        job = cls(content["name"], tuple(content["overrides"]), content["config"], tuple(content["notes"]))
+        if content != job.as_dict():
             raise BadInput(f"{where}: the job was edited: its seal is {job._seal()}, recorded is {content['seal']}")
         return job
 

@@ -1,6 +1,6 @@
 """Lightning's Trainer from a job: the options that a user may choose, and their allowed values."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ OTHERS = ("devices", "gradient_clip_val", "deterministic", "benchmark", "sync_ba
 OPTIONS = (*CHOICES, *COUNTS, *SHARES, *OTHERS, "timeout")
 UNSET = {"max_steps": -1, "overfit_batches": 0}  # Lightning's values for "no limit"
 TIMEOUT_SECONDS = 120  # how long a rank waits for another rank that has started
+NO_PRECISION = ("16-mixed", "cpu")  # precision and accelerator that do not exist together
 LARGEST_COUNT = 10**9  # larger values are mistakes
 
 
@@ -43,18 +44,42 @@ def make_trainer(trainer: TrainerConfig) -> Callable[..., Any]:
         raise BadInput("trainer.max_epochs is missing: the number of passes through the training examples")
     if (algorithm := arguments.get("gradient_clip_algorithm")) and not arguments.get("gradient_clip_val"):
         raise BadInput(f"trainer.gradient_clip_algorithm={algorithm} clips nothing without trainer.gradient_clip_val")
-    if arguments.get("accelerator") == "auto":  # Apple's GPUs lack float64, which evaluation needs
-        arguments["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
+    arguments["accelerator"] = accelerator(arguments)
+    if (arguments.get("precision"), arguments["accelerator"]) == NO_PRECISION:
+        raise BadInput(
+            "trainer.precision=16-mixed: a CPU has none and would give the results of bf16-mixed; allowed: a GPU "
+            "(trainer.accelerator=gpu), or another run with trainer.precision=bf16-mixed"
+        )
+    for key in ("deterministic", "benchmark"):  # null would leave what an earlier training of this process has set
+        arguments[key] = arguments.get(key) or False
     for key in SHARES:  # the loaders apply them; Lightning would limit each rank, and validation by overfit_batches
         arguments.pop(key, None)
     if not trainer.may_use_ranks:
         return partial(target, **arguments)
-    has_gpus = arguments.get("accelerator") in ("gpu", "cuda")
+    has_gpus = arguments["accelerator"] in ("gpu", "cuda")
     if arguments.get("sync_batchnorm") is None:
         arguments["sync_batchnorm"] = has_gpus
     if arguments["sync_batchnorm"] and not has_gpus:
         raise BadInput("trainer.sync_batchnorm=True needs GPUs; allowed for several processes on CPUs: null, false")
     return partial(_make_ddp, target, arguments, timeout)
+
+
+def accelerator(options: Mapping[str, Any]) -> Any:
+    """The accelerator that the Trainer's options choose on this machine. Apple's GPUs lack float64 for evaluation."""
+    chosen = options.get("accelerator") or "auto"
+    return chosen if chosen != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def with_real_precision(config: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A job's configuration with the precision that this machine computes in, and a note of what was changed.
+
+    Lightning runs 16-mixed as bf16-mixed on a CPU, which has no other mixed precision.
+    """
+    trainer = config.get("trainer")
+    if not isinstance(trainer, dict) or (trainer.get("precision"), accelerator(trainer)) != NO_PRECISION:
+        return config, []
+    note = "trainer.precision=16-mixed is bf16-mixed on a CPU: the job says trainer.precision=bf16-mixed"
+    return config | {"trainer": trainer | {"precision": "bf16-mixed"}}, [note]
 
 
 def _make_ddp(target: Callable[..., Any], arguments: dict[str, Any], timeout: float, **provided: Any) -> Any:

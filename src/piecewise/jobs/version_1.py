@@ -11,16 +11,15 @@ VERSION = 1
 OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
 
 
-def upgraded(content: dict[str, Any], where: Path) -> dict[str, Any]:
-    """Name, overrides and configuration of a job of version 1. Raises BadInput if it was edited."""
-    sealed = {key: content.get(key) for key in ("name", "label", "config")}
-    if content.get("seal") != (seal := canonical_digest(sealed)):
-        raise BadInput(f"{where}: the job was edited: its seal is {seal}, recorded is {content.get('seal')}")
-    overrides = list(split_label(str(content["label"])))
+def overrides(content: dict[str, Any], where: Path) -> tuple[str, ...]:
+    """The overrides of a job of version 1. Raises BadInput if the job was edited."""
+    sealed = {key: content[key] for key in ("name", "label", "config")}
+    if content["seal"] != (seal := canonical_digest(sealed)):
+        raise BadInput(f"{where}: the job was edited: its seal is {seal}, recorded is {content['seal']}")
     # A label left out the experiment. Only an experiment's file sets a question.
-    if (content["config"].get("about") or {}).get("question"):
-        overrides.insert(0, f"experiment={content['name']}")
-    return {"name": content["name"], "overrides": overrides, "config": content["config"]}
+    is_named = bool((content["config"].get("about") or {}).get("question"))
+    chosen = [f"experiment={content['name']}"] if is_named else []
+    return (*chosen, *split_label(content["label"]))
 
 
 def split_label(label: str) -> Iterator[str]:

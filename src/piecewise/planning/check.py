@@ -25,16 +25,16 @@ INTERVAL_COUNTS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "m
 COPIES_IN_MEMORY = 3  # the weights, their gradients, and the state of most optimizers
 
 
-def check(config: JobConfig) -> None:
+def check(config: JobConfig) -> Parts:
     """Build the objects of a job without its data, and take a trial step.
 
     Raises BadInput, naming the key, if they cannot be built or used.
     """
     with torch.random.fork_rng([]):  # models are drawn
-        _check(config)
+        return _check(config)
 
 
-def _check(config: JobConfig) -> None:
+def _check(config: JobConfig) -> Parts:
     if config.tracking.uri is not None:
         check_address(config.tracking.uri)
     parts = build.build_parts(config, device="meta")
@@ -53,6 +53,7 @@ def _check(config: JobConfig) -> None:
         _check_outputs(parts)
     _check_memory(parts)
     check_step(parts)
+    return parts
 
 
 @contextmanager

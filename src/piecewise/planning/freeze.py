@@ -30,10 +30,15 @@ def freeze(config: DictConfig, name: str, overrides: Sequence[str]) -> Job:
         raise BadInput(hydra_message(error)) from error
     except ValueError as error:
         raise BadInput(f"{_first_non_finite(config)} must be a finite number") from error
-    from piecewise.planning import check  # imports torch, which --help and completion do not need
+    from piecewise.jobs.trainer import with_real_precision  # imports torch, which --help and completion do not need
+    from piecewise.planning import check
 
-    check.check(JobConfig.parse(resolved))
-    return Job(name, tuple(overrides), check.coerced(resolved))
+    real, notes = with_real_precision(resolved)
+    parts = check.check(JobConfig.parse(real))
+    frozen = check.coerced(real)
+    if frozen["batch_size"] == parts.num_train:
+        frozen["batch_size"] = "all"  # the same batches
+    return Job(name, tuple(overrides), frozen, tuple(notes))
 
 
 def _refuse_control_characters(overrides: Sequence[str]) -> None:

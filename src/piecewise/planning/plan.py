@@ -16,6 +16,7 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from piecewise import terminal
 from piecewise.errors import BadInput
 from piecewise.jobs.job import Job
 from piecewise.journal.names import check_name
@@ -63,20 +64,27 @@ def plan_command_line(conf: Path, arguments: Sequence[str]) -> list[Job]:
     return _plan(conf, asked.overrides, asked.is_multirun)
 
 
+def _noted(jobs: list[Job]) -> list[Job]:
+    """The jobs; says once each way in which they differ from what was asked for."""
+    for note in dict.fromkeys(note for job in jobs for note in job.notes):
+        terminal.warn(note)
+    return jobs
+
+
 def _plan(conf: Path, overrides: list[str], is_multirun: bool) -> list[Job]:
     """At least one job, in the order of Hydra's own sweeper."""
     with _errors_explained(overrides), composing(conf) as loader:
         check_choices(conf, overrides)
         if not is_multirun:
             refuse_sweeps(overrides)
-            return [_job(loader, overrides)]
+            return _noted([_job(loader, overrides)])
         params: Any = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra.sweeper.params
         swept = [f"{key}={values}" for key, values in (params or {}).items()]
         combinations = expand(conf, [*swept, *overrides])
         check_choices(conf, chain.from_iterable(combinations))
         jobs = [_job(loader, chosen) for chosen in combinations]
     refuse_equal_jobs(jobs)
-    return jobs
+    return _noted(jobs)
 
 
 @contextmanager
