@@ -85,6 +85,47 @@ def test_outs_in_dvc_lock(made: Project) -> None:
     assert Cache.of(made).members(out.digest) == digests
 
 
+IGNORED = """\
+# a comment
+*.log
+!keep.log
+/top.txt
+cache/
+out/only/here.txt
+a/**/z.txt
+two words.txt
+\\#hash
+[ab].bin
+"""
+
+
+def test_what_is_ignored_is_what_dvc_ignores(copy: Project) -> None:
+    """Patterns are git's: anchored ones, folders, `**`, and exceptions."""
+    (copy / ".dvcignore").write_text(IGNORED)
+    names = ["x.log", "keep.log", "sub/keep.log", "top.txt", "cache/x", "x/cache/y", "only/here.txt", "x/only/here.txt"]
+    names += [
+        "a/z.txt",
+        "a/b/c/z.txt",
+        "z.txt",
+        "two words.txt",
+        "#hash",
+        "a.bin",
+        "c.bin",
+        "sub/local.txt",
+        "local.txt",
+    ]
+    for name in names:
+        path = copy / "out" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (copy / "out" / "sub" / ".dvcignore").write_text("/local.txt\n")
+    done = dvc(copy.root, "check-ignore", *(f"out/{name}" for name in names))
+    ignored = {line.removeprefix("out/") for line in done.splitlines()}
+    assert len(ignored) > 5
+    assert {name for name, _ in tracked_files(copy, copy / "out")} >= set(names) - ignored
+    assert ignored.isdisjoint(name for name, _ in tracked_files(copy, copy / "out"))
+
+
 def test_recorded_stage_changes_only_when_dvc_records_it(copy: Project) -> None:
     before = recorded_stage(copy, "make")
     assert before["cmd"].startswith("cp ")

@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import yaml
 from piecewise.errors import BadInput
 from piecewise.project import Project
 
+IGNORE = ".dvcignore"
 RWLOCK = Path(".dvc/tmp/rwlock")
 FOLDER_SUFFIX = ".dir"  # of a folder's digest, which is the MD5 of the JSON list of its files
 NOT_IN_RUN_NAMES = ("size", "nfiles")  # keys of a run-cache entry that its names do not depend on
@@ -123,13 +123,22 @@ def folder_digest(digests: dict[str, str]) -> str:
 
 
 def tracked_files(project: Project, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of an out by name, without those in .dvcignore; `dvc check-ignore` is a process of 0.4 s per out."""
-    ignore = project / ".dvcignore"
-    patterns = [line.strip() for line in ignore.read_text("utf-8").splitlines()] if ignore.is_file() else []
+    """The files of an out by name, without those that a .dvcignore excludes.
+
+    Its patterns are git's, relative to its own folder. `dvc check-ignore` is a process of 0.4 s per out.
+    """
+    from pathspec import GitIgnoreSpec  # here, because training imports this file
+
+    above = [place / IGNORE for place in folder.parents if place.is_relative_to(project.root)]
+    ignored = [
+        (path.parent, GitIgnoreSpec.from_lines(path.read_text("utf-8").splitlines()))
+        for path in (*above, *folder.rglob(IGNORE))
+        if path.is_file()
+    ]
     for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(fnmatch(part, pattern) for part in parts for pattern in patterns):
-            yield "/".join(parts), path
+        rules = [(place, spec) for place, spec in ignored if path.is_relative_to(place)]
+        if path.is_file() and not any(spec.match_file(path.relative_to(place)) for place, spec in rules):
+            yield path.relative_to(folder).as_posix(), path
 
 
 def rwlock_holders(project: Project) -> set[int] | None:

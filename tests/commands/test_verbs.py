@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from piecewise.cli import VERBS, main
@@ -242,6 +243,25 @@ def test_ui_serves_this_machine_only(project: Project, free_port: int, fetch_onc
     assert (process.returncode, said) == (130, "error: stopped by SIGINT\n")
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"http://127.0.0.1:{free_port}/health", timeout=5)
+
+
+@pytest.mark.slow
+def test_mlflow_ends_if_ui_is_killed(
+    project: Project, empty_store: None, free_port: int, fetch_once_up: Callable[[str], bytes]
+) -> None:
+    command = [sys.executable, "-m", "piecewise", "ui", "--port", str(free_port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert fetch_once_up(f"http://127.0.0.1:{free_port}/health") == b"OK"
+        servers = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.wait()
+    assert servers
+    _, alive = psutil.wait_procs(servers, timeout=30)
+    for server in alive:
+        server.kill()
+    assert alive == []
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -220,6 +221,26 @@ def test_download_gives_up_on_a_slow_server(servers: Servers, monkeypatch: pytes
     with pytest.raises(SourceFailed, match=r"for more than 0\.5 s|[Rr]ead timed out"):
         download(f"{servers.https}/x")
     assert time.monotonic() - began < 5
+
+
+def test_download_gives_up_on_a_server_whose_headers_never_end(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte restarts the timeout of the socket."""
+
+    def drip_headers(request: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):  # the client has closed the connection
+            for letter in b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 60:
+                request.wfile.write(bytes([letter]))
+                request.wfile.flush()
+                time.sleep(0.05)
+
+    monkeypatch.setattr(sources, "TOTAL_SECONDS", 0.5)
+    servers.answers["/x"] = drip_headers
+    began = time.monotonic()
+    with pytest.raises(SourceFailed, match=r"/x sends for more than 0\.5 s"):
+        download(f"{servers.https}/x")
+    assert time.monotonic() - began < 2
 
 
 def test_download_gives_up_on_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

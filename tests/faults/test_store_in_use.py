@@ -153,7 +153,9 @@ def test_a_read_only_store_disturbs_no_training_and_gives_one_warning(project: P
     (project / "mlflow.db").chmod(0o444)
     assert_trains_as_usual(project, usual, prefix)
     synced = piecewise("sync", prefix=prefix)
-    message = "error: sqlite:///mlflow.db: mlflow.db may not be written; chmod u+w mlflow.db*, then piecewise sync\n"
+    message = (
+        "error: sqlite:///mlflow.db: mlflow.db: it may not be written; chmod u+w mlflow.db*, then piecewise sync\n"
+    )
     assert (synced.returncode, synced.stderr) == (1, message)
     (project / "mlflow.db").chmod(0o600)
     assert piecewise("sync", prefix=prefix).returncode == 0

@@ -11,6 +11,8 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -82,7 +84,31 @@ def _from_mirrors() -> dict[str, bytes]:
 
 
 def download(url: str) -> bytes:
-    """The content of a gzipped file, unpacked. Raises SourceFailed if it does not come whole, in time, by https."""
+    """The content of a gzipped file, unpacked. Raises SourceFailed if it does not come whole, in time, by https.
+
+    A thread downloads: a name server, or a server that sends its headers byte by byte, can hold it longer than any
+    timeout of a socket. Then nobody waits for it, and it ends with the process.
+    """
+    found: SimpleQueue[bytes | Exception] = SimpleQueue()
+    Thread(target=lambda: found.put(_outcome(url)), daemon=True).start()
+    try:
+        packed = found.get(timeout=TOTAL_SECONDS)
+    except Empty:
+        raise SourceFailed(f"{url} sends for more than {TOTAL_SECONDS} s") from None
+    if isinstance(packed, Exception):
+        raise packed
+    return gunzip(packed, url)
+
+
+def _outcome(url: str) -> bytes | Exception:
+    try:
+        return _download(url)
+    except Exception as error:
+        return error
+
+
+def _download(url: str) -> bytes:
+    """The bytes behind an https address. Raises SourceFailed."""
     deadline, packed, session = time.monotonic() + TOTAL_SECONDS, bytearray(), requests.Session()
     del session.adapters["http://"]  # a redirect to http fails before that server is asked
     timeouts, headers = (CONNECT_SECONDS, IDLE_SECONDS), {"Accept-Encoding": "identity"}
@@ -100,7 +126,7 @@ def download(url: str) -> bytes:
         raise SourceFailed(f"{url} leads to an address that is not https: {error}") from error
     except (OSError, HTTPError) as error:
         raise SourceFailed(f"{url}: {error}") from error
-    return gunzip(bytes(packed), url)
+    return bytes(packed)
 
 
 def gunzip(packed: bytes, name: str) -> bytes:

@@ -12,7 +12,7 @@ from piecewise.errors import BadInput, PiecewiseError
 from piecewise.journal.find import find_run
 from piecewise.project import Project
 from piecewise.server.mlflow_service import access_options
-from piecewise.server.service import HOST, free_port, signal_group
+from piecewise.server.service import HOST, end_with_parent, free_port, signal_group
 from piecewise.tracking.mirror.lookup import find_page
 from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.store.embedded import prepare
@@ -51,8 +51,11 @@ def _start(log: Path, port: int) -> subprocess.Popen[bytes]:
     command += ["--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning", *access_options(port)]
     environment = {**os.environ, **PRIVATE, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     log.parent.mkdir(exist_ok=True)
+    ends = end_with_parent(os.getpid(), signal.SIGTERM)  # MLflow passes the signal on to its workers
     with log.open("wb") as output:
-        return subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        return subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=ends
+        )
 
 
 def _page_of_run(project: Project, text: str) -> str:

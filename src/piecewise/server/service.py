@@ -53,7 +53,7 @@ def start(service: Service) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=_end_with_parent(os.getpid(), service.stop_signal),
+            preexec_fn=end_with_parent(os.getpid(), service.stop_signal),
             **run_as(service.user),
         )
 
@@ -93,7 +93,7 @@ def signal_group(leader: int, number: int) -> None:
         os.killpg(leader, number)
 
 
-def _end_with_parent(parent: int, number: int) -> Callable[[], None]:
+def end_with_parent(parent: int, number: int) -> Callable[[], None]:
     """What the child runs between fork and exec: it asks the kernel to send it signal `number` when `parent` ends."""
     prctl = ctypes.CDLL(None).prctl  # loaded before the fork, because nothing may be loaded after it
 
