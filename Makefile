@@ -12,9 +12,12 @@ SEED ?= 0
 # And how many files of tests at a time; 0 is one after the other, undisturbed, as figures are taken.
 JOBS ?= 0
 
+# Of `make gpu`: where it trains.
+DEVICE ?= cuda
+
 COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --quiet
 
-.PHONY: repro test slow faults check bench lock server
+.PHONY: repro test slow faults check bench gpu gpu-files lock server
 
 repro: $(READY)  ## reproduce the record and print the results
 	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
@@ -35,6 +38,17 @@ check: $(READY)  ## style and types
 
 bench: $(READY)  ## speed, as ratios to what people would use instead
 	@python tests/benchmarks/mnist.py && python tests/benchmarks/tracking.py
+
+# Without $(READY): a machine with a GPU may have another environment, and no network.
+gpu: export PYTHONPATH := src:tests:.gpu/site
+gpu:  ## what a GPU must do, eight minutes; DEVICE=cpu tries the checks without one
+	@if [ -d .gpu/wheels ] && [ ! -d .gpu/site ] && ! python3 -c "import mnist1d, pydantic" 2> /dev/null; then \
+		python3 -m pip install --quiet --no-index --no-deps --target .gpu/site .gpu/wheels/*.whl; fi
+	@python3 -m gpu.run --device $(DEVICE) --output docs/gpu.md
+
+gpu-files: export PYTHONPATH := tests
+gpu-files: $(READY)  ## what `make gpu` needs on a machine without Hydra, MNIST and a network
+	@python -m gpu.prepare --collect
 
 lock: $(READY)  ## resolve the dependencies anew
 	@$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock

@@ -99,6 +99,23 @@ def _make_small_mnist(root: Path) -> None:
     (root / "conf" / "fetch.yaml").write_text(f"mnist: {{sources: [folder], folder: '{folder}'}}\n")
 
 
+def write_images(folder: Path, num_train: int = 60, num_test: int = 20, size: int = 16) -> None:
+    """Four IDX files of noise in which the brighter half is the class."""
+    import struct
+
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", num_train), ("t10k", num_test)):
+        labels = torch.arange(count) % 2
+        images = torch.randint(0, 128, (count, size, size), generator=generator)
+        images[torch.arange(count), :, :] += 100 * (torch.arange(size) // (size // 2) == labels[:, None])[:, None, :]
+        head = struct.pack(">4I", 0x803, count, size, size), struct.pack(">2I", 0x801, count)
+        for name, start, content in (("images-idx3", head[0], images), ("labels-idx1", head[1], labels)):
+            (folder / f"{part}-{name}-ubyte").write_bytes(start + content.to(torch.uint8).numpy().tobytes())
+
+
 def evaluate_experiment(project: Project, jobs: list[Any]) -> None:
     """Train and evaluate jobs as the stages of an experiment `fit` would, and write build/about.json."""
     from piecewise.analysis.evaluate import evaluate_run

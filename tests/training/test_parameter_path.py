@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch.nn.utils import parameters_to_vector
@@ -12,9 +14,16 @@ from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.training.parameter_path import NUM_FIRST_STEPS, ParameterPath
-from small_project import TINY
+from small_project import TINY, write_images
 
 Plan = Callable[..., list[Job]]
+
+
+@pytest.fixture
+def tiny_images(tmp_path: Path) -> Path:
+    """Images of 8 × 8 pixels with two classes."""
+    write_images(tmp_path / "images", num_train=20, num_test=6, size=8)
+    return tmp_path / "images"
 
 
 def path_of(job: Job, folder: RunFolder) -> tuple[list[int], torch.Tensor]:
@@ -32,6 +41,17 @@ def test_the_path_starts_before_the_first_step_and_ends_with_the_last_weights(pl
     assert steps == sorted(set(steps))
     assert len(steps) == 1 + NUM_FIRST_STEPS + (360 - NUM_FIRST_STEPS) // 2
     torch.testing.assert_close(parameters[-1], parameters_to_vector(load_trained(folder).model.parameters()))
+
+
+@pytest.mark.parametrize("model", ["cnn", "resnet"])
+def test_a_small_convolutional_network_has_a_path(plan: Plan, project: Project, tiny_images: Path, model: str) -> None:
+    """Its weights lie in memory by channels, not in the order of their indices."""
+    options = ["data=idx", f"data.path={tiny_images}", f"model={model}", "model.width=[2,3]", "loss=categorical"]
+    (job,) = plan(*options, "batch_size=8", "trainer.max_epochs=1", "select=last", "tracking=none")
+    folder = RunFolder.at(project / "runs" / "one")
+    _, parameters = path_of(job, folder)
+    last = load_trained(folder).model.parameters()
+    assert torch.equal(parameters[-1], torch.cat([values.detach().flatten() for values in last]))
 
 
 def test_a_large_model_has_no_path(plan: Plan, project: Project) -> None:

@@ -7,7 +7,6 @@ import pytorch_lightning as pl
 import torch
 from safetensors.torch import save
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector
 
 from piecewise.durable import write_atomic
 
@@ -40,9 +39,10 @@ class ParameterPath(pl.Callback):
             self._keep(trainer, pl_module)
 
     def _keep(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        model = pl_module.model
         self.steps.append(trainer.global_step)
-        self.parameters.append(parameters_to_vector(model.parameters()).detach().cpu().clone())  # type: ignore[union-attr]
+        # Weights of convolutions are not contiguous, which torch's parameters_to_vector demands.
+        values = [parameter.detach().reshape(-1) for parameter in pl_module.model.parameters()]  # type: ignore[union-attr]
+        self.parameters.append(torch.cat(values).cpu().clone())
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "parameters": self.parameters}
