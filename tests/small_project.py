@@ -122,14 +122,15 @@ def evaluate_experiment(project: Project, jobs: list[Any]) -> None:
     from piecewise.durable import write_json
     from piecewise.execution.train import train
     from piecewise.jobs.job import Job
-    from piecewise.jobs.overrides import key_of
+    from piecewise.jobs.overrides import key_of, shell_command
     from piecewise.journal.run_folder import RunFolder
 
     for found in jobs:
         chosen = [item for item in found.overrides if key_of(item) in ("model.width", "seed")]
         job = Job("fit", tuple(sorted(chosen)), found.frozen)
         folder = RunFolder.of_stage("fit", job.folder_name)
-        tags = {"git.commit": "abcdef0123456789", "git.dirty": "true"}
+        command = shell_command([*job.overrides, "data.folder='<a>'"])
+        tags = {"git.commit": "abcdef0123456789", "git.dirty": "true", "command": command}
         train(job, folder, {"id": job.label or "only", "tags": tags})
         evaluate_run(folder)
     write_json(project / "build" / "about.json", {"fit": ABOUT, "never_run": ABOUT})

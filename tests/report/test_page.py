@@ -12,9 +12,10 @@ import pytest
 from safetensors.torch import load_file
 
 from piecewise.data.stored import digest_tensors
+from piecewise.jobs.job import Job
 from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
-from piecewise.report.page import write_report
+from piecewise.report.page import _owner, write_report
 from piecewise.report.results import collect, text_table
 from small_project import TINY, evaluate_experiment, new_project
 
@@ -62,6 +63,7 @@ def test_page_shows_every_fact_and_loads_nothing(root: Path) -> None:
     for fact in ("job digest", "run key", "data digest", "lock digest", "numerics", "abcdef012345 with changes"):
         assert fact in page.text
     assert "piecewise ui model.width=3,seed=0" in page.text
+    assert """piecewise train model.width=3 seed=0 'data.folder='"'"'<a>'"'"''""" in page.text
     digests = [
         digest_tensors(load_file(path))[:12] for path in (root / "results/train/fit").glob("*/model.safetensors")
     ]
@@ -122,3 +124,9 @@ def test_a_broken_figure_is_named_on_the_page_and_loses_nothing_else(
 
 def test_a_project_without_results_has_an_empty_report(project: Project) -> None:
     assert "0 experiments" in write_report(project).read_text()
+
+
+def test_figures_of_different_jobs_have_different_ids() -> None:
+    values = ("-1", "+1", "_1", ".1", "é", "e\u0301", "[1]", "(1)")
+    owners = {_owner(Job("fit", (f"data.slope={value}",), {})) for value in values}
+    assert len({re.sub(r"\W", "-", owner) for owner in owners}) == len(values)

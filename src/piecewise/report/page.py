@@ -14,6 +14,8 @@ from piecewise.analysis.compare import compare
 from piecewise.analysis.draw import draw_run
 from piecewise.durable import read_json, write_atomic
 from piecewise.extras import Extras
+from piecewise.jobs.digests import canonical_digest
+from piecewise.jobs.job import Job
 from piecewise.journal.names import folder_name
 from piecewise.journal.reader import read_journal
 from piecewise.journal.records import End, Start
@@ -61,14 +63,19 @@ def _comparison(result: Result) -> Shown:
     return Shown(_read_all(folder, names, folder_name(result.name), extras), _left_out(folder, extras))
 
 
-def _drawn(group: Group, experiment: str) -> Shown:
+def _owner(job: Job) -> str:
+    """The beginning of the ids in a job's figures. Signs and letters of other alphabets would end up as the same id."""
+    return f"{folder_name(job.name)}-{canonical_digest(job.folder_name)[:DIGEST_CHARACTERS]}"
+
+
+def _drawn(group: Group) -> Shown:
     """Draw the figures of all runs; those of the first are shown."""
     figures, left_out = [], []
     for number, run in enumerate(group.runs):
         extras = Extras(run.job.title)
         names = extras.make("every figure", partial(draw_run, run.folder)) or []
         if number == 0:
-            figures = _read_all(run.folder, names, f"{folder_name(experiment)}-{run.job.folder_name}", extras)
+            figures = _read_all(run.folder, names, _owner(run.job), extras)
         left_out += [f"{run.job.title}: {line}" for line in _left_out(run.folder, extras)]
     return Shown(figures, left_out)
 
@@ -125,4 +132,5 @@ def _origin(start: Start, end: End | None) -> dict[str, str]:
         facts["took"] = terminal.duration(end.time - start.time)
     if commit:
         facts["commit"] = commit + CHANGES.get(start.tags.get("git.dirty", ""), "")
-    return facts | {"in MLflow": f"piecewise ui {start.id}"}
+    repeated = {"repeat": command} if (command := start.tags.get("command")) else {}
+    return facts | repeated | {"in MLflow": f"piecewise ui {start.id}"}

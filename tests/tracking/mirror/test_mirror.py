@@ -175,3 +175,15 @@ def test_model_loads_without_piecewise_and_without_pickle(mirror: Mirror, run: R
     command = [sys.executable, "-c", LOAD, f"sqlite:///{project / 'mlflow.db'}", uri]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.stdout.strip() == "(5, 1)", done.stderr[-2000:]
+
+
+def test_a_long_title_is_cut_to_what_mlflow_stores(mirror: Mirror, project: Project) -> None:
+    """PostgreSQL refuses a longer name, SQLite does not; the run keeps its whole command."""
+    folder, command = RunFolder.at(project / "runs" / "long"), f"piecewise train data.path={300 * 'x'}"
+    with Journal(folder.journal) as journal:
+        journal.start(id="long", name="csv-mlp", title=f"csv-mlp data.path={300 * 'x'}", tags={"command": command})
+        journal.end("FAILED")
+    mirror.push(folder)
+    (seen,) = runs_at(mirror.client)
+    assert seen.info.run_name == f"csv-mlp data.path={300 * 'x'}"[:250]
+    assert seen.data.tags["mlflow.source.name"] == command
