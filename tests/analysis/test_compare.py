@@ -117,7 +117,7 @@ def test_an_added_key_is_an_axis_like_any_other() -> None:
         for seed in (0, 1)
         for steps in (100, 20)
     ]
-    (axes,) = draw(members, METRIC)["metric_over_axis"].axes
+    (axes,) = draw(members, METRIC)["metric_over_axis"]().axes
     assert axes.lines[0].get_xydata().tolist() == [[20, 20], [100, 100]]
     assert axes.get_title(loc="left").endswith("at trainer.max_steps 20, and 100 at 100")
     rows = list(csv.DictReader(table(members).splitlines()))

@@ -20,7 +20,7 @@ import torch
 
 from gpu.checks import Case, all_checks
 from piecewise import process_settings, terminal
-from piecewise.jobs.source import source_digest
+from piecewise.source import PACKAGE, digest_code
 
 FOLDER = Path(".gpu")  # what gpu.prepare has written
 MNIST = Path("data", "mnist")
@@ -45,7 +45,7 @@ def machine(device: str) -> dict[str, str]:
         "device": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "commit": commit.stdout.strip() or "no checkout",
-        "training source": source_digest("train")[:12],
+        "source": digest_code(PACKAGE.rglob("*.py"))[:12],
         "Python": platform.python_version(),
         "PyTorch": torch.__version__,
         "CUDA": torch.version.cuda or "none",
