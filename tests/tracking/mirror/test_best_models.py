@@ -38,7 +38,7 @@ def client(mirror: Mirror) -> Any:
 def _empty_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Log models without files: exporting one takes seconds."""
 
-    def log_empty(client: Any, run: Any, model: object, example: object) -> str:
+    def log_empty(client: Any, run: Any, model: object, example: object, extras: object) -> str:
         logged = client.create_logged_model(run.info.experiment_id, "model", source_run_id=run.info.run_id)
         client.finalize_logged_model(logged.model_id, "READY")
         return str(logged.model_id)
