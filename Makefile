@@ -20,7 +20,8 @@ COMPILE := uv pip compile --python-version 3.11 --universal --generate-hashes --
 .PHONY: repro test slow faults check bench gpu gpu-files lock server
 
 repro: $(READY)  ## reproduce the record and print the results
-	@dvc repro --keep-going; status=$$?; piecewise sync && echo && piecewise summary; exit $$status
+	@dvc repro --keep-going; status=$$?; piecewise sync && echo; \
+		piecewise summary --strict || [ $$status -ne 0 ] || status=1; exit $$status
 
 # Two processes on two cores: with threads of their own they would wait for each other.
 test: $(READY)  ## the fast tests

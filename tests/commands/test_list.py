@@ -42,7 +42,12 @@ def test_every_experiment_is_listed_with_question_and_expectations(
         ("- seed\n", "about.question is missing"),
         ("about: {question: Why, expected: 3}\n", "about.expected=3 must be a list"),
         ("about: {question: Why, expected: [{at_least: 3}]}\n", "names no metric"),
-        ("about: {question: Why, expected: [{metric: m, at_lest: 3}]}\n", "expected of m needs a number"),
+        (
+            "about: {question: Why, expected: [{metric: m, at_lest: 3}]}\n",
+            "at_lest=3 is no option; did you mean 'at_least'?",
+        ),
+        ("about: {question: Why, expected: [{metric: m}]}\n", "expected of m needs a number"),
+        ("about: {question: Why, expected: [{metric: m, at_most: 1, at_least: 2}]}\n", "at_least=2 is above at_most=1"),
         ("about: {question: Why, expected: [{metric: m, at_most: low}]}\n", "expected of m needs a number"),
         ("about: {question: Why, expected: [{metric: m, at_most: 1, when: 3}]}\n", "when=3 must be keys"),
         ("about: \xff", "can't decode"),

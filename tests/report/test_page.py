@@ -58,7 +58,7 @@ class Page(HTMLParser):
 def test_page_shows_every_fact_and_loads_nothing(root: Path) -> None:
     text = (root / INDEX).read_text()
     page = Page(text)
-    for said in ("Does <it> fit?", "✓ as expected", "✗ not as expected", "≤ 100", "piecewise train experiment=fit"):
+    for said in ("Does <it> fit?", "✓ as expected", "✗ NOT as expected", "≤ 100", "piecewise train experiment=fit"):
         assert said in page.text
     for fact in ("job digest", "run key", "data digest", "lock digest", "numerics", "abcdef012345 with changes"):
         assert fact in page.text
@@ -80,7 +80,7 @@ def test_page_shows_every_fact_and_loads_nothing(root: Path) -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     anchors = {attributes["href"] for tag, attributes in page.elements if tag == "a"}
-    assert anchors == {"#fit"}
+    assert anchors == {"#fit", "#never_run"}
 
 
 def test_the_same_results_give_the_same_bytes(root: Path) -> None:
@@ -90,7 +90,8 @@ def test_the_same_results_give_the_same_bytes(root: Path) -> None:
 
 
 def test_numbers_equal_the_recorded_metrics(root: Path) -> None:
-    (result,) = collect(Project(root))
+    result, waiting = collect(Project(root))
+    assert [row.judgement for row in waiting.rows] == ["undecided: no results yet"] * 2
     assert [group.label for group in result.groups] == ["model.width=3", "model.width=20"]
     paths = sorted((root / "results/evaluate/fit").glob("*=3,*/metrics.json"))
     metrics = [json.loads(path.read_text()) for path in paths]

@@ -81,7 +81,7 @@ def _shared(job: Job) -> dict[str, Any]:
 
 def _measure(parts: Parts, test: Examples, extras: Extras) -> Evaluation:
     found, source = evaluate(parts.model, parts.loss, test), parts.source
-    if isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError):
+    if _has_closed_form(parts):
         distance = extras.make("distance_to_closed_form", lambda: distance_to_closed_form(parts))
         if distance is not None:
             found.metrics["distance_to_closed_form"] = distance
@@ -90,6 +90,17 @@ def _measure(parts: Parts, test: Examples, extras: Extras) -> Evaluation:
         if floor is not None:
             found.metrics["test/nll_floor"] = floor
     return found
+
+
+def metric_names(parts: Parts) -> list[str]:
+    """The metrics that such a job may have; those after the first two may be left out."""
+    names = ["test/nll", f"test/{parts.loss.score}"]
+    names += ["distance_to_closed_form"] if _has_closed_form(parts) else []
+    return [*names, "test/nll_floor"] if isinstance(parts.source, Synthetic) else names
+
+
+def _has_closed_form(parts: Parts) -> bool:
+    return isinstance(parts.model, Linear) and isinstance(parts.loss, SquaredError)
 
 
 @torch.no_grad()

@@ -11,7 +11,8 @@ from pathlib import Path
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
 from piecewise.errors import BadInput, nearest
-from piecewise.jobs.about import expectations, experiments, first_comment, groups, options, read_about
+from piecewise.jobs.about import experiments, first_comment, groups, options, read_about
+from piecewise.jobs.expectations import expectations
 from piecewise.journal.names import check_name
 from piecewise.project import Project
 
@@ -37,7 +38,7 @@ def _experiment(conf: Path, name: str) -> list[tuple[str, str]]:
         about = read_about(conf, name)
         return [
             (name, str(about["question"])),
-            *(("", terminal.paint(expectation, "dim")) for expectation in expectations(about)),
+            *(("", terminal.paint(str(expectation), "dim")) for expectation in expectations(about)),
         ]
     except BadInput as error:
         return [(name, terminal.paint(f"cannot be used: {error}", "red"))]

@@ -1,4 +1,7 @@
-"""Print a table of the pipeline's results: what each experiment reached, and what was expected."""
+"""Print a table of the pipeline's results: what each experiment reached, and what was expected.
+
+The mean over the seeds is compared with the bounds. An expectation is undecided if results or the metric are missing.
+"""
 
 import re
 from pathlib import Path
@@ -13,11 +16,14 @@ from piecewise.project import Project
 TABLE = re.compile(r"^(<!-- results:.*?-->\n).*?(?=^<!-- end of results -->$)", re.DOTALL | re.MULTILINE)
 
 
-def main(project: Project, arguments: Arguments) -> None:
+def main(project: Project, arguments: Arguments) -> int:
     arguments.add_argument("--markdown", action="store_true", help="print the README's table")
     arguments.add_argument("--readme", action="store_true", help="write the table into the README")
+    arguments.add_argument(
+        "--strict", action="store_true", help="exit with 1 if an expectation is not met or undecided"
+    )
     asked = arguments.read()
-    from piecewise.report.results import collect, markdown_table, text_table
+    from piecewise.report.results import collect, markdown_table, not_met, text_table
 
     results = collect(project)
     if asked.markdown:
@@ -28,6 +34,7 @@ def main(project: Project, arguments: Arguments) -> None:
         print(text_table(results))
         rows = [("report", str(project.report / "index.html")), ("MLflow", "piecewise ui")]
         terminal.say(f"\n{terminal.table(rows)}")
+    return int(asked.strict and bool(not_met(results)))
 
 
 def _write_readme(path: Path, table: str) -> None:

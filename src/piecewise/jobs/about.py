@@ -8,8 +8,7 @@ import yaml
 
 from piecewise.errors import BadInput
 from piecewise.jobs.config_folders import config_files, config_folders, config_name, find_config
-
-BOUNDS = {"at_least": "≥", "at_most": "≤"}
+from piecewise.jobs.expectations import expectations
 
 
 def experiments(conf: Path) -> list[str]:
@@ -60,28 +59,6 @@ def read_about(conf: Path, experiment: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, OSError, BadInput) as error:
         raise BadInput(f"{config_name(conf, path)}: {_one_line(error)}") from error
     return about
-
-
-def expectations(about: dict[str, Any]) -> list[str]:
-    """The expectations of an experiment as text: `test/squared_error ≤ 0.6 when model.width=3`. Raises BadInput."""
-    expected = about.get("expected") or []
-    if not isinstance(expected, list):
-        raise BadInput(f"about.expected={expected!r} must be a list")
-    return [_as_text(item) for item in expected]
-
-
-def _as_text(expectation: Any) -> str:
-    if not isinstance(expectation, dict) or not isinstance(expectation.get("metric"), str):
-        raise BadInput(f"about.expected has {expectation!r}, which names no metric")
-    bounds = {key: expectation[key] for key in BOUNDS if key in expectation}
-    when = expectation.get("when") or {}
-    if not bounds or any(isinstance(bound, bool) or not isinstance(bound, int | float) for bound in bounds.values()):
-        raise BadInput(f"about.expected of {expectation['metric']} needs a number as at_least or at_most")
-    if not isinstance(when, dict):
-        raise BadInput(f"about.expected of {expectation['metric']}: when={when!r} must be keys with their values")
-    words = " and ".join(f"{BOUNDS[key]} {bound:g}" for key, bound in bounds.items())
-    condition = ", ".join(f"{key}={value}" for key, value in when.items())
-    return f"{expectation['metric']} {words}" + (f" when {condition}" if condition else "")
 
 
 def _one_line(error: Exception) -> str:

@@ -11,11 +11,13 @@ from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments, read_about
 from piecewise.jobs.config_folders import config_name, find_config
+from piecewise.jobs.expectations import expectations
 from piecewise.jobs.fetch_settings import read_fetch
 from piecewise.jobs.job import Job, write_jobs
 from piecewise.jobs.provenance import lock_digest
 from piecewise.jobs.source import source_digest
 from piecewise.journal.names import folder_name, is_valid
+from piecewise.planning.expected import check_expectations
 from piecewise.planning.plan import plan_experiment
 from piecewise.project import Project
 
@@ -28,17 +30,19 @@ def compose(conf: Path, build: Path) -> list[str]:
     The file of an experiment that cannot be composed has the error instead of jobs: only its own stage fails.
     """
     errors = []
-    abouts = {}
+    abouts: dict[str, dict[str, Any]] = {}
     tracking: str | None = None
     for name in experiments(conf):
         jobs: list[Job] = []
         message = None
         try:
             abouts[name] = read_about(conf, name)
-            jobs = plan_experiment(conf, name)
-            tracking = jobs[0].config.tracking.uri
+            planned = plan_experiment(conf, name)
+            check_expectations(expectations(abouts[name]), planned)
+            jobs, tracking = planned, planned[0].config.tracking.uri
         except BadInput as error:
             message = str(error)
+            abouts[name] = abouts.get(name, {}) | {"error": message}
             errors.append(f"conf/experiment/{name}.yaml: {error}")
             if not is_valid(name):
                 continue  # no stage can have its name, and another experiment's file may

@@ -1,47 +1,24 @@
 """The results of the pipeline: each group's metrics over its seeds, and whether they meet the expectations."""
 
-import math
-import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import reduce
-from itertools import product
-from operator import getitem
+from dataclasses import dataclass, fields
 from typing import Any
 
 from piecewise import terminal
 from piecewise.durable import read_json
+from piecewise.errors import BadInput
+from piecewise.jobs.config import About
+from piecewise.jobs.expectations import expectations
 from piecewise.project import Project
+from piecewise.report.judge import Row, Verdict, judge
 from piecewise.report.runs import Group, group_runs, read_runs
 
 
 @dataclass(frozen=True)
-class Row:
-    """One metric of one group of runs that differ by their seed alone, and the bound that its mean should meet."""
-
-    experiment: str
-    label: str
-    metric: str
-    values: list[float]  # one for each seed
-    bound: str = ""  # empty if there is no expectation
-    is_met: bool = True
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(self.values)
-
-    @property
-    def spread(self) -> float | None:
-        """The standard deviation over seeds; None for a single run."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
-
-
-@dataclass(frozen=True)
 class Result:
-    """The runs of one experiment and their metrics."""
+    """The runs of one experiment and their metrics. An experiment that has not run yet has no groups."""
 
     name: str
-    about: dict[str, Any]
+    about: About
     groups: list[Group]
     rows: list[Row]  # one for each pair of an expectation and a group that it applies to
 
@@ -52,34 +29,35 @@ class Result:
         others = [
             Row(self.name, group.label, metric, group.values(metric))
             for group in self.groups
-            for metric in sorted(group.runs[0].metrics)
+            for metric in group.metrics
             if (group.label, metric) not in expected
         ]
         return [*self.rows, *others]
 
 
 def collect(project: Project) -> list[Result]:
-    """The results of all experiments that have evaluated runs."""
+    """The results of all experiments, also of those without any."""
     path = project.build / "about.json"
-    results = []
-    for name, about in sorted(read_json(path).items() if path.is_file() else ()):
-        groups = group_runs(read_runs(name))
-        if groups:
-            results.append(Result(name, about, groups, list(_expected_rows(name, about, groups))))
-    return results
+    return [_result(name, about) for name, about in sorted(read_json(path).items() if path.is_file() else ())]
 
 
-def _expected_rows(experiment: str, about: dict[str, Any], groups: list[Group]) -> Iterator[Row]:
-    """A row for each expectation in `about` and each group whose configuration meets its `when`."""
-    for expectation, group in product(about.get("expected", []), groups):
-        config, metric = group.runs[0].job.frozen, expectation["metric"]
-        when = expectation.get("when", {}).items()
-        if any(reduce(getitem, key.split("."), config) != wanted for key, wanted in when):
-            continue
-        least, most = expectation.get("at_least", -math.inf), expectation.get("at_most", math.inf)
-        bound = f"≥ {least:g}" if math.isinf(most) else f"≤ {most:g}"
-        is_met = least <= group.mean(metric) <= most
-        yield Row(experiment, group.label, metric, group.values(metric), bound, is_met)
+def _result(name: str, content: dict[str, Any]) -> Result:
+    """An experiment that could not be composed has no groups, and one row with the error."""
+    about = About(**{field.name: content[field.name] for field in fields(About) if field.name in content})
+    try:
+        if "error" in content:
+            raise BadInput(content["error"])
+        expected = expectations(content)
+    except BadInput as error:
+        reason = f"cannot be composed: {error}"
+        return Result(name, about, [], [Row(name, "", "", [], "", Verdict.UNDECIDED, reason)])
+    groups = group_runs(read_runs(name))
+    return Result(name, about, groups, [row for item in expected for row in judge(name, item, groups)])
+
+
+def not_met(results: list[Result]) -> list[Row]:
+    """The rows whose expectation is not met or undecided."""
+    return [row for result in results for row in result.rows if row.verdict is not Verdict.MET]
 
 
 def markdown_table(results: list[Result]) -> str:
@@ -88,16 +66,22 @@ def markdown_table(results: list[Result]) -> str:
     for row in (row for result in results for row in result.rows):
         name = f"`{row.experiment}`" + (f" {row.label}" if row.label else "")
         spread = "" if row.spread is None else f" ± {row.spread:.1g}"
-        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {row.mean:.4g}{spread} | {len(row.values)} |")
+        found = [f"{row.mean:.4g}{spread}"] if row.values else []
+        if row.verdict is not Verdict.MET:
+            found.append(row.judgement)
+        lines.append(f"| {name} | `{row.metric}` | {row.bound} | {'; '.join(found)} | {len(row.values)} |")
     return "\n".join(lines)
 
 
 def text_table(results: list[Result]) -> str:
     """The table for a terminal."""
     rows = [("experiment", "", "metric", "mean", "±", "n", "expected", "")]
-    for row in (row for result in results for row in result.rows):
-        spread = "" if row.spread is None else f"{row.spread:.2g}"
-        verdict = "as expected" if row.is_met else "NOT as expected"
-        found = (f"{row.mean:.5g}", spread, str(len(row.values)))
-        rows.append((row.experiment, row.label, row.metric, *found, row.bound, verdict))
+    for result in results:
+        for row in result.rows:
+            spread = "" if row.spread is None else f"{row.spread:.2g}"
+            found = (f"{row.mean:.5g}" if row.values else "", spread, str(len(row.values)))
+            rows.append((row.experiment, row.label, row.metric, *found, row.bound, row.judgement))
+        if not result.rows:
+            count = str(sum(len(group.runs) for group in result.groups))
+            rows.append((result.name, "", "", "", "", count, "nothing", ""))
     return terminal.table(rows)

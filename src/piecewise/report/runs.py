@@ -28,6 +28,11 @@ class Group:
     label: str
     runs: list[Run]
 
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that some run has."""
+        return sorted({metric for run in self.runs for metric in run.metrics})
+
     def values(self, metric: str) -> list[float]:
         return [run.metrics[metric] for run in self.runs if metric in run.metrics]
 
@@ -60,7 +65,7 @@ def group_runs(runs: list[Run]) -> list[Group]:
 def stage_metrics(experiment: str) -> dict[str, Any]:
     """The means over seeds by metric, for `dvc metrics show`; several groups are told apart by their labels."""
     means: dict[str, Any] = {
-        group.label or "all": {metric: group.mean(metric) for metric in sorted(group.runs[0].metrics)}
+        group.label or "all": {metric: group.mean(metric) for metric in group.metrics}
         for group in group_runs(read_runs(experiment))
     }
     return means if len(means) > 1 else next(iter(means.values()))
