@@ -114,8 +114,8 @@ def test_gradients_are_clipped_in_every_precision(
     def note(self: TrainingModule, *_: object) -> None:  # after a step, the gradients are those it used
         norms.append(float(torch.stack([weight.grad.norm() for weight in self.parameters()]).norm()))  # type: ignore
 
-    monkeypatch.setattr(TrainingModule, "on_train_batch_end", note)
     (job,) = plan(*TINY, "optimizer=adam", *options)
+    monkeypatch.setattr(TrainingModule, "on_train_batch_end", note)
     assert numerics(job, project / "run")["optimizer"] == used  # type: ignore[operator]
     is_clipped = "trainer.gradient_clip_val=0.01" in options
     assert all(norm < 0.0101 for norm in norms) is is_clipped
@@ -129,9 +129,9 @@ def test_a_small_step_has_one_thread(
 ) -> None:
     seen: set[int] = set()
     monkeypatch.setattr(fit, "SMALL_STEP", limit)  # a network 1-3-1 has six products for each of nine examples
+    (job,) = plan(*TINY, "batch_size=9", "+trainer.max_steps=2")
     monkeypatch.setattr(TrainingModule, "on_train_batch_end", lambda *_: seen.add(torch.get_num_threads()))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    (job,) = plan(*TINY, "batch_size=9", "+trainer.max_steps=2")
     assert numerics(job, project / "run")["threads"] == threads  # type: ignore[operator]
     assert seen == {threads}
     assert torch.get_num_threads() == 2
