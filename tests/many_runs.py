@@ -13,17 +13,19 @@ METRICS = [{"kind": "metrics", "step": 10 * n, "values": {"train/nll": 1 / (n + 
 PARTS = ("training", "evaluation", "figures", "checkpoints")
 
 
-def make_runs(runs: Path, count: int, sweeps_of: int = 0) -> list[Path]:
+def make_runs(runs: Path, count: int, sweeps_of: int = 0, prefix: str = "") -> list[Path]:
     """Make `count` finished runs below `runs`, in sweeps of `sweeps_of` jobs if that is not 0. Returns the journals."""
     made = []
     for number in range(count):
         sweep, job = divmod(number, sweeps_of) if sweeps_of else (number, 0)
-        root = runs / f"20260101-{sweep:06d}-{'aaaaaa' if sweeps_of else 'bbbbbb'}-fit"
+        root = runs / f"{prefix}20260101-{sweep:06d}-{'aaaaaa' if sweeps_of else 'bbbbbb'}-fit"
         folder = root / f"{job:04d}" if sweeps_of else root
         if sweeps_of and job == 0:
-            made.append(write_journal(root, f"sweep-{sweep:06d}", float(number), num_jobs=sweeps_of))
-        parent = {"parent": f"sweep-{sweep:06d}"} if sweeps_of else {}
-        made.append(write_journal(folder, f"{'job' if sweeps_of else 'solo'}-{number:06d}", float(number), **parent))
+            made.append(write_journal(root, f"{prefix}sweep-{sweep:06d}", float(number), num_jobs=sweeps_of))
+        parent = {"parent": f"{prefix}sweep-{sweep:06d}"} if sweeps_of else {}
+        made.append(
+            write_journal(folder, f"{prefix}{'job' if sweeps_of else 'solo'}-{number:06d}", float(number), **parent)
+        )
         for part in PARTS:
             (folder / part).mkdir()
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import stored_runs
+from many_runs import make_runs
 from paused_training import start_training
 from piecewise.analysis.draw import draw_run
 from piecewise.analysis.evaluate import evaluate_run
@@ -22,8 +24,9 @@ from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
+from piecewise.tracking.sync.background import BackgroundMirror
 from piecewise.tracking.sync.sync_runs import open_mirror, push_all
-from servers import BEHAVIOURS, Proxy, RealServer, cuts, delays, drops_reply, passes
+from servers import BEHAVIOURS, Behaviour, Proxy, RealServer, cuts, delays, drops_reply, passes, stalls
 from trials import Trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -121,6 +124,41 @@ def test_a_lost_reply_repeats_nothing(
         assert proxy.count - before > lost, "the push has fewer requests"
         assert assert_finished(real.address, folder) > 3
         assert_one_model(real.address, folder)
+
+
+def mirror_at_the_end(proxy: Proxy, folders: list[RunFolder]) -> float:
+    """Let the background process send runs that have ended already. Returns how long a command would wait."""
+    mirror, began = BackgroundMirror(proxy.address, folders), time.monotonic()
+    mirror.close()
+    return time.monotonic() - began
+
+
+def stalls_after(count: int) -> Behaviour:
+    numbers = itertools.count()
+    return lambda handler, body: (passes if next(numbers) < count else stalls)(handler, body)
+
+
+def test_a_command_waits_for_many_runs_and_not_for_a_silent_server(
+    project: Project, real: RealServer, proxy: Proxy, trials: Trials, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All runs together take longer than the ten seconds that one answer may take."""
+    for number, rng in enumerate(trials("many runs and a slow server: all there at the end of the command", 4)):
+        names = [f"slow-{trials.seed}-{number}-", f"silent-{trials.seed}-{number}-"]
+        slow, silent = (
+            [RunFolder.at(path.parent) for path in make_runs(project.runs, 12, prefix=name)] for name in names
+        )
+        proxy.behaviour = delays(0.2 + 0.3 * rng.random())
+        assert mirror_at_the_end(proxy, slow) > 20
+        said = capfd.readouterr()
+        assert "runs left to send to MLflow: 12; Ctrl-C leaves them to piecewise sync" in said.out
+        assert said.err == ""
+        for folder in slow:
+            assert assert_finished(real.address, folder) == 20
+        proxy.behaviour = stalls_after(rng.randrange(50))
+        assert mirror_at_the_end(proxy, silent) < 60  # 10 s, and to import MLflow on a busy machine
+        assert capfd.readouterr().err.endswith(
+            f"not in MLflow: {proxy.address}: it has not answered for 10 s; piecewise sync brings the rest\n"
+        )
 
 
 def test_a_slow_or_torn_network_changes_no_training_and_loses_nothing(

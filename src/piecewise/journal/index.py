@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
+from typing import NamedTuple
 
 from piecewise.durable import write_atomic
 from piecewise.journal.reader import read_end, read_start
@@ -23,8 +25,7 @@ FORMAT = "piecewise index 1"
 LOCK_SECONDS = 60.0  # making the index from 10,000 journals takes 2 s
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A run or a sweep whose journals have all ended."""
 
     name: str  # of its folder
@@ -59,7 +60,8 @@ def ended(runs: Path) -> Iterator[Ended]:
 
 def add_ended(runs: Path, names: Iterable[str]) -> None:
     """Add the folders among `names` whose runs have all ended. Nothing is added if that cannot be done now."""
-    if not runs.is_dir():  # a new project; the lock would make a file of this name
+    names = [name for name in names if _line(runs, name, "")]
+    if not names:  # the usual case, for which the folders need not be looked at again
         return
     with contextlib.suppress(OSError), file_lock(runs):  # another process adds, or the disk is full
         stamps = dict(_stamps(runs))
@@ -111,10 +113,12 @@ def _stamps(runs: Path) -> Iterator[tuple[str, str]]:
     except OSError:  # there are no runs
         return
     for entry in entries:
-        with contextlib.suppress(OSError):  # removed meanwhile
-            if entry.is_dir():
-                status = entry.stat()
-                yield entry.name, f"{status.st_ino}.{status.st_ctime_ns}"
+        try:
+            status = entry.stat()
+        except OSError:  # removed meanwhile
+            continue
+        if S_ISDIR(status.st_mode):
+            yield entry.name, f"{status.st_ino}.{status.st_ctime_ns}"
 
 
 def _read(runs: Path) -> dict[str, Line]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,12 +22,14 @@ from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
+from piecewise.stopping import Stopped
 from piecewise.tracking.store.addresses import EMBEDDED
+from piecewise.tracking.sync import background, sync_runs
 from piecewise.tracking.sync import follower as module
-from piecewise.tracking.sync import sync_runs
-from piecewise.tracking.sync.background import INCOMPLETE
+from piecewise.tracking.sync.background import INCOMPLETE, BackgroundMirror
 from piecewise.tracking.sync.follower import Follower
 from piecewise.tracking.sync.sync_runs import SyncResult
+from piecewise.tracking.sync.waiting import Waiting, WatchedClient
 from piecewise.tracking.tags import RUN_ID
 from small_project import TINY
 
@@ -90,9 +97,10 @@ def test_the_time_limit_of_the_last_push_includes_opening_the_store(
     may_open, has_exited = threading.Event(), threading.Event()
     opened = SimpleNamespace(tracking_uri="http://example.org")
     monkeypatch.setattr(sync_runs, "open_store", lambda uri, root: opened if may_open.wait(30) else None)
-    monkeypatch.setattr(module, "FLUSH_SECONDS", 1.0)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 1.0)
     monkeypatch.setattr(os, "_exit", lambda status: has_exited.set() if status == INCOMPLETE else None)
     follower = Follower(EMBEDDED, {trained: 0})
+    monkeypatch.setattr(follower, "_tell", lambda: None)
     threads = [
         threading.Thread(target=follower._open),
         threading.Thread(target=follower.wait_for_end, args=(io.StringIO(),)),
@@ -104,4 +112,115 @@ def test_the_time_limit_of_the_last_push_includes_opening_the_store(
     may_open.set()
     for thread in threads:
         thread.join()
-    assert f"{EMBEDDED}: it takes longer than 1 s; piecewise sync brings the rest" in capsys.readouterr().err
+    said = f"{EMBEDDED}: it has not answered for 1 s; piecewise sync brings the rest"
+    assert said in capsys.readouterr().err
+
+
+def test_what_was_not_answered_during_the_training_leaves_time_at_its_end(
+    trained: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(EMBEDDED, {trained: 0})
+    follower._waiting._failed = 1000.0
+    seen: list[float] = []
+    monkeypatch.setattr(module, "_wait_for_silence", lambda waiting, tell: seen.append(waiting.seconds))
+    monkeypatch.setattr(os, "_exit", lambda status: None)
+    follower.wait_for_end(io.StringIO())
+    assert seen == [0.0]
+
+
+def test_waiting_has_no_limit_while_the_store_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight calls of 0.1 s, and one that is not answered: the limit of 0.3 s counts from the last answer."""
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.3)
+    waiting, told = Waiting(), list[int]()
+
+    def work() -> None:
+        for _ in range(8):
+            with waiting.call():
+                time.sleep(0.1)
+        with waiting.call():
+            time.sleep(2.0)
+
+    thread, began = threading.Thread(target=work), time.monotonic()
+    thread.start()
+    reason = module._wait_for_silence(waiting, lambda: told.append(waiting.num_answers))
+    assert reason == "it has not answered for 0 s"
+    assert time.monotonic() - began >= 1.1
+    assert (waiting.num_answers, len(told)) == (8, 2)
+    thread.join()
+
+
+def test_waiting_ends_if_nothing_happens_or_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.3)
+    assert module._wait_for_silence(Waiting(), lambda: None) == "nothing has happened for 0 s"
+    monkeypatch.setattr(module, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.3)
+    began = time.monotonic()
+    module._wait_for_silence(Waiting(), fail)
+    assert 0.3 <= time.monotonic() - began < 30
+
+
+LINES = "import time\nfor left in ({}):\n    print(left, flush=True)\n    time.sleep(0.2)\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "is_whole"), [(LINES.format("6, 5, 4, 3, 2, 1"), True), ("import time; time.sleep(60)", False)]
+)
+def test_a_command_waits_as_long_as_there_are_signs_of_life(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str, is_whole: bool
+) -> None:
+    monkeypatch.setattr(background, "SILENT_SECONDS", 0.8)  # the process takes longer
+    monkeypatch.setattr(background, "TOLD_SECONDS", (0.3, 60))
+    mirror = BackgroundMirror(None, [])
+    mirror._process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    mirror.close()
+    said = capsys.readouterr()
+    assert said.err.count("MLflow does not have everything yet") == (0 if is_whole else 1)
+    assert said.out.count("; Ctrl-C leaves them to piecewise sync") == (1 if is_whole else 0)
+
+
+def test_a_signal_ends_the_waiting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped(signal.SIGINT)
+
+    mirror = BackgroundMirror(None, [])
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    mirror._process = process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    monkeypatch.setattr(select, "select", stop)
+    with pytest.raises(Stopped):
+        mirror.close()
+    assert process.returncode == -signal.SIGKILL
+    assert "piecewise sync brings the rest" in capsys.readouterr().err
+
+
+def fail_slowly() -> None:
+    time.sleep(0.05)
+    raise OSError("down")
+
+
+def test_big_files_and_stores_may_take_longer(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(bytes(1000))
+    waiting, seen = Waiting(), list[float]()
+    client = WatchedClient(
+        SimpleNamespace(
+            log_artifact=lambda run, path, place: seen.append(waiting._deadline - time.monotonic()),
+            log_model_artifacts=lambda model, path: seen.append(waiting._deadline - time.monotonic()),
+            set_tag=lambda *_: seen.append(waiting._deadline - time.monotonic()),
+        ),
+        waiting,
+    )
+    client.log_artifact("run", str(tmp_path / "one"), "figures")
+    client.log_model_artifacts("model", str(tmp_path))
+    client.set_tag("run", str(tmp_path), "x")
+    assert seen == [pytest.approx(expected, abs=2e-3) for expected in (0.004, 0.008, 0.0)]
+    client = WatchedClient(SimpleNamespace(fail=fail_slowly), waiting)
+    with pytest.raises(OSError, match="down"):
+        client.fail()
+    failed = waiting.seconds
+    assert failed >= 0.05
+    with waiting.call(expected=60.0):
+        assert waiting.seconds == failed
+    assert (waiting.seconds, waiting.num_answers) == (0.0, 4)

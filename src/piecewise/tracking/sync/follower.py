@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from piecewise import terminal
 from piecewise.journal.run_folder import RunFolder
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.sync.background import INCOMPLETE
-from piecewise.tracking.sync.sync_runs import open_mirror, push_all
-from piecewise.tracking.sync.waiting import Backoff, check_answers
+from piecewise.tracking.sync.sync_runs import SyncResult, open_mirror, push_all
+from piecewise.tracking.sync.waiting import Backoff, Waiting, check_answers
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
     from piecewise.tracking.mirror.mirror import Mirror
 
 POLL_SECONDS = 1.0  # between two reads of a live journal
-FLUSH_SECONDS = 10.0  # how long the store may delay the end of a command
+SILENT_SECONDS = 10.0  # how long the store may keep the end of a command waiting for one answer
+IDLE_SECONDS = 60.0  # how long this process may neither call the store nor compute, for example export a model
 RETRY_SECONDS = 30.0  # until a run that could not be sent, through no fault of the store, is tried again
 IDLE_CORES = 0.5  # enough to open the store without slowing down training
 LONGEST_WAIT_SECONDS = 90.0  # for idle cores; opening a store costs a training on two busy cores about 5 s
@@ -42,7 +45,8 @@ class Follower:
         self.is_over = threading.Event()
         self.has_warned = False
         self._next_try = dict.fromkeys(sizes, 0.0)
-        self._in_use = threading.Lock()  # held while this process waits for the store
+        self._waiting = Waiting()
+        self._result = SyncResult()  # of the last push
         self._mirror: Any = None
         self._followed: Followed = {}  # the points already sent, also after the store is opened again
         self._backoff = Backoff(POLL_SECONDS)
@@ -53,22 +57,25 @@ class Follower:
         thread.start()
         self.is_over.wait()  # the thread may fail before the training is over
         thread.join()
-        result = push_all(self.uri, list(self.sizes), self._open)
+        result = push_all(self.uri, list(self.sizes), self._open, self._result)
         for problem in result.problems:
             self._warn(problem)
         return INCOMPLETE if result.problems else 0
 
     def wait_for_end(self, parent: IO[str]) -> None:
-        """Wait until `parent` ends, then end this process once the store has delayed it by FLUSH_SECONDS."""
+        """Wait until `parent` ends, then end this process once the store no longer answers.
+
+        As long as it answers, the parent is told every second how many runs are left.
+        """
         parent.read()
+        self._waiting.restart()
         self.is_over.set()
-        waited, now = 0.0, time.monotonic()
-        while waited < FLUSH_SECONDS:
-            time.sleep(0.1)
-            before, now = now, time.monotonic()
-            waited += now - before if self._in_use.locked() else 0.0
-        self._warn(f"{self.uri}: it takes longer than {FLUSH_SECONDS:.0f} s")
+        reason = _wait_for_silence(self._waiting, self._tell)
+        self._warn(f"{self.uri}: {reason}")
         os._exit(INCOMPLETE)
+
+    def _tell(self) -> None:
+        os.write(1, b"%d\n" % (len(self.sizes) - self._result.num_done))
 
     def _follow_live(self) -> None:
         """Runs in a thread of its own: on Linux, niceness belongs to a thread, and the last push has the usual one."""
@@ -95,11 +102,12 @@ class Follower:
     def _update(self) -> None:
         try:
             if self._mirror is None:
-                with self._in_use:
+                with self._waiting.call():
                     check_answers(self.uri)
                 self._mirror = self._open()
                 _lower_priority(FOLLOWING_NICENESS)
-            self.live = [folder for folder in self.live if not self._push_live(folder)]
+            # The last push includes what is left at the end.
+            self.live = [folder for folder in self.live if self.is_over.is_set() or not self._push_live(folder)]
             self._backoff.failures = 0
         except Exception as error:
             self._backoff.failures += 1
@@ -121,13 +129,37 @@ class Follower:
             return False
 
     def _open(self) -> Mirror:
-        return open_mirror(self.uri, followed=self._followed, in_use=self._in_use)
+        return open_mirror(self.uri, followed=self._followed, waiting=self._waiting)
 
     def _warn(self, problem: str, outlook: str = "piecewise sync brings the rest") -> None:
         """Print the first problem only."""
         if not self.has_warned:
             terminal.warn(f"not in MLflow: {problem}; {outlook}")
         self.has_warned = True
+
+
+def _wait_for_silence(waiting: Waiting, tell: Callable[[], None]) -> str:
+    """Call `tell` every second until the store has not answered for too long, or nothing happens. Returns which.
+
+    If nobody listens any more, because the process that trained was killed, ten seconds are all there is.
+    """
+    last_sign, since, next_told, deadline = (0, 0), time.monotonic(), 0.0, math.inf
+    while (now := time.monotonic()) < deadline:
+        if waiting.seconds > SILENT_SECONDS:
+            break
+        sign = waiting.num_answers, int(time.process_time())  # an answer, or a second of computing
+        if sign != last_sign or waiting.is_in_call:
+            last_sign, since = sign, now
+        if now - since > IDLE_SECONDS:
+            return f"nothing has happened for {IDLE_SECONDS:.0f} s"
+        if now >= next_told and deadline == math.inf:
+            next_told = now + 1.0
+            try:
+                tell()
+            except OSError:
+                deadline = now + SILENT_SECONDS
+        time.sleep(0.1)
+    return f"it has not answered for {SILENT_SECONDS:.0f} s"
 
 
 def _lower_priority(niceness: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +19,7 @@ from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.store.mlflow_settings import quiet
 from piecewise.tracking.store.open import open_store
 from piecewise.tracking.sync.orphans import end_runs
-from piecewise.tracking.sync.waiting import Backoff, WatchedClient
+from piecewise.tracking.sync.waiting import CHECKED_BYTES_PER_SECOND, Backoff, Waiting, WatchedClient, num_bytes
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
@@ -36,6 +35,7 @@ class SyncResult:
 
     updated: list[str] = field(default_factory=list)  # a line for each updated run
     problems: list[str] = field(default_factory=list)
+    num_done: int = 0  # runs that were looked at
     is_busy: bool = False  # a store stayed busy or unreachable
     is_refused: bool = False  # a store cannot be where it is configured
 
@@ -87,16 +87,17 @@ def open_mirror(
     uri: str,
     restores: bool = False,
     followed: Followed | None = None,
-    in_use: AbstractContextManager[Any] | None = None,
+    waiting: Waiting | None = None,
 ) -> Mirror:
-    """Open a store. `in_use` is held during each call to it, but not while MLflow is imported."""
+    """Open a store. Each call to it is noted in `waiting`, but not the import of MLflow."""
     from piecewise.tracking.mirror.mirror import Mirror
 
-    project, in_use = Project.find(), in_use or nullcontext()
+    project, waiting = Project.find(), waiting or Waiting()
     quiet()
-    with in_use:
+    size = num_bytes(project.store) if uri == EMBEDDED else 0  # opening reads all of it
+    with waiting.call(size / CHECKED_BYTES_PER_SECOND):
         client = open_store(uri, project)
-    watched: Any = WatchedClient(client, in_use)
+    watched: Any = WatchedClient(client, waiting)
     return Mirror(watched, project, restores, followed)
 
 
@@ -110,6 +111,7 @@ def push_all(
         mirror = retry(uri, opens)
         for folder in folders:
             _push(uri, mirror, folder, result)
+            result.num_done += 1
         retry(uri, lambda: end_runs(mirror.client, project))
     except Exception as error:
         result.problems.append(f"{uri}: {explain(error)}")

@@ -1,14 +1,18 @@
-"""Waiting for a store: whether it answers, whether a call is running, and when to try again."""
+"""Waiting for a store: whether it answers, how long it has not, and when to try again."""
 
 import http.client
+import math
 import random
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from piecewise.errors import TryAgain
@@ -16,6 +20,8 @@ from piecewise.tracking.store.errors import UNKNOWN_HOST, UNREACHABLE
 
 TIMEOUT_SECONDS = 5.0  # without receiving a byte
 LONGEST_PAUSE_SECONDS = 30.0
+UPLOADED_BYTES_PER_SECOND = 250_000  # by a slow line, 2 Mbit/s
+CHECKED_BYTES_PER_SECOND = 20_000_000  # of an embedded store on a slow disk, when it is opened
 
 
 def check_answers(uri: str) -> None:
@@ -64,18 +70,66 @@ class Backoff:
         return longest * random.Random().uniform(0.5, 1.0)  # not the global generator, which an experiment seeds
 
 
-class WatchedClient:
-    """An MLflow client that holds the lock `in_use` during each of its calls, so that others see that it waits."""
+class Waiting:
+    """How long a store has kept this process waiting since it last answered."""
 
-    def __init__(self, client: Any, in_use: AbstractContextManager[Any]) -> None:
+    def __init__(self) -> None:
+        self.num_answers = 0
+        self._failed = 0.0  # seconds of the calls that have failed since
+        self._deadline = math.inf  # by when the call that runs now should be answered at once
+
+    @contextmanager
+    def call(self, expected: float = 0.0) -> Iterator[None]:
+        """Around one call to the store, which may take the seconds `expected` besides."""
+        self._deadline = time.monotonic() + expected
+        try:
+            yield
+        except BaseException:
+            self._failed = self.seconds
+            raise
+        else:
+            self._failed = 0.0
+            self.num_answers += 1
+        finally:
+            self._deadline = math.inf
+
+    def restart(self) -> None:
+        """Forget how long the store has not answered until now."""
+        self._failed = 0.0
+        if self.is_in_call:
+            self._deadline = max(self._deadline, time.monotonic())
+
+    @property
+    def is_in_call(self) -> bool:
+        return self._deadline < math.inf
+
+    @property
+    def seconds(self) -> float:
+        return self._failed + max(0.0, time.monotonic() - self._deadline)
+
+
+class WatchedClient:
+    """An MLflow client that notes in `waiting` when it calls the store; an upload may take longer than other calls."""
+
+    def __init__(self, client: Any, waiting: Waiting) -> None:
         self._client = client
-        self._in_use = in_use
+        self._waiting = waiting
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._client, name)
 
         def call(*arguments: Any, **options: Any) -> Any:
-            with self._in_use:
+            paths = [Path(word) for word in arguments if isinstance(word, str)] if "artifact" in name else []
+            with self._waiting.call(sum(map(num_bytes, paths)) / UPLOADED_BYTES_PER_SECOND):
                 return value(*arguments, **options)
 
         return call if callable(value) else value
+
+
+def num_bytes(path: Path) -> int:
+    """The bytes of a file, or of the files in a folder; 0 if there is none."""
+    with suppress(OSError, ValueError):  # the word is no path
+        if path.is_file():
+            return path.stat().st_size
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_absolute() else 0
+    return 0
