@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -14,11 +15,12 @@ from piecewise.errors import BadInput, TryAgain
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job
 from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.store import embedded
 from piecewise.tracking.store.addresses import EMBEDDED, named_stores, store_of
 from piecewise.tracking.store.embedded import prepare
-from piecewise.tracking.sync import sync_runs
+from piecewise.tracking.sync import sync_runs, waiting
 from piecewise.tracking.sync.background import BackgroundMirror
 from piecewise.tracking.sync.sync_runs import sync
 
@@ -113,6 +115,20 @@ def test_a_sweep_belongs_to_the_store_of_its_first_job(plan: Callable[..., list[
     RunFolder.at(sweep.training.parent / "0000").job.write_text("{")
     with pytest.raises(BadInput, match=r"0000/training/job\.json is no JSON"):
         store_of(sweep)
+
+
+def test_a_silent_server_is_found_before_mlflow_is_imported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Journal(RunFolder.at(project / "runs" / "one").journal) as journal:
+        journal.start(id="one", name="x", title="x")
+    tries: list[float] = []
+    monkeypatch.setattr(sync_runs.time, "sleep", tries.append)
+    monkeypatch.setattr(waiting, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(sync_runs, "open_mirror", lambda *_: pytest.fail("opened"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts connections, and answers nothing
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = sync(uri, all_runs(project))
+    assert done.problems == [f"{uri}: it cannot be reached; is it running, and is tracking.uri right?"]
+    assert (done.exit_code, len(tries)) == (TryAgain.exit_code, sync_runs.MAX_TRIES - 1)
 
 
 def test_progress_resets_the_count_of_tries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ PRIVATE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # piecewise retries itself: MLflow would repeat a creation whose reply was lost.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds without a byte
+    # Seconds without a byte. A server with many runs may search for long; the end of a command waits less, on its own.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }

@@ -19,7 +19,14 @@ from piecewise.tracking.store.errors import explain, is_temporary, store_problem
 from piecewise.tracking.store.mlflow_settings import quiet
 from piecewise.tracking.store.open import open_store
 from piecewise.tracking.sync.orphans import end_runs
-from piecewise.tracking.sync.waiting import CHECKED_BYTES_PER_SECOND, Backoff, Waiting, WatchedClient, num_bytes
+from piecewise.tracking.sync.waiting import (
+    CHECKED_BYTES_PER_SECOND,
+    Backoff,
+    Waiting,
+    WatchedClient,
+    check_answers,
+    num_bytes,
+)
 
 if TYPE_CHECKING:
     from piecewise.tracking.mirror.live_runs import Followed
@@ -67,7 +74,7 @@ def sync(
         if uri is not None:
             by_store.setdefault(moved.get(uri, uri), []).append(folder)
     for uri, members in by_store.items():
-        push_all(uri, members, partial(open_mirror, uri, restores, followed), result)
+        push_all(uri, members, partial(_open_answering, uri, restores, followed), result)
     return result
 
 
@@ -99,6 +106,11 @@ def open_mirror(
         client = open_store(uri, project)
     watched: Any = WatchedClient(client, waiting)
     return Mirror(watched, project, restores, followed)
+
+
+def _open_answering(uri: str, restores: bool, followed: Followed | None) -> Mirror:
+    check_answers(uri)  # a server that is not there is found without importing MLflow, and within its long timeout
+    return open_mirror(uri, restores, followed)
 
 
 def push_all(
