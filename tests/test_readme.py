@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from piecewise.errors import PiecewiseError
 from piecewise.jobs.about import experiments, read_about
 from piecewise.project import Project
 from piecewise.report.results import collect
@@ -40,11 +41,11 @@ def test_the_table_has_every_expectation_and_a_result_that_meets_it() -> None:
 def test_the_table_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other processors may change a result by at most 1 % or four standard deviations, whichever is more."""
     monkeypatch.chdir(ROOT)
-    measured = {
-        (row.experiment, row.label, row.metric): row for result in collect(Project(ROOT)) for row in result.rows
-    }
-    if not measured:
+    try:
+        results = collect(Project(ROOT))
+    except PiecewiseError:
         pytest.skip("make repro has not run here")
+    measured = {(row.experiment, row.label, row.metric): row for result in results for row in result.rows}
     for name, label, metric, _, bound, found, _, count in ROW.findall(TEXT):
         row = measured[name, label, metric]
         assert int(count) == len(row.values)

@@ -8,6 +8,11 @@ from piecewise.cli import main
 from piecewise.project import Project
 
 
+@pytest.fixture(autouse=True)
+def _no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("piecewise.report.results.collect", lambda project: [])
+
+
 def test_the_table_between_the_comments_is_replaced(project: Project) -> None:
     readme = project / "README.md"
     readme.write_text("before\n<!-- results: made by us -->\nold | table\n<!-- end of results -->\nafter\n")

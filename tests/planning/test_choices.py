@@ -104,6 +104,11 @@ def test_a_folder_of_the_search_path_has_chapters_too(nested: Project, plan: Pla
         ("experiment=true", "it must be one name"),
         ("experiment=[one/fit,least_squares]", "it must be one name"),
         ("experiment=", "experiment= is no option of experiment"),
+        ("+experiment=one/fit", r"\+experiment=one/fit is not allowed: .* without \+: experiment=one/fit"),
+        ("++experiment=one/fit", r"\+\+experiment=one/fit is not allowed: .* without \+: experiment=one/fit"),
+        ("+model=mlp", r"\+model=mlp is not allowed: model has an option, .* without \+: model=mlp"),
+        ("experiment=two/old", r"experiment=two/old does not exist: two/old\.yml must be named two/old\.yaml"),
+        ("=3", "=3 cannot be read; allowed: KEY=VALUE"),
         ("model=null", "model=null is no option of model; allowed: cnn, deep/mine"),
     ],
 )
@@ -111,6 +116,7 @@ def test_what_is_no_option_is_refused_by_the_nearest_name(
     nested: Project, plan: Plan, override: str, message: str
 ) -> None:
     (nested.root.parent / "outside.yaml").write_text(FIT)
+    (nested.conf / "experiment" / "two" / "old.yml").write_text(FIT)
     for arguments in ([override], ["-m", override]):
         with pytest.raises(BadInput, match=message):
             plan(*arguments)

@@ -41,7 +41,8 @@ def test_flags_that_print_plan_no_jobs(capsys: pytest.CaptureFixture[str], argum
 
 
 @pytest.mark.parametrize(
-    ("flag", "printed"), [("--help", "== Configuration"), ("-h", "GROUP=OPTION"), ("--hydra-help", "--multirun")]
+    ("flag", "printed"),
+    [("--help", "== Configuration"), ("-h", "GROUP=OPTION"), ("--hydra-help", "--multirun"), ("-mh", "GROUP=OPTION")],
 )
 def test_help_is_printed(capsys: pytest.CaptureFixture[str], flag: str, printed: str) -> None:
     with pytest.raises(SystemExit, match="0"):
@@ -67,7 +68,8 @@ def test_help_is_printed(capsys: pytest.CaptureFixture[str], flag: str, printed:
         (["-m=3"], "ignored explicit argument '3'"),
         (["-m", "-r"], "--run and --multirun do not go together"),
         (["-m", "--cfg", "job"], "--multirun and --cfg=job do not go together"),
-        (["--help", "--info"], "--help and --info=all do not go together"),
+        (["-r", "--info"], "--run and --info=all do not go together"),
+        (["--seed=3"], "--seed=3 is no option; a KEY=VALUE has no hyphens before it: seed=3"),
         (["--cfg"], "--cfg: expected one argument; .*--hydra-help"),
         (["--cfg", "jobs"], "invalid choice: 'jobs'"),
         (["--info", "seed=3"], "invalid choice: 'seed=3'"),

@@ -8,6 +8,7 @@ from hydra.core.override_parser.types import Glob, Override
 
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import groups, options
+from piecewise.jobs.config_folders import config_folders
 from piecewise.journal.names import check_name
 
 EXPERIMENTS = "experiment/"
@@ -18,11 +19,14 @@ def check_choices(conf: Path, overrides: Iterable[str]) -> None:
     known = groups(conf)
     for text in dict.fromkeys(overrides):
         group = text.partition("=")[0].lstrip("+").partition("@")[0]
+        if not group:
+            raise BadInput(f"{text} cannot be read; allowed: KEY=VALUE")
         if group in known:
-            _check_choice(text, group, options(conf, group))
+            _check_choice(conf, text, group)
 
 
-def _check_choice(text: str, group: str, found: list[str]) -> None:
+def _check_choice(conf: Path, text: str, group: str) -> None:
+    found = options(conf, group)
     override = OverridesParser.create().parse_overrides([text])[0]
     if override.is_sweep_override():  # each of its values is checked by itself
         return
@@ -34,6 +38,8 @@ def _check_choice(text: str, group: str, found: list[str]) -> None:
     if not isinstance(value, str):
         raise BadInput(f"{text} is no option of {group}: it must be one name, as text; {nearest('', found)}")
     if value not in found:
+        if any((folder / group / f"{value}.yml").is_file() for folder in config_folders(conf)):
+            raise BadInput(f"{text} does not exist: {value}.yml must be named {value}.yaml")
         moved = [name for name in found if name.rpartition("/")[2] == value.rpartition("/")[2]]
         hint = f"did you mean '{moved[0]}'? allowed: {', '.join(found)}" if moved else nearest(value, found)
         raise BadInput(f"{text} does not exist; {hint}")

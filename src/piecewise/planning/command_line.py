@@ -64,15 +64,19 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     parser = _parser()
     asked, rest = parser.parse_known_intermixed_args(words)
     for flag in rest:
+        if "=" in flag:
+            raise BadInput(f"{flag} is no option; a KEY=VALUE has no hyphens before it: {flag.lstrip('-')}")
         allowed = [option for action in parser._actions for option in action.option_strings]
         raise BadInput(f"{flag} is no option; {nearest(flag, (*allowed, *OWN_FLAGS))}")
-    switches = [f"--{name}" for name in ("help", "hydra-help", "version") if getattr(asked, name.replace("-", "_"))]
-    printing = [*switches, *(f"--{name}={value}" for name in ("cfg", "info") if (value := getattr(asked, name)))]
+    for name in ("help", "hydra_help", "version"):  # with any other flag
+        if getattr(asked, name):
+            return CommandLine(asked.overrides, False, [f"--{name.replace('_', '-')}"])
+    printing = [f"--{name}={value}" for name in ("cfg", "info") if (value := getattr(asked, name))]
     modes = [*(["--run"] if asked.run else []), *(["--multirun"] if asked.multirun else []), *printing]
     if len(modes) > 1:
         raise BadInput(f"{' and '.join(modes)} do not go together; allowed: one of them")
     for name in ("package", "resolve"):
-        if getattr(asked, name) and not (asked.cfg or (asked.help and name == "resolve")):
+        if getattr(asked, name) and not asked.cfg:
             raise BadInput(f"--{name} needs a configuration to print; allowed: with --cfg job")
     printing += [f"--package={asked.package}"] if asked.package else []
     return CommandLine(asked.overrides, asked.multirun, [*printing, *(["--resolve"] if asked.resolve else [])])

@@ -1,5 +1,6 @@
 """Errors of Hydra and OmegaConf as one line: the key, the value, what is allowed."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -7,6 +8,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from piecewise.errors import nearest
+
+ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)(\w+)")
 
 
 def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
@@ -16,12 +19,15 @@ def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
             group, _, name = (cause.missing_cfg_file or "").rpartition("/")
             return f"{group}={name} does not exist; {nearest(name, cause.options)}"
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and isinstance(cause.parent_node, DictConfig):
-            options = [str(key) for key in cause.parent_node if not str(key).startswith("_")]
+            options = [str(key) for key in cause.parent_node if not str(key).startswith("_") and key != "hydra"]
             return f"{_with_value(str(cause.full_key), given)} is no option; {nearest(str(cause.key), options)}"
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key} is missing: it has no default, and must be given"
         if isinstance(cause, OmegaConfBaseException) and cause.full_key:
             return f"{_with_value(cause.full_key, given)}: {(cause.msg or str(cause)).splitlines()[0]}"
+    if added := ADDED_GROUP.match(str(error)):
+        text = next((item for item in given if item.lstrip("+").startswith(f"{added[1]}=")), added[1])
+        return f"{text} is not allowed: {added[1]} has an option, which this replaces without +: {text.lstrip('+')}"
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read; allowed: KEY=VALUE, with quotes around a VALUE of unusual characters"
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]

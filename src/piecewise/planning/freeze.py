@@ -51,7 +51,10 @@ def _refuse_control_characters(overrides: Sequence[str]) -> None:
 def _refuse_computed_values(config: DictConfig) -> None:
     for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
         if isinstance(value, str) and COMPUTED.search(value):
-            raise BadInput(f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job")
+            raise BadInput(
+                f"{key}={value!r} depends on the machine or the moment and cannot be frozen into a job; "
+                "instead: the value itself"
+            )
 
 
 def _first_non_finite(config: DictConfig) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from piecewise import terminal
 from piecewise.durable import read_json
-from piecewise.errors import BadInput
+from piecewise.errors import BadInput, PiecewiseError
 from piecewise.jobs.config import About
 from piecewise.jobs.expectations import expectations
 from piecewise.project import Project
@@ -36,9 +36,12 @@ class Result:
 
 
 def collect(project: Project) -> list[Result]:
-    """The results of all experiments, also of those without any."""
+    """The results of all experiments, also of those without any. Raises PiecewiseError if none has been composed."""
     path = project.build / "about.json"
-    return [_result(name, about) for name, about in sorted(read_json(path).items() if path.is_file() else ())]
+    abouts = read_json(path) if path.is_file() else {}
+    if not abouts:
+        raise PiecewiseError(f"{path} lists no experiments; dvc repro makes it, and the results")
+    return [_result(name, about) for name, about in sorted(abouts.items())]
 
 
 def _result(name: str, content: dict[str, Any]) -> Result:
