@@ -14,6 +14,7 @@ import pytest
 from gpu import checks, prepare, run
 from gpu.checks import Case
 from piecewise.jobs.job import Job
+from piecewise.jobs.trainer import CHOICES
 from piecewise.project import Project
 from small_project import ROOT, write_images
 
@@ -44,6 +45,14 @@ def test_a_device_that_computes_otherwise_is_found(job: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(checks, "with_trainer", wrong)
     assert checks.steps(job, "cpu", "32-true", tmp_path / "wrong")[2] is False
+
+
+def test_each_precision_that_the_device_has_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlp-adam.json").touch()
+    monkeypatch.setattr(checks, "steps", lambda path, device, precision, place: (precision, "", True, 0.0))
+    found = {device: [case.found for case in checks.matrix(tmp_path, device, tmp_path)] for device in ("cuda", "cpu")}
+    assert sorted(found["cuda"]) == sorted(CHOICES["precision"])
+    assert set(found["cuda"]) - set(found["cpu"]) == {"16-mixed"}
 
 
 def test_an_error_is_a_comparison_that_was_not_met() -> None:
