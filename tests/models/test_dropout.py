@@ -12,7 +12,7 @@ H = torch.ones(12, 40, dtype=torch.float64)
 
 
 def drawn(layer: Dropout, seed: int, share: slice, calls: int = 1) -> list[torch.Tensor]:
-    layer.begin(seed, len(H), share)
+    layer.begin(seed, 4, 0, len(H), share)
     return [layer(H[share]) for _ in range(calls)]
 
 
@@ -40,7 +40,7 @@ def test_masks_differ_between_layers_steps_and_examples() -> None:
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.9])
 def test_the_mean_is_kept_and_the_share_dropped(p: float) -> None:
     layer = Dropout(p)
-    layer.begin(3, 500, slice(None))
+    layer.begin(3, 0, 0, 500, slice(None))
     h = layer(torch.ones(500, 400, dtype=torch.float64))
     assert float((h == 0).double().mean()) == pytest.approx(p, abs=0.005)
     torch.testing.assert_close(h[h != 0], torch.full_like(h[h != 0], 1 / (1 - p)))
@@ -62,7 +62,7 @@ def test_without_begin_the_masks_come_from_the_global_generator() -> None:
 
 def test_a_batch_of_another_size_than_its_share_is_refused() -> None:
     layer = Dropout(0.5)
-    layer.begin(0, 12, slice(0, None, 2))
+    layer.begin(0, 0, 0, 12, slice(0, None, 2))
     with pytest.raises(RuntimeError, match="size of tensor"):
         layer(H)
 

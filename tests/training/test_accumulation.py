@@ -156,11 +156,11 @@ def test_two_ranks_step_as_one_process(plan: Plan, project: Project) -> None:
 
 
 def test_masks_are_drawn_for_each_batch_whatever_is_accumulated() -> None:
-    """An accumulated batch has the seed that it has alone."""
+    """An accumulated batch has the number that it has alone, from which masks are drawn."""
     examples = Examples(torch.zeros(N, 1), torch.zeros(N, 1))
     loader, accumulating = (TrainLoader(examples, 10, seed=3, accumulated=count) for count in (1, 4))
     for alone, accumulated in zip(loader, accumulating, strict=True):
-        assert alone.seed == accumulated.seed
+        assert alone.number == accumulated.number
     assert [batch.step_size for batch in accumulating] == [40] * 4 + [2]
     assert [batch.step_size for batch in loader] == [10] * 4 + [2]
 

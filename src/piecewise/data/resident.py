@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from piecewise.data.randomness import derive_seed, epoch_order, generator
+from piecewise.data.randomness import epoch_order, generator
 from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 
@@ -23,16 +23,24 @@ class Batch:
     dataclass: in those Lightning would convert every tensor to the model's precision, the targets too.
     """
 
-    __slots__ = ("global_size", "seed", "share", "step_size", "x", "y")
+    __slots__ = ("global_size", "number", "seed", "share", "step_size", "x", "y")
 
     def __init__(
-        self, x: Tensor, y: Tensor, global_size: int, step_size: int = 0, seed: int = 0, share: slice = WHOLE
+        self,
+        x: Tensor,
+        y: Tensor,
+        global_size: int,
+        step_size: int = 0,
+        seed: int = 0,
+        number: int = 0,
+        share: slice = WHOLE,
     ) -> None:
         self.x = x
         self.y = y
         self.global_size = global_size
         self.step_size = step_size  # examples in all batches, on all ranks, of the optimizer step; 0 in an evaluation
-        self.seed = seed  # of this step, the same on every rank; dropout masks are drawn from it
+        self.seed = seed  # of the job
+        self.number = number  # of this global batch in the training; random numbers depend on it
         self.share = share  # the positions of these examples in the global batch
 
 
@@ -96,15 +104,14 @@ class TrainLoader:
         mine = slice(self.rank, None, self.world_size)
         rows = index[mine]
         y = self.examples.y[rows]
-        step = self.epoch * self.num_whole + number
-        seed = derive_seed(self.seed, "masks", step)
-        sizes = len(index), self._step_size(number)
+        total = self.epoch * self.num_whole + number
+        facts = len(index), self._step_size(number), self.seed, total, mine
         if self.windows is None:
-            return Batch(self.examples.x[rows], y, *sizes, seed, mine)
-        rng = generator(self.seed, "shift", step)
+            return Batch(self.examples.x[rows], y, *facts)
+        rng = generator(self.seed, "shift", total)
         # Drawn for the whole global batch, so that an example's shift does not depend on the number of ranks.
         shifts = torch.randint(self.windows.shape[2], (len(index), 2), generator=rng)[mine].to(rows.device)
-        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, *sizes, seed, mine)
+        return Batch(self.windows[rows, :, shifts[:, 0], shifts[:, 1]], y, *facts)
 
     def _step_size(self, number: int) -> int:
         """How many examples the optimizer step has to which batch `number` of an epoch belongs."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from piecewise.data.randomness import derive_seed
 from piecewise.data.resident import Batch
 from piecewise.errors import NonFiniteLoss
 from piecewise.losses.likelihood import NegativeLogLikelihood
@@ -21,8 +22,6 @@ from piecewise.training.evaluation import exact_values
 from piecewise.training.length import Length
 from piecewise.training.non_finite import first_non_finite
 from piecewise.training.precision import full_precision, widen
-
-SEED_STRIDE = 1000  # between the seeds of two Dropout layers: a layer may draw so many masks in a step
 
 
 @dataclass(frozen=True)
@@ -102,15 +101,16 @@ class TrainingModule(pl.LightningModule):
         return widen(outputs, outputs.dtype)
 
     def _seed_generators(self, batch: Batch) -> None:
-        """Seed each step, so that a resumed run draws the same.
+        """Seed each batch, so that a resumed run draws the same. No two generators have the same seed.
 
         Our Dropout draws the same masks on any number of ranks. Other layers do so only on the same number.
         """
         for number, layer in enumerate(self.dropouts):
-            layer.begin(batch.seed + SEED_STRIDE * number, batch.global_size, batch.share)
-        torch.default_generator.manual_seed(batch.seed + self.global_rank)
+            layer.begin(batch.seed, batch.number, number, batch.global_size, batch.share)
+        place = batch.number, self.global_rank
+        torch.default_generator.manual_seed(derive_seed(batch.seed, "model", *place))
         if self.device.type == "cuda":
-            torch.cuda.manual_seed(batch.seed + self.global_rank)
+            torch.cuda.manual_seed(derive_seed(batch.seed, "model on cuda", *place))
 
     def _refuse_non_finite(self, value: float, batch: Batch, batch_idx: int) -> None:
         """Raise NonFiniteLoss on all ranks at once, before the weights change. The rank that met it says where."""
