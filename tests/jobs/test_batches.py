@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from piecewise.data.idx import FILES
 from piecewise.errors import BadInput
 from piecewise.jobs.config import TrainerConfig
 from piecewise.jobs.job import Job
@@ -64,3 +67,21 @@ def test_a_number_of_ranks_that_depends_on_the_machine_is_planned_as_one(
     devices: object, nodes: int, count: int
 ) -> None:
     assert TrainerConfig("trainer", None, {"devices": devices, "num_nodes": nodes}).planned_ranks == count
+
+
+@pytest.mark.parametrize(("side", "is_refused"), [(8, True), (16, False)])
+def test_one_image_suffices_for_batch_norm_if_a_channel_has_several_values(
+    plan: Plan, tmp_path: Path, side: int, is_refused: bool
+) -> None:
+    """Three halvings leave one value of an image of 8 × 8 pixels for each channel, and four of one of 16 × 16."""
+    for part, count in (("train", 10), ("test", 4)):  # 9 to train on
+        for name, shape in zip(FILES[part], ((count, side, side), (count,)), strict=True):
+            numbers = b"".join(length.to_bytes(4, "big") for length in shape)
+            content = bytes(index % 3 for index in range(math.prod(shape)))
+            (tmp_path / name).write_bytes(bytes([0, 0, 8, len(shape)]) + numbers + content)
+    words = ["data=idx", f"data.path={tmp_path}", "model=cnn", "loss=categorical", "batch_size=4"]
+    if is_refused:
+        with pytest.raises(BadInput, match="the last batch has 1 for 1 process; batch norm needs at least 2 in each"):
+            plan(*words)
+    else:
+        assert len(plan(*words)) == 1

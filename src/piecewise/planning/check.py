@@ -73,11 +73,23 @@ def _check_batches(parts: Parts) -> None:
     length, num_ranks = parts.length, parts.config.trainer.planned_ranks
     check_shares(length.batch_size, length.num_train, num_ranks)
     last = length.smallest_batch
-    if last // num_ranks < 2 and any(isinstance(layer, nn.BatchNorm1d) for layer in parts.model.modules()):
+    if last // num_ranks < 2 and not _can_normalise_one(parts):
         raise BadInput(
             f"batch_size={parts.config.batch_size} cuts {length.num_train} training examples so that the last batch "
             f"has {last} for {num_ranks} process{'es' * (num_ranks > 1)}; batch norm needs at least 2 in each"
         )
+
+
+def _can_normalise_one(parts: Parts) -> bool:
+    """Whether every batch norm has several values for each channel of one example: images may have, vectors not."""
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    if not any(isinstance(layer, norms) for layer in parts.model.modules()):
+        return True
+    try:
+        parts.model(torch.zeros(1, *parts.spec.input_shape, device="meta"))
+    except ValueError:  # of batch norm; everything else about the model is checked with two examples
+        return False
+    return True
 
 
 def _check_schedule(parts: Parts, optimizer: Optimizer) -> None:
