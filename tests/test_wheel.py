@@ -28,6 +28,7 @@ defaults: [override /model: mlp]
 data: {num_train: 40}
 batch_size: 10
 """
+NESTED = "conf/experiment/of_the_tests/fit.yaml"
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +41,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, source)
+    (source / NESTED).parent.mkdir()
+    (source / NESTED).write_text(MINE)
     call = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "-w", built, source]
     subprocess.run(call, check=True)
     return next(built.glob("*.whl"))
@@ -81,7 +84,8 @@ def run(installed: Path, tmp_path: Path) -> Run:
 
 def test_the_wheel_has_every_configuration(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".yaml")}
-    assert names == {f"piecewise/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
+    shipped = {f"piecewise/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
+    assert names == {*shipped, f"piecewise/{NESTED}"}
 
 
 def test_experiments_of_the_package_and_of_the_project_train(run: Run, tmp_path: Path) -> None:
