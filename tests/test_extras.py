@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from piecewise.analysis import draw, figure_arrays
+from piecewise.analysis.animate import animate_run
 from piecewise.analysis.compare import compare
 from piecewise.analysis.draw import draw_run
 from piecewise.analysis.evaluate import evaluate_run
@@ -97,6 +98,7 @@ def test_a_line_without_a_closed_form_has_all_other_metrics(name: str, project: 
     [
         ("bf16-true", "curve_1d", "squared_error"),
         ("16-true", "curve_1d", "student_t"),
+        ("bf16-true", "curve_1d", "multivariate_normal"),
         ("bf16-true", "moons", "bernoulli"),
     ],
 )
@@ -108,9 +110,12 @@ def test_every_precision_gets_every_figure(plan: Plan, project: Project, precisi
     wanted = {
         "squared_error": ["fitted_function", "unit_by_unit", "learning_curves"],
         "student_t": ["fitted_function", "learning_curves"],
+        "multivariate_normal": ["fitted_function", "learning_curves"],
         "bernoulli": ["decision_map", "region_map", "learning_curves"],
     }
     assert draw_run(folder) == wanted[loss]
+    if data == "curve_1d":
+        assert animate_run(folder, 50).startswith(b"GIF")
     assert left_out(folder) == {}
 
 

@@ -82,7 +82,8 @@ def function_of(parts: Parts, examples: Examples) -> Arrays:
     if exact is not None and isinstance(parts.loss, SquaredError):
         return {"function_x": exact.knots, "function_y": exact.values} | joints
     grid = torch.linspace(low, high, NUM_POINTS, dtype=_dtype(parts.model))
-    outputs = parts.model(grid[:, None])
+    # Quantiles are not defined in half precision.
+    grid, outputs = _as_stored(grid), _as_stored(parts.model(grid[:, None]))
     if parts.loss.kind is TargetKind.BINARY:  # shown as a probability, not as a logit
         return {"function_x": grid, "probability_y": outputs.sigmoid()} | joints
     mean = parts.loss.mean(outputs)
