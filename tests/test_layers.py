@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +158,15 @@ def test_imports_inside_tracking_point_downwards() -> None:
 @pytest.mark.parametrize("tool", DOORS)
 def test_a_library_is_imported_only_where_allowed(tool: str) -> None:
     assert [fault for file in FILES for fault in door_faults(read(file), file, tool)] == []
+
+
+def test_nothing_that_git_ignores_is_part_of_the_checkout() -> None:
+    """Data, wheels and results stay out, also if a merge brings them back."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == []
 
 
 def test_reading_a_file_never_runs_code_from_it() -> None:
