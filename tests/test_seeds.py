@@ -104,14 +104,16 @@ def test_no_two_purposes_of_any_job_share_a_seed(plan: Plan, project: Project, m
             uses = Uses(patched)
             train(job, RunFolder.at(project / name))
         for seed, places in uses.places.items():
-            assert seed in uses.purposes, f"{name}: {places} have the seed {seed}, which was not derived for a purpose"
             (place,) = places
+            # The weights are those that torch.manual_seed(seed) gives in plain PyTorch. No other stream has that seed.
+            is_own = seed in uses.purposes or (seed == job.config.seed and place.startswith("build.py"))
+            assert is_own, f"{name}: {place} has the seed {seed}, which was not derived for a purpose"
             assert places[place] == 1 or place.startswith(tuple(DATA)), f"{name}: {place} uses a seed again"
             seen[seed].add(place)
             purposes[seed] |= uses.purposes[seed]
     assert {place.partition(":")[0] for places in seen.values() for place in places} == DATA | TRAINING
     assert all(len(places) == 1 for places in seen.values())
-    assert all(len(found) == 1 for found in purposes.values())
+    assert all(len(found) <= 1 for found in purposes.values())
 
 
 class Repeated(nn.Module):

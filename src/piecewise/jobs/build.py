@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from piecewise.data.randomness import derive_seed
 from piecewise.data.spec import DataSource, DataSpec, Examples, TargetKind
 from piecewise.data.split import num_validation, split
 from piecewise.errors import BadInput
@@ -97,7 +96,7 @@ def build_model(config: JobConfig, spec: DataSpec, loss: NegativeLogLikelihood, 
     }
     if str(config.model.target).startswith("piecewise.losses."):  # losses are modules too
         raise BadInput(f"model._target_={config.model.target!r} is a loss; allowed: a model")
-    torch.manual_seed(derive_seed(config.seed, "weights"))
+    torch.manual_seed(config.seed)  # as in plain PyTorch, which then draws the same weights
     try:
         with torch.device(device):
             model: nn.Module = construct(config.model, nn.Module, facts)
