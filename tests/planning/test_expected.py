@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
@@ -45,7 +44,6 @@ def test_shipped_expectations_can_be_decided(name: str) -> None:
 )
 def test_what_no_job_can_decide_is_refused_and_shown(project: Project, expected: str, message: str) -> None:
     conf = project / "conf"
-    shutil.copytree(ROOT / "pipelines", project / "pipelines")
     for path in (conf / "experiment").glob("*.yaml"):
         path.unlink()
     (conf / "experiment" / "fit.yaml").write_text(EXPERIMENT.format(expected=expected))

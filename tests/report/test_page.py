@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from piecewise.data.stored import digest_tensors
+from piecewise.errors import PiecewiseError
 from piecewise.jobs.job import Job
 from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
@@ -123,8 +124,10 @@ def test_a_broken_figure_is_named_on_the_page_and_loses_nothing_else(
     assert page.text.count("weights digest") == 4
 
 
-def test_a_project_without_results_has_an_empty_report(project: Project) -> None:
-    assert "0 experiments" in write_report(project).read_text()
+def test_a_report_without_a_composed_experiment_is_refused(project: Project) -> None:
+    with pytest.raises(PiecewiseError, match=r"about\.json lists no experiments; dvc repro makes it"):
+        write_report(project)
+    assert not project.report.exists()
 
 
 def test_figures_of_different_jobs_have_different_ids() -> None:
