@@ -102,7 +102,7 @@ def test_bad_input_gives_exit_code_2_and_one_line_and_starts_nothing(
     assert message in output.err
     assert "Traceback" not in output.err
     assert output.out == ""
-    assert {path.name for path in project.root.iterdir()} <= {"conf", "requirements.lock", "runs"}
+    assert {path.name for path in project.root.iterdir()} <= {"conf", "pipelines", "requirements.lock", "runs"}
     assert not list(project.root.glob("runs/*/journal.jsonl"))
 
 

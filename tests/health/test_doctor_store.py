@@ -161,7 +161,7 @@ def test_checks_write_nothing(project: Project) -> None:
         store.execute("PRAGMA journal_mode = WAL")
     list(schema(project))
     list(artifact_locations(project))
-    assert {path.name for path in project.root.iterdir()} == {"conf", "requirements.lock", "mlflow.db"}
+    assert {path.name for path in project.root.iterdir()} == {"conf", "pipelines", "requirements.lock", "mlflow.db"}
 
 
 def test_absent_store_is_a_note_if_there_are_runs(project: Project) -> None:
