@@ -72,7 +72,7 @@ def test_two_ranks_make_one_run_with_the_weights_of_one_process(plan: Plan, proj
     losses = [nll for _, nll in record.history()["train/nll"]]
     assert read_result(folder)["numerics"]["world_size"] == 2
     assert read_result(folder)["steps"] == 15 * 6  # 360 examples in global batches of 64, as with one process
-    assert len(losses) == 15
+    assert len(losses) == 3  # after steps 1, 50 and 90
     assert losses[-1] < losses[0]
     alone = RunFolder.at(project / "alone")
     train(plan(*options)[0], alone)
