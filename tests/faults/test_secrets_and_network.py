@@ -81,7 +81,8 @@ def test_commands_about_runs_need_no_network(project: Project) -> None:
     (project / "x.csv").write_text("x\n0.5\n")
     verbs = ["evaluate last", "predict last --input x.csv", "resume last", "verify", "summary", "report", "clean --yes"]
     python = shlex.quote(sys.executable)
-    script = "\n".join(f"{python} -m piecewise {verb} || exit" for verb in ["train " + " ".join(TRAIN), *verbs])
+    commands = [f"-m piecewise {verb}" for verb in ["train " + " ".join(TRAIN), *verbs]]
+    script = "\n".join(f"{python} {command} || exit" for command in ["pipelines/compose.py", *commands])
     ui = f"timeout --signal=INT --preserve-status 20 {python} -m piecewise ui --port 0; [ $? = 130 ]"
     command = [sys.executable, "-c", WITHOUT_NETWORK, "/bin/bash", "-c", f"{script}\n{ui}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
