@@ -31,7 +31,7 @@ ONLY_BY_LEFT_OUT = {
     "cli.py": {"process_settings.py"},  # permissions and telemetry
     "stages/run.py": {"data/__init__.py", "data/idx.py", "data/spec.py"},  # the error of an altered file
     "tracking/sync/sync_runs.py": {
-        *("journal/writer.py", "journal/index.py", "journal/find.py"),  # who writes a run, and which have ended
+        *("journal/writer.py", "journal/index.py", "journal/find.py"),  # writing a run, and the list of ended ones
         "jobs/comparable.py",  # which models are compared
     },
 }

@@ -28,7 +28,7 @@ from piecewise.training.evaluation import Evaluation, evaluate
 
 
 def evaluate_run(folder: RunFolder, parts: Parts | None = None) -> dict[str, float]:
-    """Measure the run and write its metrics and arrays, which weights and data they are of, and what is left out.
+    """Measure the run. Write its metrics and arrays, the digests of its weights and data, and what had to be left out.
 
     `parts` are those the run was trained with; without them the job is built again.
     """

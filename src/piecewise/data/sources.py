@@ -86,8 +86,8 @@ def _from_mirrors() -> dict[str, bytes]:
 def download(url: str) -> bytes:
     """The content of a gzipped file, unpacked. Raises SourceFailed if it does not come whole, in time, by https.
 
-    A thread downloads: a name server, or a server that sends its headers byte by byte, can hold it longer than any
-    timeout of a socket. Then nobody waits for it, and it ends with the process.
+    The download runs in a thread of its own, because no timeout of a socket limits a name server, or a server that
+    sends its headers byte by byte. After TOTAL_SECONDS the thread is left alone; it ends with the process.
     """
     found: SimpleQueue[bytes | Exception] = SimpleQueue()
     Thread(target=lambda: found.put(_outcome(url)), daemon=True).start()

@@ -33,7 +33,7 @@ class Expectation:
         bounds = {key: item[key] for key in BOUNDS if key in item}
         if not bounds or not all(type(bound) in (int, float) for bound in bounds.values()):
             raise BadInput(f"{where} needs a number as at_least or at_most")
-        if bounds.get("at_least", 0) > bounds.get("at_most", bounds.get("at_least", 0)):
+        if len(bounds) == 2 and bounds["at_least"] > bounds["at_most"]:
             raise BadInput(f"{where}: at_least={bounds['at_least']} is above at_most={bounds['at_most']}")
         when = item.get("when") or {}
         if not isinstance(when, dict) or not all(isinstance(key, str) for key in when):

@@ -93,7 +93,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Locked by whoever changes the run's files: the folder of the run, or a file for all runs of a stage."""
+        """What a process locks before it changes the run's files: the run's folder; for a stage, one file for all."""
         stage = self.checkpoints.parent
         return stage.with_name(f"{stage.name}.lock") if self.is_of_pipeline else self.journal.parent
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MAX_NAME = 250  # characters of a run's name, in MLflow's tables
-
-
 JobEnds = dict[Path, tuple[int, str | None]]  # the size of each job's journal when it was read, and its status then
 
 

@@ -106,7 +106,7 @@ class Follower:
                     check_answers(self.uri)
                 self._mirror = self._open()
                 _lower_priority(FOLLOWING_NICENESS)
-            # The last push includes what is left at the end.
+            # Once the training is over, the last push sends the rest.
             self.live = [folder for folder in self.live if self.is_over.is_set() or not self._push_live(folder)]
             self._backoff.failures = 0
         except Exception as error:
