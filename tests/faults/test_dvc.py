@@ -81,7 +81,8 @@ def test_sigterm_under_dvc_repro(pipeline: Pipeline, trials: Trials) -> None:
         assert record.end is not None
         assert newest is not None
         assert record.end.status == "KILLED"
-        assert load_checkpoint(newest)["global_step"] == record.history()["train/nll"][-1][0]
+        step = load_checkpoint(newest)["global_step"]
+        assert record.history()["train/nll"][-1][0] == max(1, step - step % 10)  # log_every_n_steps=10
         assert STAGE not in (root / "dvc.lock").read_text()
         assert not (root / RESULT).exists()
 

@@ -92,8 +92,7 @@ def run_ranks(folder: RunFolder, request: str) -> None:
 def _wait(process: subprocess.Popen[bytes], folder: RunFolder) -> int:
     """Wait for rank 0 and return its exit status; pass the first signal on to it.
 
-    If a rank fails, the others usually fail too. Raises TryAgain if rank 0 still runs GRACE_SECONDS later, for example
-    because a rank is frozen.
+    If a rank fails, the others usually fail too. Raises TryAgain if rank 0 is frozen or runs GRACE_SECONDS longer.
     """
     is_forwarded, failed_since, next_check = False, None, 0.0
     while (status := process.poll()) is None:
@@ -104,12 +103,12 @@ def _wait(process: subprocess.Popen[bytes], folder: RunFolder) -> int:
         now = time.monotonic()
         if now >= next_check:
             next_check = now + CHECK_SECONDS
-            exit_codes = [code for code in members(process.pid).values() if isinstance(code, int)]
-            has_failed = any(code not in (0, *STOPPED_CODES) for code in exit_codes)
+            states = members(process.pid)
+            has_failed = any(isinstance(code, int) and code not in (0, *STOPPED_CODES) for code in states.values())
             failed_since = (failed_since or now) if has_failed else None
-        if failed_since is not None and now > failed_since + GRACE_SECONDS:
-            fate = fate_of_others(folder, process.pid)
-            raise TryAgain(f"{fate}, and the others did not end within {GRACE_SECONDS} seconds")
+            grace = 0 if states.get(process.pid) == "T" else GRACE_SECONDS
+            if failed_since is not None and now >= failed_since + grace:
+                raise TryAgain(f"{fate_of_others(folder, process.pid)}; the other ranks are ended")
         time.sleep(POLL_SECONDS)
     return status
 

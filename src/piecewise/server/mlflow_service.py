@@ -1,6 +1,10 @@
 """MLflow's server: pages and API. It keeps runs in PostgreSQL and artifacts in S3; only it speaks to them."""
 
+import time
 from pathlib import Path
+from typing import Any
+
+import requests
 
 from piecewise.durable import write_private
 from piecewise.errors import PiecewiseError
@@ -17,6 +21,7 @@ PLUGIN = Path(__file__).parent / "mlflow_plugin"  # our code that MLflow's serve
 # Where a registered model may come from: a run or a model, whose permissions MLflow checks; not a bare address.
 MODEL_SOURCES = r"^(runs|models|mlflow-artifacts):/"
 PROBE = "health/probe"  # the artifact that the health check writes and reads
+REFUSED_SECONDS = 10.0  # of answers 401 before the login is wrong: MLflow gives some while its database is busy
 
 
 def mlflow_service(
@@ -95,20 +100,30 @@ def environment(folder: Path, password: str, secrets: Secrets, s3_port: int) -> 
 
 
 def is_healthy(port: int, login: Login) -> bool:
-    """Whether MLflow reads from its database, and writes and reads an artifact. Raises PiecewiseError on 401."""
+    """Whether MLflow reads from its database, and writes and reads an artifact.
+
+    Raises PiecewiseError if it refuses the login.
+    """
     artifact = f"/api/2.0/mlflow-artifacts/artifacts/{PROBE}"
     auth = login.username.encode(), login.password.encode()  # as MLflow's client; requests would use Latin-1
     questions = [("GET", "/api/2.0/mlflow/experiments/search?max_results=1"), ("PUT", artifact), ("GET", artifact)]
     try:
         for method, path in questions:
             body = b"ok" if method == "PUT" else None
-            answer = ask(f"http://{HOST}:{port}{path}", method, data=body, auth=auth, timeout=20)
-            if answer.status_code == 401:
-                raise PiecewiseError(f"the password in {FILE} is not the database's")
-            answer.raise_for_status()
+            _ask_until_known(f"http://{HOST}:{port}{path}", method, data=body, auth=auth, timeout=20).raise_for_status()
     except OSError:
         return False
     return True
+
+
+def _ask_until_known(address: str, method: str, **options: Any) -> requests.Response:
+    """The first answer that is not 401. Raises PiecewiseError after REFUSED_SECONDS."""
+    deadline = time.monotonic() + REFUSED_SECONDS
+    while (answer := ask(address, method, **options)).status_code == 401:
+        if time.monotonic() > deadline:
+            raise PiecewiseError(f"the password in {FILE} is not the database's")
+        time.sleep(0.5)
+    return answer
 
 
 def _database_uri(port: int) -> str:
