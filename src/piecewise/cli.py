@@ -65,7 +65,7 @@ def usage() -> str:
         EXAMPLES.rstrip(),
         "",
         "piecewise VERB --help explains a verb; --quiet prints only results, warnings and errors.",
-        "A RUN is named by its id, the beginning of its id, its title, or `last`.",
+        "A RUN is named by its id, the beginning of its id, its title, its folder, or `last`.",
     ]
     return "\n".join(lines) + "\n"
 

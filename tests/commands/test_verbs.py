@@ -100,6 +100,14 @@ def test_evaluate_measures_again_and_reports_a_difference(trained: Path, capsys:
     assert "test/nll is recorded as 0.5, measured now" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("typed", [".", "../{}", "./"])
+def test_a_folder_is_named_from_where_the_command_is_typed(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, typed: str
+) -> None:
+    monkeypatch.chdir(trained)
+    assert run("evaluate", typed.format(trained.name)) == 0, capsys.readouterr()
+
+
 def test_evaluate_adds_metrics_and_figures_to_a_run_without_them(project: Project, capsys: Capture) -> None:
     assert run("train", *TINY, "evaluate=false") == 0
     (place,) = (project / "runs").glob("2*")

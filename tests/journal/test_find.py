@@ -41,11 +41,20 @@ def test_a_damaged_journal_hides_only_its_own_run(runs: Project, capsys: pytest.
         ("runs/20260101-110000-bbb-mnist/0000/", "20260101-110002-ghi"),
         ("20260101-110000-bbb-mnist", "20260101-110001-def"),
         ("deep seed=0", "20260102-100000-jkl"),
+        ("./results/train/deep/seed=0/", "20260102-100000-jkl"),
+        ("results/journal/deep/seed=0.jsonl", "20260102-100000-jkl"),
+        ("runs/pipeline/deep/seed=0", "20260102-100000-jkl"),
         ("last", "20260102-100000-jkl"),
     ],
 )
 def test_a_run_is_found_by_any_of_its_names(runs: Project, text: str, run_id: str) -> None:
     assert find_run(runs, text).start.id == run_id
+
+
+def test_a_run_is_found_by_the_absolute_path_of_its_folder(runs: Project) -> None:
+    place = (runs / "runs" / "20260101-110000-bbb-mnist" / "0000").resolve()
+    assert find_run(runs, str(place)).id == "20260101-110002-ghi"
+    assert find_run(runs, str(place.parent)).id == "20260101-110001-def"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,9 @@ def test_a_run_is_found_by_any_of_its_names(runs: Project, text: str, run_id: st
         ("20260101", r"run '20260101' may be any of 3: 20260101-100001-abc \(line seed=0\), .*; give more of the id"),
         ("mnist s", "may be any of 2"),
         ("", "RUN is empty"),
+        ("runs", "is unknown"),
+        ("results/train", "is unknown"),
+        ("a/" + "long" * 100, "is unknown"),
     ],
 )
 def test_unknown_and_ambiguous_runs_are_refused(runs: Project, text: str, message: str) -> None:

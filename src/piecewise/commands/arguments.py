@@ -1,6 +1,7 @@
 """Parse the arguments of one verb, such as `train`. Invalid arguments raise BadInput."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -37,9 +38,14 @@ class Arguments(argparse.ArgumentParser):
 
     def add_run(self) -> None:
         """Add the argument that names a run."""
-        self.add_argument(
-            "run", metavar="RUN", help="an id, the beginning of an id, a title, or `last` for the newest run"
-        )
+        words = "an id, the beginning of an id, a title, a folder, or `last` for the newest run"
+        self.add_argument("run", metavar="RUN", type=self._run, help=words)
+
+    def _run(self, text: str) -> str:
+        """`text`; the absolute path, if it is written as a path and is one from the folder where it was typed."""
+        looks_like_path = "/" in text or text in (".", "..")
+        path = os.path.realpath(self.path(text))  # pathlib would raise for a long title
+        return path if looks_like_path and os.access(path, os.F_OK) else text
 
     def path(self, text: str) -> Path:
         """`text` as a path; a relative one starts at the folder where the command was typed."""

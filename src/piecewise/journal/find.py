@@ -1,5 +1,6 @@
 """Finding a run by its id, title or folder."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,6 +42,13 @@ class KnownRun:
         parts = self.folder.journal.parent.parts
         return names | {"/".join(parts[parts.index("runs") + 1 :])}
 
+    def is_at(self, path: str) -> bool:
+        """Whether `path`, which has no symbolic links, is a folder or the journal of this run alone."""
+        folder = self.folder
+        own = [folder.journal, folder.training, folder.evaluation, folder.figures, folder.checkpoints]
+        own += [] if folder.is_of_pipeline else [folder.journal.parent]
+        return path in map(os.path.realpath, own)
+
 
 def find_run(project: Project, text: str) -> KnownRun:
     """The run with `text` as its name or the beginning of its name, or the `last` run.
@@ -64,9 +72,12 @@ def _find(runs: list[KnownRun], project: Project, text: str) -> KnownRun:
     if text == LAST:
         return runs[-1]
     wanted = text.removeprefix("./").removeprefix("runs/").rstrip("/")
-    found = [run for run in runs if wanted in run.names] or [
-        run for run in runs if any(name.startswith(wanted) for name in run.names)
-    ]
+    path = os.path.realpath(project / text) if "/" in text else ""
+    found = (
+        [run for run in runs if wanted in run.names]
+        or [run for run in runs if path and run.is_at(path)]
+        or [run for run in runs if any(name.startswith(wanted) for name in run.names)]
+    )
     if len(found) == 1:
         return found[0]
     if not found:
