@@ -4,27 +4,42 @@ The exit code is 1 if they differ at all: data, weights or source have changed. 
 ensemble, which predicts the mean of their outputs.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.errors import PiecewiseError
 from piecewise.project import Project
+
+if TYPE_CHECKING:
+    from piecewise.journal.find import KnownRun
+    from piecewise.journal.run_folder import RunFolder
 
 
 def main(project: Project, arguments: Arguments) -> int:
     arguments.add_run()
     asked = arguments.read()
+    from piecewise.analysis.current import is_evaluated
     from piecewise.analysis.draw import draw_run
     from piecewise.analysis.evaluate import evaluate_run, measure, measure_ensemble
     from piecewise.durable import read_json
-    from piecewise.execution.job_folders import JobFolders
     from piecewise.journal.find import find_run
+    from piecewise.journal.names import folder_name
     from piecewise.journal.run_folder import read_result
     from piecewise.manifest import update_manifest
 
     run = find_run(project, asked.run)
-    if run.start.num_jobs is not None and not run.folder.is_of_pipeline:
-        _show(measure_ensemble(JobFolders.below(run.folder.sealed, run.start.num_jobs).jobs))
+    if run.start.num_jobs is not None:
+        _show(measure_ensemble(_members(run, run.start.num_jobs)))
         return 0
     read_result(run.folder)
+    if run.folder.is_of_pipeline and not is_evaluated(run.folder):
+        _show(measure(run.folder))
+        stage = f"evaluate@{folder_name(run.start.name)}"
+        terminal.warn(f"nothing recorded to compare with: these weights are newer; dvc repro {stage} records metrics")
+        return 0
     if run.folder.metrics.is_file():
         recorded, metrics = read_json(run.folder.metrics), measure(run.folder)
     else:
@@ -37,6 +52,20 @@ def main(project: Project, arguments: Arguments) -> int:
     for key in differing:
         terminal.fail(f"{key} is recorded as {recorded.get(key)}, measured now {metrics.get(key)}")
     return 1 if differing else 0
+
+
+def _members(run: KnownRun, count: int) -> list[RunFolder]:
+    """The jobs of a sweep. Raises PiecewiseError if the pipeline has not trained all of them."""
+    from piecewise.execution.job_folders import JobFolders
+    from piecewise.journal.run_folder import RunFolder
+
+    if not run.folder.is_of_pipeline:
+        return JobFolders.below(run.folder.sealed, count).jobs
+    parent = run.folder.training.parent
+    folders = [RunFolder.of_stage(run.start.name, path.parent.name) for path in sorted(parent.glob("*/result.json"))]
+    if len(folders) != count:
+        raise PiecewiseError(f"{run.start.title}: {len(folders)} of its {count} trainings have finished")
+    return folders
 
 
 def _show(metrics: dict[str, float]) -> None:

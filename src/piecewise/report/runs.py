@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from piecewise.analysis.current import is_evaluated
 from piecewise.analysis.member import SEED, Member
 from piecewise.durable import read_json
 from piecewise.jobs.job import read_job
@@ -41,10 +42,10 @@ class Group:
 
 
 def read_runs(experiment: str) -> list[Run]:
-    """The evaluated runs of one experiment."""
+    """The runs of one experiment that are evaluated; a run in training, or trained again since, is none of them."""
     paths = (Project().results / "evaluate" / folder_name(experiment)).glob("*/metrics.json")
     folders = [RunFolder.of_stage(experiment, path.parent.name) for path in sorted(paths, key=_by_number)]
-    return [Run(read_job(one.job), read_json(one.metrics), one) for one in folders]
+    return [Run(read_job(one.job), read_json(one.metrics), one) for one in folders if is_evaluated(one)]
 
 
 def _by_number(path: Path) -> list[tuple[float, str]]:
