@@ -144,7 +144,11 @@ def test_a_failed_job_does_not_stop_the_others_and_is_recorded_as_failed(
         (NonFiniteLoss("the loss is nan"), 3, "error: the loss is nan\n"),
         (TryAgain("a rank was lost"), 75, "error: a rank was lost\n"),
         (Stopped(signal.SIGINT), 130, "error: stopped by SIGINT\n"),
-        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 1, "error: runs/x: No space left on device\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/x"),
+            1,
+            "error: runs/x: No space left on device; piecewise clean says what can go\n",
+        ),
         (KeyError("k"), 1, "error: KeyError: 'k' (a bug in piecewise: PIECEWISE_DEBUG=1 shows where)\n"),
     ],
 )

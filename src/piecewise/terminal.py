@@ -1,6 +1,7 @@
 """Output for people: lines, tables, and colour on terminals only."""
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -50,7 +51,8 @@ def explain(error: BaseException) -> str:
     if isinstance(error, (PiecewiseError, SystemExit)):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename or 'the system'}: {error.strerror or error}"
+        remedy = "; piecewise clean says what can go" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return f"{error.filename or 'the system'}: {error.strerror or error}{remedy}"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return what if isinstance(error, MemoryError) else f"{what} (a bug in piecewise: {DEBUG}=1 shows where)"
 

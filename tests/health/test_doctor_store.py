@@ -175,3 +175,21 @@ def test_absent_store_is_a_note_if_there_are_runs(project: Project) -> None:
     write_json(project / "build" / "tracking.json", {"uri": "http://127.0.0.1:5000"})
     (finding,) = schema(project)
     assert finding.level is Level.OK
+
+
+@pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE"])
+def test_a_full_disk_is_no_bug_and_no_broken_store(
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refuse(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = name
+        raise error
+
+    project.store.write_bytes(b"")
+    monkeypatch.setattr("piecewise.health.store.read_store", refuse)
+    (found,) = schema(project)
+    assert (found.what, found.remedy) == (
+        "mlflow.db could not be read: its disk is full",
+        "make room; piecewise clean says what can go",
+    )

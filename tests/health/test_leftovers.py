@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
 
 import pytest
 
+from piecewise import manifest
 from piecewise.cli import main
 from piecewise.durable import write_json
 from piecewise.errors import TryAgain
@@ -99,6 +101,35 @@ def test_of_a_pipeline_run_only_recorded_checkpoints_are_leftovers(project: Proj
     assert {path.name for path in folder.checkpoints.iterdir()} == {"journal.jsonl", "manifest.json"}
     assert manifest_faults(folder.sealed) == {}
     assert leftovers(project) == []
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_checkpoints_are_removed_from_a_full_disk(
+    project: Project, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    """The remedy for a full disk must not need room: the new manifest gets that of the first checkpoint."""
+    folder = RunFolder.at(project / "runs" / "one")
+    finish_by_hand(folder)
+    write = manifest.write_atomic
+    assert len(list(folder.checkpoints.iterdir())) == 2
+
+    def write_to_a_full_disk(path: Path, data: bytes) -> None:
+        if is_killed or len(list(folder.checkpoints.iterdir())) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "write_atomic", write_to_a_full_disk)
+        if is_killed:
+            with pytest.raises(OSError, match="No space left"):
+                remove(leftovers(project)[0])
+            assert set(manifest_faults(folder.sealed).values()) == {"is missing"}
+        else:
+            remove(leftovers(project)[0])
+    for item in leftovers(project):
+        remove(item)
+    assert not folder.checkpoints.exists()
+    assert manifest_faults(folder.sealed) == {}
 
 
 def test_a_temporary_file_of_a_living_process_is_kept(project: Project) -> None:

@@ -1,5 +1,6 @@
 """Files and folders of a project that are no longer needed. Nothing that a process may still write is removed."""
 
+import errno
 import os
 import shutil
 import time
@@ -62,12 +63,29 @@ def _remove_checkpoints(item: Leftover, run: RunFolder) -> None:
     if not _is_over(run):  # it has begun again since it was listed
         return
     files, sealed = item.files, item.path if run.is_of_pipeline else item.path.parent
-    # First: a file that is not in the manifest is removed by the next `piecewise clean`, should this one be killed.
-    update_manifest(sealed, [], removed=[path.relative_to(sealed).as_posix() for path in files])
+    _forget(sealed, files)
     for path in files:
         path.unlink(missing_ok=True)
     if not run.is_of_pipeline:
         shutil.rmtree(item.path)
+
+
+def _forget(sealed: Path, files: list[Path]) -> None:
+    """Take `files` out of the manifest, before they are removed.
+
+    A file that is not in the manifest is removed by the next `piecewise clean`, should this one be killed.
+    """
+    # A checkpoint and its seal differ in their suffix; an earlier attempt may have removed one of them.
+    names = {path.with_suffix(suffix) for path in files for suffix in (path.suffix, ".ckpt", ".json")}
+    removed = [path.relative_to(sealed).as_posix() for path in names]
+    try:
+        update_manifest(sealed, [], removed)
+    except OSError as error:
+        if not files or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # A full disk has no room for another manifest. Until it is written, `verify` says that this file is missing.
+        max(files, key=lambda path: path.stat().st_size).unlink()
+        update_manifest(sealed, [], removed)
 
 
 def leftovers(project: Project) -> list[Leftover]:

@@ -12,6 +12,7 @@ from piecewise.journal.run_folder import all_runs
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.addresses import EMBEDDED, local_path, tracking_uri
 from piecewise.tracking.store.embedded import QUICK_CHECK, REBUILD
+from piecewise.tracking.store.errors import FULL, store_problem
 from piecewise.tracking.store.filesystem import ELSEWHERE, network_kind
 from piecewise.tracking.store.mlflow_internals import (
     ACTIVE_ADDRESSES,
@@ -68,6 +69,9 @@ def _unreadable(error: sqlite3.DatabaseError) -> Finding:
             f"{STORE} has an unfinished write of a killed process; the next command that opens it undoes the write",
             SYNC,
         )
+    problem = store_problem(error)
+    if problem is not None and problem.message == FULL:
+        return fault(f"{STORE} could not be read: its disk is full", "make room; piecewise clean says what can go")
     raise error
 
 
