@@ -68,7 +68,7 @@ def simulated(num: int, size: int, options: dict[str, Any]) -> tuple[int, list[i
             if steps == options["max_steps"]:
                 break
         is_last = epoch == options["max_epochs"] or steps == options["max_steps"]
-        if epochs[-1] == count and (is_last or epoch % options["check_val_every_n_epoch"] == 0):
+        if is_last or epoch % options["check_val_every_n_epoch"] == 0:
             validated.append(steps)
     return steps, epochs, validated
 

@@ -106,9 +106,11 @@ def test_overfit_repeats_one_batch(plan: Plan, tmp_path: Path, seen: list[Tensor
     assert all(torch.equal(rows.sort().values, torch.arange(10)) for rows in seen)
 
 
-def test_training_without_a_validation_selects_its_last_weights(plan: Plan, tmp_path: Path) -> None:
-    outcome = train(plan(*SMALL, "+trainer.max_steps=3")[0], tmp_path, select="best")
-    assert (outcome.selected, outcome.selected_step, outcome.steps) == ("last", 3, 3)
+@pytest.mark.parametrize("steps", [3, 7])
+def test_a_training_that_ends_within_an_epoch_can_select_its_last_step(plan: Plan, tmp_path: Path, steps: int) -> None:
+    outcome = train(plan(*SMALL, f"+trainer.max_steps={steps}")[0], tmp_path, select="best")
+    assert (outcome.selected, outcome.selected_step, outcome.steps) == ("best", steps, steps)
+    assert outcome.val_nll is not None
 
 
 def test_same_job_twice_gives_the_same_bits(plan: Plan, tmp_path: Path) -> None:

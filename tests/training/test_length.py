@@ -122,10 +122,13 @@ def test_a_short_batch_that_no_epoch_reaches_is_no_reason_to_refuse_batch_norm(p
         (["trainer.check_val_every_n_epoch=2"], [8, 16, 20]),  # epochs of four steps
         (["trainer.check_val_every_n_epoch=9"], [20]),
         (["trainer.check_val_every_n_epoch=2", "+trainer.max_steps=12"], [8, 12]),
-        (["trainer.check_val_every_n_epoch=2", "+trainer.max_steps=13"], [8]),  # no epoch ends with the last step
+        (["trainer.check_val_every_n_epoch=2", "+trainer.max_steps=13"], [8, 13]),  # in the middle of an epoch
+        (["trainer.check_val_every_n_epoch=null", "+trainer.max_steps=6"], [4, 6]),
+        (["+trainer.max_steps=3"], [3]),
+        (["trainer.accumulate_grad_batches=3", "+trainer.max_steps=3"], [2, 3]),
     ],
 )
-def test_every_nth_epoch_and_the_last_are_validated(
+def test_every_nth_epoch_and_the_last_step_are_validated(
     plan: Plan, project: Project, options: list[str], validated: list[int]
 ) -> None:
     folder = RunFolder.at(project / "one")

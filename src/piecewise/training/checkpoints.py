@@ -84,8 +84,9 @@ class KeepCheckpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         is_last = trainer.is_last_batch
-        # A training resumed after the last batch of an epoch would skip the validation that follows.
-        if is_last and (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0:
+        # A training resumed after the last batch of an epoch, or the last step, would skip the validation that follows.
+        is_validated = is_last and (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        if is_validated or trainer.global_step == trainer.max_steps:
             return
         # A checkpoint holds no accumulated gradients.
         if (batch_idx + 1) % trainer.accumulate_grad_batches and not is_last:

@@ -66,6 +66,11 @@ class Length:
         return epochs * self.num_batches + steps * self.accumulated
 
     @property
+    def last_epoch_batches(self) -> int:
+        """Batches of the last epoch."""
+        return self.batches - (self.epochs - 1) * self.num_batches
+
+    @property
     def smallest_batch(self) -> int:
         """Examples in the last batch of an epoch; all others have `batch_size`."""
         return min(self.batch_size, self.num_train - (self.num_batches - 1) * self.batch_size)

@@ -65,6 +65,7 @@ class TrainingModule(pl.LightningModule):
         self.dropouts = [layer for layer in model.modules() if isinstance(layer, Dropout)]
         self.batch_loss = math.nan  # the mean objective over this rank's share of the last batch
         self.train_nll: list[Tensor] = []  # per example, of each batch since the last reading
+        self._is_counted = False  # whether `train_nll` has the present batch
         self.val_values: Tensor | None = None  # (N, 3): for each example nll, score, and 1 if it was measured
         self.val_metrics: dict[str, float] = {}
 
@@ -76,9 +77,11 @@ class TrainingModule(pl.LightningModule):
         return data.length
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Validate after the last epoch, too, whatever `check_val_every_n_epoch` is."""
+        """Validate after the last step, too, whatever `check_val_every_n_epoch` is and wherever `max_steps` ends."""
+        self._is_counted = False
         if self.trainer.current_epoch + 1 == self.length.epochs:
             self.trainer.check_val_every_n_epoch = 1
+            self.trainer.val_check_batch = self.length.last_epoch_batches
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self._seed_generators(batch)
@@ -87,7 +90,9 @@ class TrainingModule(pl.LightningModule):
         with full_precision(self.trainer):
             objective = self.loss.objective(outputs, targets)
             nll = objective if self.loss.trains_on_nll else self.loss.nll(outputs.detach(), targets)
-        self.train_nll.append(self._in_global_batch(nll.detach(), batch))
+        if not self._is_counted:  # LBFGS computes a batch's loss several times; the reading is of the first
+            self.train_nll.append(self._in_global_batch(nll.detach(), batch))
+            self._is_counted = True
         total = objective.sum()
         self.batch_loss = total.item() * self.trainer.world_size / batch.global_size
         self._refuse_non_finite(self.batch_loss, batch, batch_idx)
