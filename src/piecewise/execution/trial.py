@@ -64,6 +64,7 @@ def check_steps(jobs: Iterable[Job], is_rank: bool = False) -> None:
 
 
 def _check(config: JobConfig, parts: Callable[[], Parts], is_rank: bool = False) -> None:
+    build.check_repeated_losses(config)
     shape = canonical(_without_sizes(asdict(config)))
     if shape not in _REFUSALS and _has_device(config.trainer, is_rank):
         _REFUSALS[shape] = _refusal(parts())

@@ -122,6 +122,28 @@ def make_optimizer(config: JobConfig) -> Callable[[Iterable[nn.Parameter]], Opti
     return make
 
 
+def check_repeated_losses(config: JobConfig) -> None:
+    """Raise BadInput if the optimizer computes the loss several times for a step, and this loss is not of all examples.
+
+    Such is LBFGS. Of accumulated batches, Lightning repeats only the last. Each rank has the loss of its own share,
+    which decides how often it repeats; ranks that repeat differently often cannot exchange gradients.
+    """
+    target: type[Optimizer] = resolve(config.optimizer.target, "optimizer._target_", Optimizer)
+    closure = inspect.signature(target.step).parameters.get("closure")
+    if closure is None or closure.default is not inspect.Parameter.empty:
+        return
+    trainer, key = config.trainer, "accumulate_grad_batches"
+    is_alone = not trainer.may_use_ranks or trainer.options.get("devices") == trainer.planned_ranks == 1
+    if is_alone and trainer.options.get(key, 1) == 1:
+        return
+    keys = [key] if is_alone else [name for name in ("devices", "num_nodes") if trainer.options.get(name, 1) != 1]
+    wrong = ", ".join(f"trainer.{name}={trainer.options.get(name)!r}" for name in keys)
+    raise BadInput(
+        f"{wrong}: {target.__name__} computes the loss of a batch several times for each step; allowed: 1"
+        f"{' (a larger batch_size has the same effect)' if is_alone else ''}, or another optimizer"
+    )
+
+
 def make_schedule(config: JobConfig) -> Schedule | None:
     """The job's learning-rate schedule, or None."""
     if config.scheduler is None:
