@@ -57,7 +57,10 @@ def with_options(job: Job, words: list[str]) -> Job:
                 f"{word!r} cannot be changed when a run continues; {nearest(key, set(VOLATILE) - {'tracking'})}"
             )
         group, _, leaf = key.rpartition(".")
-        (config[group] if group else config)[leaf] = yaml.safe_load(text)
+        try:
+            (config[group] if group else config)[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise BadInput(f"{word!r} cannot be read; allowed: KEY=VALUE, with a VALUE of YAML") from error
     return replace(job, frozen=config)
 
 

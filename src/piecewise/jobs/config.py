@@ -148,12 +148,14 @@ class JobConfig:
 
     def __post_init__(self) -> None:
         patience, min_delta = self.early_stopping.patience, self.early_stopping.min_delta
+        every = self.log_every_n_steps
         for is_right, key, value, allowed in (
             (0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and less than 2**63"),
             (patience is None or patience >= 1, "early_stopping.patience", patience, "at least 1, or null"),
             (min_delta >= 0, "early_stopping.min_delta", min_delta, "at least 0"),
             (patience or not min_delta, "early_stopping.min_delta", min_delta, "0 without early_stopping.patience"),
-            (self.log_every_n_steps >= 1, "log_every_n_steps", self.log_every_n_steps, "at least 1"),
+            (_is_count(every), "log_every_n_steps", repr(every), "a whole number, at least 1"),
+            (isinstance(self.evaluate, bool), "evaluate", repr(self.evaluate), "true or false"),
             (self.select in ("best", "last"), "select", repr(self.select), "best or last"),
             (self.log_model in ("best", "all", "none"), "log_model", repr(self.log_model), "best, all or none"),
         ):
@@ -161,9 +163,15 @@ class JobConfig:
                 raise BadInput(f"{key}={value} must be {allowed}")
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def _known(group: str, content: dict[str, Any], node: type) -> dict[str, Any]:
     """`content`, if `node` has all its keys; else BadInput. Hydra's `+` can add keys that the dataclass lacks."""
     allowed = {option.name for option in fields(node)}
+    if not isinstance(content, dict):
+        raise BadInput(f"{group}={content!r} must be a mapping with the keys {', '.join(sorted(allowed))}")
     for name, value in content.items():
         if name not in allowed:
             raise BadInput(f"{f'{group}.' if group else ''}{name}={value!r} is no option; {nearest(name, allowed)}")
