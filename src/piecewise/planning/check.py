@@ -1,6 +1,7 @@
 """Check that a configuration can be trained, without reading its data and without its device."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from piecewise import terminal
 from piecewise.data.resident import check_shares
@@ -99,19 +101,31 @@ def _check_schedule(parts: Parts, optimizer: Optimizer) -> None:
     steps, epochs = parts.length.steps, parts.length.epochs
     total = steps if schedule.interval == "step" else epochs
     for key in INTERVAL_COUNTS:
-        value = schedule.arguments.get(key, 0)
-        longest = max(value, default=0) if isinstance(value, list) else value
-        if isinstance(longest, int) and longest > total:
+        value = schedule.arguments.get(key)
+        counts = [count for count in (value if isinstance(value, list) else [value]) if isinstance(count, int)]
+        if any(count < 1 for count in counts):  # PyTorch divides by it, or ignores it: total_iters=0 never warms up
+            raise BadInput(f"scheduler.{key}={value} must be at least 1 {schedule.interval}")
+        if any(count > total for count in counts):
             raise BadInput(
                 f"scheduler.{key}={value} is longer than the training, which has {total} {schedule.interval}s; "
                 f"allowed: at most {total}"
             )
-    if 0 < schedule.arguments.get("total_steps", total) < total:
+    if (schedule.arguments.get("total_steps") or total) < total:
         raise BadInput(
             f"scheduler.total_steps={schedule.arguments['total_steps']} ends before the training, which has {total} "
             f"{schedule.interval}s; leave it out and it is set"
         )
-    schedule.configure(optimizer, steps, epochs)
+    scheduler = schedule.configure(optimizer, steps, epochs)["lr_scheduler"]["scheduler"]
+    if not isinstance(scheduler, ReduceLROnPlateau):  # it needs a metric, which the trial step refuses
+        _take_last_interval(scheduler, total)
+
+
+def _take_last_interval(scheduler: LRScheduler, total: int) -> None:
+    """The step that ends the training: with pct_start=1.0 OneCycleLR divides by zero there, and nowhere else."""
+    scheduler.last_epoch = total - 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a scheduler that steps before its optimizer
+        scheduler.step()
 
 
 def _check_outputs(parts: Parts) -> None:
