@@ -1,5 +1,6 @@
 """Errors of Hydra and OmegaConf as one line: the key, the value, what is allowed."""
 
+import inspect
 import re
 from collections.abc import Iterator, Sequence
 
@@ -7,9 +8,11 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from piecewise.errors import nearest
+from piecewise.errors import BadInput, nearest
 
 ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)(\w+)")
+
+PROVIDED = {"num_inputs", "input_shape", "num_outputs", "num_classes", "params", "optimizer"}  # by piecewise, in no job
 
 
 def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
@@ -19,6 +22,9 @@ def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
             group, _, name = (cause.missing_cfg_file or "").rpartition("/")
             return f"{group}={name} does not exist; {nearest(name, cause.options)}"
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and isinstance(cause.parent_node, DictConfig):
+            if cause.key in _addable(cause.parent_node):
+                text = _with_value(str(cause.full_key), given)
+                return f"{text} is not in the job; allowed: +{text}, which adds the option"
             options = [str(key) for key in cause.parent_node if not str(key).startswith("_") and key != "hydra"]
             return f"{_with_value(str(cause.full_key), given)} is no option; {nearest(str(cause.key), options)}"
         if isinstance(cause, MissingMandatoryValue):
@@ -32,6 +38,20 @@ def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
         return f"{error.override} cannot be read; allowed: KEY=VALUE, with quotes around a VALUE of unusual characters"
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
     return " ".join(lines) or type(error).__name__
+
+
+def _addable(group: DictConfig) -> set[str]:
+    """Options of the group's class that its file leaves out, such as an optimizer's `eps`. `+` adds them."""
+    from piecewise.jobs.targets import resolve  # these import torch
+    from piecewise.jobs.trainer import OPTIONS
+
+    try:
+        name = group.get("_target_")
+        if name == "pytorch_lightning.Trainer":
+            return set(OPTIONS)
+        return set(inspect.signature(resolve(name, "_target_", object)).parameters) - PROVIDED
+    except (BadInput, OmegaConfBaseException, TypeError, ValueError):  # no class, or not one that a job may name
+        return set()
 
 
 def _with_value(key: str, given: Sequence[str]) -> str:
