@@ -115,6 +115,10 @@ def test_gradient_descent_takes_all_examples_by_default(plan: Plan) -> None:
         (["scheduler=cosine", "+scheduler.T_max=9999"], r"scheduler\.T_max=9999 is longer than the training"),
         (["optimizer.lr=[0.1]"], r"optimizer\.lr=\[0\.1\] must be a valid number"),
         (["optimizer.lr=-1.0"], r"optimizer\.lr=-1\.0, .*ValueError: Invalid learning rate"),
+        (
+            ["optimizer._target_=torch.optim.Muon", "~optimizer.betas"],
+            r"^optimizer\._target_='torch\.optim\.Muon', optimizer\.lr=0\.001: ValueError: Muon only supports 2D",
+        ),
         (["scheduler=onecycle", "scheduler.pct_start=[3]"], r"scheduler\.pct_start=\[3\]"),
         (["tracking.uri=https://me:hush@host"], "credentials"),
         (["tracking.uri=./mlruns"], r"tracking\.uri='\./mlruns' is no store; allowed: http, https, sqlite"),

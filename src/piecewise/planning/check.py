@@ -60,14 +60,18 @@ def _check(config: JobConfig) -> Parts:
 
 @contextmanager
 def _errors_named(component: Component | None) -> Iterator[None]:
-    """Turn any error of a class that a configuration names into BadInput with the options that the class was given."""
+    """Turn any error of a class that a configuration names into BadInput with the class and its options."""
     try:
         yield
     except BadInput:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise BadInput(f"{component}: {type(error).__name__}: {reason}") from error
+        assert component is not None  # without a schedule there is nothing to fail
+        options = f", {component}" if component.options else ""
+        raise BadInput(
+            f"{component.group}._target_={component.target!r}{options}: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def _check_batches(parts: Parts) -> None:
