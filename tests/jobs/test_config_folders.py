@@ -77,8 +77,8 @@ def test_links_to_folders_are_followed_as_in_hydra_and_loops_end(project: Projec
     (project.conf / "experiment" / "linked").symlink_to(project / "elsewhere")
     (project.conf / "experiment" / "loop").symlink_to(project.conf)
     assert "linked/fit" in experiments(project.conf)
-    with pytest.raises(BadInput, match=r"linked/fit\.yaml: 'hydra\.callbacks' is not allowed"):
-        refuse_hydra_settings(project.conf, ())
+    (fault,) = refuse_hydra_settings(project.conf, ()).values()
+    assert "linked/fit.yaml: 'hydra.callbacks' is not allowed" in str(fault)
 
 
 def test_experiments_of_all_folders_are_planned(several: Project, plan: Callable[..., list[Job]]) -> None:

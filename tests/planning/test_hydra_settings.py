@@ -89,6 +89,45 @@ def test_files_that_set_hydra_or_read_the_environment_are_refused(
 
 
 @pytest.mark.parametrize(
+    "text", [f"hydra: {{launcher: {EVIL}}}", "hydra: {sweeper: {params: {seed: [0, 1]}}}", "seed: ${hydra.job.num}"]
+)
+def test_a_faulty_experiment_stops_only_the_jobs_that_are_made_of_it(project: Project, text: str) -> None:
+    experiments = project / "conf" / "experiment"
+    (experiments / "evil.yaml").write_text(f"# @package _global_\n{text}\n")
+    (experiments / "heir.yaml").write_text("# @package _global_\ndefaults: [evil, _self_]\n")
+    (experiments / "second.yaml").write_text("# @package _global_\ndefaults: [/experiment/evil.yaml, _self_]\n")
+    for words in ([], ["experiment=least_squares"], ["-m", "experiment=least_squares,mnist1d", "seed=0,1"]):
+        assert plan_command_line(project / "conf", words)
+    assert plan_experiment(project / "conf", "least_squares")
+    for words in (
+        ["experiment=evil"],
+        ["+experiment@about=evil"],
+        ["experiment=heir"],
+        ["experiment=second"],
+        ["-m", "experiment=least_squares,heir"],
+        ["-m", "experiment=glob(e*)"],
+        ["experiment=evil", "--cfg", "job"],
+    ):
+        with pytest.raises(BadInput, match=r"evil\.yaml: .*; (allowed|instead): "):
+            plan_command_line(project / "conf", words)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("hydra.run.dir", r"hydra\.run\.dir in hydra\.sweeper\.params is not allowed; instead: runs go to runs/"),
+        ("+hydra/launcher", "instead: the jobs of a sweep run one after the other"),
+        ("experiment", "experiment in hydra.sweeper.params is not allowed; instead: -m experiment=a,b"),
+    ],
+)
+def test_keys_without_effect_are_refused_in_the_sweep_of_a_file(project: Project, key: str, message: str) -> None:
+    text = f"# @package _global_\nhydra: {{sweeper: {{params: {{{key}: 'a,b'}}}}}}\n"
+    (project / "conf" / "experiment" / "mine.yaml").write_text(text)
+    with pytest.raises(BadInput, match=rf"mine\.yaml: .*{message}"):
+        plan_experiment(project / "conf", "mine")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{launcher: {_target_: os.system}}", r"hydra\.launcher is not used; instead: the jobs of a sweep run one"),

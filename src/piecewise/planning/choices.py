@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Glob, Override
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import groups, options
 from piecewise.jobs.config_folders import config_folders
-from piecewise.journal.names import check_name
+from piecewise.journal.names import check_name, is_valid
 
 EXPERIMENTS = "experiment/"
 
@@ -27,6 +27,7 @@ def check_choices(conf: Path, overrides: Iterable[str]) -> None:
 
 def _check_choice(conf: Path, text: str, group: str) -> None:
     found = options(conf, group)
+    usable = [name for name in found if group != EXPERIMENTS.rstrip("/") or is_valid(name)]
     override = OverridesParser.create().parse_overrides([text])[0]
     if override.is_sweep_override():  # each of its values is checked by itself
         return
@@ -34,14 +35,14 @@ def _check_choice(conf: Path, text: str, group: str) -> None:
     if group.startswith(EXPERIMENTS):
         raise BadInput(f"{text} is not allowed; instead: experiment={group.removeprefix(EXPERIMENTS)}/{value}")
     if value in (None, ""):
-        raise BadInput(f"{text} is no option of {group}; {nearest('none', found)}")
+        raise BadInput(f"{text} is no option of {group}; {nearest('none', usable)}")
     if not isinstance(value, str):
-        raise BadInput(f"{text} is no option of {group}: it must be one name, as text; {nearest('', found)}")
+        raise BadInput(f"{text} is no option of {group}: it must be one name, as text; {nearest('', usable)}")
     if value not in found:
         if any((folder / group / f"{value}.yml").is_file() for folder in config_folders(conf)):
             raise BadInput(f"{text} does not exist: {value}.yml must be named {value}.yaml")
-        moved = [name for name in found if name.rpartition("/")[2] == value.rpartition("/")[2]]
-        hint = f"did you mean '{moved[0]}'? allowed: {', '.join(found)}" if moved else nearest(value, found)
+        moved = [name for name in usable if name.rpartition("/")[2] == value.rpartition("/")[2]]
+        hint = f"did you mean '{moved[0]}'? allowed: {', '.join(usable)}" if moved else nearest(value, usable)
         raise BadInput(f"{text} does not exist; {hint}")
 
 

@@ -3,14 +3,17 @@
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from piecewise.errors import BadInput, nearest
+from piecewise.jobs.config_folders import SHIPPED, config_files, config_folders, config_name
 
 ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)(\w+)")
+IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config: (.*?) full_key: (\S*)")
 
 PROVIDED = {"num_inputs", "input_shape", "num_outputs", "num_classes", "params", "optimizer"}  # by piecewise, in no job
 
@@ -37,7 +40,26 @@ def hydra_message(error: BaseException, given: Sequence[str] = ()) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read; allowed: KEY=VALUE, with quotes around a VALUE of unusual characters"
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
-    return " ".join(lines) or type(error).__name__
+    text = " ".join(lines)
+    if (found := IN_FILE.match(text)) is None:
+        return text or type(error).__name__
+    file, message, key = found.groups()
+    if file.startswith("experiment/") and key == "experiment":
+        return f"{file}.yaml does not begin with the line '# @package _global_', so its keys are not those of a job"
+    return f"{file}.yaml: {key}: {message}"
+
+
+def not_utf_8(conf: Path) -> list[str]:
+    """The project's files that are not UTF-8, which Hydra cannot read; its own error names none."""
+    found = []
+    for path in (path for folder in config_folders(conf) if folder != SHIPPED for path in config_files(folder)):
+        try:
+            path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            found.append(f"{config_name(conf, path)} (byte {error.start})")
+        except OSError:  # a folder or a broken link
+            pass
+    return sorted(found)
 
 
 def _addable(group: DictConfig) -> set[str]:

@@ -40,21 +40,30 @@ INSTEAD = {
 }
 
 
-def refuse_hydra_settings(conf: Path, overrides: Sequence[str]) -> None:
+def refuse_hydra_settings(conf: Path, overrides: Sequence[str]) -> dict[Path, BadInput]:
     """Refuse overrides and files that change Hydra's settings or hold an interpolation that computes something.
 
     Only the project's own conf/config.yaml may set what piecewise uses; other files may have `hydra.sweeper.params`.
-    The package's own files are trusted. Raises BadInput.
+    The package's own files are trusted. Raises BadInput; but the errors of experiments' files are returned, by the
+    file that holds them: they concern only the jobs that are made of it.
     """
+    faults = {}
     folders = config_folders(conf)
     for override in overrides:
         if HYDRA in (key := override.partition("=")[0]):
             raise BadInput(f"{override} is not allowed; {_instead(key)}")
-    for path in sorted(path for folder in folders if folder != SHIPPED for path in config_files(folder)):
-        if path == conf / "config.yaml":
-            _check_root(path)
-        elif path.is_file():
-            _check_file(path)
+    own = [(folder, path) for folder in folders if folder != SHIPPED for path in config_files(folder)]
+    for folder, path in sorted(own, key=lambda found: found[1]):
+        try:
+            if path == conf / "config.yaml":
+                _check_root(path)
+            elif path.is_file():
+                _check_file(path)
+        except BadInput as error:
+            if path.relative_to(folder).parts[0] != "experiment":
+                raise
+            faults[path.resolve()] = error
+    return faults
 
 
 def _instead(key: str) -> str:
@@ -84,7 +93,7 @@ def _check_file(path: Path) -> None:
         return
     content = _read(path)
     hydra = content.pop(HYDRA, None) if isinstance(content, dict) else None
-    _check_params(path, hydra)
+    _check_params(path, hydra, refused=(HYDRA, "experiment"))
     settings = _settings(hydra)
     packages = [line for line in text.splitlines() if "@package" in line and HYDRA in line]
     texts = [text for leaf in leaves(content) for text in map(str, leaf) if HYDRA in text or COMPUTED.search(text)]
@@ -105,13 +114,16 @@ def _default_entries(content: Any) -> Iterator[str]:
         yield ", ".join(f"{key}: {value}" for key, value in entry.items()) if isinstance(entry, dict) else str(entry)
 
 
-def _check_params(path: Path, hydra: Any) -> None:
-    """Refuse values of `sweeper.params` that are no text: YAML reads {seed: 0,1} as two keys."""
+def _check_params(path: Path, hydra: Any, refused: tuple[str, ...] = (HYDRA,)) -> None:
+    """Refuse keys of `sweeper.params` without effect, and values that are no text: {seed: 0,1} has two keys."""
     sweeper = hydra.get("sweeper") if isinstance(hydra, dict) else None
     params = (sweeper.get("params") or {}) if isinstance(sweeper, dict) else {}
     if not isinstance(params, dict):
         raise BadInput(f"{path}: hydra.sweeper.params={params!r} must be keys with their values")
     for key, value in params.items():
+        if (name := re.split("[./@=]", str(key).lstrip("+~"))[0]) in refused:
+            instead = _instead(str(key)) if name == HYDRA else "instead: -m experiment=a,b as arguments"
+            raise BadInput(f"{path}: {key} in hydra.sweeper.params is not allowed; {instead}")
         if value is None or isinstance(value, list | dict):
             raise BadInput(
                 f"{path}: hydra.sweeper.params has {key}: {'no value' if value is None else value}; "

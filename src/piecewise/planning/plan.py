@@ -1,6 +1,6 @@
 """The jobs of an experiment and of a command line, composed by Hydra."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -18,11 +18,12 @@ from yaml import YAMLError
 
 from piecewise import terminal
 from piecewise.errors import BadInput
+from piecewise.jobs.config_folders import find_config
 from piecewise.jobs.job import Job
 from piecewise.journal.names import check_name
 from piecewise.planning.choices import check_choices
 from piecewise.planning.command_line import print_with_hydra, read_command_line
-from piecewise.planning.explain import hydra_message
+from piecewise.planning.explain import hydra_message, not_utf_8
 from piecewise.planning.freeze import freeze
 from piecewise.planning.hydra_internals import shared_config_store
 from piecewise.planning.hydra_settings import refuse_hydra_settings
@@ -45,8 +46,8 @@ def _register_schema() -> None:
 def plan_experiment(conf: Path, experiment: str) -> list[Job]:
     """Every job of one experiment: the product of its `hydra.sweeper.params`. Raises BadInput."""
     check_name(experiment, f"experiment={experiment}")
-    refuse_hydra_settings(conf, ())
-    return _plan(conf, [f"experiment={experiment}"], is_multirun=True)
+    faults = refuse_hydra_settings(conf, ())
+    return _plan(conf, [f"experiment={experiment}"], True, faults)
 
 
 def plan_command_line(conf: Path, arguments: Sequence[str]) -> list[Job]:
@@ -55,13 +56,32 @@ def plan_command_line(conf: Path, arguments: Sequence[str]) -> list[Job]:
     There is at least one, unless a flag such as --cfg only prints.
     """
     asked = read_command_line(arguments)
-    refuse_hydra_settings(conf, asked.overrides)
+    faults = refuse_hydra_settings(conf, asked.overrides)
     if asked.printing:
-        with _errors_explained(arguments), shared_config_store():
+        with composing(conf) as loader:
+            _refuse_faulty(conf, loader, asked.overrides, faults)
+        with _errors_explained(conf, arguments), shared_config_store():
             _register_schema()
             print_with_hydra(conf, asked)
         return []
-    return _plan(conf, asked.overrides, asked.is_multirun)
+    return _plan(conf, asked.overrides, asked.is_multirun, faults)
+
+
+def _refuse_faulty(
+    conf: Path, loader: ConfigLoader, overrides: list[str], faults: Mapping[Path, BadInput], mode: RunMode = RunMode.RUN
+) -> None:
+    """Raise the error of a file that Hydra would read for these overrides. `faults` has the errors by file."""
+    if not faults:
+        return
+    try:
+        read = loader.compute_defaults_list("config", overrides, mode).defaults
+    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError):
+        used = set(faults)  # unknown, and the message of this error could quote what a faulty file computes
+    else:
+        names = [str(default.config_path).lstrip("/").removesuffix(".yaml") for default in read]
+        used = {find_config(conf, f"{name}.yaml").resolve() for name in names}
+    for path in sorted(used & set(faults), key=lambda path: path.stem not in " ".join(overrides)):
+        raise faults[path]
 
 
 def _noted(jobs: list[Job]) -> list[Job]:
@@ -71,28 +91,34 @@ def _noted(jobs: list[Job]) -> list[Job]:
     return jobs
 
 
-def _plan(conf: Path, overrides: list[str], is_multirun: bool) -> list[Job]:
-    """At least one job, in the order of Hydra's own sweeper."""
-    with _errors_explained(overrides), composing(conf) as loader:
+def _plan(conf: Path, overrides: list[str], is_multirun: bool, faults: Mapping[Path, BadInput]) -> list[Job]:
+    """At least one job, in the order of Hydra's own sweeper. `faults` has the errors of files that none may use."""
+    with _errors_explained(conf, overrides), composing(conf) as loader:
         check_choices(conf, overrides)
         if not is_multirun:
             refuse_sweeps(overrides)
+            _refuse_faulty(conf, loader, overrides, faults)
             return _noted([_job(loader, overrides)])
+        _refuse_faulty(conf, loader, overrides, faults, RunMode.MULTIRUN)
         params: Any = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra.sweeper.params
         swept = [f"{key}={values}" for key, values in (params or {}).items()]
         combinations = expand(conf, [*swept, *overrides])
         check_choices(conf, chain.from_iterable(combinations))
+        for chosen in combinations:
+            _refuse_faulty(conf, loader, chosen, faults)
         jobs = [_job(loader, chosen) for chosen in combinations]
     refuse_equal_jobs(jobs)
     return _noted(jobs)
 
 
 @contextmanager
-def _errors_explained(overrides: Sequence[str]) -> Iterator[None]:
+def _errors_explained(conf: Path, overrides: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BadInput(hydra_message(error, overrides)) from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"not UTF-8, save as UTF-8: {', '.join(not_utf_8(conf))}") from error
 
 
 def _job(loader: ConfigLoader, overrides: list[str]) -> Job:
