@@ -46,10 +46,13 @@ def test_every_experiment_is_listed_with_question_and_expectations(
             "about: {question: Why, expected: [{metric: m, at_lest: 3}]}\n",
             "at_lest=3 is no option; did you mean 'at_least'?",
         ),
-        ("about: {question: Why, expected: [{metric: m}]}\n", "expected of m needs a number"),
+        ("about: {question: Why, expected: [{metric: m}]}\n", "expected of m needs a finite number"),
         ("about: {question: Why, expected: [{metric: m, at_most: 1, at_least: 2}]}\n", "at_least=2 is above at_most=1"),
-        ("about: {question: Why, expected: [{metric: m, at_most: low}]}\n", "expected of m needs a number"),
+        ("about: {question: Why, expected: [{metric: m, at_most: low}]}\n", "expected of m needs a finite number"),
         ("about: {question: Why, expected: [{metric: m, at_most: 1, when: 3}]}\n", "when=3 must be keys"),
+        ("about: {question: Why, expected: [{metric: m, at_most: .inf}]}\n", "expected of m needs a finite number"),
+        ("about: {question: Why, expected: [{metric: '', at_most: 1}]}\n", "names no metric"),
+        ("about: {question: [a, b]}\n", "about.question=['a', 'b'] must be text"),
         ("about: \xff", "can't decode"),
         (None, "Is a directory"),
     ],
@@ -78,6 +81,11 @@ def test_experiments_of_a_sub_folder_are_listed(project: Project, capsys: pytest
     assert wrong.startswith("chapter/a b  cannot be used: ")
     assert "allowed: letters a to z" in wrong
     assert "chapter/fit            Why" in printed(capsys)
+
+
+def test_a_question_of_two_lines_is_shown_on_one(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "conf" / "experiment" / "long.yaml").write_text("about:\n  question: |\n    Why\n    now?\n")
+    assert "long                   Why now?" in printed(capsys)
 
 
 def test_lower_and_upper_bound_are_both_shown(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

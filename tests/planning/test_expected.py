@@ -53,6 +53,17 @@ def test_what_no_job_can_decide_is_refused_and_shown(project: Project, expected:
     about = json.loads((project / "build/about.json").read_text())["fit"]
     assert message in about["error"]
     assert about["question"] == "Does it fit?"
+    assert "about." not in error.partition("allowed: ")[2]
+
+
+def test_the_errors_of_compose_name_the_file_once(project: Project) -> None:
+    (project / "conf" / "experiment" / "fit.yaml").write_text("about: {question: [}\n")
+    (error,) = compose(project / "conf", project / "build")
+    assert error.startswith("conf/experiment/fit.yaml: line 1: ")
+    (project / "conf" / "experiment" / "fit.yaml").unlink()
+    (project / "conf" / "data" / "line.yaml").write_bytes(b"# \xff\n")
+    with pytest.raises(BadInput, match=r"^conf/data/line\.yaml: 'utf-8' codec"):
+        compose(project / "conf", project / "build")
 
 
 def test_values_in_a_condition_may_be_lists_and_null(project: Project) -> None:

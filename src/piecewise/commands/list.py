@@ -37,7 +37,7 @@ def _experiment(conf: Path, name: str) -> list[tuple[str, str]]:
         check_name(name, "conf/experiment")
         about = read_about(conf, name)
         return [
-            (name, str(about["question"])),
+            (name, " ".join(str(about["question"]).split())),
             *(("", terminal.paint(str(expectation), "dim")) for expectation in expectations(about)),
         ]
     except BadInput as error:

@@ -55,13 +55,15 @@ def read_about(conf: Path, experiment: str) -> dict[str, Any]:
         about = content.get("about") if isinstance(content, dict) else None
         if not isinstance(about, dict) or not about.get("question"):
             raise BadInput("about.question is missing")
+        if isinstance(about["question"], list | dict):
+            raise BadInput(f"about.question={about['question']} must be text; quotes around it help")
         expectations(about)
     except (yaml.YAMLError, UnicodeDecodeError, OSError, BadInput) as error:
-        raise BadInput(f"{config_name(conf, path)}: {_one_line(error)}") from error
+        raise BadInput(f"{config_name(conf, path)}: {one_line(error)}") from error
     return about
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """The fault of a file in one short line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"line {error.problem_mark.line + 1}: {error.problem}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from piecewise.errors import BadInput, nearest
@@ -24,15 +25,15 @@ class Expectation:
     @classmethod
     def parse(cls, item: Any) -> Expectation:
         """One item of `about.expected`. Raises BadInput."""
-        if not isinstance(item, dict) or not isinstance(item.get("metric"), str):
+        if not isinstance(item, dict) or not isinstance(item.get("metric"), str) or not item["metric"]:
             raise BadInput(f"about.expected has {item!r}, which names no metric")
         where = f"about.expected of {item['metric']}"
         for key in item:
             if key not in KEYS:
                 raise BadInput(f"{where}: {key}={item[key]!r} is no option; {nearest(str(key), KEYS)}")
         bounds = {key: item[key] for key in BOUNDS if key in item}
-        if not bounds or not all(type(bound) in (int, float) for bound in bounds.values()):
-            raise BadInput(f"{where} needs a number as at_least or at_most")
+        if not bounds or not all(type(bound) in (int, float) and isfinite(bound) for bound in bounds.values()):
+            raise BadInput(f"{where} needs a finite number as at_least or at_most")
         if len(bounds) == 2 and bounds["at_least"] > bounds["at_most"]:
             raise BadInput(f"{where}: at_least={bounds['at_least']} is above at_most={bounds['at_most']}")
         when = item.get("when") or {}

@@ -9,7 +9,7 @@ import yaml
 
 from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput
-from piecewise.jobs.about import experiments, read_about
+from piecewise.jobs.about import experiments, one_line, read_about
 from piecewise.jobs.config_folders import config_name, find_config
 from piecewise.jobs.expectations import expectations
 from piecewise.jobs.fetch_settings import read_fetch
@@ -43,7 +43,8 @@ def compose(conf: Path, build: Path) -> list[str]:
         except BadInput as error:
             message = str(error)
             abouts[name] = abouts.get(name, {}) | {"error": message}
-            errors.append(f"conf/experiment/{name}.yaml: {error}")
+            where = f"conf/experiment/{name}.yaml: "
+            errors.append(f"{where}{message.removeprefix(where)}")
             if not is_valid(name):
                 continue  # no stage can have its name, and another experiment's file may
         key = folder_name(name)
@@ -77,7 +78,10 @@ def for_stage(job: Job) -> Job:
 def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:
     """The options in a group's file."""
     path = find_config(conf, f"{group}/{name}.yaml")
-    content = yaml.safe_load(path.read_text("utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise BadInput(f"{config_name(conf, path)}: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise BadInput(f"{config_name(conf, path)} has no options")
     return content

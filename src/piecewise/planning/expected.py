@@ -21,7 +21,7 @@ def check_expectations(expected: Sequence[Expectation], jobs: Sequence[Job]) -> 
         where = f"about.expected of {item.metric}"
         for key in item.when:
             if all(value_of(job.frozen, key) is MISSING for job in jobs):
-                keys = {key for job in jobs for key, _ in leaves(job.frozen)}
+                keys = {key for job in jobs for key, _ in leaves(job.frozen) if not key.startswith("about.")}
                 raise BadInput(f"{where}: when has {key}, which no job has; {nearest(key, keys)}")
         meant = [job for job in jobs if item.applies_to(job.frozen)]
         if not meant:
