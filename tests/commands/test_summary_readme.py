@@ -31,3 +31,12 @@ def test_a_readme_without_the_comments_is_not_changed(project: Project, capsys: 
     assert main(["summary", "--readme"]) == 2
     assert "has no place for the table" in capsys.readouterr().err
     assert readme.read_text() == "no comments\n"
+
+
+def test_a_report_that_was_not_made_is_not_named(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary"]) == 0
+    assert "report  piecewise report" in capsys.readouterr().out
+    (project / "report").mkdir()
+    (project / "report" / "index.html").touch()
+    assert main(["summary"]) == 0
+    assert f"report  {project / 'report' / 'index.html'}" in capsys.readouterr().out

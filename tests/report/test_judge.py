@@ -81,6 +81,11 @@ def test_what_cannot_be_decided_says_why(found: list[Group], item: dict[str, Any
     assert (row.verdict, row.judgement) == (UNDECIDED, f"undecided: {reason}")
 
 
+def test_what_has_no_results_yet_says_which_runs_are_meant() -> None:
+    assert [row.label for row in judged([], at_least=0.5, when={"model.width": 3})] == ["model.width=3"]
+    assert [row.label for row in judged([], at_least=0.5)] == [""]
+
+
 def test_each_group_that_a_condition_fits_is_judged_by_the_runs_it_fits() -> None:
     found = groups(0.0, 1.0) + groups(1.0, 1.0, width=20)
     assert [row.verdict for row in judged(found, at_least=0.9)] == [NOT_MET, MET]

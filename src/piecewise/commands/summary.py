@@ -32,7 +32,8 @@ def main(project: Project, arguments: Arguments) -> int:
         _write_readme(project / "README.md", markdown_table(results))
     else:
         print(text_table(results))
-        rows = [("report", str(project.report / "index.html")), ("MLflow", "piecewise ui")]
+        page = project.report / "index.html"
+        rows = [("report", str(page) if page.is_file() else "piecewise report"), ("MLflow", "piecewise ui")]
         terminal.say(f"\n{terminal.table(rows)}")
     return int(asked.strict and bool(not_met(results)))
 

@@ -58,7 +58,8 @@ def judge(experiment: str, expectation: Expectation, groups: Sequence[Group]) ->
     if found:
         return found
     reason = f"no run has {expectation.condition}" if groups else "no results yet"
-    return [Row(experiment, "", expectation.metric, [], expectation.bound, Verdict.UNDECIDED, reason)]
+    label = "" if groups else expectation.condition  # which runs are meant
+    return [Row(experiment, label, expectation.metric, [], expectation.bound, Verdict.UNDECIDED, reason)]
 
 
 def _judged(experiment: str, expectation: Expectation, label: str, runs: Sequence[Run]) -> Row:
