@@ -204,6 +204,12 @@ def test_a_non_finite_loss_stops_training_and_is_named(plan: Plan, tmp_path: Pat
         train(job, tmp_path)
 
 
+def test_a_first_loss_that_is_not_finite_is_not_blamed_on_lr(plan: Plan, tmp_path: Path) -> None:
+    (job,) = plan(*SMALL, "loss.sigma=1e-30")
+    with pytest.raises(NonFiniteLoss, match=r"at step 1 .*No step was taken yet: smaller inputs or targets may help$"):
+        train(job, tmp_path)
+
+
 def test_last_finite_checkpoint_is_kept(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = TrainLoader._batch
 

@@ -126,9 +126,11 @@ class TrainingModule(pl.LightningModule):
             error = NonFiniteLoss(f"another rank met a loss that is not finite at step {self.trainer.global_step + 1}")
             error.is_reported = True
             raise error
+        step = self.trainer.global_step + 1
+        advice = "A smaller lr may help" if step > 1 else "No step was taken yet: smaller inputs or targets may help"
         raise NonFiniteLoss(
-            f"the loss is {value} at step {self.trainer.global_step + 1} (epoch {self.trainer.current_epoch}, batch "
-            f"{batch_idx}); first that is not finite: {first_non_finite(self.model, batch)}. A smaller lr may help"
+            f"the loss is {value} at step {step} (epoch {self.trainer.current_epoch}, batch "
+            f"{batch_idx}); first that is not finite: {first_non_finite(self.model, batch)}. {advice}"
         )
 
     def _in_global_batch(self, values: Tensor, batch: Batch) -> Tensor:
