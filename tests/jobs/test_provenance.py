@@ -105,3 +105,14 @@ def test_changes_that_git_cannot_tell_are_unknown(
     git.chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert git_state() == state
+
+
+def test_comments_of_a_lock_do_not_count_and_its_pins_do(project: Project) -> None:
+    pins = b"torch==2.14.1 \\\n    --hash=sha256:0\n"
+    project.lock.write_bytes(pins)
+    plain = lock_digest()
+    assert plain == hashlib.sha256(pins).hexdigest(), "runs of earlier versions recorded the digest of the whole file"
+    project.lock.write_bytes(b"# made by uv\n\n" + pins + b"    # via lightning\n")
+    assert lock_digest() == plain
+    project.lock.write_bytes(pins.replace(b"2.14.1", b"2.14.2"))
+    assert lock_digest() != plain

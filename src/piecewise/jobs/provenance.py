@@ -16,9 +16,16 @@ REQUIREMENT = re.compile(r"([\w.-]+) *(?:\[(.*?)\])?[^;]*(?:; *(.+))?")  # name,
 
 
 def lock_digest() -> str:
-    """SHA-256 of the project's lock; without a lock, of the installed versions of all packages that piecewise needs."""
+    """SHA-256 of the project's lock, without its comments, which change no package.
+
+    Without a lock: of the installed versions of all packages that piecewise needs.
+    """
     path = Project.find().lock
-    content = path.read_bytes() if path.is_file() else "\n".join(installed_requirements()).encode()
+    if path.is_file():
+        lines = path.read_bytes().splitlines(keepends=True)
+        content = b"".join(line for line in lines if line.strip() and not line.lstrip().startswith(b"#"))
+    else:
+        content = "\n".join(installed_requirements()).encode()
     return hashlib.sha256(content).hexdigest()
 
 
