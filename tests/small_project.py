@@ -33,7 +33,7 @@ AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 def new_project(root: Path) -> Path:
     """Make a project with the shipped configurations and no results."""
     for name in ("conf", "pipelines"):
-        shutil.copytree(ROOT / name, root / name)
+        shutil.copytree(ROOT / name, root / name, copy_function=shutil.copyfile)
     shutil.copy(ROOT / "requirements.lock", root)
     return root
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import sqlite3
@@ -22,7 +23,7 @@ from piecewise.cli import VERBS, main
 from piecewise.commands.train import conclude
 from piecewise.jobs.job import Job
 from piecewise.project import Project
-from small_project import TINY
+from small_project import TINY, new_project
 
 Capture = pytest.CaptureFixture[str]
 
@@ -31,10 +32,20 @@ def run(*arguments: str) -> int:
     return main(list(arguments))
 
 
+@pytest.fixture(scope="module")
+def made_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder `runs` with a finished run. It is copied for each test: making one takes most of a second."""
+    root = new_project(tmp_path_factory.mktemp("verbs") / "a project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert run("train", *TINY) == 0
+    return root / "runs"
+
+
 @pytest.fixture
-def trained(project: Project) -> Path:
+def trained(project: Project, made_runs: Path) -> Path:
     """The folder of a finished run."""
-    assert run("train", *TINY) == 0
+    shutil.copytree(made_runs, project / "runs")
     (place,) = (project / "runs").glob("2*")
     return place
 

@@ -51,7 +51,7 @@ def least_found(source: Synthetic, loss: NegativeLogLikelihood, x: Tensor) -> tu
     y = source.given(repeated).sample() if has_own_inputs else source.draw(repeated, rng)
     outputs = torch.randn(len(x), loss.num_outputs(source.spec()), generator=rng, dtype=torch.float64)
     outputs.requires_grad_()
-    search = torch.optim.LBFGS([outputs], max_iter=200, line_search_fn="strong_wolfe", tolerance_change=1e-12)
+    search = torch.optim.LBFGS([outputs], max_iter=200, line_search_fn="strong_wolfe", tolerance_change=1e-9)
 
     def nll() -> Tensor:
         return loss.nll(outputs.repeat_interleave(NUM_TARGETS, dim=0), y).reshape(len(x), NUM_TARGETS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from piecewise.analysis.draw import draw_run
@@ -20,10 +23,19 @@ def mirror(project: Project, empty_store: None) -> Mirror:
     return Mirror(open_store(EMBEDDED, project), project)
 
 
+@pytest.fixture(scope="session")
+def made_run(composed_tiny_job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `run` copies. Made once per session, because making it takes most of a second."""
+    root = tmp_path_factory.mktemp("made")
+    folder = RunFolder.at(place := root / "one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        train(composed_tiny_job, folder, {"id": "first", "tags": {"git.commit": "abc"}})
+        evaluate_run(folder)
+        draw_run(folder)
+    return place
+
+
 @pytest.fixture
-def run(tiny_job: Job, project: Project) -> RunFolder:
-    folder = RunFolder.at(project / "runs" / "one")
-    train(tiny_job, folder, {"id": "first", "tags": {"git.commit": "abc"}})
-    evaluate_run(folder)
-    draw_run(folder)
-    return folder
+def run(project: Project, made_run: Path) -> RunFolder:
+    return RunFolder.at(shutil.copytree(made_run, project / "runs" / "one"))

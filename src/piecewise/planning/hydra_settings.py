@@ -5,6 +5,7 @@ Hydra imports and calls what is named below the key `hydra`. piecewise lets Hydr
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,9 @@ def _check_file(path: Path) -> None:
     if HYDRA not in text and UP not in text and not COMPUTED.search(text):
         return
     content = _read(path)
-    hydra = content.pop(HYDRA, None) if isinstance(content, dict) else None
+    hydra = None
+    if isinstance(content, dict):
+        hydra, content = content.get(HYDRA), {key: value for key, value in content.items() if key != HYDRA}
     _check_params(path, hydra, refused=(HYDRA, "experiment"))
     settings = _settings(hydra)
     packages = [line for line in text.splitlines() if "@package" in line and HYDRA in line]
@@ -144,10 +147,17 @@ def _settings(hydra: Any, allowed: tuple[str, ...] = ()) -> list[str]:
 
 
 def _read(path: Path) -> Any:
+    """What a file holds, which the caller must not change."""
     try:
-        return yaml.safe_load(path.read_text("utf-8", errors="replace"))
+        return _parsed(path.read_text("utf-8", errors="replace"))
     except (yaml.YAMLError, OSError):  # the file cannot be composed either; composing reports it
         return None
+
+
+@lru_cache(maxsize=1000)
+def _parsed(text: str) -> Any:
+    """Parsed once per process: `compose` checks every file for each experiment, and parsing took most of a check."""
+    return yaml.safe_load(text)
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
