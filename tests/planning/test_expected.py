@@ -7,24 +7,17 @@ import json
 import pytest
 
 from piecewise.errors import BadInput
-from piecewise.jobs.about import experiments, read_about
-from piecewise.jobs.expectations import Expectation, expectations
+from piecewise.jobs.expectations import Expectation
 from piecewise.planning.compose import compose
 from piecewise.planning.expected import check_expectations
 from piecewise.planning.plan import plan_experiment
 from piecewise.project import Project
-from small_project import ROOT
 
 EXPERIMENT = """\
 # @package _global_
 about: {{question: "Does it fit?", expected: [{expected}]}}
 hydra: {{sweeper: {{params: {{model.width: "3,20"}}}}}}
 """
-
-
-@pytest.mark.parametrize("name", experiments(ROOT / "conf"))
-def test_shipped_expectations_can_be_decided(name: str) -> None:
-    check_expectations(expectations(read_about(ROOT / "conf", name)), plan_experiment(ROOT / "conf", name))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 
 from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments, read_about
+from piecewise.jobs.expectations import expectations
 from piecewise.jobs.job import Job
+from piecewise.planning.expected import check_expectations
 from piecewise.planning.plan import plan_experiment
 
 Plan = Callable[..., list[Job]]
@@ -170,9 +172,10 @@ def test_data_model_and_loss_that_do_not_fit_are_refused_by_name(plan: Plan, dat
 
 
 @pytest.mark.parametrize("experiment", experiments(ROOT / "conf"))
-def test_shipped_experiment_composes_and_has_expectations(experiment: str) -> None:
+def test_shipped_experiment_composes_and_has_expectations_that_can_be_decided(experiment: str) -> None:
     jobs = plan_experiment(ROOT / "conf", experiment)
     about = read_about(ROOT / "conf", experiment)
+    check_expectations(expectations(about), jobs)
     assert len({job.digest for job in jobs}) == len(jobs) >= 1
     assert set(about) == {"question", "source", "command", "expected", "seconds"}
     assert experiment in about["command"]

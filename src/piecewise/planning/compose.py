@@ -29,6 +29,7 @@ def compose(conf: Path, build: Path) -> list[str]:
 
     The file of an experiment that cannot be composed has the error instead of jobs: only its own stage fails.
     """
+    fetched = read_fetch(conf)  # raises BadInput, so it comes before what takes seconds
     errors = []
     abouts: dict[str, dict[str, Any]] = {}
     tracking: str | None = None
@@ -53,7 +54,7 @@ def compose(conf: Path, build: Path) -> list[str]:
             _write_source(build / "source" / stage / f"{key}.txt", stage, *(job.frozen for job in jobs))
     write_json(build / "about.json", abouts)
     write_json(build / "tracking.json", {"uri": tracking})
-    write_json(build / "fetch.json", read_fetch(conf))
+    write_json(build / "fetch.json", fetched)
     for name in GENERATED:
         key, options = folder_name(name), read_group(conf, "data", name)
         write_json(build / "data" / f"{key}.json", options)
