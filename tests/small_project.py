@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,17 @@ AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 
 def new_project(root: Path) -> Path:
     """Make a project with the shipped configurations and no results."""
-    for name in ("conf", "pipelines"):
-        shutil.copytree(ROOT / name, root / name, copy_function=shutil.copyfile)
-    shutil.copy(ROOT / "requirements.lock", root)
+    for name, content in _shipped_files().items():
+        if not (folder := (root / name).parent).is_dir():
+            folder.mkdir(parents=True)
+        (root / name).write_bytes(content)
     return root
+
+
+@cache  # most tests have a project of their own
+def _shipped_files() -> dict[str, bytes]:
+    paths = [path for name in ("conf", "pipelines") for path in sorted((ROOT / name).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(ROOT)): path.read_bytes() for path in (*paths, ROOT / "requirements.lock")}
 
 
 def add_search_path(root: Path | Project, *folders: object) -> None:

@@ -98,7 +98,7 @@ def test_a_line_without_a_closed_form_has_all_other_metrics(name: str, project: 
     [
         ("bf16-true", "curve_1d", "squared_error"),
         ("16-true", "curve_1d", "student_t"),
-        ("bf16-true", "curve_1d", "multivariate_normal"),
+        pytest.param("bf16-true", "curve_1d", "multivariate_normal", marks=pytest.mark.slow),
         ("bf16-true", "moons", "bernoulli"),
     ],
 )

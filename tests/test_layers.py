@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,12 @@ def nodes(node: ast.AST, runs: bool = True) -> Iterator[tuple[ast.AST, bool]]:
         yield from nodes(child, child_runs)
 
 
-def imports(source: str) -> Iterator[tuple[str, int, bool]]:
+@cache  # a dozen tests look at each file
+def imports(source: str) -> list[tuple[str, int, bool]]:
+    return list(_imports(source))
+
+
+def _imports(source: str) -> Iterator[tuple[str, int, bool]]:
     """(module, line, whether it runs) of every import; `from piecewise import x` is an import of piecewise.x."""
     for node, runs in nodes(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -217,6 +217,7 @@ def test_zsh_accepts_the_script(project: Project) -> None:
     assert found == ["_bash_complete -o nospace -o default -F hydra_bash_completion", "hydra_bash_completion: function"]
 
 
+@pytest.mark.slow
 @needs("fish")
 def test_fish_completes(project: Project) -> None:
     script = "piecewise -sc install=fish | source\n" + "\n".join(f"complete -C {shlex.quote(line)}" for line in CASES)

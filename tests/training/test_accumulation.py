@@ -63,9 +63,9 @@ def history_of(folder: RunFolder) -> dict[str, Any]:
         ("all", 4, "all"),  # one batch
         (10, 5, "all"),  # the last batch has two examples: Lightning alone would give each the weight of five
         (7, 2, 14),  # several steps in an epoch
-        (7, 4, 28),  # the last step has two of four batches
+        pytest.param(7, 4, 28, marks=pytest.mark.slow),  # the last step has two of four batches
         (10, 4, 40),  # the last step has one of four batches, of two examples
-        (10, 2, 20),  # the last step has one of two batches, of two examples
+        pytest.param(10, 2, 20, marks=pytest.mark.slow),  # the last step has one of two batches, of two examples
         (1, 40, 40),
     ],
 )

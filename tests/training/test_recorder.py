@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -22,7 +23,11 @@ SIZES = [10, 10, 10, 10, 2] * 3
 
 
 def readings(plan: Plan, place: RunFolder, *options: str) -> list[tuple[int, float]]:
-    train(plan(*OPTIONS, *options)[0], place)
+    return readings_of(plan(*OPTIONS, *options)[0], place)
+
+
+def readings_of(job: Job, place: RunFolder) -> list[tuple[int, float]]:
+    train(job, place)
     record = read_journal(place.journal)
     assert record is not None
     return record.history()["train/nll"]
@@ -41,6 +46,7 @@ def test_a_reading_is_the_mean_over_the_examples_since_the_one_before(
     plan: Plan, project: Project, losses: list[float], monkeypatch: pytest.MonkeyPatch, apart: int
 ) -> None:
     monkeypatch.setattr(recorder, "MAX_APART", apart)
+    (job,) = plan(*OPTIONS)
     for every, steps in {
         2: [1, 2, 4, 6, 8, 10, 12, 14, 15],
         5: [1, 5, 10, 15],  # as long as an epoch
@@ -49,7 +55,8 @@ def test_a_reading_is_the_mean_over_the_examples_since_the_one_before(
         15: [1, 15],
         1000: [1, 15],  # longer than the training
     }.items():
-        found = readings(plan, RunFolder.at(project / f"{every}"), f"log_every_n_steps={every}")
+        changed = replace(job, frozen=job.frozen | {"log_every_n_steps": every})
+        found = readings_of(changed, RunFolder.at(project / f"{every}"))
         assert [step for step, _ in found] == steps
         for (before, _), (step, value) in pairwise([(0, math.nan), *found]):
             weighted = sum(losses[at] * SIZES[at] for at in range(before, step))

@@ -131,14 +131,14 @@ def test_what_was_not_answered_during_the_training_leaves_time_at_its_end(
 def test_waiting_has_no_limit_while_the_store_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight calls of 0.1 s, and one that is not answered: the limit of 0.3 s counts from the last answer."""
     monkeypatch.setattr(module, "SILENT_SECONDS", 0.3)
-    waiting, told = Waiting(), list[int]()
+    waiting, told, is_over = Waiting(), list[int](), threading.Event()
 
     def work() -> None:
         for _ in range(8):
             with waiting.call():
                 time.sleep(0.1)
         with waiting.call():
-            time.sleep(2.0)
+            is_over.wait(30)
 
     thread, began = threading.Thread(target=work), time.monotonic()
     thread.start()
@@ -146,6 +146,7 @@ def test_waiting_has_no_limit_while_the_store_answers(monkeypatch: pytest.Monkey
     assert reason == "it has not answered for 0 s"
     assert time.monotonic() - began >= 1.1
     assert (waiting.num_answers, len(told)) == (8, 2)
+    is_over.set()
     thread.join()
 
 
