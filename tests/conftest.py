@@ -30,34 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEY] = Trials(config.getoption("--fault-share"), config.getoption("--fault-seed"))
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector what it has seen alive: passes over all imported code took a tenth of the time."""
-    gc.callbacks.append(lambda phase, info: gc.freeze() if (phase, info["generation"]) == ("stop", 2) else None)
-    gc.set_threshold(20_000)
-    gc.collect()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _parse_once() -> Iterator[None]:
-    """Keep what YAML texts hold: Hydra parses the same configurations anew for each of a thousand jobs."""
-    import yaml
-
-    parse, known = yaml.load, {}
-
-    def load(stream: Any, Loader: type) -> Any:
-        start = stream.tell() if hasattr(stream, "read") else None
-        text = stream if start is None else stream.read()
-        if (key := (Loader.__name__, text)) not in known:
-            if start is not None:
-                stream.seek(start)  # an error names the file
-            known[key] = pickle.dumps(parse(stream, Loader))
-        return pickle.loads(known[key])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml, "load", load)
-        yield
+    gc.set_threshold(10_000)  # full passes over all that is imported took a tenth of the time
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -82,6 +55,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture
 def trials(request: pytest.FixtureRequest) -> Trials:
     return request.config.stash[KEY]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parse_once() -> Iterator[None]:
+    """Keep what YAML texts hold: Hydra parses the same configurations anew for each of a thousand jobs."""
+    import yaml
+
+    parse, known = yaml.load, {}
+
+    def load(stream: Any, Loader: type) -> Any:
+        start = stream.tell() if hasattr(stream, "read") else None
+        text = stream if start is None else stream.read()
+        if (key := (Loader.__name__, text)) not in known:
+            if start is not None:
+                stream.seek(start)  # an error names the file
+            known[key] = pickle.dumps(parse(stream, Loader))
+        return pickle.loads(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", load)
+        yield
 
 
 @pytest.fixture(autouse=True)
