@@ -20,21 +20,20 @@ def test_nothing_changed_runs_nothing(pipeline: Pipeline) -> None:
     assert "up to date" in pipeline.run("dvc", "status")
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
+def test_comments_and_unused_options_run_compose_only(pipeline: Pipeline) -> None:
+    edits = [
         ("conf/model/cnn.yaml", "# Convolutions", "# The convolutions"),
         ("conf/experiment/mnist_cnn.yaml", "batch_size", "# a comment\nbatch_size"),
         ("src/piecewise/training/fit.py", '"""One training', '# a comment\n"""A training'),
         ("src/piecewise/models/cnn.py", "    return nn.Sequential(", "    # a comment\n    return nn.Sequential("),
         ("conf/model/mlp.yaml", "width: 100", "width: 101"),
         ("conf/tracking/server.yaml", "uri: ???", "uri: http://localhost:5000"),
-    ],
-)
-def test_comment_or_unused_option_runs_compose_only(pipeline: Pipeline, file: str, old: str, new: str) -> None:
-    pipeline.edit(file, old, new)
+    ]
+    for file, old, new in edits:
+        pipeline.edit(file, old, new)
     assert pipeline.repro() == {"compose"}
-    pipeline.edit(file, new, old)
+    for file, old, new in edits:
+        pipeline.edit(file, new, old)
     assert pipeline.repro() == set()  # DVC's run cache has the results for the old files
 
 
@@ -68,28 +67,24 @@ def test_edited_figure_is_redrawn_without_training(pipeline: Pipeline) -> None:
     assert pipeline.repro() == set()
 
 
-@pytest.mark.parametrize(
-    ("file", "stages"),
-    [
-        ("src/piecewise/models/cnn.py", {"train@mnist_cnn", "evaluate@mnist_cnn"}),
-        ("src/piecewise/training/recorder.py", {f"train@{name}" for name in EXPERIMENTS}),
-        ("src/piecewise/theory/polygons.py", {f"evaluate@{name}" for name in EXPERIMENTS}),
-        ("src/piecewise/data/randomness.py", {*GENERATED, *TRAINED} - {"synthesise@mnist1d"}),
-        ("src/piecewise/training/progress.py", set()),
-        ("pipelines/evaluate.py", {f"evaluate@{name}" for name in EXPERIMENTS}),
-        ("src/piecewise/report/page.html", {"report"}),
-        ("requirements.lock", {*GENERATED, *TRAINED, "report"}),
-    ],
-)
-def test_dvc_finds_the_stages_that_run_a_changed_file(pipeline: Pipeline, file: str, stages: set[str]) -> None:
+def test_dvc_finds_the_stages_that_run_a_changed_file(pipeline: Pipeline) -> None:
     """Without those that only follow them: nothing but `compose` runs here."""
-    path = pipeline.root / file
-    text = path.read_text()
-    path.write_text(text + {".html": "<p>", ".py": "\nCHANGED = True\n", ".lock": "\n"}[path.suffix])
-    try:
+    stages_of = {
+        "src/piecewise/models/cnn.py": {"train@mnist_cnn", "evaluate@mnist_cnn"},
+        "src/piecewise/training/recorder.py": {f"train@{name}" for name in EXPERIMENTS},
+        "src/piecewise/theory/polygons.py": {f"evaluate@{name}" for name in EXPERIMENTS},
+        "src/piecewise/data/randomness.py": {*GENERATED, *TRAINED} - {"synthesise@mnist1d"},
+        "src/piecewise/training/progress.py": set(),
+        "pipelines/evaluate.py": {f"evaluate@{name}" for name in EXPERIMENTS},
+        "src/piecewise/report/page.html": {"report"},
+        "requirements.lock": {*GENERATED, *TRAINED, "report"},
+    }
+    for file, stages in stages_of.items():
+        path = pipeline.root / file
+        text = path.read_text()
+        path.write_text(text + {".html": "<p>", ".py": "\nCHANGED = True\n", ".lock": "\n"}[path.suffix])
         assert pipeline.repro("compose") == {"compose"}
-        assert set(json.loads(pipeline.run("dvc", "status", "--json"))) == stages
-    finally:
+        assert set(json.loads(pipeline.run("dvc", "status", "--json"))) == stages, file
         path.write_text(text)
     assert pipeline.repro() == set()
 
