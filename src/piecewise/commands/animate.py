@@ -13,8 +13,6 @@ def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--output", metavar="FILE.gif")
     arguments.add_argument("--milliseconds", type=int, default=80, help="per picture, default 80")
     asked = arguments.read()
-    from piecewise.analysis.animate import animate_run
-    from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
     from piecewise.journal.find import find_run
     from piecewise.journal.names import folder_name
@@ -25,5 +23,8 @@ def main(project: Project, arguments: Arguments) -> None:
     path = arguments.path(asked.output or f"{folder_name(run.start.name)}-{run.start.id}.gif")
     if path.suffix != ".gif" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .gif")
+    from piecewise.analysis.animate import animate_run  # imports torch, which takes seconds
+    from piecewise.durable import write_atomic
+
     write_atomic(path, animate_run(run.folder, asked.milliseconds))
     terminal.say(f"{path}: {terminal.size(path.stat().st_size)}")

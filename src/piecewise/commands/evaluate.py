@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 def main(project: Project, arguments: Arguments) -> int:
     arguments.add_run()
     asked = arguments.read()
+    from piecewise.journal.find import find_run
+
+    run = find_run(project, asked.run)  # before what imports torch, which takes seconds
     from piecewise.analysis.current import is_evaluated
     from piecewise.analysis.draw import draw_run
     from piecewise.analysis.evaluate import evaluate_run, measure, measure_ensemble
     from piecewise.durable import read_json
-    from piecewise.journal.find import find_run
     from piecewise.journal.names import folder_name
     from piecewise.journal.run_folder import read_result
     from piecewise.manifest import update_manifest
 
-    run = find_run(project, asked.run)
     if run.start.num_jobs is not None:
         _show(measure_ensemble(_members(run, run.start.num_jobs)))
         return 0

@@ -17,15 +17,17 @@ def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--input", required=True, metavar="FILE")
     arguments.add_argument("--output", metavar="FILE.csv")
     asked = arguments.read()
-    from piecewise.analysis.predict import predict
-    from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
     from piecewise.journal.find import find_run
 
     output = None if asked.output is None else arguments.path(asked.output)
     if output is not None and output.is_dir():
         raise BadInput(f"--output={output} is a folder; allowed: a file")
-    text = predict(find_run(project, asked.run).folder, arguments.path(asked.input))
+    run = find_run(project, asked.run)
+    from piecewise.analysis.predict import predict  # imports torch, which takes seconds
+    from piecewise.durable import write_atomic
+
+    text = predict(run.folder, arguments.path(asked.input))
     if output is None:
         sys.stdout.write(text)
     else:

@@ -17,11 +17,7 @@ def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--all", action="store_true", help=f"print every row, not only the first {MAX_ROWS}")
     arguments.add_argument("--output", metavar="FILE.svg")
     asked = arguments.read()
-    from piecewise.analysis.regions import regions_of_run
-    from piecewise.durable import write_atomic
     from piecewise.errors import BadInput
-    from piecewise.extras import Extras
-    from piecewise.figures.style import to_svg
     from piecewise.journal.find import find_run
     from piecewise.journal.names import folder_name
 
@@ -29,6 +25,11 @@ def main(project: Project, arguments: Arguments) -> None:
     path = arguments.path(asked.output or f"{folder_name(run.start.name)}-{run.start.id}-regions.svg")
     if path.suffix != ".svg" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .svg")
+    from piecewise.analysis.regions import regions_of_run  # imports torch, which takes seconds
+    from piecewise.durable import write_atomic
+    from piecewise.extras import Extras
+    from piecewise.figures.style import to_svg
+
     found = regions_of_run(run.folder, asked.range)
     rows = found.rows if asked.all else found.rows[:MAX_ROWS]
     print(terminal.table([found.header, *rows]))

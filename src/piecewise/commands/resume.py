@@ -16,17 +16,18 @@ def main(project: Project, arguments: Arguments) -> None:
         "--strict", action="store_true", help="refuse if the source code or requirements.lock has changed"
     )
     asked = arguments.read()
+    from piecewise.journal.find import find_run
+
+    run = find_run(project, asked.run)  # before what imports torch, which takes seconds
     from piecewise.commands.train import conclude, evaluate_and_draw
     from piecewise.errors import BadInput
     from piecewise.execution.job_folders import JOBS, JobFolders
     from piecewise.execution.resume import refuse_changed_surroundings, with_options
     from piecewise.execution.run_jobs import is_done, run_jobs
     from piecewise.jobs.job import read_job, read_jobs
-    from piecewise.journal.find import find_run
     from piecewise.journal.names import train_stage
     from piecewise.tracking.store.addresses import moved_servers
 
-    run = find_run(project, asked.run)
     if run.start.parent is not None and (run.folder.sealed.parent / JOBS).is_file():
         run = find_run(project, run.start.parent)  # a job of a sweep continues with its sweep
     if run.folder.is_of_pipeline:
