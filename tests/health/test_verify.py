@@ -276,6 +276,14 @@ def test_unfinished_run_is_a_note(root: Path) -> None:
     assert notes(root) == ["runs/solo: not verified: unfinished, without a manifest"]
 
 
+def test_only_what_has_checkpoints_is_noted_as_unfinished(root: Path) -> None:
+    for name in ("sweep", "seed=0"):
+        (root / "runs" / "pipeline" / "fit" / name).mkdir(parents=True)
+    (root / "runs" / "pipeline" / "fit" / "seed=0" / "last.ckpt").write_bytes(b"1")
+    assert faults(root) == {}
+    assert notes(root) == ["runs/pipeline/fit/seed=0: not verified: unfinished, without a manifest"]
+
+
 def test_torn_end_of_an_unfinished_journal_is_a_note_and_a_flipped_bit_is_a_fault(root: Path) -> None:
     path = root / "runs" / "new" / "journal.jsonl"
     with Journal(path) as journal:

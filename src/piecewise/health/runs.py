@@ -24,6 +24,8 @@ def check_checkpoints(project: Project) -> HashReport:
     """Check the checkpoints of the pipeline's runs. They are no outputs of a stage, so DVC has no digests of them."""
     report = HashReport("checkpoints", project)
     for folder in sorted(project.live_stages.glob("*/*/")):
+        if not (folder / MANIFEST).is_file() and not any(folder.glob("*.ckpt")):
+            continue  # the record of a sweep
         for name, what in _check(report, folder):
             remedy = f"{removal(report.name(folder))}: a finished run no longer needs its checkpoints"
             report.add_fault(folder / name, what, remedy)
