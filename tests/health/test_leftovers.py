@@ -143,7 +143,8 @@ def test_a_temporary_file_of_a_living_process_is_kept(project: Project) -> None:
 
 
 def test_old_temporary_file_is_a_leftover_and_a_new_one_is_not(project: Project) -> None:
-    old, new = project / "runs" / "one" / ".job.json.12.tmp", project / "runs" / "one" / ".job.json.13.tmp"
+    gone = 2**22 + 1  # no process can have this number
+    old, new = (project / "runs" / "one" / f".job.json.{number}.tmp" for number in (gone, gone + 1))
     old.parent.mkdir(parents=True)
     for path in (old, new):
         path.write_bytes(b"half")
