@@ -133,7 +133,7 @@ def begun(project: Project) -> RunFolder:
 
 def change_lock(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = project / "requirements.lock"
-    lock.write_text(lock.read_text() + "\n")
+    lock.write_text(lock.read_text() + "another==1.0\n")
 
 
 def change_source(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ def test_comments_and_unused_options_run_compose_only(pipeline: Pipeline) -> Non
         ("src/piecewise/models/cnn.py", "    return nn.Sequential(", "    # a comment\n    return nn.Sequential("),
         ("conf/model/mlp.yaml", "width: 100", "width: 101"),
         ("conf/tracking/server.yaml", "uri: ???", "uri: http://localhost:5000"),
+        ("requirements.lock", "\ntorch==", "\n# a comment\ntorch=="),
     ]
     for file, old, new in edits:
         pipeline.edit(file, old, new)
@@ -84,7 +85,7 @@ def test_dvc_finds_the_stages_that_run_a_changed_file(pipeline: Pipeline) -> Non
     for file, stages in stages_of.items():
         path = pipeline.root / file
         text = path.read_text()
-        path.write_text(text + {".html": "<p>", ".py": "\nCHANGED = True\n", ".lock": "\n"}[path.suffix])
+        path.write_text(text + {".html": "<p>", ".py": "\nCHANGED = True\n", ".lock": "another==1.0\n"}[path.suffix])
         assert pipeline.repro("compose") == {"compose"}
         assert set(json.loads(pipeline.run("dvc", "status", "--json"))) == stages, file
         path.write_text(text)
