@@ -124,7 +124,9 @@ def test_a_loss_on_made_up_examples_need_not_be_finite(plan: Plan, tried: list[o
 
 
 @pytest.mark.parametrize("kind", ["counts", "proportions", "directions", "waiting_times", "rankings", "correlated"])
-def test_made_up_targets_fit_their_loss(plan: Plan, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_made_up_targets_fit_their_loss(
+    plan: Plan, tried: list[object], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     losses = {
         "counts": "poisson",
         "proportions": "beta",
@@ -135,6 +137,7 @@ def test_made_up_targets_fit_their_loss(plan: Plan, monkeypatch: pytest.MonkeyPa
     }
     monkeypatch.setattr(trial, "NonFiniteLoss", ZeroDivisionError)  # so that it counts as an error
     plan(f"data={kind}", f"loss={losses[kind]}")
+    assert len(tried) == 1
 
 
 def test_without_the_device_nothing_is_tried(plan: Plan, tried: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
