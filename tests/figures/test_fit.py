@@ -68,3 +68,17 @@ def test_the_band_lies_between_its_bounds() -> None:
     heights = band.get_paths()[0].vertices
     at_one = heights[heights[:, 0] == 1.0, 1]
     assert (at_one.min(), at_one.max()) == (0.0, 3.0)
+
+
+@pytest.mark.parametrize("band", [None, (Y - 1, Y + 1)])
+@pytest.mark.parametrize("joints", [None, np.array([0.0])])
+@pytest.mark.parametrize("truth", [None, Truth(X, Y), Truth(X, Y, 0.25)])
+def test_the_legend_lies_inside_the_figure(
+    truth: Truth | None, joints: np.ndarray | None, band: tuple[np.ndarray, np.ndarray] | None
+) -> None:
+    figure = fitted_function(DATA, X, Y, joints, truth, band=band)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_tightbbox()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert 0 <= box.y0 < box.y1 < figure.bbox.height / 3

@@ -48,7 +48,8 @@ def fitted_function(
         if joints is not None and len(joints):
             axes.plot(joints, np.interp(joints, x, y), "o", color=RED, markersize=5, label="joints")
         axes.set(xlabel="x", ylabel=y_label, xlim=(x[0], x[-1]))
-        figure.legend(loc="outside lower center", ncols=5 if band is None else 3, fontsize=10)
+        has_band = band is not None or (truth is not None and truth.noise > 0)  # its label needs a second row
+        figure.legend(loc="outside lower center", ncols=3 if has_band else 4, fontsize=10)
         return conclude(figure, _finding(joints), axes)
 
 
