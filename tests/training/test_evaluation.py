@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
+from losses.cases import CASES, Case
 from piecewise.data.spec import Examples
 from piecewise.errors import NonFiniteLoss
+from piecewise.execution.train import train
+from piecewise.jobs.job import Job
+from piecewise.journal.run_folder import RunFolder
 from piecewise.losses.categorical import Categorical
 from piecewise.losses.squared_error import SquaredError
+from piecewise.project import Project
 from piecewise.training.evaluation import evaluate, exact_values
+
+EPOCH = ("trainer.max_epochs=1", "tracking=none")
 
 
 def test_metrics_are_exact_means_over_the_unpadded_set() -> None:
@@ -66,3 +74,25 @@ def test_outputs_that_overflow_are_named_before_any_metric() -> None:
     nn.init.constant_(model.weight, 2.0)
     with pytest.raises(NonFiniteLoss, match="outputs are not finite for 1 of 3 test examples"):
         evaluate(model, SquaredError(), test)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_values_are_nan_where_an_output_is_not_finite_and_nowhere_else(case: Case, wrong: float) -> None:
+    outputs, targets = case.draw()
+    nll, score = exact_values(case.loss, outputs, targets)
+    outputs[1, -1] = wrong
+    for before, after in zip((nll, score), exact_values(case.loss, outputs, targets), strict=True):
+        assert torch.isnan(after).nonzero().flatten().tolist() == [1]
+        others = torch.arange(len(before)) != 1
+        torch.testing.assert_close(after[others], before[others], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_overflow_in_the_last_step_end_the_training_by_name(
+    project: Project, plan: Callable[..., list[Job]]
+) -> None:
+    """The loss of that step was finite; it is validation that meets the weights."""
+    (job,) = plan("data=outliers", "loss=laplace", "optimizer=sgd", "optimizer.lr=1e38", "batch_size=all", *EPOCH)
+    with pytest.raises(NonFiniteLoss, match=r"val/nll is nan after step 1; a smaller lr may help"):
+        train(job, RunFolder.at(project / "run"))

@@ -29,9 +29,15 @@ def outputs_of(model: nn.Module, examples: Examples, chunk_size: int = CHUNK_SIZ
 
 
 def exact_values(loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood and score of each example, both (N,), computed from the outputs in float64."""
+    """Negative log-likelihood and score of each example, both (N,), computed from the outputs in float64.
+
+    Both are NaN where an output is not finite: PyTorch's distributions would raise ValueError for such parameters.
+    """
     outputs, targets = outputs.double(), targets.double() if targets.is_floating_point() else targets
-    return loss.nll(outputs, targets), loss.scores(outputs, targets).double()
+    is_wrong = (~torch.isfinite(outputs)).any(dim=1)
+    outputs = outputs.masked_fill(is_wrong[:, None], 0)
+    nll, score = loss.nll(outputs, targets), loss.scores(outputs, targets).double()
+    return nll.masked_fill(is_wrong, math.nan), score.masked_fill(is_wrong, math.nan)
 
 
 @torch.no_grad()
