@@ -118,6 +118,14 @@ def test_unusable_inputs_are_refused(tiny_job: Job, project: Project, text: str,
         predict(folder, project / "x.csv")
 
 
+def test_inputs_that_overflow_are_named(plan: Plan, project: Project) -> None:
+    large_weights = ["loss=laplace", "optimizer=sgd", "optimizer.lr=1000", "batch_size=all", "trainer.max_epochs=1"]
+    folder = trained(plan(*large_weights, "tracking=none")[0], project)
+    (project / "x.csv").write_text("x\n0.5\n3e38\n1\n3e38\n")
+    with pytest.raises(BadInput, match=r"x\.csv: .* not finite for 2 of 4 examples, the first of them example 2;"):
+        predict(folder, project / "x.csv")
+
+
 def test_missing_file_and_unfinished_run_are_refused(tiny_job: Job, project: Project) -> None:
     with pytest.raises(BadInput, match=r"--input=.*none\.csv does not exist"):
         predict(RunFolder.at(project / "runs" / "one"), project / "none.csv")

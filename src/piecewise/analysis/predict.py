@@ -21,8 +21,8 @@ def predict(folder: RunFolder, path: Path) -> str:
     """CSV with a line for each example in `path`: the mode of the predicted distribution, its central interval of
     probability INTERVAL if targets have an order, and its parameters.
 
-    Raises BadInput if the file does not hold the model's inputs, or if the run's training data, by which inputs are
-    scaled, have changed.
+    Raises BadInput if the file does not hold the model's inputs, if these are so large that an output overflows, or if
+    the run's training data, by which inputs are scaled, have changed.
     """
     if not path.is_file():
         raise BadInput(f"--input={path} {'is no file' if path.exists() else 'does not exist'}")
@@ -32,6 +32,12 @@ def predict(folder: RunFolder, path: Path) -> str:
         raise BadInput(f"{path} cannot be predicted: inputs are scaled by this run's training data, which have changed")
     inputs = parts.source.inputs(path)
     outputs = outputs_of(parts.model, Examples(inputs, torch.zeros(len(inputs)))).double()
+    wrong = (~torch.isfinite(outputs)).any(dim=1).nonzero().flatten().tolist()
+    if wrong:
+        raise BadInput(
+            f"{path}: the model's outputs are not finite for {len(wrong)} of {len(inputs)} examples, the first of them "
+            f"example {wrong[0] + 1}; allowed: inputs that do not overflow"
+        )
     columns = described(parts.loss, outputs)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
