@@ -16,6 +16,7 @@ import pytest
 
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
+from piecewise.locks import has_writer
 from piecewise.project import Project
 from running_server import wait_for
 from shipped import copy_shipped, wait_for_processes_to_end
@@ -150,7 +151,9 @@ def test_commands_beside_a_stage(pipeline: Pipeline, trials: Trials, monkeypatch
         name, done = trained[number] if number < len(trained) else (rng.choice([*commands]), rng.randrange(6))
         with started("dvc", "repro", *again, stderr=subprocess.STDOUT, cwd=root, env=pipeline.environment) as process:
             wait_for(lambda: not digests(results), "the stage's start")
-            wait_for(lambda count=done: len(digests(results)) >= count and len(journals_in(live)) > count, name)  # type: ignore[misc]
+            # The journals of the stage before lie there until this one begins.
+            wait_for(lambda: any(map(has_writer, journals_in(live))), "the stage's journals")
+            wait_for(lambda count=done: len(digests(results)) >= count, name)  # type: ignore[misc]
             time.sleep(rng.random() * 0.5)
             trainer = next(
                 int(path.name)
