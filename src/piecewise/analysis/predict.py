@@ -12,7 +12,7 @@ from piecewise.data.spec import Examples
 from piecewise.errors import BadInput
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.losses.likelihood import NegativeLogLikelihood
-from piecewise.training.evaluation import outputs_of
+from piecewise.training.evaluation import are_not_finite, outputs_of
 
 INTERVAL = 0.95  # probability between the columns `low` and `high`
 
@@ -32,7 +32,7 @@ def predict(folder: RunFolder, path: Path) -> str:
         raise BadInput(f"{path} cannot be predicted: inputs are scaled by this run's training data, which have changed")
     inputs = parts.source.inputs(path)
     outputs = outputs_of(parts.model, Examples(inputs, torch.zeros(len(inputs)))).double()
-    wrong = (~torch.isfinite(outputs)).any(dim=1).nonzero().flatten().tolist()
+    wrong = are_not_finite(outputs).nonzero().flatten().tolist()
     if wrong:
         raise BadInput(
             f"{path}: the model's outputs are not finite for {len(wrong)} of {len(inputs)} examples, the first of them "

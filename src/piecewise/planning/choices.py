@@ -27,10 +27,10 @@ def check_choices(conf: Path, overrides: Iterable[str]) -> None:
 
 def _check_choice(conf: Path, text: str, group: str) -> None:
     found = options(conf, group)
-    usable = [name for name in found if group != EXPERIMENTS.rstrip("/") or is_valid(name)]
     override = OverridesParser.create().parse_overrides([text])[0]
     if override.is_sweep_override():  # each of its values is checked by itself
         return
+    usable = [name for name in found if group != EXPERIMENTS.rstrip("/") or is_valid(name)]
     value = override.value()
     if group.startswith(EXPERIMENTS):
         raise BadInput(f"{text} is not allowed; instead: experiment={group.removeprefix(EXPERIMENTS)}/{value}")

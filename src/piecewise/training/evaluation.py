@@ -28,13 +28,18 @@ def outputs_of(model: nn.Module, examples: Examples, chunk_size: int = CHUNK_SIZ
     return torch.cat([model(batch.x.to(dtype)) for batch in ChunkLoader(examples, chunk_size)])
 
 
+def are_not_finite(outputs: Tensor) -> Tensor:
+    """Which examples have an output that is NaN or infinite.  outputs: (N, D_o) → (N,) of bool."""
+    return (~torch.isfinite(outputs)).any(dim=1)
+
+
 def exact_values(loss: NegativeLogLikelihood, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Negative log-likelihood and score of each example, both (N,), computed from the outputs in float64.
 
     Both are NaN where an output is not finite: PyTorch's distributions would raise ValueError for such parameters.
     """
     outputs, targets = outputs.double(), targets.double() if targets.is_floating_point() else targets
-    is_wrong = (~torch.isfinite(outputs)).any(dim=1)
+    is_wrong = are_not_finite(outputs)
     outputs = outputs.masked_fill(is_wrong[:, None], 0)
     nll, score = loss.nll(outputs, targets), loss.scores(outputs, targets).double()
     return nll.masked_fill(is_wrong, math.nan), score.masked_fill(is_wrong, math.nan)
@@ -47,7 +52,7 @@ def evaluate(model: nn.Module, loss: NegativeLogLikelihood, test: Examples, chun
     Raises NonFiniteLoss if an output is NaN or infinite: no distribution has such parameters.
     """
     outputs = outputs_of(model, test, chunk_size)
-    num_wrong = int((~torch.isfinite(outputs)).flatten(1).any(dim=1).sum())
+    num_wrong = int(are_not_finite(outputs).sum())
     if num_wrong:
         raise NonFiniteLoss(f"the model's outputs are not finite for {num_wrong} of {len(test)} test examples")
     nll, score = (math.fsum(values.tolist()) / len(test) for values in exact_values(loss, outputs, test.y))
