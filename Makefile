@@ -6,8 +6,9 @@ SERVER := .venv/server/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := 1
 
-# Of `make faults`: which part of the trials, and what they draw from.
+# Of `make faults`: which part of each promise's trials, which part of the promises, and what the seed of both is.
 SHARE ?= 1
+TESTS ?= 1
 SEED ?= 0
 # And how many files of tests at a time; 0 is one after the other, undisturbed, as figures are taken.
 JOBS ?= 0
@@ -32,13 +33,14 @@ slow: $(READY)  ## the tests that run whole pipelines and servers, about a quart
 
 faults: $(READY)  ## every promise as often as it is made, about two hours; SHARE=0.1 for a tenth
 	@OMP_NUM_THREADS=1 python -m pytest -q -m "slow or not slow" tests/faults tests/server/test_faults.py \
-		tests/training/test_checkpoint_files.py -n $(JOBS) --dist loadfile --fault-share $(SHARE) --fault-seed $(SEED)
+		tests/training/test_checkpoint_files.py -n $(JOBS) --dist loadfile --fault-share $(SHARE) \
+		--fault-tests $(TESTS) --fault-seed $(SEED)
 
 check: $(READY)  ## style and types
 	@ruff check . && ruff format --check . && mypy
 
 bench: $(READY)  ## speed, as ratios to what people would use instead
-	@python tests/benchmarks/mnist.py && python tests/benchmarks/tracking.py
+	@for name in mnist tracking composition sweeps; do python tests/benchmarks/$$name.py || exit; done
 
 # Without $(READY): a machine with a GPU may have another environment, and no network.
 gpu: export PYTHONPATH := src:tests:.gpu/site

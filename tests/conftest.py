@@ -18,19 +18,27 @@ import pytest
 from piecewise.jobs.job import Job
 from piecewise.locks import file_lock
 from piecewise.project import Project
-from small_project import ROOT, TINY, new_project
-from trials import KEY, Trials
+from small_project import ROOT, TINY, has_shipped_conf, new_project
+from trials import KEY, Trials, is_drawn
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--fault-share", type=float, default=0.005, help="the share of each promise's trials to run")
+    group.addoption("--fault-tests", type=float, default=1.0, help="the share of the tests with trials, drawn by seed")
     group.addoption("--fault-seed", type=int, default=0, help="the seed of the trials; printed, so it can be replayed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEY] = Trials(config.getoption("--fault-share"), config.getoption("--fault-seed"))
     gc.set_threshold(10_000)  # full passes over all that is imported took a tenth of the time
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    share, seed = config.getoption("--fault-tests"), config.getoption("--fault-seed")
+    left_out = [item for item in items if "trials" in item.fixturenames and not is_drawn(item.nodeid, share, seed)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -78,6 +86,26 @@ def _parse_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _merge_once() -> Iterator[None]:
+    """Keep what Hydra merges from the shipped files: it is the same in every project whose files nobody changed."""
+    from piecewise.planning.compositions import Composition, Compositions
+
+    merge, known = Compositions._merge, {}
+
+    def merge_once(self: Compositions, overrides: tuple[str, ...]) -> Composition:
+        folders = {item.provider: item.path for item in self._loader.get_search_path().get_path()}
+        if not has_shipped_conf(Path(folders["main"].removeprefix("file://"))):
+            return merge(self, overrides)
+        if overrides not in known:
+            known[overrides] = merge(self, overrides)
+        return known[overrides]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Compositions, "_merge", merge_once)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _restore_process_settings() -> Iterator[None]:
     """Restore signal handlers, umask and PIECEWISE_QUIET, which commands that run in this process change."""
@@ -94,7 +122,7 @@ def _restore_process_settings() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _keep_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the follower from lowering this process's priority, which could not be raised again for later tests."""
-    monkeypatch.setattr("piecewise.tracking.sync.follower._lower_priority", lambda niceness: None)
+    monkeypatch.setattr("piecewise.tracking.sync.follower.lower_priority", lambda niceness: None)
 
 
 @pytest.fixture

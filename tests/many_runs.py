@@ -22,10 +22,9 @@ def make_runs(runs: Path, count: int, sweeps_of: int = 0, prefix: str = "") -> l
         folder = root / f"{job:04d}" if sweeps_of else root
         if sweeps_of and job == 0:
             made.append(write_journal(root, f"{prefix}sweep-{sweep:06d}", float(number), num_jobs=sweeps_of))
-        parent = {"parent": f"{prefix}sweep-{sweep:06d}"} if sweeps_of else {}
-        made.append(
-            write_journal(folder, f"{prefix}{'job' if sweeps_of else 'solo'}-{number:06d}", float(number), **parent)
-        )
+        run_id = f"{prefix}{'job' if sweeps_of else 'solo'}-{number:06d}"
+        facts = {"run_key": f"key of {run_id}"} | ({"parent": f"{prefix}sweep-{sweep:06d}"} if sweeps_of else {})
+        made.append(write_journal(folder, run_id, float(number), **facts))
         for part in PARTS:
             (folder / part).mkdir()
     return made
@@ -35,7 +34,8 @@ def write_journal(folder: Path, run_id: str, time: float, is_over: bool = True, 
     process = this_process().as_dict() | {"started": 1}
     start = {"kind": "start", "id": run_id, "name": "fit", "title": f"fit {run_id}", "process": process, **facts}
     config = {"config": {f"option_{number}": number for number in range(80)}}
-    records = [start | config, *METRICS, *([{"kind": "end", "status": "FINISHED", "val_nll": 1.5}] if is_over else [])]
+    end = {"kind": "end", "status": "FINISHED", "val_nll": 1.5, "run_key": facts.get("run_key", "")}
+    records = [start | config, *METRICS, *([end] if is_over else [])]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "journal.jsonl"
     with path.open("wb") as file:

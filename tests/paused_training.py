@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder
@@ -35,7 +37,7 @@ class PausableTraining:
     def pause_until(self, is_so: Callable[[], Any], what: str) -> float:
         """Pause the training until `is_so`. Returns the seconds of the pause."""
         begun = time.monotonic()
-        self.process.send_signal(signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
         try:
             wait_for(is_so, what, 300)  # while all cores are busy, the mirror opens its store only after 90 s
             records = [read_journal(folder.journal, with_metrics=False) for folder in self.folders]
@@ -43,8 +45,16 @@ class PausableTraining:
         except BaseException:
             self.process.kill()
             raise
-        self.process.send_signal(signal.SIGCONT)
+        self._send(signal.SIGCONT)
         return time.monotonic() - begun
+
+    def _send(self, number: int) -> None:
+        """Send a signal to the training and to all processes of its jobs, but not to the mirror."""
+        trainer = psutil.Process(self.process.pid)
+        for one in (trainer, *trainer.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                if "piecewise.tracking.sync.follower" not in one.cmdline():
+                    one.send_signal(number)
 
 
 def start_training(project: Project, *arguments: str) -> PausableTraining:
@@ -55,7 +65,7 @@ def start_training(project: Project, *arguments: str) -> PausableTraining:
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def places() -> list[Path]:
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()[1]
         new = [path.parent for path in set(runs.glob("*/journal.jsonl")) - before]
         return [place for place in new if any(b"nll" in path.read_bytes() for path in place.rglob("journal.jsonl"))]
 

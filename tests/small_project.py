@@ -39,6 +39,12 @@ def new_project(root: Path) -> Path:
     return root
 
 
+def has_shipped_conf(conf: Path) -> bool:
+    """Whether a folder has the shipped configurations and no others."""
+    found = {f"conf/{path.relative_to(conf)}": path.read_bytes() for path in conf.rglob("*") if path.is_file()}
+    return found == {name: content for name, content in _shipped_files().items() if name.startswith("conf/")}
+
+
 @cache  # most tests have a project of their own
 def _shipped_files() -> dict[str, bytes]:
     paths = [path for name in ("conf", "pipelines") for path in sorted((ROOT / name).rglob("*")) if path.is_file()]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,6 +40,21 @@ def test_entry_makes_new_files_private_and_turns_telemetry_off(monkeypatch: pyte
     process_settings.enter()
     assert os.environ["DO_NOT_TRACK"] == "1"
     assert os.umask(0o077) == 0o077
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_lead_nowhere_also_in_child_processes(tmp_path: Path, closed: str) -> None:
+    code = (
+        "import os, subprocess, sys; from piecewise import process_settings; process_settings.enter(); "
+        "look = 'import os, sys; [os.fstat(number) for number in range(3)]; sys.stderr.isatty()'; "
+        "subprocess.run([sys.executable, '-c', look], check=True); "
+        "print('lost', file=sys.stderr); sys.stdout.isatty(); "
+        "file = open('records', 'w'); file.write(f'{file.fileno() > 2} {sys.stdin.read()}')"
+    )
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} </dev/null {closed}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == 0
+    assert (tmp_path / "records").read_text() == "True "
 
 
 def test_argv_is_restored_after_an_error() -> None:

@@ -89,6 +89,15 @@ def test_a_signal_ends_the_command_only_after_a_running_import(tmp_path: Path, m
         time.sleep(5)
 
 
+def test_the_second_signal_does_not_wait_for_an_import(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\nfor _ in range(2): os.kill(os.getpid(), 2)\ntime.sleep(60)"
+    )
+    code = "import piecewise.stopping as stopping; stopping.listen(); import slow"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=30, cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stderr) == (130, b"error: stopped by SIGINT\n")
+
+
 def test_signal_that_a_library_swallowed_is_raised_again() -> None:
     stopping.raise_if_stopped()
     with contextlib.suppress(BaseException):
@@ -111,3 +120,11 @@ def test_exit_without_a_signal_passes_through() -> None:
     with pytest.raises(SystemExit) as exited:
         work([], error=SystemExit(7))
     assert exited.value.code == 7
+
+
+def test_the_next_command_of_a_process_is_not_signalled() -> None:
+    with pytest.raises(stopping.Stopped), stopping.handle_signals():
+        send(signal.SIGTERM)
+    assert stopping.is_signalled()
+    with stopping.handle_signals():
+        assert not stopping.is_signalled()

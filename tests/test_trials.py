@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from small_project import ROOT
-from trials import Trials
+from trials import Trials, is_drawn
 
 
 def test_make_faults_runs_every_promise() -> None:
@@ -27,6 +27,15 @@ def test_a_share_is_at_least_one_trial_and_a_seed_repeats_its_draws(share: float
     assert trials.tally == {"it holds": [expected, expected]}
     again: Trials = Trials(share=1, seed=3)
     assert drawn == [rng.random() for rng in again("it holds", 200)][:expected]
+
+
+def test_each_seed_draws_other_tests() -> None:
+    names = [f"test_{number}" for number in range(1000)]
+    drawn = [{name for name in names if is_drawn(name, 0.5, seed)} for seed in range(10)]
+    assert all(400 < len(some) < 600 for some in drawn)
+    assert len(set.union(*drawn)) > 990
+    assert drawn[0] == {name for name in names if is_drawn(name, 0.5, 0)} != drawn[1]
+    assert all(is_drawn(name, 1.0, 0) for name in names)
 
 
 def test_a_failed_trial_counts_as_tried_but_not_as_kept() -> None:

@@ -33,4 +33,9 @@ class Trials:
         entry[1] += tried
 
 
+def is_drawn(name: str, share: float, seed: int) -> bool:
+    """Whether a test is in this share of all tests. Every seed draws other ones."""
+    return Random(f"{seed} {name}").random() < share
+
+
 KEY = pytest.StashKey[Trials]()

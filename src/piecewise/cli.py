@@ -11,14 +11,16 @@ from piecewise import process_settings, terminal
 from piecewise.commands.arguments import Arguments, HelpPrinted
 from piecewise.errors import BadInput, nearest
 from piecewise.project import Project
-from piecewise.stopping import Stopped, handle_signals
+from piecewise.stopping import Stopped, handle_signals, is_silent
 
 # Each verb is a module of piecewise.commands.
 VERBS = {
     "train": "train, evaluate and draw one run, or with -m a sweep",
     "resume": "continue an interrupted run or sweep",
+    "watch": "follow a sweep that another process runs",
     "evaluate": "measure a run on its test set",
     "predict": "predict the examples in a file with a run's model",
+    "draw": "draw the figures of a run, or the table and figures of a sweep",
     "animate": "draw the fit of a small model over its training, as a GIF",
     "regions": "print the joints and linear regions of a model with one or two inputs",
     "list": "list the experiments, or the options of a group",
@@ -37,7 +39,7 @@ EXAMPLES = """\
   piecewise train experiment=mnist_cnn optimizer=adamw optimizer.lr=3e-3 trainer.max_epochs=2
   piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
 """
-READ_ONLY = ("doctor",)  # it reports orphaned runs; other verbs end them first
+READ_ONLY = ("doctor", "watch")  # they report orphaned runs; other verbs end them first
 QUIET_FLAGS = ("-q", "--quiet")
 HELP = ("-h", "--help", "help")
 COMPLETION = ("-sc", "--shell-completion")
@@ -65,7 +67,7 @@ def usage() -> str:
         EXAMPLES.rstrip(),
         "",
         "piecewise VERB --help explains a verb; --quiet prints only results, warnings and errors.",
-        "A RUN is named by its id, the beginning of its id, its title, its folder, or `last`.",
+        "A RUN is named by its id, the beginning of its id, its title, its folder, or `last`: the newest run or sweep.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -79,15 +81,14 @@ def guarded(function: Callable[..., int | None], *arguments: object) -> int:
     try:
         with handle_signals():
             code = function(*arguments)
-            if sys.stdout is not None:  # the parent process may have closed it
-                sys.stdout.flush()
+            sys.stdout.flush()
             return code or 0
     except BrokenPipeError:  # `piecewise list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (Exception, Stopped) as error:
         message = terminal.explain(error)
-        if not getattr(error, "is_reported", False):
+        if not (getattr(error, "is_reported", False) or (isinstance(error, Stopped) and is_silent())):
             terminal.fail(message)
         return int(error.code or 1) if isinstance(error, Stopped) else getattr(error, "exit_code", 1)
 

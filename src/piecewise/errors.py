@@ -1,7 +1,10 @@
 """The errors a user can cause, and the exit code each one ends with."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the numbers of an OSError whose disk or quota is full
 
 
 class PiecewiseError(Exception):
@@ -31,6 +34,14 @@ class TryAgain(PiecewiseError):
     """The same command may succeed later: a rank was lost, or something is busy."""
 
     exit_code = 75
+
+
+def with_exit_code(exit_code: int, message: str) -> PiecewiseError:
+    """The error of another process, which ended with this code."""
+    kinds = {kind.exit_code: kind for kind in (BadInput, NonFiniteLoss, TryAgain)}
+    error = kinds.get(exit_code, PiecewiseError)(message)
+    error.exit_code = exit_code
+    return error
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

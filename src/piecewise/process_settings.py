@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 QUIET = "PIECEWISE_QUIET"  # an environment variable, so that child processes inherit it
 CUBLAS, CUBLAS_DETERMINISTIC = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"  # as Lightning sets it, but for good
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 OWNER_ONLY = 0o077  # umask: only the owner can read the files that piecewise creates
 
 # Environment variables of every command, stage and worker, and of their child processes.
@@ -18,9 +19,25 @@ def enter() -> None:
     """Apply the start-up settings. Every entry point calls this once, first."""
     os.umask(OWNER_ONLY)
     os.environ.update(ENVIRONMENT)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal's encoding may lack ≤; a file's name may be no text
+
+
+def _open_closed_streams() -> None:
+    """Open the null device in place of each standard stream that the parent process has closed (`2>&-`).
+
+    Otherwise the next file that is opened gets the stream's number, and with it what libraries print.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number: this one
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open
+            setattr(sys, name, stream)
 
 
 def be_quiet() -> None:
@@ -51,6 +68,16 @@ def environment(**values: str) -> Iterator[None]:
         os.environ.update(before)
 
 
+def limit(threads: int, gpus: str | None) -> None:
+    """From now on, give this process and those that it starts so many threads, and these GPUs if any are named."""
+    import torch
+
+    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if gpus is not None:
+        os.environ[VISIBLE_GPUS] = gpus
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute with one thread inside the `with` block, also in processes that are started there."""
@@ -72,10 +99,10 @@ def training() -> Iterator[None]:
 
     # torch.optim looks for a GPU at every step. If there is none, an empty CUDA_VISIBLE_DEVICES saves it from opening
     # the driver's library each time.
-    has_no_gpu = not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ
+    has_no_gpu = not torch.cuda.is_available() and VISIBLE_GPUS not in os.environ
     variables = {CUBLAS: os.environ.get(CUBLAS, CUBLAS_DETERMINISTIC)}
     if has_no_gpu:
-        variables["CUDA_VISIBLE_DEVICES"] = ""
+        variables[VISIBLE_GPUS] = ""
     before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     is_deterministic = torch.are_deterministic_algorithms_enabled()
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()

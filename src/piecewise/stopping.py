@@ -28,7 +28,8 @@ class _State:
     num_polling = 0  # callers inside `poll_signals`
     requested: int | None = None  # the first signal while a caller polls
     raised: int | None = None  # the signal for which Stopped was raised, or will be after an import
-    is_signalled = False  # whether a signal has ever come
+    is_signalled = False  # whether a signal has come since the command began
+    is_silent = False  # whether a signal is answered without a word
 
 
 def listen() -> None:
@@ -37,6 +38,16 @@ def listen() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, _handle)
+
+
+def be_silent() -> None:
+    """From now on, do not tell the user that a signal came: the process that passed it on has done so."""
+    _State.is_silent = True
+
+
+def is_silent() -> bool:
+    """Whether another process tells the user that a signal came."""
+    return _State.is_silent
 
 
 @contextmanager
@@ -54,6 +65,7 @@ def handlers_restored() -> Iterator[None]:
 @contextmanager
 def handle_signals() -> Iterator[None]:
     """Handle signals during a whole command: an error that a signal has caused becomes Stopped."""
+    _State.is_signalled = False
     listen()
     try:
         yield
@@ -93,7 +105,7 @@ def requested_stop() -> int | None:
 
 
 def is_signalled() -> bool:
-    """Whether a signal has come to this process: it is ending already, and only needs time."""
+    """Whether a signal has come to this command: it is ending already, and only needs time."""
     return _State.is_signalled
 
 
@@ -111,13 +123,23 @@ def _handle(number: int, frame: FrameType | None) -> None:
     _State.is_signalled = True
     if _State.num_polling and _State.requested is None:
         _State.requested = number
-        with contextlib.suppress(OSError):  # os.write: sys.stderr may be in the middle of a line
-            os.write(2, b"\nstopping after this step; once more stops at once\n")
+        if not _State.is_silent:
+            with contextlib.suppress(OSError):  # os.write: sys.stderr may be in the middle of a line
+                os.write(2, b"\nstopping after this step; once more stops at once\n")
         return
+    if _State.raised is not None and _is_importing(frame):  # imports of torch take seconds: end without clearing up
+        if not _State.is_silent:
+            with contextlib.suppress(OSError):
+                os.write(2, f"error: {Stopped(number)}\n".encode())
+        os._exit(128 + number)
     _State.raised = number
+    _raise(number, frame)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
     if _is_importing(frame):
         # A half-imported module breaks later imports of it, and their errors would hide Stopped. Try again later.
-        signal.signal(signal.SIGALRM, lambda _, frame: _handle(number, frame))
+        signal.signal(signal.SIGALRM, lambda _, frame: _raise(number, frame))
         signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
         return
     raise Stopped(number)

@@ -1,15 +1,15 @@
 """Output for people: lines, tables, and colour on terminals only."""
 
 import contextlib
-import errno
 import os
 import re
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import TextIO
 
-from piecewise.errors import PiecewiseError
+from piecewise.errors import FULL, PiecewiseError
 from piecewise.process_settings import QUIET
 
 COLOUR = re.compile(r"\x1b\[\d*m")
@@ -23,10 +23,10 @@ def say(*parts: object) -> None:
         show(*parts)
 
 
-def show(*parts: object) -> None:
+def show(*parts: object, end: str = "\n") -> None:
     """Print a result on stdout. Work continues if the reader of the output is gone."""
     try:
-        print(*parts, flush=True)
+        print(*parts, end=end, flush=True)
     except OSError:  # such as `tee` after Ctrl-C; send Python's buffered output nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -51,9 +51,9 @@ def explain(error: BaseException) -> str:
     if isinstance(error, (PiecewiseError, SystemExit)):
         return str(error)
     if isinstance(error, OSError):
-        remedy = "; piecewise clean says what can go" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        remedy = "; piecewise clean says what can go" if error.errno in FULL else ""
         return f"{error.filename or 'the system'}: {error.strerror or error}{remedy}"
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+    what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     return what if isinstance(error, MemoryError) else f"{what} (a bug in piecewise: {DEBUG}=1 shows where)"
 
 
@@ -64,7 +64,7 @@ def is_quiet() -> bool:
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     """`text` in a colour of CODES, if `stream` (default stdout) is a terminal with colours and NO_COLOR is not set."""
     stream = sys.stdout if stream is None else stream
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or stream is None or not stream.isatty():
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return text
     return f"\x1b[{CODES[colour]}m{text}\x1b[0m"
 
@@ -74,6 +74,11 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> str:
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     lines = [[cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)] for row in rows]
     return "\n".join((indent + "  ".join(line)).rstrip() for line in lines)
+
+
+def columns() -> int:
+    """The width of the terminal."""
+    return shutil.get_terminal_size().columns
 
 
 def width(text: str) -> int:

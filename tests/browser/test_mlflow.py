@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def address(project: Project) -> Iterator[str]:
     """The address of the sweep's first run, served by `piecewise ui`."""
-    assert main(["train", "-m", *TINY[:-1], "model.width=3,5"]) == 0
+    assert main(["train", "-m", *TINY[:-1], "figures=all", "model.width=3,5"]) == 0
     (place,) = (project / "runs").glob("2*")
     command = [sys.executable, "-m", "piecewise", "ui", f"{place.name}/0000", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

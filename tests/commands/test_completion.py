@@ -76,6 +76,10 @@ def test_each_shell_gets_the_same_candidates(ask: Ask, shell: str) -> None:
         ("piecewise train experiment=deep", {"experiment=deep_regression"}),
         ("piecewise train --dry-run -m model=mlp,shallow model=cn", {"model=cnn"}),
         ("piecewise show -m model.width=3,4 model.wi", {"model.width="}),
+        ("piecewise train figures=", {"figures=auto", "figures=all", "figures=none"}),
+        ("piecewise train on_error=s", {"on_error=stop"}),
+        ("piecewise train executor=p", {"executor=pool"}),
+        ("piecewise train executor=pool executor.s", {"executor.slots="}),
         ("piecewise list model ", set()),
         ("piecewise train train=", set()),
         ("piecewise sync ", set()),
@@ -115,7 +119,7 @@ def test_runs_are_offered_by_their_folders(ask: Ask, project: Project) -> None:
         (project / "runs" / folder).mkdir(parents=True)
         (project / "runs" / folder / "journal.jsonl").touch()
     (project / "runs" / ".hydra").mkdir()
-    for verb in ("resume", "evaluate", "predict"):
+    for verb in ("resume", "watch", "draw", "regions", "ui", "evaluate", "predict"):
         assert ask(f"piecewise {verb} ") == ["last", "20260102-b", "20260101-a"]
     assert ask("piecewise evaluate 20260101-a/0") == ["20260101-a/0001", "20260101-a/0000"]
     assert ask("piecewise predict 20260102-b ") == []
@@ -196,6 +200,7 @@ def test_query_needs_no_torch(project: Project) -> None:
     assert (done.stdout, done.stderr) == ("optimizer.lr=\nset() True\n", "")
 
 
+@pytest.mark.slow
 @needs("bash")
 def test_bash_completes(project: Project) -> None:
     script = """

@@ -11,7 +11,7 @@ from piecewise.project import Project
 def test_verbs_refuse_an_unknown_run_before_they_import_torch(project: Project) -> None:
     code = (
         "import sys; from piecewise.cli import main\n"
-        "for verb in ('animate', 'evaluate', 'predict --input=x.csv', 'regions', 'resume'):\n"
+        "for verb in ('animate', 'draw', 'evaluate', 'predict --input=x.csv', 'regions', 'resume'):\n"
         "    assert main([*verb.split(), 'nope']) == 2, verb\n"
         "    assert not {'torch', 'hydra', 'mlflow', 'matplotlib'} & set(sys.modules), verb\n"
     )
@@ -19,4 +19,4 @@ def test_verbs_refuse_an_unknown_run_before_they_import_torch(project: Project) 
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, cwd=project.root
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("error: run 'nope': there are no runs below") == 5
+    assert done.stderr.count("error: run 'nope': there are no runs below") == 6

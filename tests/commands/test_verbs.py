@@ -89,7 +89,7 @@ def test_train_prints_where_run_and_figures_are(project: Project, capsys: Captur
     ("uri", "where"), [("sqlite:///mlflow.db", "piecewise ui  (or mlflow ui)"), ("https://a:5000", "https://a:5000")]
 )
 def test_train_prints_where_runs_can_be_compared(uri: str, where: str, capsys: Capture) -> None:
-    conclude(Path("runs", "x"), 1, uri)
+    conclude("runs/x", uri)
     assert capsys.readouterr().out.splitlines()[-1] == f"compare     {where}"
 
 
@@ -161,7 +161,7 @@ def test_resume_of_a_finished_run_does_nothing(trained: Path, capsys: Capture) -
 
 
 def test_resume_trains_the_remaining_jobs_of_a_sweep(project: Project, capsys: Capture) -> None:
-    assert run("train", "-m", *TINY, "seed=0,1") == 0
+    assert run("train", "-m", *TINY, "executor=inline", "seed=0,1") == 0
     (place,) = (project / "runs").glob("2*")
     lost = place / "0001"
     for name in ("training/result.json", "training/model.safetensors", "evaluation/metrics.json"):

@@ -9,7 +9,7 @@ import pytest
 
 from command_lines import typed
 from piecewise.cli import main
-from piecewise.execution.run_jobs import as_code, describe
+from piecewise.execution.describe import Facts, as_code
 from piecewise.jobs.job import Job
 from piecewise.journal.reader import read_journal
 from piecewise.project import Project
@@ -32,7 +32,7 @@ ODD = ["+trainer.max_steps=6", "data.folder='a=1,b; $HOME `x` é'", "~optimizer.
 def test_the_command_of_odd_overrides_repeats_their_jobs(plan: Plan, words: list[str]) -> None:
     jobs = plan(*words)
     given = [words, *(list(job.overrides) for job in jobs)]
-    pasted = typed("bash", [describe(jobs[0].name, one)["command"] for one in given])
+    pasted = typed("bash", [Facts().tags(jobs[0].name, one)["command"] for one in given])
     assert pasted == given
     again = [job.digest for one in pasted[1:] for job in plan(*one)]
     assert again == [job.digest for job in jobs]
@@ -60,7 +60,15 @@ def test_a_run_records_what_was_given_and_keeps_it_when_it_continues(project: Pr
 
 
 def test_a_sweep_records_its_words_and_each_of_its_jobs_a_command_of_its_own(project: Project, plan: Plan) -> None:
-    words = ["-m", "trainer.max_epochs=1", *TINY[1:], "data.folder='a,b',c", "+trainer.max_steps=1", "evaluate=false"]
+    words = [
+        "-m",
+        "executor=inline",
+        "trainer.max_epochs=1",
+        *TINY[1:],
+        "data.folder='a,b',c",
+        "+trainer.max_steps=1",
+        "evaluate=false",
+    ]
     assert main(["train", *words]) == 0
     (folder,) = (project / "runs").glob("2*")
     assert recorded(folder / "journal.jsonl") == words

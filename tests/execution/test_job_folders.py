@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from piecewise.errors import BadInput
+from piecewise.errors import BadInput, TryAgain
 from piecewise.execution import job_folders
 from piecewise.execution.job_folders import JOBS, JobFolders, check_writable
 from piecewise.jobs.job import Job, read_jobs
@@ -32,12 +33,19 @@ def test_check_writable_leaves_no_file(tmp_path: Path) -> None:
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_an_unwritable_folder_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("number", "kind", "remedy"),
+    [(errno.EROFS, BadInput, ""), (errno.ENOSPC, TryAgain, "; piecewise clean makes room")],
+)
+def test_an_unwritable_folder_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], remedy: str
+) -> None:
     def refuse(path: Path, data: bytes) -> None:
-        raise OSError(errno.EROFS, "Read-only file system", str(path))
+        raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(job_folders, "write_atomic", refuse)
-    with pytest.raises(BadInput, match=r"new cannot be written: Read-only file system; nothing was started"):
+    said = rf"new cannot be written: {os.strerror(number)}; nothing was started{remedy}$"
+    with pytest.raises(kind, match=said):
         check_writable(tmp_path / "new")
 
 
@@ -46,5 +54,5 @@ def test_a_full_disk_is_refused_and_the_message_names_piecewise_clean(
 ) -> None:
     usage: Any = shutil.disk_usage(tmp_path)._replace(free=3_000_000)
     monkeypatch.setattr(job_folders.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(BadInput, match=r"the disk has 3 MB left, a run wants 100 MB; piecewise clean makes room"):
+    with pytest.raises(TryAgain, match=r"the disk has 3 MB left, a run wants 100 MB; piecewise clean makes room"):
         check_writable(tmp_path)

@@ -12,6 +12,17 @@ from piecewise.jobs.job import Job
 from small_project import TINY
 
 
+def test_a_value_that_the_run_has_may_be_repeated(plan: Callable[..., list[Job]]) -> None:
+    job = plan("experiment=shallow_regression", "optimizer.lr=3e-3", "+trainer.max_steps=9", "executor=inline")[0]
+    words = ["experiment=shallow_regression", "optimizer.lr=0.003", "optimizer.lr=3e-3", "trainer.max_steps=9"]
+    words += ["executor=inline", "seed=0", "data.noise=1.0e-1", "select=best", "early_stopping.patience=null"]
+    assert with_options(job, words) == job
+    assert with_options(job, [*words, "evaluate=false"]).frozen == job.frozen | {"evaluate": False}
+    for word in ("seed=1", "optimizer.lr=0.1", "select=last", "executor=pool", "model.width=x", "seed"):
+        with pytest.raises(BadInput, match=rf"^'{word}' cannot be changed when a run continues; .*allowed: "):
+            with_options(job, [*words, word])
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [

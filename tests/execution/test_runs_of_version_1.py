@@ -58,6 +58,7 @@ def test_a_run_of_version_1_continues_and_is_measured(project: Project, capsys: 
     assert "warning" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_of_version_1_continues_is_compared_and_measured_together(project: Project) -> None:
     folder = begun(project, "-m", "seed=0,1")
     path = folder / JOBS

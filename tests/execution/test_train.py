@@ -19,7 +19,7 @@ from piecewise.execution.train import train
 from piecewise.jobs import build
 from piecewise.jobs.job import Job, read_job
 from piecewise.jobs.run_key import run_key
-from piecewise.journal.reader import read_journal
+from piecewise.journal.reader import read_end, read_journal
 from piecewise.journal.run_folder import RunFolder, read_result
 from piecewise.project import Project
 from small_project import TINY
@@ -111,6 +111,15 @@ def test_a_loss_whose_floor_is_unknown_reports_none(plan: Plan, folder: RunFolde
     assert "Infinity" not in folder.metrics.read_text()
 
 
+def test_missing_weights_are_named_once(tiny_job: Job, folder: RunFolder) -> None:
+    train(tiny_job, folder)
+    folder.weights.unlink()
+    with pytest.raises(
+        BadInput, match=rf"^{folder.weights} is missing: restore it from a copy, or train the run again$"
+    ):
+        evaluate_run(folder)
+
+
 def test_figures_come_from_the_run_alone_and_are_the_same_bytes_each_time(tiny_job: Job, folder: RunFolder) -> None:
     train(tiny_job, folder)
     evaluate_run(folder)
@@ -119,3 +128,18 @@ def test_figures_come_from_the_run_alone_and_are_the_same_bytes_each_time(tiny_j
     draw_run(folder)
     assert names == ["fitted_function", "unit_by_unit", "learning_curves"]
     assert all((folder.figures / f"{name}.svg").read_bytes() == data for name, data in first.items())
+
+
+def test_a_job_that_exits_by_itself_has_failed(
+    tiny_job: Job, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*arguments: object) -> None:
+        raise SystemExit(0)
+
+    monkeypatch.setattr("piecewise.execution.fit.fit_job", leave)
+    folder = RunFolder.at(project.runs / "one")
+    with pytest.raises(SystemExit):
+        train(tiny_job, folder)
+    end = read_end(folder.journal)
+    assert end is not None
+    assert (end.status, end.reason) == ("FAILED", "SystemExit: 0")

@@ -1,4 +1,4 @@
-"""A real MLflow server, and a proxy in front of it."""
+"""A real MLflow server and a proxy in front of it, and commands that start at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from servers import Proxy, RealServer
+from warm_commands import WarmCommands
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +24,10 @@ def proxy(real: RealServer) -> Iterator[Proxy]:
     yield proxy
     proxy.shutdown()
     proxy.server_close()
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]:
+    commands = WarmCommands(tmp_path_factory.mktemp("commands"))
+    yield commands
+    commands.close()

@@ -40,6 +40,11 @@ BAD_VALUES = {
     "log_every_n_steps": ["0", "-1", "abc"],
     "evaluate": ["perhaps", "3.5"],
     "model.activation": ["relo", "3", "[relu]"],
+    "figures": ["al", "none,all", "3", "null"],
+    "on_error": ["stop_after", "stop_after:0", "stop_after:x", "stop_after:-1", "halt"],
+    "executor.slots": ["0", "-1", "1.5", "two", "true"],
+    "executor.gpu_fraction": ["0", "2", "-0.5", "half", "nan"],
+    "executor.timeout": ["0", "-1", "nan", "soon", "null"],
     "tracking.uri": ["file:./mlruns", "mlruns", "https://a:b@c", "3"],
 }
 GADGETS = [

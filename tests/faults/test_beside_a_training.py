@@ -90,7 +90,7 @@ def test_commands_beside_a_sweep(project: Project, trials: Trials) -> None:
     assert len(undisturbed) == 3
     for rng in trials("any command beside a running sweep: it ends with the same bits, nothing is lost", 24):
         before = sweeps(project)
-        with started(*PIECEWISE, *SWEEP, cwd=project.root) as process:
+        with started(*PIECEWISE, *SWEEP, "fresh=1", cwd=project.root) as process:
             wait_for(lambda seen=before: sweeps(project) - seen, "a sweep")  # type: ignore[misc]
             (sweep,) = sweeps(project) - before
             wait_for((sweep / "0000" / "journal.jsonl").is_file, "a first job")

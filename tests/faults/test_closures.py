@@ -105,6 +105,7 @@ def in_another_layout(text: str, rng: Random) -> str:
     return "\n".join(["# A comment.", *lines, "", "# Another."])
 
 
+@pytest.mark.slow
 def test_a_changed_token_reruns_exactly_the_stages_that_run_its_file(checkout: Path, trials: Trials) -> None:
     before = compose(checkout)
     assert len(before) > 15

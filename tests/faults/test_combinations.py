@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from piecewise.commands.train import evaluate_and_draw
+from piecewise.commands.train import show
 from piecewise.data.idx import FILES
 from piecewise.errors import BadInput, NonFiniteLoss
 from piecewise.execution.job_folders import JobFolders
@@ -150,7 +150,7 @@ def test_a_combination_trains_or_is_refused_before_it_starts(
             continue
         folders = JobFolders.new(jobs)
         try:
-            run_jobs(jobs, folders, None, evaluate_and_draw)
+            run_jobs(jobs, folders, None, show)
         except NonFiniteLoss:  # in float16, small numbers that optimizers divide by become 0
             assert "trainer.precision=16-true" in words, words
             continue

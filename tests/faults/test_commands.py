@@ -9,7 +9,7 @@ import pytest
 
 from command_lines import draw, typed
 from piecewise.errors import BadInput
-from piecewise.execution.run_jobs import describe
+from piecewise.execution.describe import Facts
 from piecewise.jobs.job import Job
 from piecewise.jobs.overrides import folder_of
 from trials import Trials
@@ -33,7 +33,7 @@ def test_recorded_commands_repeat_the_jobs(plan: Plan, trials: Trials, capsys: p
     for rng in trials("recorded commands that repeat their jobs when a shell reads them", 200):
         words, jobs = planned(plan, rng)
         given = [words, *(list(job.overrides) for job in jobs)]
-        commands = [describe(jobs[0].name, one)["command"] for one in given]
+        commands = [Facts().tags(jobs[0].name, one)["command"] for one in given]
         pasted = typed(rng.choice(["bash", "sh"]), commands)
         assert pasted == given
         digests = [job.digest for job in jobs]

@@ -54,7 +54,8 @@ def test_a_killed_process_loses_no_point_and_leaves_no_other_process(
         store = real.place / "server.db" if has_server else project / "mlflow.db"
         target = ["tracking=server", f"tracking.uri={real.address}"] if has_server else []
         victim = rng.choice(["trainer", "sweep", "mirror", *(["server"] if has_server else [])])
-        training = start_training(project, *OPTIONS, *target, *(["-m", "seed=1,2"] if victim == "sweep" else []))
+        sweep = ["-m", "seed=1,2", "fresh=1"] if victim == "sweep" else []  # another trial may have left such a sweep
+        training = start_training(project, *OPTIONS, *target, *sweep)
         if number % 5 < 4:
             training.pause_until(lambda: count_stored_points(store, training.folders) > 0, "points at the store")  # noqa: B023
         time.sleep(rng.uniform(0, 3))

@@ -15,7 +15,12 @@ import torch
 import killed_training
 from gpu.trainings import digest, distance, flat_weights, history, train_ranks, trained, with_trainer
 from piecewise.analysis.evaluate import evaluate_run
+from piecewise.execution.executors.pool import Pool
+from piecewise.execution.listening import Listening
+from piecewise.execution.pack import Pack
 from piecewise.jobs.job import Job, read_job
+from piecewise.journal.names import new_id
+from piecewise.journal.run_folder import RunFolder
 
 # ‖w − w*‖ / ‖w*‖ after four steps with momentum and with Adam, where w* are the CPU's weights in float64. Adam divides
 # each gradient by its own size, so that rounding errors of small gradients weigh as much as those of large ones.
@@ -112,6 +117,22 @@ def killed(job: Job, device: str, place: Path) -> Finding:
     return found, "2 kills, 1 digest", kills == 2 and len(digests) == 1
 
 
+def pooled(job: Job, device: str, place: Path) -> Finding:
+    """Two jobs at the same time, in processes of a pool that share the device: the bits of each alone."""
+    frozen = with_trainer(job, accelerator=device).frozen
+    jobs = [replace(job, frozen=frozen | {"seed": seed}) for seed in (0, 1)]
+    alone = [digest(trained(one, place / f"alone{number}")) for number, one in enumerate(jobs)]
+    runs = [RunFolder.at(place / f"pool{number}") for number in range(2)]
+    packs = [
+        Pack(place / f"{number}.json", number, one, run, {"id": new_id()}, {}, evaluates=False)
+        for number, (one, run) in enumerate(zip(jobs, runs, strict=True))
+    ]
+    listening = Listening(lambda pack, outcome: None)
+    Pool(slots=2).run(packs, listening)
+    same = sum(digest(run) == known for run, known in zip(runs, alone, strict=True))
+    return f"{same} of 2 equal", "2 of 2", same == 2 and not listening.errors
+
+
 def ranks(job: Job, device: str, place: Path, backend: str, count: int) -> Finding:
     """All ranks use the same device, and train what one process trains."""
     job = with_trainer(job, accelerator=device)
@@ -169,6 +190,7 @@ def _in_order(jobs: Path, device: str, place: Path) -> Iterator[Case]:
     long = read_job(jobs / "long.json")
     yield guarded("same bits", "two processes", lambda: repeated(long, device, place / "twice"))
     yield guarded("same bits", "killed, resumed", lambda: killed(long, device, place / "killed"))
+    yield guarded("same bits", "two in a pool", lambda: pooled(long, device, place / "pool"))
     yield guarded("ranks", "2, gloo", lambda: ranks(long, device, place / "two", "gloo", 2))
     alone = "nccl" if device == "cuda" else "gloo"
     yield guarded("ranks", f"1, {alone}", lambda: ranks(long, device, place / "one", alone, 1))

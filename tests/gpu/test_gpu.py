@@ -123,6 +123,7 @@ if __name__ == "__main__":
           for name in sys.argv[1:]),
         checks.guarded("bits", "twice", lambda: checks.repeated(job, "cpu", place / "twice")),
         checks.guarded("bits", "killed", lambda: checks.killed(job, "cpu", place / "killed")),
+        checks.guarded("bits", "pool", lambda: checks.pooled(job, "cpu", place / "pool")),
         checks.guarded("ranks", "2", lambda: checks.ranks(job, "cpu", place / "ranks", "gloo", 2)),
     ):
         print(case.check, case.name, case.found, case.is_met)
@@ -141,7 +142,7 @@ def test_each_check_runs_from_job_files_without_hydra_mlflow_and_dvc(project: Pr
     command = [sys.executable, "check.py", *(f"{model}-{optimizer}.json" for model, optimizer in names)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
     lines = done.stdout.splitlines()
-    assert len(lines) == 6, done.stderr[-2000:]
+    assert len(lines) == 7, done.stderr[-2000:]
     assert [line for line in lines if not line.endswith("True")] == []
     assert any("2 kills, 1 digest" in line for line in lines)
 

@@ -18,8 +18,9 @@ from torch import Tensor
 from piecewise.execution.ranks import REQUEST, Request
 from piecewise.execution.train import train
 from piecewise.jobs.job import Job, read_job
+from piecewise.journal.names import new_id
 from piecewise.journal.reader import read_journal
-from piecewise.journal.run_folder import RunFolder, new_id, read_result
+from piecewise.journal.run_folder import RunFolder, read_result
 
 BACKEND = "GPU_CHECK_BACKEND"  # environment variable: the process group's backend that a rank must use
 RANK_SECONDS = 180  # for all ranks of a job together

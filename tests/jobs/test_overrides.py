@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from piecewise.jobs.job import Job
-from piecewise.jobs.overrides import folder_of, key_of, shell_command, values_of
+from piecewise.jobs.overrides import folder_of, key_of, names_sweep_option, shell_command, values_of
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,11 @@ def test_usual_labels_are_the_names_of_their_folders() -> None:
 )
 def test_two_lists_of_overrides_never_share_a_folder(one: list[str], other: list[str]) -> None:
     assert folder_of(one).lower() != folder_of(other).lower()
+
+
+def test_only_a_sweep_needs_to_know_how_its_jobs_run() -> None:
+    words = ["executor=pool", "executor.slots=2", "+executor.timeout=9", "on_error=stop", "on_errors=1", "seed=1"]
+    assert [word for word in words if not names_sweep_option(word)] == ["on_errors=1", "seed=1"]
 
 
 def test_a_command_is_quoted_for_the_shell() -> None:

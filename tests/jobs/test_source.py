@@ -22,6 +22,7 @@ DYNAMIC = {
     "jobs/targets.py": "the classes that a job names, where its closure begins too",
     "execution/ranks.py": "worker.py, which runs execution/train.py",
     "tracking/sync/background.py": "a copy to MLflow",
+    "tracking/store/mlflow_internals.py": "a model for MLflow",
     "server/service.py": "a server",
     "server/embedded_ui.py": "a server",
     "server/supervisor.py": "a server",
@@ -37,7 +38,8 @@ def config_of(name: str) -> dict[str, Any]:
 
 
 OPTIONS = [f"{path.parent.name}/{path.stem}" for path in (ROOT / "conf").glob("*/*.yaml")]
-NAMED = [name for name in OPTIONS if "_target_: piecewise." in (ROOT / "conf" / f"{name}.yaml").read_text()]
+TARGETED = [name for name in OPTIONS if "_target_: piecewise." in (ROOT / "conf" / f"{name}.yaml").read_text()]
+NAMED = [name for name in TARGETED if not name.startswith("executor/")]
 
 
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
@@ -55,6 +57,11 @@ def test_the_class_that_a_job_names_is_in_its_closure(stage: str, option: str) -
 def test_the_configurations_name_classes_of_every_room() -> None:
     assert {name.partition("/")[0] for name in NAMED} == {"data", "loss", "model"}
     assert len(NAMED) > 30
+
+
+@pytest.mark.parametrize("option", sorted(set(TARGETED) - set(NAMED)))
+def test_where_a_job_runs_changes_no_digest_of_its_source(option: str) -> None:
+    assert source_digest("train", {"executor": config_of(option)}) == source_digest("train")
 
 
 def test_without_jobs_a_training_depends_on_no_model_and_no_data_set() -> None:
@@ -116,7 +123,8 @@ TRAINED = {"train", "evaluate"}
     ("file", "stages"),
     [
         ("training/fit.py", {"train"}),
-        ("training/module.py", TRAINED),
+        ("training/module.py", {"train"}),
+        ("training/schedule.py", TRAINED),
         ("models/mlp.py", TRAINED),
         ("models/cnn.py", set()),
         ("losses/categorical.py", TRAINED),

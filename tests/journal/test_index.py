@@ -6,15 +6,13 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
 from many_runs import make_runs, write_journal
+from opened_files import opened_journals
 from piecewise.cli import main
 from piecewise.errors import BadInput, TryAgain
 from piecewise.journal import index
@@ -29,27 +27,6 @@ from piecewise.project import Project
 from small_project import TINY
 
 GONE = this_process().as_dict() | {"started": 1}
-_opened: list[str] | None = None
-
-
-def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and _opened is not None:
-        _opened.append(str(arguments[0]))
-
-
-sys.addaudithook(_note)
-
-
-@contextmanager
-def opened_journals() -> Iterator[list[str]]:
-    """The journals that this process opens inside."""
-    global _opened
-    _opened = files = []
-    try:
-        yield files
-    finally:
-        _opened = None
-        files[:] = [file for file in files if file.endswith(".jsonl")]
 
 
 def has_orphans(project: Project) -> bool:
@@ -81,7 +58,8 @@ def test_a_run_is_found_without_reading_the_others(project: Project) -> None:
     made = make_runs(project.runs, 30) + make_runs(project.runs, 40, sweeps_of=20)
     end_journals(project)
     names = ["last", "solo-000007", "fit job-000033", f"{made[-1].parent.parent.name}/0003", "sweep-000001"]
-    expected = [made[-1], made[7], made[30 + 2 + 33], made[-1].parents[1] / "0003" / "journal.jsonl", made[30 + 21]]
+    sweep = made[-1].parents[1]
+    expected = [sweep / "journal.jsonl", made[7], made[30 + 2 + 33], sweep / "0003" / "journal.jsonl", made[30 + 21]]
     for name, journal in zip(names, expected, strict=True):
         with opened_journals() as opened:
             assert find_run(project, name).folder.journal == journal
@@ -145,7 +123,7 @@ def test_a_damaged_index_is_made_again(project: Project) -> None:
     make_runs(project.runs, 3)
     end_journals(project)
     whole = (project.runs / INDEX).read_bytes()
-    for damaged in (b"", whole[:-1], whole[: len(whole) // 2], b"\xff" + whole, whole.replace(b"index 1", b"index 2")):
+    for damaged in (b"", whole[:-1], whole[: len(whole) // 2], b"\xff" + whole, whole.replace(b"index 2", b"index 1")):
         (project.runs / INDEX).write_bytes(damaged)
         assert len(unended(project.runs)) == 3
         assert len(known_runs(project)) == 3

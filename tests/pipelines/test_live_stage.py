@@ -12,12 +12,14 @@ import yaml
 
 from piecewise.durable import write_json
 from piecewise.errors import TryAgain
+from piecewise.execution import run_pack
 from piecewise.execution.run_jobs import run_jobs
 from piecewise.jobs.job import Job, write_jobs
 from piecewise.journal.reader import read_journal
 from piecewise.journal.run_folder import RunFolder, all_runs, read_result
 from piecewise.journal.writer import Journal
 from piecewise.locks import file_lock
+from piecewise.manifest import write_manifest
 from piecewise.planning.plan import plan_command_line
 from piecewise.project import Project
 from piecewise.stages import live
@@ -31,12 +33,14 @@ Plan = Callable[..., list[Job]]
 def train_stage(jobs: list[Job], fail_at: int | None = None) -> bool:
     """Train as the stage does; job number `fail_at` crashes. Returns whether an earlier training was resumed."""
 
-    def finish(job: Job, folder: RunFolder, parts: object) -> None:
-        if fail_at is not None and job is jobs[fail_at]:
+    def seal(folder: Path) -> None:
+        if fail_at is not None and folder.name == jobs[fail_at].folder_name:
             raise MemoryError
+        write_manifest(folder)
 
-    with live_stage(jobs) as (folders, is_resumed):
-        run_jobs(jobs, folders, None, finish, is_resumed)
+    with live_stage(jobs) as (folders, is_resumed), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_pack, "write_manifest", seal)
+        run_jobs(jobs, folders, None, lambda *_: None, is_resumed, evaluates=False)
     return is_resumed
 
 

@@ -84,6 +84,8 @@ CHECKS: dict[str, Callable[[Pipeline, list[str]], None]] = {
     "piecewise train ": _plans,
     "piecewise list": _runs,
     "piecewise ui": _has_help,
+    "piecewise watch": _has_help,
+    "piecewise resume": _has_help,
     "dvc repro": _would_run,
     "dvc exp run": _names_a_key,
     "dvc metrics diff": _runs,

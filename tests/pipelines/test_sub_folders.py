@@ -59,7 +59,7 @@ def test_mlflow_has_its_experiment_and_its_model(pipeline: Pipeline) -> None:
 def test_a_sweep_of_it_is_listed_shown_resumed_and_verified(pipeline: Pipeline) -> None:
     assert pipeline.run("piecewise", "list").startswith(NAME)
     assert f"# conf/experiment/{NAME}.yaml" in pipeline.run("piecewise", "show", f"experiment={NAME}")
-    pipeline.run("piecewise", "train", "-m", f"experiment={NAME}")
+    pipeline.run("piecewise", "train", "-m", f"experiment={NAME}", "fresh=1")  # the pipeline has trained it
     (sweep,) = (pipeline.root / "runs").glob(f"*-{STAGE}")
     assert len(list(sweep.glob("*/training/result.json"))) == 2
     (sweep / "0001" / "training" / "result.json").unlink()  # as if the sweep had been stopped

@@ -110,6 +110,7 @@ def test_a_folder_of_the_search_path_has_chapters_too(nested: Project, plan: Pla
         ("experiment=two/old", r"experiment=two/old does not exist: two/old\.yml must be named two/old\.yaml"),
         ("=3", "=3 cannot be read; allowed: KEY=VALUE"),
         ("model=null", "model=null is no option of model; allowed: cnn, deep/mine"),
+        ("executor=null", r"executor=null is no option of executor; did you mean 'auto'\? allowed: auto, inline, pool"),
     ],
 )
 def test_what_is_no_option_is_refused_by_the_nearest_name(

@@ -50,6 +50,8 @@ def test_what_no_job_can_decide_is_refused_and_shown(project: Project, expected:
 
 
 def test_the_errors_of_compose_name_the_file_once(project: Project) -> None:
+    for path in (project / "conf" / "experiment").glob("*.yaml"):
+        path.unlink()
     (project / "conf" / "experiment" / "fit.yaml").write_text("about: {question: [}\n")
     (error,) = compose(project / "conf", project / "build")
     assert error.startswith("conf/experiment/fit.yaml: line 1: ")

@@ -55,6 +55,10 @@ def test_gradient_descent_takes_all_examples_by_default(plan: Plan) -> None:
             ["model.wdth=3"],
             r"model\.wdth=3 is no option; did you mean 'width'\? allowed: activation, init, init_variance, width",
         ),
+        (
+            ["optimizer=adam", "optimizer.momentum=0.5"],
+            r"is no option; allowed: betas, lr; momentum belongs to optimizer=momentum, optimizer=nesterov",
+        ),
         (["sed=3"], r"sed=3 is no option; did you mean 'seed'\?"),
         (["experimnt=x"], "experimnt=x is no option"),
         (["model"], "model cannot be read; allowed: KEY=VALUE"),

@@ -29,6 +29,7 @@ SETS = [source for source in SMALL if isinstance(source, Synthetic)]
 PAIRS = [
     (source, LOSS_CLASSES[name]()) for source in SETS for kind in sorted(source.spec().kinds) for name in LOSSES[kind]
 ]
+DEAR = (("correlated", "Mixture"), ("spirals", "Bernoulli"))  # a second and more each
 # Angles are no numbers on a line, and Student's t with 1.5 degrees of freedom has no variance.
 NORMAL = ("SquaredError", "Heteroscedastic", "MultivariateNormal", "Mixture")
 UNKNOWN = {
@@ -68,7 +69,14 @@ def least_found(source: Synthetic, loss: NegativeLogLikelihood, x: Tensor) -> tu
     return found.mean(dim=1), found.std(dim=1) / math.sqrt(NUM_TARGETS)
 
 
-@pytest.mark.parametrize(("source", "loss"), PAIRS, ids=lambda value: getattr(value, "name", type(value).__name__))
+@pytest.mark.parametrize(
+    ("source", "loss"),
+    [
+        pytest.param(source, loss, marks=[pytest.mark.slow] if (source.name, type(loss).__name__) in DEAR else [])
+        for source, loss in PAIRS
+    ],
+    ids=lambda value: getattr(value, "name", type(value).__name__),
+)
 def test_the_floor_is_the_least_that_is_found_by_search(source: Synthetic, loss: NegativeLogLikelihood) -> None:
     grid, _ = source.quadrature()
     x = grid[torch.linspace(0.1, 0.9, NUM_INPUTS).mul(len(grid)).long()]

@@ -18,6 +18,8 @@ def load_trained(folder: RunFolder, parts: Parts | None = None) -> Parts:
     recorded = read_result(folder)["weights_digest"]
     try:
         weights = load_file(folder.weights)
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder.weights} is missing: restore it from a copy, or train the run again") from error
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{folder.weights} cannot be read: {error}") from error
     if digest_tensors(weights) != recorded:

@@ -14,12 +14,12 @@ def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--milliseconds", type=int, default=80, help="per picture, default 80")
     asked = arguments.read()
     from piecewise.errors import BadInput
-    from piecewise.journal.find import find_run
+    from piecewise.journal.find import find_single_run
     from piecewise.journal.names import folder_name
 
     if not 10 <= asked.milliseconds <= 10_000:
         raise BadInput(f"--milliseconds={asked.milliseconds} must be from 10 to 10000")
-    run = find_run(project, asked.run)
+    run = find_single_run(project, asked.run)
     path = arguments.path(asked.output or f"{folder_name(run.start.name)}-{run.start.id}.gif")
     if path.suffix != ".gif" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .gif")

@@ -38,7 +38,7 @@ class Arguments(argparse.ArgumentParser):
 
     def add_run(self) -> None:
         """Add the argument that names a run."""
-        words = "an id, the beginning of an id, a title, a folder, or `last` for the newest run"
+        words = "an id, the beginning of an id, a title, a folder, or `last`: the newest run or sweep"
         self.add_argument("run", metavar="RUN", type=self._run, help=words)
 
     def _run(self, text: str) -> str:

@@ -15,9 +15,10 @@ from piecewise.errors import BadInput
 from piecewise.project import Project
 
 VERBS_WITH_OVERRIDES = ("train", "show")
-VERBS_WITH_A_RUN = ("resume", "evaluate", "predict")
+VERBS_WITH_A_RUN = ("resume", "watch", "evaluate", "predict", "regions", "draw", "animate", "ui")
 MULTIRUN = ("-m", "--multirun")
-NO_VERBS = ("arguments", "completion")  # every other module of the package `commands` is a verb
+# Every other module of the package `commands` is a verb.
+NO_VERBS = ("arguments", "completion", "dry_run", "sweep", "sweep_words")
 
 # Bash expands the candidates: offering a value such as $(…) from a file would run it.
 SAFE = re.compile(r"[\w=.,:/@%+~-]+")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
-from piecewise.errors import PiecewiseError
+from piecewise.errors import BadInput, PiecewiseError
 from piecewise.project import Project
 
 if TYPE_CHECKING:
@@ -58,10 +58,21 @@ def main(project: Project, arguments: Arguments) -> int:
 def _members(run: KnownRun, count: int) -> list[RunFolder]:
     """The jobs of a sweep. Raises PiecewiseError if the pipeline has not trained all of them."""
     from piecewise.execution.job_folders import JobFolders
+    from piecewise.execution.ledger import DONE, LEDGER
+    from piecewise.execution.sweep import Sweep
     from piecewise.journal.run_folder import RunFolder
 
+    root = run.folder.sealed
+    if (root / LEDGER).is_file():
+        sweep = Sweep.at(root)
+        if left := sum(state not in DONE for state in sweep.states()):
+            raise BadInput(
+                f"{run.title}: {left} of its {len(sweep.jobs)} jobs are not finished, and the mean is over all; "
+                f"piecewise resume {run.id} retry=1 runs them; allowed now: one of its jobs"
+            )
+        return [sweep.folder_of(entry) for entry in sweep.record.entries]
     if not run.folder.is_of_pipeline:
-        return JobFolders.below(run.folder.sealed, count).jobs
+        return JobFolders.below(root, count).jobs
     parent = run.folder.training.parent
     folders = [RunFolder.of_stage(run.start.name, path.parent.name) for path in sorted(parent.glob("*/result.json"))]
     if len(folders) != count:

@@ -18,12 +18,12 @@ def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--output", metavar="FILE.csv")
     asked = arguments.read()
     from piecewise.errors import BadInput
-    from piecewise.journal.find import find_run
+    from piecewise.journal.find import find_single_run
 
     output = None if asked.output is None else arguments.path(asked.output)
     if output is not None and output.is_dir():
         raise BadInput(f"--output={output} is a folder; allowed: a file")
-    run = find_run(project, asked.run)
+    run = find_single_run(project, asked.run)
     from piecewise.analysis.predict import predict  # imports torch, which takes seconds
     from piecewise.durable import write_atomic
 

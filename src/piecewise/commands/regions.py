@@ -18,10 +18,10 @@ def main(project: Project, arguments: Arguments) -> None:
     arguments.add_argument("--output", metavar="FILE.svg")
     asked = arguments.read()
     from piecewise.errors import BadInput
-    from piecewise.journal.find import find_run
+    from piecewise.journal.find import find_single_run
     from piecewise.journal.names import folder_name
 
-    run = find_run(project, asked.run)
+    run = find_single_run(project, asked.run)
     path = arguments.path(asked.output or f"{folder_name(run.start.name)}-{run.start.id}-regions.svg")
     if path.suffix != ".svg" or path.is_dir():
         raise BadInput(f"--output={path} must be a file that ends in .svg")

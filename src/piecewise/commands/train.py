@@ -1,79 +1,89 @@
-"""Train, evaluate and draw one run, or with -m one run for each combination of values.
+"""Train, evaluate and draw one run, or with -m a sweep: one run for each combination of values.
 
   piecewise train experiment=mnist_cnn optimizer.lr=3e-3 trainer.max_epochs=2
   piecewise train -m experiment=shallow_regression model.width=4,16,64 seed=0,1
 
---dry-run prints the jobs with estimates of their time and disk space, and starts nothing.
-`piecewise list GROUP` prints the options of a group. Hydra's flags (--cfg job, --hydra-help, …) work too.
+The same command goes on with a sweep that was interrupted, and repeats nothing that is done. retry=1 runs its failed
+jobs again; fresh=1 trains all jobs anew. --dry-run prints the jobs with estimates of their time and disk space, and
+starts nothing. `piecewise list GROUP` prints the options of a group. Hydra's flags (--cfg job, …) work too.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import contextlib
 from typing import TYPE_CHECKING
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
+from piecewise.errors import BadInput
 from piecewise.project import Project
 
 if TYPE_CHECKING:
-    from piecewise.jobs.build import Parts
+    from piecewise.execution.executors.contract import Outcome
+    from piecewise.execution.pack import Pack
     from piecewise.jobs.job import Job
-    from piecewise.journal.run_folder import RunFolder
 
 DRY_RUN = "--dry-run"
+MULTIRUN = ("-m", "--multirun")
 
 
-def main(project: Project, arguments: Arguments) -> None:
+def main(project: Project, arguments: Arguments) -> int:
+    from piecewise.commands.sweep_words import read_sweep_words
+
+    is_dry = DRY_RUN in arguments.words
+    asked = read_sweep_words([word for word in arguments.words if word != DRY_RUN])  # Hydra parses the others
+    if not is_dry and not set(MULTIRUN).isdisjoint(asked.words) and "executor=inline" not in asked.words:
+        from piecewise.execution.executors.pool import start_server
+
+        # It imports what this process imports too, at the same time.
+        with contextlib.suppress(BadInput):  # whether there are jobs for a pool is not known yet: the pool tries again
+            start_server(*(["piecewise.analysis.draw"] if "figures=all" in asked.words else []))
     from piecewise.planning.plan import plan_command_line
 
-    words = [word for word in arguments.words if word != DRY_RUN]  # Hydra parses them
-    jobs = plan_command_line(project.conf, words)
+    jobs = plan_command_line(project.conf, asked.words)
     if not jobs:  # a flag such as --cfg only prints
-        return
+        return 0
     from piecewise.jobs.trainer import check_devices
 
     check_devices(job.config.trainer for job in jobs)
-    if DRY_RUN in arguments.words:
-        _announce(jobs)
-        return
+    if is_dry:
+        from piecewise.commands.dry_run import announce
+
+        announce(project, jobs, asked)
+        return 0
+    if len(jobs) > 1:
+        from piecewise.commands.sweep import run
+
+        return run(jobs, asked)
+    asked.refuse_without_sweep()
+    _train_alone(jobs, asked.words)
+    return 0
+
+
+def _train_alone(jobs: list[Job], words: list[str]) -> None:
     from piecewise.execution.job_folders import JobFolders
     from piecewise.execution.run_jobs import run_jobs
+    from piecewise.execution.run_sweep import executor_for
 
-    folders = JobFolders.new(jobs)
-    uri = jobs[0].config.tracking.uri
-    run_jobs(jobs, folders, uri, evaluate_and_draw, words=words)
-    conclude(folders.root, len(jobs), uri)
-
-
-def _announce(jobs: list[Job]) -> None:
-    from piecewise.planning.estimate import estimate
-
-    guesses = [estimate(job) for job in jobs]
-    times, sizes = [guess.seconds for guess in guesses], [guess.num_bytes for guess in guesses]
-    titles = [job.title for job in jobs]
-    print(terminal.table([*zip(titles, map(terminal.duration, times), map(terminal.size, sizes), strict=True)]))
-    count = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
-    print(f"\n{count}, about {terminal.duration(sum(times))} and {terminal.size(sum(sizes))}; nothing was started")
+    folders, config = JobFolders.new(jobs), jobs[0].config
+    executor = executor_for(config.executor, 1)
+    run_jobs(jobs, folders, config.tracking.uri, show, words=words, executor=executor)
+    conclude(str(folders.root), config.tracking.uri)
 
 
-def evaluate_and_draw(job: Job, folder: RunFolder, parts: Parts | None) -> None:
-    """Evaluate the run and draw its figures, unless `evaluate=false`. Print its metrics in one line."""
-    metrics = {}
-    if job.config.evaluate:
-        from piecewise.analysis.draw import draw_run
-        from piecewise.analysis.evaluate import evaluate_run
-
-        metrics = evaluate_run(folder, parts)
-        draw_run(folder)
-    numbers = "  ".join(f"{key} {value:.5g}" for key, value in metrics.items())
-    terminal.show(f"{job.title}  {numbers}")
+def show(pack: Pack, outcome: Outcome) -> None:
+    """Print the metrics of a job in one line."""
+    terminal.show(f"{pack.job.title}  {numbers(outcome.metrics)}".rstrip())
 
 
-def conclude(folder: Path, num_jobs: int, uri: str | None) -> None:
-    """Say where the results are, and how to compare them."""
-    figures = folder / ("figures" if num_jobs == 1 else "*/figures")
-    lines = [("run folder", str(folder)), ("figures", str(figures))]
+def numbers(metrics: dict[str, float]) -> str:
+    """The metrics of a job in the order of its file, in which those of a reused job are read."""
+    return "  ".join(f"{key} {value:.5g}" for key, value in sorted(metrics.items()))
+
+
+def conclude(folder: str, uri: str | None) -> None:
+    """Say where the results of a run are, and how to compare them."""
+    lines = [("run folder", folder), ("figures", f"{folder}/figures")]
     if uri is not None:
         lines.append(("compare", uri if uri.startswith("http") else "piecewise ui  (or mlflow ui)"))
     terminal.say(f"\n{terminal.table(lines)}")

@@ -7,6 +7,8 @@ purpose looks like a damaged one.
 Not hashed: mlflow.db, which changes with every run and can be made again from the journals. SQLite checks its
 integrity. In DVC's run cache, sizes are not covered, because no digest depends on them.
 
+A run that a sweep's ledger calls finished and whose folder is gone is a fault, too.
+
 The exit code is 1 if there is a fault. A run that has not ended is a note, not a fault.
 """
 

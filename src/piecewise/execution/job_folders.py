@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piecewise.durable import write_atomic
-from piecewise.errors import BadInput
+from piecewise.errors import FULL, BadInput, TryAgain
 from piecewise.jobs.job import Job, write_jobs
-from piecewise.journal.names import folder_name
-from piecewise.journal.run_folder import SWEEP, RunFolder, new_id
+from piecewise.journal.names import folder_name, new_id
+from piecewise.journal.run_folder import SWEEP, RunFolder
 from piecewise.project import Project
 
 MIN_FREE_BYTES = 100_000_000  # below this nothing is started
@@ -36,7 +36,7 @@ class JobFolders:
 
     @classmethod
     def new(cls, jobs: list[Job]) -> JobFolders:
-        """A new folder for these jobs. Raises BadInput if nothing can be written there."""
+        """A new folder for these jobs. Raises as `check_writable` does."""
         run_id = new_id()
         folders = cls.below(Project().runs / f"{run_id}-{folder_name(jobs[0].name)}", len(jobs), run_id)
         check_writable(folders.root.parent)
@@ -52,17 +52,28 @@ class JobFolders:
         return cls(new_id(), Project().results, RunFolder.of_live_stage(name, SWEEP), folders)
 
 
+def new_ids(count: int) -> list[str]:
+    """Ids for the runs of a sweep, all different."""
+    ids = dict.fromkeys(new_id() for _ in range(count))
+    while len(ids) < count:
+        ids[new_id()] = None
+    return list(ids)
+
+
 def check_writable(folder: Path) -> None:
-    """Write a file in `folder`, making it if need be. Raises BadInput if that fails or the disk is nearly full."""
+    """Write a file in `folder`, making it if need be. Raises TryAgain if the disk is nearly full, else BadInput."""
     probe = folder / f".probe.{os.getpid()}"
     try:
         write_atomic(probe, b"piecewise")
         probe.unlink()
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise BadInput(f"{folder.absolute()} cannot be written: {error.strerror}; nothing was started") from error
+        problem = f"{folder.absolute()} cannot be written: {error.strerror}; nothing was started"
+        if error.errno in FULL:
+            raise TryAgain(f"{problem}; piecewise clean makes room") from error
+        raise BadInput(problem) from error
     if free < MIN_FREE_BYTES:
-        raise BadInput(
+        raise TryAgain(
             f"{folder.absolute()}: the disk has {free // 10**6} MB left, a run wants {MIN_FREE_BYTES // 10**6} MB; "
             "piecewise clean makes room"
         )

@@ -44,6 +44,7 @@ class Request:
     facts: dict[str, Any]  # for the journal's first record
     parent: Process | None = None  # the process that waits for the ranks: without it they end
     is_resumed: bool = False  # go on from the newest checkpoint in the folder
+    digests: dict[str, str] | None = None  # of the source and the lock, if they are known
 
     def as_text(self) -> str:
         return json.dumps({**asdict(self), "folder": self.folder.as_text()})

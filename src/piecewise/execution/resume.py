@@ -19,6 +19,7 @@ from piecewise.journal.run_folder import RunFolder
 
 # Options of the trainer that change last digits, and not the experiment.
 NUMERICS = ("accelerator", "devices", "num_nodes", "strategy")
+FIXED = {"tracking", "executor", "executor._target_"}  # groups, of which a run keeps the option
 SURROUNDINGS = {"source": "the source that trains", "lock": "the environment's lock"}
 
 
@@ -48,20 +49,33 @@ def check_unchanged(start: Start, job: Job, digests: dict[str, str]) -> list[str
 
 
 def with_options(job: Job, words: list[str]) -> Job:
-    """The same experiment with other options of where it trains, such as `trainer.devices=1`. Raises BadInput."""
+    """The same experiment with other options of where it trains, such as `trainer.devices=1`.
+
+    A value that the job has already may be repeated. Raises BadInput for another change.
+    """
     config = copy.deepcopy(job.frozen)
+    allowed = {*VOLATILE, *(f"executor.{key}" for key in config.get("executor") or ())} - FIXED
     for word in words:
         key, sign, text = word.partition("=")
-        if not sign or key not in VOLATILE or key == "tracking":
-            raise BadInput(
-                f"{word!r} cannot be changed when a run continues; {nearest(key, set(VOLATILE) - {'tracking'})}"
-            )
+        if word in job.overrides or _has(job, key, text):
+            continue
+        if not sign or key not in allowed:
+            raise BadInput(f"{word!r} cannot be changed when a run continues; {nearest(key, allowed)}")
         group, _, leaf = key.rpartition(".")
         try:
             (config[group] if group else config)[leaf] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise BadInput(f"{word!r} cannot be read; allowed: KEY=VALUE, with a VALUE of YAML") from error
     return replace(job, frozen=config)
+
+
+def _has(job: Job, key: str, text: str) -> bool:
+    """Whether the value of a key of the job is what the user has written: 3e-3 is 0.003."""
+    value = dict(flatten(job.frozen)).get(key)
+    try:
+        return value is not None and (value == text or float(value) == float(text))
+    except ValueError:  # no number
+        return False
 
 
 def changed_surroundings(start: Start, digests: dict[str, str]) -> list[str]:

@@ -1,135 +1,153 @@
-"""Run several jobs one after the other, under one parent run, while MLflow follows them."""
+"""Run jobs to their end by an executor, under one parent run if there are several, while MLflow follows them."""
 
-import re
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from piecewise import stopping, terminal
-from piecewise.durable import read_json
-from piecewise.errors import PiecewiseError
 from piecewise.execution.blocked_releases import refuse_blocked
+from piecewise.execution.describe import Facts
+from piecewise.execution.executors.contract import Executor
+from piecewise.execution.executors.inline import Inline
 from piecewise.execution.job_folders import JobFolders, check_writable
-from piecewise.execution.train import train
+from piecewise.execution.listening import Listening, Show
+from piecewise.execution.pack import Pack
+from piecewise.execution.run_pack import held
 from piecewise.execution.trial import check_steps
-from piecewise.jobs.about import experiments, read_about
-from piecewise.jobs.build import Parts
 from piecewise.jobs.comparable import basis, best_of_each, flatten
 from piecewise.jobs.job import Job
-from piecewise.jobs.overrides import shell_command
-from piecewise.jobs.provenance import git_state
 from piecewise.jobs.trainer import check_devices
 from piecewise.journal.reader import read_end, read_journal, read_start
 from piecewise.journal.run_folder import RunFolder, busy
 from piecewise.journal.writer import Journal
 from piecewise.locks import has_writer
-from piecewise.manifest import MANIFEST, remove_manifest, write_manifest
+from piecewise.manifest import remove_manifest
 from piecewise.processes import this_process
-from piecewise.project import Project
 from piecewise.tracking.sync.background import BackgroundMirror
 
-# Called after each training, with the job's parts if this process has trained it.
-Finish = Callable[[Job, RunFolder, Parts | None], None]
+
+@dataclass(frozen=True)
+class Plan:
+    """What one command runs."""
+
+    jobs: Sequence[Job]  # also those that are done
+    folders: JobFolders
+    packs: Sequence[Pack]  # one for each job that must run
+    uri: str | None  # of the MLflow store
+    words: Sequence[str] = ()  # the arguments of the `piecewise train` that began this
+    facts: Facts = field(default_factory=Facts)
+    num_reused: int = 0  # jobs whose finished runs are outside the sweep
+    num_failed: int = 0  # jobs that failed before, and are not run again
+
+    @property
+    def num_own(self) -> int:
+        """The jobs that have, or get, a run in the sweep."""
+        return len(self.jobs) - self.num_reused
 
 
 def run_jobs(
-    jobs: list[Job],
+    jobs: Sequence[Job],
     folders: JobFolders,
     uri: str | None,
-    finish: Finish,
+    show: Show,
     is_resumed: bool = False,
     words: Sequence[str] = (),
+    executor: Executor | None = None,
+    evaluates: bool = True,
 ) -> None:
-    """Train every job, then `finish` it; MLflow at `uri` gets the runs, or the user is told what it did not get.
+    """Run the job of `piecewise train`, or those of a stage; finished ones are skipped if `is_resumed`.
 
-    A job that fails stops neither the others nor the parent; its error is raised when all are done. A signal stops
-    everything. With `is_resumed` finished jobs are skipped and interrupted ones continue. `words` are the arguments of
-    `piecewise train` that begin such a sweep, for its record.
-    Raises BadInput, or TryAgain if another process writes one of the runs.
+    All are run, also after an error; the first error is raised at the end. `show` hears of each job that has finished.
+    Raises BadInput, TryAgain if another process writes one of the runs, and Stopped after a signal.
     """
-    _check_before_start(jobs, folders)
-    with _held(folders.parent):
-        _run_all(jobs, folders, uri, finish, is_resumed, words)
+    facts = Facts()
+    packs = [
+        Pack(
+            folder.training.parent / f".pack.{number:04d}.tmp",  # no manifest has a file of this name
+            number,
+            job,
+            folder,
+            facts.of(job),
+            facts.digests(job),
+            is_resumed=is_resumed,
+            evaluates=evaluates,
+            draws=job.config.figures != "none",
+        )
+        for number, (job, folder) in enumerate(zip(jobs, folders.jobs, strict=True))
+        if not (is_resumed and folder.is_done)
+    ]
+    listening = Listening(show)
+    run_packs(Plan(jobs, folders, packs, uri, words, facts), executor or Inline(), listening)
+    if listening.errors:
+        raise listening.errors[0]
 
 
-def _run_all(
-    jobs: list[Job], folders: JobFolders, uri: str | None, finish: Finish, is_resumed: bool, words: Sequence[str]
-) -> None:
-    remove_manifest(folders.root)
-    mirror = BackgroundMirror(uri, folders.jobs if len(jobs) == 1 else [folders.parent, *folders.jobs])
-    errors: list[Exception] = []
-    is_interrupted = True
-    try:
-        with _recorded_sweep(jobs, folders, errors, words) as sweep:
-            for job, folder in zip(jobs, folders.jobs, strict=True):
-                if is_resumed and is_done(folder):
-                    continue
-                try:
-                    with _held(folder) if len(jobs) > 1 else nullcontext():
-                        facts = {**sweep, "tags": describe(job.name, job.overrides, job.notes)}
-                        _run(job, folder, facts, finish, is_resumed)
-                except Exception as error:
-                    stopping.raise_if_stopped()  # the error may be how a library answered a signal
-                    errors.append(_reported(error, job))
-        if len(jobs) > 1 and not folders.parent.is_of_pipeline:
-            from piecewise.analysis.compare import compare  # imports matplotlib
-            from piecewise.analysis.member import Member
+def run_packs(plan: Plan, executor: Executor, listening: Listening, settle: Callable[[], None] | None = None) -> None:
+    """Run the packs of a plan, then call `settle`. MLflow gets the runs; the user is told which it did not get.
 
-            evaluated = [pair for pair in zip(jobs, folders.jobs, strict=True) if pair[1].metrics.is_file()]
-            compare(folders.parent, [Member(job, read_json(folder.metrics)) for job, folder in evaluated])
-            write_manifest(folders.root)
-        is_interrupted = False
-    finally:
-        mirror.close(at_once=is_interrupted)
-    if errors:
-        raise errors[0]
+    Raises as `run_jobs` does; but the errors of jobs are only kept by `listening`.
+    """
+    folders, is_sweep = plan.folders, len(plan.jobs) > 1
+    _check_before_start(plan)
+    with held(folders.parent) if is_sweep else nullcontext():
+        remove_manifest(folders.root)
+        mirror = BackgroundMirror(plan.uri, [folders.parent, *folders.jobs] if is_sweep else folders.jobs)
+        is_interrupted = True
+        try:
+            with _recorded_sweep(plan, listening) as facts:
+                packs = (replace(pack, facts=facts | pack.facts) for pack in plan.packs)
+                executor.run(listening.until_stopped(packs), listening)
+            if settle is not None:
+                settle()
+            is_interrupted = False
+        except stopping.Stopped:
+            record = read_journal(folders.parent.journal, with_metrics=False)
+            if record is not None:
+                terminal.say(f"piecewise resume {record.start.id}  continues from here")
+            raise
+        finally:
+            mirror.close(at_once=is_interrupted)
 
 
-def _held(folder: RunFolder) -> AbstractContextManager[None]:
-    """Hold the lock of a run's files. A stage of the pipeline holds that of all its runs already."""
-    return nullcontext() if folder.is_of_pipeline else folder.held()
-
-
-def is_done(folder: RunFolder) -> bool:
-    """Whether the job is trained and finished."""
-    return all(path.is_file() for path in (folder.sealed / MANIFEST, folder.result, folder.weights))
-
-
-def _check_before_start(jobs: list[Job], folders: JobFolders) -> None:
+def _check_before_start(plan: Plan) -> None:
     """Raises BadInput, or TryAgain if another process writes one of the runs."""
     refuse_blocked()
-    check_writable(folders.root)
-    for folder in (folders.parent, *folders.jobs):
+    check_writable(plan.folders.root)
+    for folder in (plan.folders.parent, *(pack.folder for pack in plan.packs)):
         if has_writer(folder.journal):
             raise busy(folder.journal)
+    jobs = [pack.job for pack in plan.packs]
     check_devices(job.config.trainer for job in jobs)
     check_steps(jobs)
 
 
 @contextmanager
-def _recorded_sweep(
-    jobs: list[Job], folders: JobFolders, errors: list[Exception], words: Sequence[str]
-) -> Iterator[dict[str, str]]:
-    """Write the parent's journal; if there are `errors` at the end, the sweep has failed.
+def _recorded_sweep(plan: Plan, listening: Listening) -> Iterator[dict[str, str]]:
+    """Write the parent's journal. If a job has failed, so has the sweep.
 
     Yields what the journal of each job records of it: its parent. A single job has none, and gets the id itself.
     """
+    folders, size = plan.folders, len(plan.jobs)
     record = read_journal(folders.parent.journal, with_metrics=False)
     run_id = record.start.id if record is not None else folders.id
-    if len(jobs) == 1:
+    if size == 1:
         yield {"id": run_id}
         return
-    name, size, process = jobs[0].name, len(jobs), this_process().as_dict()
+    name, process = plan.jobs[0].name, this_process().as_dict()
     with Journal(folders.parent.journal) as journal:
         if record is not None:
             journal.resume(process=process)
         else:
-            about = {"id": run_id, "name": name, "title": f"{name} sweep of {size}", "num_jobs": size}
-            journal.start(**about, tags={**describe(name, words), "sweep.num_jobs": str(size)}, process=process)
+            about = {"id": run_id, "name": name, "title": f"{name} sweep of {size}", "num_jobs": plan.num_own}
+            counts = {"sweep.num_jobs": str(size), "sweep.reused": str(plan.num_reused)}
+            tags = plan.facts.tags(name, plan.words) | counts
+            journal.start(**about, tags=tags, process=process)
         status = "FAILED"
         try:
             yield {"parent": run_id}
-            status = "FAILED" if errors else "FINISHED"
+            status = "FAILED" if listening.errors or plan.num_failed else "FINISHED"
         except stopping.Stopped:
             status = "KILLED"
             raise
@@ -146,42 +164,3 @@ def _best_of(folder: RunFolder) -> list[str]:
             key = basis(dict(flatten(start.config)), start.digests.get("data"))
             found.append((key, end.val_nll, start.id))
     return list(best_of_each(sorted(found, key=lambda item: item[2])).values())
-
-
-def describe(name: str, words: Sequence[str], notes: Sequence[str] = ()) -> dict[str, str]:
-    """Tags for a reader a year later: the question, the command that repeats the run, the state of the source."""
-    conf = Project.find().conf
-    about = read_about(conf, name) if name in experiments(conf) else {}
-    command = shell_command(words)
-    note = "\n\n".join(part for part in (about.get("question"), as_code(command), *notes) if part)
-    return {**git_state(), "command": command, "mlflow.note.content": note}
-
-
-def as_code(text: str) -> str:
-    """`text` as code in Markdown; the fence is longer than any row of backquotes in it."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"
-
-
-def _run(job: Job, folder: RunFolder, facts: dict[str, Any], finish: Finish, is_resumed: bool) -> None:
-    parts = None
-    try:
-        remove_manifest(folder.sealed)
-        if not (is_resumed and folder.result.is_file()):
-            parts = train(job, folder, facts, is_resumed)
-    except stopping.Stopped:
-        record = read_journal(folder.journal)
-        if record is not None:
-            terminal.say(f"piecewise resume {facts.get('parent', record.start.id)}  continues from here")
-        raise
-    finish(job, folder, parts)
-    write_manifest(folder.sealed)
-
-
-def _reported(error: Exception, job: Job) -> PiecewiseError:
-    """Tell the user which job failed and why; returns the error, marked as told."""
-    message = terminal.explain(error)
-    terminal.fail(f"{job.title}: {message}")
-    reported = error if isinstance(error, PiecewiseError) else PiecewiseError(message)
-    reported.is_reported = True
-    return reported

@@ -16,22 +16,29 @@ from piecewise.execution.trial import check_steps
 from piecewise.jobs.build import Parts, build_parts
 from piecewise.jobs.job import Job
 from piecewise.jobs.run_key import identify
-from piecewise.journal.names import folder_name
+from piecewise.journal.names import folder_name, new_id
 from piecewise.journal.reader import read_journal
-from piecewise.journal.run_folder import RunFolder, new_id
+from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal, Unwritable
 from piecewise.processes import end_with, this_process
 from piecewise.project import Project
 
 
-def train(job: Job, folder: RunFolder, facts: dict[str, Any] | None = None, is_resumed: bool = False) -> Parts | None:
+def train(
+    job: Job,
+    folder: RunFolder,
+    facts: dict[str, Any] | None = None,
+    is_resumed: bool = False,
+    digests: dict[str, str] | None = None,
+) -> Parts | None:
     """Train `job` and leave weights, result and journal in `folder`; `facts` join the journal's first record.
+    `digests` are those of the source and the lock, if they are known.
 
     Returns the parts it was trained with, for what follows. A job of several ranks trains in other processes, and
     returns None: Lightning starts ranks by running the command line again, so each gets one that names this job alone.
     Raises NonFiniteLoss, and Stopped after a signal.
     """
-    request = Request(folder, {"id": new_id(), **(facts or {})}, this_process(), is_resumed)
+    request = Request(folder, {"id": new_id(), **(facts or {})}, this_process(), is_resumed, digests)
     if not job.config.trainer.may_use_ranks:
         return _train_here(job, request)
     job.write(folder.job)
@@ -54,6 +61,8 @@ def train_as_rank(job: Job, resumed: Path | None = None) -> None:
     """
     if resumed is not None and not RunFolder.at(resumed).journal.is_file():
         raise BadInput(f"--resume {resumed}: no run is there; allowed: a folder below runs/ with a journal")
+    if REQUEST in os.environ or not is_first_rank():
+        stopping.be_silent()  # of all processes of a command the first one tells the user of a signal
     run_id = new_id()
     has_folder = resumed is not None or REQUEST in os.environ
     folder = RunFolder.at(resumed or Project().runs / f"{run_id}-{folder_name(job.name)}")
@@ -78,9 +87,10 @@ def _train_here(job: Job, request: Request, has_folder: bool = True) -> Parts:
                 fit_job(job, parts, request, None)
             return parts
         parts = build_parts(job.config)
-        result = identify(job, parts.source)
+        result = identify(job, parts.source, request.digests)
+        planned = {"steps_planned": parts.length.steps}
         with Journal(request.folder.journal) as journal:
-            _begin(journal, job, request, result)
+            _begin(journal, job, request, result | planned)
             with _recording(journal, request.folder, BaseException):
                 result |= fit_job(job, parts, request, journal)
             journal.end(**result)
@@ -109,7 +119,9 @@ def _recording(journal: Journal, folder: RunFolder, kind: type[BaseException]) -
     try:
         yield
     except kind as error:
-        status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"
+        # Lightning ends the process when a signal came; a job that calls sys.exit by itself has failed.
+        is_signal = isinstance(error, (KeyboardInterrupt, stopping.Stopped)) or stopping.requested_stop() is not None
+        status = "KILLED" if is_signal else "FAILED"
         why = f"{fate_of_others(folder, os.getpgrp())}; " if isinstance(error, TryAgain) else ""
         with contextlib.suppress(Unwritable):  # the journal itself may be what failed
             journal.end(status, reason=f"{why}{type(error).__name__}: {error}"[:500])

@@ -42,6 +42,7 @@ PLACE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
 VARYING = {
     *("seed", "split_seed", "test_seed", "num_train", "num_test", "num_examples", "val_fraction", "batch_size"),
     *("max_epochs", "timeout", "log_every_n_steps", "evaluate", "log_model", "tracking", *LENGTH),
+    *("executor", "on_error", "figures"),
 }
 _REFUSALS: dict[str, str | None] = {}  # of each shape that this process has tried: why it cannot train
 
@@ -65,12 +66,17 @@ def check_steps(jobs: Iterable[Job], is_rank: bool = False) -> None:
 
 def _check(config: JobConfig, parts: Callable[[], Parts], is_rank: bool = False) -> None:
     build.check_repeated_losses(config)
-    shape = canonical(_without_sizes(asdict(config)))
+    shape = shape_of(config)
     if shape not in _REFUSALS and _has_device(config.trainer, is_rank):
         _REFUSALS[shape] = _refusal(parts())
     refusal = _REFUSALS.get(shape)
     if refusal is not None:
         raise BadInput(refusal)
+
+
+def shape_of(config: JobConfig) -> str:
+    """A text that jobs share if they differ only in numbers that change no shape."""
+    return canonical(_without_sizes(asdict(config)))
 
 
 def _has_device(trainer: TrainerConfig, is_rank: bool) -> bool:

@@ -1,6 +1,5 @@
 """Files and folders of a project that are no longer needed. Nothing that a process may still write is removed."""
 
-import errno
 import os
 import shutil
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from piecewise.errors import FULL
 from piecewise.execution.stage_key import is_recorded
 from piecewise.journal.run_folder import RunFolder, all_runs, busy
 from piecewise.locks import has_writer
@@ -81,7 +81,7 @@ def _forget(sealed: Path, files: list[Path]) -> None:
     try:
         update_manifest(sealed, [], removed)
     except OSError as error:
-        if not files or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not files or error.errno not in FULL:
             raise
         # A full disk has no room for another manifest. Until it is written, `verify` says that this file is missing.
         max(files, key=lambda path: path.stat().st_size).unlink()

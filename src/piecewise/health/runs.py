@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from piecewise.durable import is_torn
+from piecewise.execution.ledger import DONE, LEDGER, Record
 from piecewise.health.findings import HashReport, removal
 from piecewise.journal.reader import read_journal
+from piecewise.journal.run_folder import RunFolder
 from piecewise.manifest import MANIFEST, manifest_faults
 from piecewise.project import Project
 
@@ -17,7 +19,22 @@ def check_runs(project: Project) -> HashReport:
     for folder in _run_folders(project):
         for name, what in _check(report, folder):
             report.add_fault(folder / name, what, _remedy(report.name(folder), name, what))
+        for gone in _missing_runs(project, folder):
+            report.add_fault(gone, "is missing", f"piecewise resume {folder.name} trains it again")
     return report
+
+
+def _missing_runs(project: Project, folder: Path) -> Iterator[Path]:
+    """The folders of finished runs that a sweep's ledger lists and that are gone; DVC brings back the pipeline's."""
+    try:
+        entries = Record.read(folder / LEDGER).entries
+    except (OSError, ValueError):  # no sweep, or damage that its manifest shows
+        return
+    for entry in entries:
+        own = RunFolder.at(folder / f"{entry.planned.number:04d}")
+        run = own if entry.reused is None else RunFolder.from_text(entry.reused)
+        if entry.state in DONE and not run.is_of_pipeline and not (project.root / run.sealed).is_dir():
+            yield project.root / run.sealed
 
 
 def check_checkpoints(project: Project) -> HashReport:
@@ -44,7 +61,7 @@ def _check(report: HashReport, folder: Path) -> Iterator[tuple[str, str]]:
 def _run_folders(project: Project) -> Iterator[Path]:
     """Single runs, and sweeps followed by their jobs, whose folders are numbers."""
     for folder in sorted(project.runs.glob("*/")):
-        if folder != project.live_stages:
+        if folder != project.live_stages and not folder.name.startswith("."):  # a store set aside is no run
             yield folder
             yield from (child for child in sorted(folder.glob("*/")) if child.name.isdigit())
 
@@ -53,6 +70,8 @@ def _remedy(folder: str, name: str, what: str) -> str:
     run, part = folder.removeprefix("runs/"), name.partition("/")[0]
     if what == "was not there":
         return f"{removal(f'{folder}/{name}')}, if you do not need it"
+    if name == "results.csv":  # of a sweep
+        return f"the same piecewise train command, or piecewise resume {run}, writes it again"
     if part in ("evaluation", "figures"):
         return f"{removal(f'{folder}/evaluation')}; piecewise evaluate {run}"
     if part == "checkpoints":

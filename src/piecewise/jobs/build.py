@@ -17,7 +17,7 @@ from piecewise.jobs.config import DataConfig, JobConfig
 from piecewise.jobs.targets import checked_target, construct, resolve
 from piecewise.losses.likelihood import NegativeLogLikelihood
 from piecewise.training.length import Length
-from piecewise.training.module import Schedule
+from piecewise.training.schedule import Schedule
 from piecewise.training.step_speed import implementation
 
 # The options of `loss`, by the kind of targets they fit.

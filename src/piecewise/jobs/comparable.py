@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-NOT_PARAMETERS = ("about", "tracking")  # configuration groups that change no result
+NOT_PARAMETERS = ("about", "tracking", "executor", "on_error", "figures")  # keys that change no result
 # Options of the data that change no validation target: where its files are, its inputs, its test set, augmentation.
 NO_TARGETS = ("data.path", "data.folder", "data.standardise", "data.num_test", "data.max_shift")
 LIMIT = "trainer.limit_val_batches"  # chooses the examples that are validated

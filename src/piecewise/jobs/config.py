@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from piecewise.errors import BadInput, nearest
+
+# Keys that jobs of earlier versions lack, with what they mean for them.
+LATER_KEYS = {"executor": None, "on_error": "continue", "figures": "auto"}
+# Keys whose values are words, with the words.
+WORDS = {"select": ("best", "last"), "log_model": ("best", "all", "none"), "figures": ("auto", "all", "none")}
+ON_ERROR = re.compile("continue|stop|stop_after:[1-9][0-9]{0,5}")
+ALLOWED_ON_ERROR = "continue, stop or stop_after:N, with a whole number N of at least 1"
 
 
 @dataclass
@@ -109,6 +117,8 @@ class JobConfig:
     log_every_n_steps: int
     evaluate: bool
     log_model: str
+    figures: str
+    on_error: str
     data: DataConfig
     model: Component
     loss: Component
@@ -116,11 +126,12 @@ class JobConfig:
     scheduler: Component | None
     trainer: TrainerConfig
     tracking: Tracking
+    executor: Component | None  # how a sweep's jobs run; null: as the default option does
 
     @classmethod
     def parse(cls, frozen: Mapping[str, Any]) -> JobConfig:
         """The configuration in a job's dict. Raises BadInput, naming the key, for an unknown one or a bad value."""
-        content = dict(frozen)
+        content = LATER_KEYS | dict(frozen)
         _known("about", content.pop("about", None) or {}, About)  # checked, and not needed for training
         _known("", content, cls)
         if missing := [option.name for option in fields(cls) if option.name not in content]:
@@ -129,6 +140,7 @@ class JobConfig:
             data=DataConfig.of("data", content.pop("data")),
             scheduler=Component.of("scheduler", scheduler) if (scheduler := content.pop("scheduler")) else None,
             trainer=TrainerConfig.of("trainer", content.pop("trainer")),
+            executor=Component.of("executor", executor) if (executor := content.pop("executor")) else None,
             tracking=Tracking(**_known("tracking", content.pop("tracking") or {}, Tracking)),
             early_stopping=EarlyStopping(**_known("early_stopping", content.pop("early_stopping"), EarlyStopping)),
             model=Component.of("model", content.pop("model")),
@@ -156,8 +168,16 @@ class JobConfig:
             (patience or not min_delta, "early_stopping.min_delta", min_delta, "0 without early_stopping.patience"),
             (_is_count(every), "log_every_n_steps", repr(every), "a whole number, at least 1"),
             (isinstance(self.evaluate, bool), "evaluate", repr(self.evaluate), "true or false"),
-            (self.select in ("best", "last"), "select", repr(self.select), "best or last"),
-            (self.log_model in ("best", "all", "none"), "log_model", repr(self.log_model), "best, all or none"),
+            (ON_ERROR.fullmatch(str(self.on_error)), "on_error", repr(self.on_error), ALLOWED_ON_ERROR),
+            *(
+                (
+                    getattr(self, name) in words,
+                    name,
+                    repr(getattr(self, name)),
+                    f"{', '.join(words[:-1])} or {words[-1]}",
+                )
+                for name, words in WORDS.items()
+            ),
         ):
             if not is_right:
                 raise BadInput(f"{key}={value} must be {allowed}")

@@ -8,6 +8,9 @@ from typing import Any
 VOLATILE = (
     "about",
     "tracking",
+    "executor",
+    "on_error",
+    "figures",
     "evaluate",
     "log_every_n_steps",
     "log_model",

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Sequence
 
 OVERRIDE = re.compile(r"(?:\+\+?|~)?([^=]*)(?:=(.*))?", re.DOTALL)
-# Left out of labels: a job's name has the experiment, and tracking changes no result.
-UNLABELLED = re.compile(r"(experiment|tracking)([.@].*)?", re.DOTALL)
+# Left out of labels: a job's name has the experiment, and the others change no result and are equal in a sweep.
+UNLABELLED = re.compile(r"(experiment|tracking|executor|on_error|figures)([.@].*)?", re.DOTALL)
 # A label that can name a folder on every file system. Hydra's values have no comma outside brackets and quotes.
 PLAIN = re.compile(r"[a-z_+][a-z0-9_.+-]*=[a-z0-9_.+-]*(,[a-z_+][a-z0-9_.+-]*=[a-z0-9_.+-]*)*")
 MAX_NAME_BYTES = 120  # of a folder; file systems allow 255, or 143 if they encrypt, and the names of files get longer
@@ -32,6 +32,11 @@ def _split(override: str) -> tuple[str, str]:
 def labelled(overrides: Sequence[str]) -> list[str]:
     """The overrides that tell the jobs of an experiment apart."""
     return [override for override in overrides if not UNLABELLED.fullmatch(key_of(override))]
+
+
+def names_sweep_option(override: str) -> bool:
+    """Whether it says only how the jobs of a sweep run; a job alone needs it not."""
+    return re.split(r"[.@]", key_of(override))[0] in ("executor", "on_error")
 
 
 def folder_of(overrides: Sequence[str]) -> str:

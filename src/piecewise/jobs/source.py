@@ -38,8 +38,11 @@ LEFT_OUT = (
     LeftOut("execution/resume.py execution/stage_key.py dvc_files.py", "train", "whether it goes on, to the same bits"),
     LeftOut("execution/trial.py data/made_up.py", "train", "a trial step refuses a job, or changes nothing"),
     LeftOut("journal/index.py", "train", "an index of journals for commands, which make it again from the journals"),
+    LeftOut("journal/finished.py", "train", "what a sweep of `piecewise train` need not train again"),
     LeftOut("execution/ranks.py", "train", "it starts processes and watches them; execution/train.py is what they run"),
-    LeftOut("analysis/__init__.py analysis/compare.py analysis/member.py", "train", "for `piecewise train -m` alone"),
+    LeftOut("execution/evaluate_and_draw.py", "train", "for `piecewise train`; a stage of its own evaluates"),
+    LeftOut("execution/executors/ execution/listening.py", ALL, "where and when a job runs, and what is said of it"),
+    LeftOut("execution/ledger.py", ALL, "which jobs of a sweep are done; a stage has none"),
     LeftOut("data/spec.py", "fetch", "the files are what their digests in data/idx.py say"),
 )
 

@@ -97,9 +97,9 @@ def check_arguments(target: type, arguments: dict[str, Any], group: str, given: 
     takes_any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name, value in arguments.items():
         if name in given or (name not in named and not takes_any_name):
-            raise BadInput(
-                f"{group}.{name}={value!r} is no option of {target.__name__}; {nearest(name, named - set(given))}"
-            )
+            options = named - set(given)
+            allowed = nearest(name, options) if options else "it has no options"
+            raise BadInput(f"{group}.{name}={value!r} is no option of {target.__name__}; {allowed}")
     for name, parameter in parameters.items():
         if name in named - {*arguments, *given} and parameter.default is parameter.empty:
             raise BadInput(f"{group}.{name} is missing: {target.__name__} needs it")

@@ -21,7 +21,7 @@ from piecewise.journal.run_folder import RunFolder, busy, runs_below
 from piecewise.locks import file_lock, has_writer
 
 INDEX = ".index"  # below runs/
-FORMAT = "piecewise index 1"
+FORMAT = "piecewise index 2"
 LOCK_SECONDS = 60.0  # making the index from 10,000 journals takes 2 s
 
 
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
     name: str  # of its folder
     stamp: str  # of its folder: the inode, and the time of its last change, which no copying tool can set
-    runs: str  # JSON: [place below the folder, id, title, time of the start] for each run
+    runs: str  # JSON: [place below the folder, id, title, time of the start, run key, status] for each run
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class Ended:
     folder: RunFolder
     id: str
     title: str
-    time: float
+    time: float  # of its start
+    run_key: str  # empty for a sweep, and for a run that went on with other source than it began with
+    status: str  # FINISHED, FAILED or KILLED
 
 
 def unended(runs: Path) -> list[str]:
@@ -54,8 +56,17 @@ def ended(runs: Path) -> Iterator[Ended]:
     known = _read(runs)
     for name, stamp in _stamps(runs):
         if name in known and known[name].stamp == stamp:
-            for place, run_id, title, time in json.loads(known[name].runs):
-                yield Ended(RunFolder.at(runs / name / place), run_id, title, time)
+            for place, *facts in json.loads(known[name].runs):
+                yield Ended(RunFolder.at(runs / name / place), *facts)
+
+
+def read_ended(folder: RunFolder) -> Ended | None:
+    """What the index would say of a run, from its journal; None if it has no end. Raises BadInput for a damaged one."""
+    start, end = read_start(folder.journal), read_end(folder.journal)
+    if start is None or end is None:
+        return None
+    key = start.run_key if end.run_key == start.run_key else ""
+    return Ended(folder, start.id, start.title, start.time, key, end.status)
 
 
 def add_ended(runs: Path, names: Iterable[str]) -> None:
@@ -97,12 +108,13 @@ def _line(runs: Path, name: str, stamp: str) -> list[Line]:
     found = []
     for folder in runs_below(runs, [name]):
         try:
-            start = read_start(folder.journal)
-            if start is None or read_end(folder.journal) is None or has_writer(folder.journal):
+            run = read_ended(folder)
+            if run is None or has_writer(folder.journal):
                 return []
         except (ValueError, OSError):
             return []
-        found.append([str(folder.journal.parent.relative_to(runs / name)), start.id, start.title, start.time])
+        place = str(folder.journal.parent.relative_to(runs / name))
+        found.append([place, run.id, run.title, run.time, run.run_key, run.status])
     return [Line(name, stamp, json.dumps(found))] if found and name.isprintable() else []
 
 

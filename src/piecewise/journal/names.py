@@ -1,10 +1,12 @@
-"""The name of an experiment, such as `chapter/fit`, and what is named after it.
+"""Ids of runs; the name of an experiment, such as `chapter/fit`, and what is named after it.
 
 Neither a folder nor a stage of DVC nor a registered model of MLflow may have a slash in its name: theirs is
 `chapter--fit`. No part of a valid name has two hyphens in a row or one at an end, so the two forms belong together.
 """
 
 import re
+import secrets
+import time
 
 from piecewise.errors import BadInput
 
@@ -44,3 +46,8 @@ def _is_reserved(name: str) -> bool:
     except ValueError:
         return name.lower() in RESERVED
     return True
+
+
+def new_id() -> str:
+    """A new id for a run. Ids sort by the second they were made."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"

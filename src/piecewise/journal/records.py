@@ -62,8 +62,10 @@ class Start(Record):
     inputs: dict[str, Input] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     job_digest: str = ""
+    run_key: str = ""
     parent: str | None = None  # the id of the sweep that the run belongs to
-    num_jobs: int | None = None  # of a sweep
+    num_jobs: int | None = None  # of a sweep: the jobs that have their runs in it
+    steps_planned: int | None = None  # until the last epoch
     process: Process | None = None
 
     @property
@@ -96,4 +98,5 @@ class End(Record):
     selected_step: int = 0  # whose weights are kept
     val_nll: float | None = None  # of these weights
     weights_digest: str | None = None
+    run_key: str = ""  # with the source that the run went on with last
     best: list[str] = field(default_factory=list)  # of a sweep: the id of the best job of each comparable group

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from piecewise.durable import read_json
 from piecewise.errors import PiecewiseError, TryAgain
 from piecewise.journal.names import folder_name
 from piecewise.locks import file_lock, holder
-from piecewise.manifest import JOURNAL
+from piecewise.manifest import JOURNAL, MANIFEST
 from piecewise.project import Project
 
 LOCK_SECONDS = 1.0  # how long a run waits for `piecewise clean`, which holds its lock for a moment
@@ -62,7 +60,7 @@ class RunFolder:
         return cls(*(Path(part) for part in json.loads(text)))
 
     def as_text(self) -> str:
-        return json.dumps([str(part) for part in astuple(self)])
+        return json.dumps([str(part) for part in vars(self).values()])
 
     @property
     def is_of_pipeline(self) -> bool:
@@ -71,13 +69,21 @@ class RunFolder:
     @property
     def children(self) -> list[Path]:
         """The journals of a sweep's jobs; empty for other runs."""
-        if self.journal.name != JOURNAL:
-            found = self.journal.parent.glob("*.jsonl") if self.journal.stem == SWEEP else ()
-        elif self.is_of_pipeline:
-            found = self.journal.parents[1].glob(f"*/{JOURNAL}") if self.journal.parent.name == SWEEP else ()
-        else:
-            found = self.journal.parent.glob(f"*/{JOURNAL}")
+        found: Iterable[Path] = ()
+        if self.parent != self.journal and self.parent.is_file():  # the usual case: it is a job itself
+            return []
+        if self.jobs is not None:
+            found = self.jobs.glob(f"*/{JOURNAL}")
+        elif self.journal.stem == SWEEP:
+            found = self.journal.parent.glob("*.jsonl")
         return sorted(path for path in found if path != self.journal)
+
+    @property
+    def jobs(self) -> Path | None:
+        """Below which folder each job of a sweep has its journal in a folder of its own; None if they have none."""
+        if self.journal.name != JOURNAL or (self.is_of_pipeline and self.journal.parent.name != SWEEP):
+            return None
+        return self.journal.parents[1] if self.is_of_pipeline else self.journal.parent
 
     @property
     def parent(self) -> Path:
@@ -122,6 +128,15 @@ class RunFolder:
         return self.training / "result.json"
 
     @property
+    def is_trained(self) -> bool:
+        return self.result.is_file() and self.weights.is_file()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run is trained, evaluated if that was asked for, and sealed."""
+        return self.is_trained and (self.sealed / MANIFEST).is_file()
+
+    @property
     def metrics(self) -> Path:
         return self.evaluation / "metrics.json"
 
@@ -129,6 +144,11 @@ class RunFolder:
     def evaluated(self) -> Path:
         """Which weights and data the metrics are of, and what could not be made beside them."""
         return self.evaluation / "evaluated.json"
+
+    @property
+    def table(self) -> Path:
+        """The table of a sweep's jobs."""
+        return (self.figures if self.is_of_pipeline else self.journal.parent) / "results.csv"
 
     @property
     def left_out(self) -> Path:
@@ -172,8 +192,3 @@ def read_result(folder: RunFolder) -> dict[str, Any]:
     if not folder.result.is_file():
         raise PiecewiseError(f"{folder.training} holds no result: the training has not finished")
     return read_json(folder.result)
-
-
-def new_id() -> str:
-    """A new id for a run. Ids sort by the second they were made."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"

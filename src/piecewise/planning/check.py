@@ -1,29 +1,28 @@
 """Check that a configuration can be trained, without reading its data and without its device."""
 
 import os
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from piecewise import terminal
 from piecewise.data.resident import check_shares
 from piecewise.errors import BadInput
+from piecewise.execution.executors.contract import Executor
 from piecewise.execution.trial import check_step
 from piecewise.jobs import build
 from piecewise.jobs.build import Parts
 from piecewise.jobs.config import Component, JobConfig
-from piecewise.jobs.targets import annotated, resolve
+from piecewise.jobs.targets import annotated, construct, resolve
 from piecewise.jobs.trainer import make_trainer
+from piecewise.planning.schedules import check_schedule
 from piecewise.tracking.store.addresses import check_address
 
-# Options of schedulers that are a number of intervals, steps or epochs.
-INTERVAL_COUNTS = ("total_steps", "T_max", "T_0", "total_iters", "step_size", "milestones")
 COPIES_IN_MEMORY = 3  # the weights, their gradients, and the state of most optimizers
 
 
@@ -32,30 +31,59 @@ def check(config: JobConfig) -> Parts:
 
     Raises BadInput, naming the key, if they cannot be built or used.
     """
-    with torch.random.fork_rng([]):  # models are drawn
-        return _check(config)
+    return Checks().check(config)
 
 
-def _check(config: JobConfig) -> Parts:
-    if config.tracking.uri is not None:
-        check_address(config.tracking.uri)
-    parts = build.build_parts(config, device="meta")
-    make_trainer(config.trainer)
-    _check_batches(parts)
-    max_shift = config.data.max_shift
-    if max_shift and len(parts.spec.input_shape) != 3:
-        raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
-    if max_shift and max_shift >= min(parts.spec.input_shape[1:]):
-        raise BadInput(f"data.max_shift={max_shift} moves images of {parts.spec.input_shape[1:]} pixels out of sight")
-    with _errors_named(config.optimizer):
-        optimizer = build.make_optimizer(config)(parts.model.parameters())
-    with _errors_named(config.scheduler):
-        _check_schedule(parts, optimizer)
-    with _errors_named(config.model):
-        _check_outputs(parts)
-    _check_memory(parts)
-    check_step(parts)
-    return parts
+class Checks:
+    """The checks of the jobs of one plan: what several jobs have in common is built and checked once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, Any] = {}
+
+    def check(self, config: JobConfig) -> Parts:
+        """As the function `check`. The parts of several jobs may share source, loss and model."""
+        if (uri := config.tracking.uri) is not None:
+            self._once((check_address, uri), lambda: check_address(uri))
+        built = repr((config.data, config.loss, config.model))
+        made: Parts = self._once((build.build_parts, built), lambda: build.build_parts(config, device="meta"))
+        parts = replace(made, config=config)
+        all_but_seed = repr(replace(config, seed=0))  # JobConfig has checked its range, and it decides nothing else
+        self._once((check, all_but_seed), lambda: self._check(parts, built))
+        return parts
+
+    def coerced(self, config: dict[str, Any]) -> dict[str, Any]:
+        """A checked configuration with the types of its targets: `lr=1` and `lr=1.0` are the same job."""
+        groups = {}
+        for group, options in config.items():
+            if isinstance(options, dict) and "_target_" in options:
+                groups[group] = self._once((annotated, group, repr(options)), partial(_coerced, group, options))
+        return config | groups
+
+    def _once(self, key: Hashable, find: Callable[[], Any]) -> Any:
+        """What `find` returns or raises; it is called for the first job with this key."""
+        if key not in self._found:
+            with torch.random.fork_rng([]):  # models are drawn
+                self._found[key] = find()
+        return self._found[key]
+
+    def _check(self, parts: Parts, built: str) -> None:
+        config = parts.config
+        self._once((make_trainer, repr(config.trainer)), lambda: make_trainer(config.trainer))
+        if (executor := config.executor) is not None:
+            self._once((Executor, repr(executor)), lambda: construct(executor, Executor))
+        _check_batches(parts)
+        _check_shift(parts)
+        with _errors_named(config.optimizer):
+            optimizer = build.make_optimizer(config)(parts.model.parameters())
+        with _errors_named(config.scheduler):
+            check_schedule(parts, optimizer)
+        self._once((_check_outputs, built), lambda: _check_outputs(parts))
+        self._once((_check_memory, built), lambda: _check_memory(parts))
+        check_step(parts)
+
+
+def _coerced(group: str, options: dict[str, Any]) -> dict[str, Any]:
+    return annotated(resolve(options["_target_"], f"{group}._target_", object), options, group)
 
 
 @contextmanager
@@ -98,43 +126,18 @@ def _can_normalise_one(parts: Parts) -> bool:
     return True
 
 
-def _check_schedule(parts: Parts, optimizer: Optimizer) -> None:
-    schedule = build.make_schedule(parts.config)
-    if schedule is None:
-        return
-    steps, epochs = parts.length.steps, parts.length.epochs
-    total = steps if schedule.interval == "step" else epochs
-    for key in INTERVAL_COUNTS:
-        value = schedule.arguments.get(key)
-        counts = [count for count in (value if isinstance(value, list) else [value]) if isinstance(count, int)]
-        if any(count < 1 for count in counts):  # PyTorch divides by it, or ignores it: total_iters=0 never warms up
-            raise BadInput(f"scheduler.{key}={value} must be at least 1 {schedule.interval}")
-        if any(count > total for count in counts):
-            raise BadInput(
-                f"scheduler.{key}={value} is longer than the training, which has {total} {schedule.interval}s; "
-                f"allowed: at most {total}"
-            )
-    if (schedule.arguments.get("total_steps") or total) < total:
-        raise BadInput(
-            f"scheduler.total_steps={schedule.arguments['total_steps']} ends before the training, which has {total} "
-            f"{schedule.interval}s; leave it out and it is set"
-        )
-    scheduler = schedule.configure(optimizer, steps, epochs)["lr_scheduler"]["scheduler"]
-    if not isinstance(scheduler, ReduceLROnPlateau):  # it needs a metric, which the trial step refuses
-        _take_last_interval(scheduler, total)
-
-
-def _take_last_interval(scheduler: LRScheduler, total: int) -> None:
-    """The step that ends the training: with pct_start=1.0 OneCycleLR divides by zero there, and nowhere else."""
-    scheduler.last_epoch = total - 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a scheduler that steps before its optimizer
-        scheduler.step()
+def _check_shift(parts: Parts) -> None:
+    max_shift, shape = parts.config.data.max_shift, parts.spec.input_shape
+    if max_shift and len(shape) != 3:
+        raise BadInput(f"data.max_shift={max_shift} moves images; data={parts.spec.name} has none")
+    if max_shift and max_shift >= min(shape[1:]):
+        raise BadInput(f"data.max_shift={max_shift} moves images of {shape[1:]} pixels out of sight")
 
 
 def _check_outputs(parts: Parts) -> None:
     probe = torch.zeros(2, *parts.spec.input_shape, device="meta")
-    shape, expected = tuple(parts.model(probe).shape), (2, parts.loss.num_outputs(parts.spec))
+    with _errors_named(parts.config.model):
+        shape, expected = tuple(parts.model(probe).shape), (2, parts.loss.num_outputs(parts.spec))
     if shape != expected:
         raise BadInput(
             f"model gives outputs of shape {shape} for two examples; {type(parts.loss).__name__} needs {expected}"
@@ -150,13 +153,3 @@ def _check_memory(parts: Parts) -> None:
             f"model is too large: training its weights needs {terminal.size(needed)} of memory, "
             f"this machine has {terminal.size(memory)}"
         )
-
-
-def coerced(config: dict[str, Any]) -> dict[str, Any]:
-    """A checked configuration whose numbers have the types of their targets: `lr=1` and `lr=1.0` are the same job."""
-    groups = {}
-    for group, options in config.items():
-        if isinstance(options, dict) and "_target_" in options:
-            target = resolve(options["_target_"], f"{group}._target_", object)
-            groups[group] = annotated(target, options, group)
-    return config | groups

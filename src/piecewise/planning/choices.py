@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import groups, options
 from piecewise.jobs.config_folders import config_folders
 from piecewise.journal.names import check_name, is_valid
+from piecewise.planning.override_parser import parse
 
 EXPERIMENTS = "experiment/"
 
@@ -27,7 +27,7 @@ def check_choices(conf: Path, overrides: Iterable[str]) -> None:
 
 def _check_choice(conf: Path, text: str, group: str) -> None:
     found = options(conf, group)
-    override = OverridesParser.create().parse_overrides([text])[0]
+    override = parse(text)
     if override.is_sweep_override():  # each of its values is checked by itself
         return
     usable = [name for name in found if group != EXPERIMENTS.rstrip("/") or is_valid(name)]
@@ -35,7 +35,8 @@ def _check_choice(conf: Path, text: str, group: str) -> None:
     if group.startswith(EXPERIMENTS):
         raise BadInput(f"{text} is not allowed; instead: experiment={group.removeprefix(EXPERIMENTS)}/{value}")
     if value in (None, ""):
-        raise BadInput(f"{text} is no option of {group}; {nearest('none', usable)}")
+        default = next((name for name in ("none", "auto") if name in usable), "")  # what null may mean
+        raise BadInput(f"{text} is no option of {group}; {nearest(default, usable)}")
     if not isinstance(value, str):
         raise BadInput(f"{text} is no option of {group}: it must be one name, as text; {nearest('', usable)}")
     if value not in found:

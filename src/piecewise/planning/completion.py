@@ -14,12 +14,14 @@ from hydra.plugins.completion_plugin import CompletionPlugin
 from piecewise import process_settings
 from piecewise.errors import BadInput, nearest
 from piecewise.jobs.about import groups, options
+from piecewise.jobs.config import WORDS
 from piecewise.planning.choices import EXPERIMENTS
 from piecewise.planning.plan import composing
 
 SCRIPTS = ("install", "uninstall")
 # Hydra's script for bash splits the command's path at its spaces.
 UNQUOTED, QUOTED = "EXECUTABLE=($(command -v $helper))", 'EXECUTABLE=("$(command -v $helper)")'
+CHOICES = {**WORDS, "on_error": ("continue", "stop")}
 ZSH = "autoload -Uz bashcompinit && bashcompinit\n"  # Hydra's script for zsh is that of bash, and needs this before it
 
 
@@ -41,6 +43,8 @@ def complete_overrides(conf: Path, words: str) -> list[str]:
     group, equals, value = word.partition("=")
     if equals and group in groups(conf):  # Hydra knows no options in sub-folders
         return [f"{group}={name}" for name in options(conf, group) if name.startswith(value)]
+    if equals and group in CHOICES:  # Hydra offers the present value only
+        return [f"{group}={name}" for name in CHOICES[group] if name.startswith(value)]
     with composing(conf) as loader, process_settings.environment(COMP_LINE=f"piecewise {words}"):
         # Of Hydra's plugins this one prints each candidate on a line of its own.
         found = _printed(lambda: _plugins(loader)["fish"].query("config")).splitlines()

@@ -10,6 +10,7 @@ import yaml
 from piecewise.durable import write_atomic, write_json
 from piecewise.errors import BadInput
 from piecewise.jobs.about import experiments, one_line, read_about
+from piecewise.jobs.config import LATER_KEYS
 from piecewise.jobs.config_folders import config_name, find_config
 from piecewise.jobs.expectations import expectations
 from piecewise.jobs.fetch_settings import read_fetch
@@ -72,8 +73,8 @@ def _write_source(path: Path, stage: str, *configs: Mapping[str, Any]) -> None:
 
 
 def for_stage(job: Job) -> Job:
-    """The job without its description and its tracking: changing those must not run a stage again."""
-    return replace(job, frozen=job.frozen | {"about": {}, "tracking": None})
+    """The job without what describes it or says how a sweep runs: changing that must not run a stage again."""
+    return replace(job, frozen=job.frozen | {"about": {}, "tracking": None} | LATER_KEYS)
 
 
 def read_group(conf: Path, group: str, name: str) -> dict[str, Any]:

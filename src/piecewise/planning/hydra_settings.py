@@ -25,7 +25,7 @@ ALLOWED = "of Hydra's settings, conf/config.yaml may have searchpath, help and s
 COMPUTED_INSTEAD = "instead: a value, or ${key} for that of another key; the command line can take one from outside"
 # The settings of Hydra, with what to use instead.
 INSTEAD = {
-    "launcher": "the jobs of a sweep run one after the other; start a command for each part of it to use more cores",
+    "launcher": "executor=pool executor.slots=N trains N jobs of a sweep at a time (all cores by default)",
     "sweeper": "-m takes lists of values: KEY=a,b, KEY=range(0,3) or KEY=glob(pattern)",
     "sweeper.params": "-m KEY=a,b, or hydra.sweeper.params in the experiment's file",
     "searchpath": "hydra.searchpath in conf/config.yaml",

@@ -1,6 +1,6 @@
 """The jobs of an experiment and of a command line, composed by Hydra."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -12,23 +12,24 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from piecewise import terminal
 from piecewise.errors import BadInput
+from piecewise.jobs.about import groups
 from piecewise.jobs.config_folders import find_config
 from piecewise.jobs.job import Job
 from piecewise.journal.names import check_name
 from piecewise.planning.choices import check_choices
 from piecewise.planning.command_line import print_with_hydra, read_command_line
+from piecewise.planning.compositions import Compositions
 from piecewise.planning.explain import hydra_message, not_utf_8
-from piecewise.planning.freeze import freeze
+from piecewise.planning.freeze import Freezer
 from piecewise.planning.hydra_internals import shared_config_store
 from piecewise.planning.hydra_settings import refuse_hydra_settings
 from piecewise.planning.schema import Config
-from piecewise.planning.sweep import expand, refuse_equal_jobs, refuse_sweeps
+from piecewise.planning.sweep import expand, refuse_different, refuse_equal_jobs, refuse_sweeps
 
 
 @contextmanager
@@ -95,18 +96,27 @@ def _plan(conf: Path, overrides: list[str], is_multirun: bool, faults: Mapping[P
     """At least one job, in the order of Hydra's own sweeper. `faults` has the errors of files that none may use."""
     with _errors_explained(conf, overrides), composing(conf) as loader:
         check_choices(conf, overrides)
+        compositions, freezer = Compositions(loader), Freezer()
         if not is_multirun:
             refuse_sweeps(overrides)
             _refuse_faulty(conf, loader, overrides, faults)
-            return _noted([_job(loader, overrides)])
+            return _noted([_job(compositions, freezer, overrides)])
         _refuse_faulty(conf, loader, overrides, faults, RunMode.MULTIRUN)
         params: Any = loader.load_configuration("config", overrides, RunMode.MULTIRUN).hydra.sweeper.params
         swept = [f"{key}={values}" for key, values in (params or {}).items()]
         combinations = expand(conf, [*swept, *overrides])
         check_choices(conf, chain.from_iterable(combinations))
-        for chosen in combinations:
+        first = {compositions.group_choices(chosen): chosen for chosen in reversed(combinations)}
+        for chosen in reversed(first.values()):
             _refuse_faulty(conf, loader, chosen, faults)
-        jobs = [_job(loader, chosen) for chosen in combinations]
+        jobs = []
+        for chosen in combinations:
+            try:
+                with _errors_explained(conf, chosen):
+                    jobs.append(_job(compositions, freezer, chosen))
+            except BadInput as error:
+                raise _with_options(error, conf, chosen, combinations) from error
+    refuse_different(jobs)
     refuse_equal_jobs(jobs)
     return _noted(jobs)
 
@@ -116,18 +126,23 @@ def _errors_explained(conf: Path, overrides: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BadInput(hydra_message(error, overrides)) from error
+        raise BadInput(hydra_message(error, overrides, conf)) from error
     except UnicodeDecodeError as error:
         raise BadInput(f"not UTF-8, save as UTF-8: {', '.join(not_utf_8(conf))}") from error
 
 
-def _job(loader: ConfigLoader, overrides: list[str]) -> Job:
+def _with_options(error: BadInput, conf: Path, chosen: list[str], combinations: Iterable[list[str]]) -> BadInput:
+    """The error of one job of a sweep; it also names the options of groups by which the job differs from others."""
+    known, shared = groups(conf), set(chosen).intersection(*combinations)
+    differing = [text for text in chosen if text.partition("=")[0] in known and text not in shared]
+    missing = [text for text in differing if text not in str(error)]
+    return BadInput(f"{error} (with {' '.join(missing)})" if missing else str(error))
+
+
+def _job(compositions: Compositions, freezer: Freezer, overrides: list[str]) -> Job:
     """The job that Hydra composes, named by what was chosen."""
-    config: DictConfig = loader.load_configuration("config", overrides, RunMode.RUN)
-    choices: Any = config.hydra.runtime.choices
-    with open_dict(config):
-        del config["hydra"]
+    config, choices = compositions.compose(overrides)
     experiment, data, model = (choices.get(group) for group in ("experiment", "data", "model"))
     name = experiment or f"{data}-{model}"
     check_name(name, f"experiment={name}" if experiment else f"data={data} model={model}")
-    return freeze(config, name, overrides)
+    return freezer.freeze(config, name, overrides)

@@ -19,6 +19,8 @@ class Config:
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     log_every_n_steps: int = 50  # train/nll is read after the first step, every n-th and the last
     evaluate: bool = True
+    figures: str = "auto"  # "auto" (a run's own; of a sweep one for all its runs), "all" (of its runs too) or "none"
+    on_error: str = "continue"  # when a job of a sweep fails: "continue", "stop" or "stop_after:N"
     log_model: str = "best"  # models for MLflow: "best" (of comparable jobs, the best one's), "all" or "none"
     data: Any = MISSING
     model: Any = MISSING
@@ -27,3 +29,4 @@ class Config:
     scheduler: Any = None
     trainer: Any = MISSING
     tracking: Any = None
+    executor: Any = None

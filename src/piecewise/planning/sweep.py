@@ -5,7 +5,6 @@ from itertools import islice, product
 from math import prod
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
@@ -13,14 +12,20 @@ from piecewise.errors import BadInput
 from piecewise.jobs.digests import canonical
 from piecewise.jobs.job import Job
 from piecewise.planning.choices import options_matching
+from piecewise.planning.hydra_settings import leaves
+from piecewise.planning.override_parser import parse, shuffled_alike
 
 MAX_JOBS = 100_000  # of one sweep: their journals alone are a gigabyte
+OF_SWEEP = ("executor", "on_error", "figures", "tracking")  # keys that say how a whole sweep runs
+MAX_SHOWN = 3  # values in a message
 SWEEPS = "KEY=a,b  KEY=range(0,3)  KEY=glob(pattern)"
+NO_SEARCH = "an interval is a range for a search, and there is no search yet; allowed: values that can be listed,"
 
 
 def refuse_sweeps(overrides: Sequence[str]) -> None:
     """Raise BadInput if a key has several values."""
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in map(parse, overrides):
+        _refuse_interval(override)
         if override.is_sweep_override():
             raise BadInput(
                 f"{override.input_line} has several values; allowed: -m, which makes a run for each; "
@@ -31,7 +36,7 @@ def refuse_sweeps(overrides: Sequence[str]) -> None:
 def expand(conf: Path, overrides: list[str]) -> list[list[str]]:
     """The product of all values, in the order of Hydra's own sweeper: the last key varies fastest. Raises BadInput."""
     choices = {}
-    for override in OverridesParser.create().parse_overrides(overrides):
+    for override in map(parse, overrides):
         key = override.get_key_element()
         choices[key] = [f"{key}={value}" for value in _values(conf, override)]
     if (count := prod(map(len, choices.values()))) > MAX_JOBS:
@@ -43,8 +48,7 @@ def _values(conf: Path, override: Override) -> list[str]:
     """The values of one override as Hydra writes them; at least one."""
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
-    if not override.is_discrete_sweep():
-        raise BadInput(f"{override.input_line} has no list of values; allowed: {SWEEPS}")
+    _refuse_interval(override)
     pattern = override.value()
     if isinstance(pattern, Glob):  # Hydra's own glob looks into no sub-folder
         return options_matching(conf, override, pattern)
@@ -59,9 +63,16 @@ def _values(conf: Path, override: Override) -> list[str]:
     return values
 
 
+def _refuse_interval(override: Override) -> None:
+    if override.is_interval_sweep():
+        raise BadInput(f"{override.input_line}: {NO_SEARCH} {SWEEPS}")
+
+
 def _counted(override: Override) -> Iterator[str]:
     try:
-        yield from override.sweep_string_iterator()
+        with shuffled_alike(str(override.input_line)):
+            values = override.sweep_string_iterator()
+        yield from values
     except (ValueError, HydraException) as error:  # of range() and of its counterpart for floats
         raise BadInput(f"{override.input_line}: {error}; allowed: a step other than 0") from error
 
@@ -76,3 +87,20 @@ def refuse_equal_jobs(jobs: Sequence[Job]) -> None:
                 f"the sweep has one job twice: {other.label or other.title} and {job.label or job.title}; "
                 "allowed: each value once"
             )
+
+
+def refuse_different(jobs: Sequence[Job]) -> None:
+    """Raise BadInput if jobs differ in a key that says how the whole sweep runs."""
+    for group in OF_SWEEP:
+        contents = [job.frozen.get(group) for job in jobs]
+        if len(set(map(canonical, contents))) == 1:
+            continue
+        options = [dict(leaves(content, group)) for content in contents]
+        found = {key: list(dict.fromkeys(str(one.get(key)) for one in options)) for one in options for key in one}
+        key, values = next((key, values) for key, values in found.items() if len(values) > 1)
+        if key.endswith("._target_"):
+            key, values = group, [value.rpartition(".")[2] for value in values]
+        raise BadInput(
+            f"{key} is {' and '.join(values[:MAX_SHOWN])} for jobs of one sweep; "
+            "allowed: the same value for all of them, because it says how the whole sweep runs"
+        )

@@ -1,6 +1,7 @@
 """One training: Lightning's Trainer with the callbacks that a run needs, and its outcome."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -140,8 +141,10 @@ def _outcome(
 def numerics(trainer: pl.Trainer) -> dict[str, Any]:
     """What decides the last bits of a result, besides the job. Recorded with every run, part of no key."""
     device = trainer.strategy.root_device
+    is_cuda = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": torch.cuda.get_device_name(device) if is_cuda else device.type,
+        **({"visible_devices": os.environ.get(process_settings.VISIBLE_GPUS, "all")} if is_cuda else {}),
         "world_size": trainer.world_size,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),

@@ -1,10 +1,8 @@
 """The model, its loss, its optimizer and its learning-rate schedule as a Lightning module."""
 
-import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -22,26 +20,7 @@ from piecewise.training.evaluation import exact_values
 from piecewise.training.length import Length
 from piecewise.training.non_finite import first_non_finite
 from piecewise.training.precision import full_precision, widen
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A scheduler from torch.optim.lr_scheduler with its arguments, stepped once per `interval`.
-
-    A scheduler with the argument `total_steps` or `T_max` receives the length of the training, in intervals.
-    """
-
-    make: Callable[..., Any]
-    arguments: dict[str, Any]
-    interval: Literal["step", "epoch"] = "step"
-
-    def configure(self, optimizer: Optimizer, num_steps: int, num_epochs: int) -> dict[str, Any]:
-        """The optimizer and scheduler in the form that Lightning's `configure_optimizers` returns."""
-        accepted = inspect.signature(self.make).parameters
-        total = num_steps if self.interval == "step" else num_epochs
-        length = {key: total for key in ("total_steps", "T_max") if key in accepted and key not in self.arguments}
-        scheduler = self.make(optimizer, **length, **self.arguments)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": self.interval}}
+from piecewise.training.schedule import Schedule
 
 
 class TrainingModule(pl.LightningModule):

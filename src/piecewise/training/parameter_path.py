@@ -45,7 +45,8 @@ class ParameterPath(pl.Callback):
         self.parameters.append(torch.cat(values).cpu().clone())
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "parameters": self.parameters}
+        # As one tensor: torch.save takes 0.1 ms for each.
+        return {"steps": self.steps, "parameters": torch.stack(self.parameters)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.steps, self.parameters = list(state_dict["steps"]), list(state_dict["parameters"])

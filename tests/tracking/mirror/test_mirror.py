@@ -22,7 +22,6 @@ from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.mirror.mirror import Mirror
-from piecewise.tracking.tags import RUN_ID
 from small_project import TINY
 from stored_runs import runs_at
 
@@ -138,19 +137,6 @@ def test_deleted_run_stays_deleted_until_it_is_restored(mirror: Mirror, run: Run
     assert Mirror(mirror.client, project, restores=True).push(run) is not None
     assert {found.info.run_id for found in runs_at(mirror.client)} > {seen.info.run_id}
     assert mirror.client.get_run(seen.info.run_id).data.metrics["late"] == 1.0
-
-
-def test_of_runs_created_twice_for_lost_replies_one_is_kept(mirror: Mirror, run: RunFolder, project: Project) -> None:
-    mirror.push(run)
-    (seen,) = runs_at(mirror.client)
-    for _ in range(2):
-        mirror.client.create_run(seen.info.experiment_id, tags={RUN_ID: "first"})
-    Mirror(mirror.client, project).push(run)
-    (left,) = runs_at(mirror.client)
-    points = mirror.client.get_metric_history(left.info.run_id, "train/nll")
-    record = read_journal(run.journal)
-    assert record is not None
-    assert [(point.step, point.value) for point in points] == record.history()["train/nll"]
 
 
 def test_experiment_list_has_no_default_experiment(mirror: Mirror, run: RunFolder) -> None:

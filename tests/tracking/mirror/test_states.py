@@ -6,17 +6,14 @@ import time
 
 import pytest
 
-from many_runs import make_runs, write_journal
-from piecewise.journal.reader import read_end, read_journal
+from piecewise.journal.reader import read_journal
 from piecewise.journal.records import Start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import Journal
 from piecewise.project import Project
-from piecewise.tracking.mirror import states
-from piecewise.tracking.mirror.live_runs import JobEnds, LiveRuns
+from piecewise.tracking.mirror.live_runs import LiveRuns
 from piecewise.tracking.mirror.mirror import Mirror
 from piecewise.tracking.mirror.run_contents import wants_model
-from piecewise.tracking.mirror.states import statuses_of_jobs
 from piecewise.tracking.tags import HEARTBEAT
 from stored_runs import runs_at
 
@@ -70,7 +67,7 @@ def test_running_run_is_shown_as_running_with_a_heartbeat(mirror: Mirror, projec
         journal.start(id="a", name="x", title="x", process={"host": "elsewhere"})
         before = int(time.time())
         start = Start.parse({"id": "a", "name": "x", "title": "x", "time": 1.0})
-        run_id = LiveRuns(mirror.client, project.artifacts, {}, restores=False).create(start)
+        run_id = LiveRuns(mirror.client, project, {}, restores=False).create(start).run_id
         assert int(mirror.client.get_run(run_id).data.tags[HEARTBEAT]) >= before
         mirror.client.set_tag(run_id, HEARTBEAT, "1")
         mirror.client.set_terminated(run_id, "KILLED")
@@ -112,7 +109,8 @@ def test_state_of_a_sweep_follows_from_its_jobs(
 ) -> None:
     parent = RunFolder.at(project / "runs" / "sweep")
     (parent.figures).mkdir(parents=True)
-    (parent.figures / "results.csv").write_text("seed,test/nll\n0,1.5\n")
+    (parent.figures / "metric_over_axis.svg").write_text("<svg>")
+    (project / "runs" / "sweep" / "results.csv").write_text("seed,test/nll\n0,1.5\n")
     with Journal(parent.journal) as journal:
         journal.start(id="parent", name="x", title="parent", num_jobs=2)
         journal.end("FINISHED")  # ignored: the jobs decide
@@ -132,27 +130,8 @@ def test_state_of_a_sweep_follows_from_its_jobs(
     assert counted == {f"sweep.{name}": ends.count(name.upper()) for name in ("finished", "failed", "killed")}
     assert [seen[f"child {number}"].info.status for number in range(len(ends))] == [end or "RUNNING" for end in ends]
     assert seen["child 0"].data.tags["mlflow.parentRunId"] == seen["parent"].info.run_id
-    shown = mirror.client.list_artifacts(seen["parent"].info.run_id, "figures")
-    assert [item.path for item in shown] == ["figures/results.csv"]  # the sweep's own table
-
-
-def test_a_heartbeat_of_a_sweep_reads_only_the_jobs_that_went_on(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journals = make_runs(project.runs, 20, sweeps_of=20)
-    sweep = RunFolder.at(journals[0].parent)
-    write_journal(sweep.journal.parent / "0020", "late", 1.0, is_over=False)
-    read: list[str] = []
-    monkeypatch.setattr(states, "read_end", lambda path: read.append(path.parent.name) or read_end(path))
-    seen: JobEnds = {}
-    assert statuses_of_jobs(sweep, seen) == ["FINISHED"] * 20 + [None]
-    assert len(read) == 21
-    with Journal(sweep.children[20]) as late, Journal(sweep.children[3]) as again:
-        assert statuses_of_jobs(sweep, seen) == ["FINISHED"] * 20 + [None]
-        late.end("FAILED")
-        again.resume()
-        assert statuses_of_jobs(sweep, seen) == ["FINISHED"] * 3 + [None] + ["FINISHED"] * 16 + ["FAILED"]
-    assert read[21:] == ["0003", "0020"]
+    sent = [item.path for item in mirror.client.list_artifacts(seen["parent"].info.run_id)]
+    assert sent == ["figures", "results.csv"]  # the sweep's own figure and table
 
 
 @pytest.mark.parametrize(("choice", "whose"), [("best", [1]), ("all", [0, 1, 2]), ("none", []), (None, [1])])

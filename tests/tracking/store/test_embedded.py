@@ -140,12 +140,6 @@ def test_a_read_only_store_is_refused(root: Path, monkeypatch: pytest.MonkeyPatc
     assert names(root) == {"mlflow.db", "runs"}
 
 
-def test_a_path_that_sqlalchemy_would_truncate_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="allowed: a path without a question mark"):
-        prepare(Project(tmp_path / "why?"))
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_file_system_without_shared_memory_is_refused(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

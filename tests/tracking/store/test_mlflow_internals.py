@@ -19,13 +19,13 @@ from piecewise.tracking.store.mlflow_internals import (
     ACTIVE_ADDRESSES,
     ADDRESS_COLUMNS,
     EXPERIMENTS,
-    end_running,
     known_revisions,
     new_store,
     newest_revision,
     schema_revision,
 )
 from piecewise.tracking.store.open import open_store
+from piecewise.tracking.store.runs_by_sql import end_running
 from piecewise.tracking.tags import RUN_ID
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("empty_store")]  # SQLAlchemy's warnings
@@ -130,3 +130,39 @@ def test_a_replaced_store_is_used_at_once(client: Any, project: Project) -> None
     client.create_experiment("in the old store")
     set_aside(project)
     assert open_store(EMBEDDED, project).search_experiments() == []
+
+
+def test_no_commit_waits_for_the_disk(client: Any) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    client.search_experiments()
+    with SqlAlchemyStore._engine_map[client.tracking_uri].connect() as connection:
+        settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+    assert settings == ["wal", 1]  # 1 is NORMAL: with a write-ahead log, a power loss damages nothing
+
+
+SAVE = """
+import numpy, sys, torch
+from mlflow.utils import requirements_utils
+from piecewise.tracking.store.mlflow_internals import quick_pytorch
+compared = []
+options = {"pip_requirements": ["torch==1.0"], "input_example": numpy.zeros((2, 1), numpy.float32)}
+requirements_utils._check_requirement_satisfied = compared.append
+for name in ("quick", "again"):
+    with quick_pytorch() as pytorch:
+        pytorch.save_model(torch.nn.Linear(1, 1), name, **options)
+print(compared, "pytorch_lightning" in sys.modules)
+import mlflow.pytorch
+mlflow.pytorch.save_model(torch.nn.Linear(1, 1), "usual", **options)
+import mlflow.pytorch._lightning_autolog
+print("torch==1.0" in compared, "pytorch_lightning" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_saving_a_model_imports_no_lightning_and_lists_no_installed_package(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", SAVE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.splitlines() == ["[] False", "True True"], done.stderr
+    saved = {name: {path.name for path in (tmp_path / name).rglob("*")} for name in ("quick", "again", "usual")}
+    assert saved["quick"] == saved["again"] == saved["usual"] > {"MLmodel", "requirements.txt"}

@@ -62,6 +62,8 @@ def root(tmp_path: Path) -> Path:
         store.execute("INSERT INTO alembic_version VALUES (?)", (OLDER,))
         store.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, artifact_location TEXT)")
         store.execute("CREATE TABLE metrics (value REAL, step INTEGER)")
+        store.execute("CREATE TABLE runs (run_uuid TEXT, status TEXT)")
+        store.execute("CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT)")
         store.execute("INSERT INTO metrics VALUES (2.5, 3)")
     return tmp_path
 

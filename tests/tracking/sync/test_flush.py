@@ -32,6 +32,7 @@ from piecewise.tracking.sync.sync_runs import SyncResult
 from piecewise.tracking.sync.waiting import Waiting, WatchedClient
 from piecewise.tracking.tags import RUN_ID
 from small_project import TINY
+from stored_runs import run_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -225,3 +226,21 @@ def test_big_files_and_stores_may_take_longer(tmp_path: Path) -> None:
     with waiting.call(expected=60.0):
         assert waiting.seconds == failed
     assert (waiting.seconds, waiting.num_answers) == (0.0, 4)
+
+
+@pytest.mark.slow
+def test_the_process_ends_at_once_and_leaves_the_store_in_one_file(trained: RunFolder, project: Project) -> None:
+    """Python would clear up for a second. A write-ahead log that stayed would be lost by who copies the file alone."""
+    code = (
+        "import atexit, sys; from piecewise.tracking.sync.follower import leave, main\n"
+        "atexit.register(print, 'cleared up')\n"
+        "leave(main(sys.argv[1]))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, EMBEDDED]
+    said = subprocess.run(
+        command, input=f"0 {trained.as_text()}\n\n", capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "cleared up" not in said.stdout
+    assert [path.name for path in project.root.glob("mlflow.db*")] == ["mlflow.db"]
+    assert run_of(sync_runs.open_mirror(EMBEDDED).client, trained).info.status == "FINISHED"

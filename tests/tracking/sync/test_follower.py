@@ -21,6 +21,7 @@ from piecewise.journal.writer import Journal
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import EMBEDDED
 from piecewise.tracking.sync import follower as module
+from piecewise.tracking.sync import priority
 from piecewise.tracking.sync.background import BackgroundMirror
 from piecewise.tracking.sync.follower import FOLLOWING_NICENESS, OPENING_NICENESS, Follower
 from running_server import wait_for
@@ -36,6 +37,7 @@ def trained(tiny_job: Job, project: Project) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_the_live_thread_is_nicer_than_training_in_its_session(project: Project) -> None:
     """Linux compares niceness only within a session. The main thread, which sends the rest, is as nice as training."""
     mirror = BackgroundMirror(EMBEDDED, [RunFolder.at(project / "runs" / "one")])
@@ -57,7 +59,7 @@ def niceness(thread: int) -> int:
 def test_a_store_is_opened_when_a_core_is_idle_or_the_training_is_long(
     trained: RunFolder, monkeypatch: pytest.MonkeyPatch, idle: float, wait: float, opens_store: bool
 ) -> None:
-    monkeypatch.setattr(module, "_idle_cores", lambda: idle)
+    monkeypatch.setattr(module, "idle_cores", lambda: idle)
     monkeypatch.setattr(module, "LONGEST_WAIT_SECONDS", wait)
     assert opens(Follower(EMBEDDED, {trained: 0}), monkeypatch) is opens_store
 
@@ -68,12 +70,12 @@ def test_only_cores_that_may_be_used_count_as_idle(
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_percent", lambda percpu: [90.0, 50.0, 10.0, 100.0])
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: usable)
-    assert module._idle_cores() == pytest.approx(idle)
+    assert priority.idle_cores() == pytest.approx(idle)
 
 
 def test_following_a_store_is_nicer_than_opening_it(trained: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     added: list[int] = []
-    monkeypatch.setattr(module, "_lower_priority", added.append)
+    monkeypatch.setattr(module, "lower_priority", added.append)
     follower = Follower(EMBEDDED, {trained: 0})
     monkeypatch.setattr(follower, "_open", lambda: FakeMirror({}))
     monkeypatch.setattr(follower, "_wait_for_idle_core", lambda: None)
@@ -102,6 +104,8 @@ def test_a_run_that_fails_does_not_stop_the_others(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad, good = (RunFolder.at(project / "runs" / name) for name in ("bad", "good"))
+    for folder in (bad, good):
+        folder.journal.parent.mkdir(parents=True)
     follower = Follower(EMBEDDED, {bad: 0, good: 0})
     fake = FakeMirror({bad: BadInput("it is damaged")})
     monkeypatch.setattr(follower, "_open", lambda: fake)

@@ -40,6 +40,7 @@ def test_a_run_is_mirrored_while_it_trains(tiny_job: Job, project: Project, capf
     assert points == (2,)  # one reading per epoch
 
 
+@pytest.mark.slow
 def test_training_finishes_if_the_store_cannot_be_opened(
     tiny_job: Job, project: Project, capfd: pytest.CaptureFixture[str]
 ) -> None:

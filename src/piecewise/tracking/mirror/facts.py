@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from piecewise.jobs.comparable import flatten
@@ -12,6 +13,7 @@ from piecewise.processes import Process
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Param, RunTag
 
 NOTE = "mlflow.note.content"  # the description on the page of a run or an experiment
 COMMIT = "mlflow.source.git.commit"
@@ -42,34 +44,41 @@ def process_text(process: Process | None) -> str:
 
 
 def log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
-    """Set many tags with one request: each request to a server takes time."""
+    """Set many tags with one request: each request takes time."""
+    client.log_batch(run_id, tags=as_tags(tags))
+
+
+def as_tags(tags: Mapping[str, str]) -> list[RunTag]:
     from mlflow.entities import RunTag
 
-    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    return [RunTag(key, value) for key, value in tags.items()]
 
 
-def log_parameters(client: MlflowClient, run_id: str, config: dict[str, Any]) -> None:
-    """Log the configuration, option by option."""
+def parameters(config: dict[str, Any]) -> list[Param]:
+    """The configuration, option by option."""
     from mlflow.entities import Param
 
-    client.log_batch(run_id, params=[Param(key, value) for key, value in flatten(config)])
+    return [Param(key, value) for key, value in flatten(config)]
 
 
 def log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, Input]) -> None:
-    """Log data sets; the keys of `inputs` say what each is used for."""
+    """Log data sets with one request; the keys of `inputs` say what each is used for."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    found = []
     for purpose, data in inputs.items():
         # MLflow accepts up to 36 characters of a digest; the tag keeps all.
         source = json.dumps({"uri": data.source})
         dataset = Dataset(data.name, data.digest[:32], "local", source, profile=json.dumps(data.profile))
         tags = [InputTag("mlflow.data.context", purpose), InputTag("sha256", data.digest)]
-        client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+        found.append(DatasetInput(dataset, tags))
+    if found:
+        client.log_inputs(run_id, found)
 
 
-def log_facts(client: MlflowClient, run_id: str, record: RunRecord) -> None:
-    """Log as tags what TAGGED names in the journal's first and last records, and what resuming has changed."""
+def fact_tags(record: RunRecord) -> dict[str, str]:
+    """As tags, what TAGGED names in the journal's first and last records, and what resuming has changed."""
     facts = {**record.start.raw, **(record.end.raw if record.end is not None else {})}
     tags = dict(flatten({key: facts[key] for key in TAGGED if key in facts}))
     changed = sorted({part for resume in record.resumed for part in resume.changed})
-    log_tags(client, run_id, tags | ({"resume.changed": ",".join(changed)} if changed else {}))
+    return tags | ({"resume.changed": ",".join(changed)} if changed else {})

@@ -18,6 +18,7 @@ from piecewise.tracking.mirror.artifact_digests import ArtifactRecord, models_of
 from piecewise.tracking.mirror.lookup import PAGE_SIZE, create_once, pages
 from piecewise.tracking.mirror.uploads import Damaged
 from piecewise.tracking.store.addresses import local_path
+from piecewise.tracking.store.mlflow_internals import quick_pytorch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +96,6 @@ def log_model(client: MlflowClient, run: Any, model: nn.Module, example: np.ndar
 
 def _export(model: nn.Module, example: np.ndarray, run_id: str, model_id: str, path: Path) -> bool:
     """Write the exported program to `path`. Nothing is asked of the store. Raises Unavailable if PyTorch refuses it."""
-    import mlflow.pytorch
     import torch
     from mlflow.models import Model
 
@@ -103,7 +103,8 @@ def _export(model: nn.Module, example: np.ndarray, run_id: str, model_id: str, p
     packages = [f"torch=={torch.__version__.partition('+')[0]}"]
     options = {"mlflow_model": about, "serialization_format": "pt2", "pip_requirements": packages}
     try:
-        mlflow.pytorch.save_model(model.eval(), path, input_example=example, **options)
+        with quick_pytorch() as pytorch:
+            pytorch.save_model(model.eval(), path, input_example=example, **options)
     except Exception as error:  # torch.export raises many kinds, each with pages of text
         raise Unavailable(f"torch.export: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
     return True

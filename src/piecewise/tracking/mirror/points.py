@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,6 @@ class Points:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.has_ended = False  # whether the last record read belongs to an ended run
         self._progress = Progress()
 
     def unsent(self) -> Iterator[tuple[list[Metric], dict[str, str]]]:
@@ -58,7 +57,6 @@ class Points:
                 batch, size, progress = [], 0, Progress()
             elif kind == "resume":
                 progress = replace(progress, last_steps={}, repeated={})
-            self.has_ended = kind == "end" or (self.has_ended and kind not in ("start", "resume"))
             values: dict[str, float] = {}
             if kind in KINDS:
                 if kind not in progress.repeated:
@@ -99,7 +97,7 @@ def _new_values(entry: dict[str, Any], progress: Progress) -> dict[str, float]:
     }
 
 
-def as_mlflow(entries: list[Metrics]) -> tuple[list[Metric], dict[str, str]]:
+def as_mlflow(entries: Sequence[Metrics]) -> tuple[list[Metric], dict[str, str]]:
     """Records as MLflow's points, and tags for the infinite ones, which are sent as NaN."""
     from mlflow.entities import Metric
 

@@ -17,6 +17,19 @@ STORES = ("sqlite", "http", "https")
 SERVERS = STORES[1:]
 
 
+def database_address(path: Path) -> str:
+    """The address of an SQLite file for SQLAlchemy, which reads `?` as the end of the path and decodes `%25` to `%`.
+
+    It names the driver: for `sqlite:///` MLflow would make the folder of the address as it stands, not decoded.
+    """
+    return f"sqlite+pysqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
+
+
+def is_database(address: str) -> bool:
+    """Whether MLflow opens the store at this address itself: it is no server's."""
+    return address.startswith("sqlite")
+
+
 def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] = STORES) -> None:
     """Raises BadInput for anything but a store's address, and for an address with a secret in it."""
     parsed = urlsplit(str(uri))
@@ -33,9 +46,10 @@ def check_address(uri: Any, name: str = "tracking.uri", allowed: Iterable[str] =
 def store_of(folder: RunFolder) -> str | None:
     """The store that the run's job names; None if it names none. Raises BadInput if the job is damaged."""
     # A sweep's parent has no job; its first child names the store.
-    paths = [folder.job, *sorted(folder.training.parent.glob("*/training/job.json"))]
-    job = next((read_job(path) for path in paths if path.is_file()), None)
-    return None if job is None else job.config.tracking.uri
+    path = folder.job
+    if not path.is_file():
+        path = min(folder.training.parent.glob(f"*/{path.parent.name}/{path.name}"), default=path)
+    return read_job(path).config.tracking.uri if path.is_file() else None
 
 
 def named_stores(folders: Iterable[RunFolder]) -> Iterator[str]:

@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from piecewise.durable import flush_folder
-from piecewise.errors import BadInput, PiecewiseError, TryAgain
+from piecewise.errors import PiecewiseError, TryAgain
 from piecewise.locks import file_lock, holder, lock
 from piecewise.project import STORE, Project
 from piecewise.tracking.store.errors import READ_ONLY, READ_ONLY_DISK, is_on_read_only_disk, is_temporary
 from piecewise.tracking.store.filesystem import refuse_network
 from piecewise.tracking.store.mlflow_internals import known_revisions, newest_revision, schema_revision
 from piecewise.tracking.store.relocation import re_root
+from piecewise.tracking.store.runs_by_sql import add_indexes
 from piecewise.tracking.store.schema import USE_LOG, build, migrate, remove_database, temporary_paths
 
 ASIDE = ".aside-"  # begins the name of a folder below runs/ that holds a store set aside
@@ -44,8 +45,6 @@ def prepare(project: Project) -> None:
     """
     path = project.store.resolve()  # a link stays a link
     refuse_network(path)
-    if "?" in str(path):  # SQLAlchemy would cut the file's name there
-        raise BadInput(f"{path} cannot be MLflow's store; allowed: a path without a question mark")
     with _locked(project):
         for leftover in temporary_paths(path):  # a killed process may have left these
             remove_database(leftover)
@@ -56,7 +55,7 @@ def prepare(project: Project) -> None:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY_SECONDS, uri=True)) as store:
             store.isolation_level = None  # transactions begin explicitly
             _check(path, store)
-            _use_log(store)
+            _equip(store)
             re_root(store, project)
         _share_use(project)
 
@@ -109,10 +108,11 @@ def _check(path: Path, store: sqlite3.Connection) -> None:
     migrate(path, store, revision)
 
 
-def _use_log(store: sqlite3.Connection) -> None:
-    """Give a store without a write-ahead log one, unless it is in use; the next command tries again."""
+def _equip(store: sqlite3.Connection) -> None:
+    """Give a store that lacks them a write-ahead log and our indexes, unless it is in use; the next command tries."""
     try:
         store.execute(USE_LOG)
+        add_indexes(store)
     except sqlite3.OperationalError as error:
         if not is_temporary(error):
             raise

@@ -1,19 +1,22 @@
 """The parts of MLflow that it does not document. Every item has a test that fails when MLflow changes it.
 
-Nothing else outside `server/mlflow_plugin/` knows MLflow's tables, classes or folders. MLflow is imported only where
-its own code must run: the import takes 1 s, and most commands only read the store.
+Nothing else outside `server/mlflow_plugin/` and `runs_by_sql` knows MLflow's tables, classes or folders. MLflow is
+imported only where its own code must run: the import takes 1 s, and most commands only read the store.
 """
 
+import importlib
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from piecewise.tracking.store.mlflow_settings import quiet
-from piecewise.tracking.tags import RUN_ID
 
 # Every column that can hold the address of an artifact. MLflow has no call that changes such an address.
 ADDRESS_COLUMNS = (
@@ -30,21 +33,7 @@ ACTIVE_ADDRESSES = " UNION ".join(
     for table, column in ADDRESS_COLUMNS[:3]
 )
 EXPERIMENTS = "SELECT experiment_id, name, artifact_location FROM experiments"
-# Ending runs with SQL takes milliseconds, so every command does it. MLflow's client needs seconds to import and open.
-RUNNING = """
-SELECT run_uuid FROM runs WHERE status = 'RUNNING' AND lifecycle_stage = 'active'
-AND run_uuid IN (SELECT run_uuid FROM tags WHERE key = ?)
-"""
-TAGS = "SELECT key, value FROM tags WHERE run_uuid = ?"
-END = "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ? AND status = 'RUNNING'"
-End = tuple[str, int]  # a status, and a time in milliseconds since 1970
-
-
-def end_running(store: sqlite3.Connection, end_of: Callable[[dict[str, str]], End | None]) -> None:
-    """End each of our runs that the store calls running and for which `end_of`, given its tags, returns an end."""
-    tags = {run_id: dict(store.execute(TAGS, (run_id,)).fetchall()) for (run_id,) in store.execute(RUNNING, (RUN_ID,))}
-    ends = {run_id: end_of(of_run) for run_id, of_run in tags.items()}  # all before the first update locks the store
-    store.executemany(END, [(*end, run_id) for run_id, end in ends.items() if end is not None])
+LIGHTNING = "mlflow.pytorch._lightning_autolog"
 
 
 def schema_revision(store: sqlite3.Connection) -> str | None:
@@ -94,15 +83,61 @@ def new_store(artifacts: str) -> Iterator[sqlite3.Connection]:
         store.engine.dispose()
 
 
+@contextmanager
+def quick_pytorch() -> Iterator[Any]:
+    """MLflow's module `mlflow.pytorch` without what costs seconds and makes no difference to a saved model.
+
+    It would import Lightning, for its automatic logging, and go on without it if that is missing. It would list the
+    files of every installed package, to warn if a model's packages are not the installed ones, which ours are.
+    """
+    modules: dict[str, Any] = sys.modules
+    is_known = modules.setdefault(LIGHTNING, None) is not None
+    try:
+        pytorch = importlib.import_module("mlflow.pytorch")
+    finally:
+        if not is_known:
+            del modules[LIGHTNING]
+    with patch("mlflow.utils.environment.warn_dependency_requirement_mismatches"):
+        yield pytorch
+
+
+@cache
+def write_without_waiting() -> None:
+    """From now on, let no connection of this process to an SQLite store wait for the disk at each commit.
+
+    With a write-ahead log, a power loss then costs the last commits and no more, and `piecewise sync` brings them again
+    from the journals. A push of one run has ten commits. MLflow has no option for this.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def relax(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+    event.listen(Engine, "connect", relax)
+
+
 def close_connections(address: str) -> None:
     """Close the connections that MLflow keeps for `address`: the file there may be another one now.
 
     MLflow has no call for this. Its option for a pool that keeps none (NullPool) makes every call end with a
     checkpoint of the write-ahead log.
     """
+    for engines in _engines():
+        if address in engines:
+            engines[address].dispose()
+
+
+def close_all_connections() -> None:
+    """Close every connection to a database. The last one to an SQLite file empties its write-ahead log."""
+    for engines in _engines():
+        for engine in engines.values():
+            engine.dispose()
+
+
+def _engines() -> list[dict[str, Any]]:
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
 
-    for kind in (Tracking, Registry):
-        if address in kind._engine_map:
-            kind._engine_map[address].dispose()
+    return [Tracking._engine_map, Registry._engine_map]

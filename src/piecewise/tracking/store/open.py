@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from piecewise.project import Project
-from piecewise.tracking.store.addresses import EMBEDDED
+from piecewise.tracking.store.addresses import EMBEDDED, database_address
 from piecewise.tracking.store.credentials import lend
 from piecewise.tracking.store.embedded import prepare
-from piecewise.tracking.store.mlflow_internals import close_connections
+from piecewise.tracking.store.mlflow_internals import close_connections, write_without_waiting
 from piecewise.tracking.store.mlflow_settings import quiet
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ def open_store(uri: str, project: Project) -> MlflowClient:
     quiet()
     import mlflow
 
-    address = f"sqlite:///{project.store}" if uri == EMBEDDED else uri
+    address = database_address(project.store) if uri == EMBEDDED else uri
     if uri == EMBEDDED:
         prepare(project)
+        write_without_waiting()
         close_connections(address)
     else:
         lend(uri, project)

@@ -12,10 +12,12 @@ from pathlib import Path
 from piecewise.durable import put_in_place
 from piecewise.errors import BadInput, PiecewiseError, TryAgain
 from piecewise.project import Project
+from piecewise.tracking.store.addresses import database_address
 from piecewise.tracking.store.errors import BUSY
 from piecewise.tracking.store.filesystem import ELSEWHERE
 from piecewise.tracking.store.mlflow_internals import new_store
 from piecewise.tracking.store.mlflow_settings import PRIVATE
+from piecewise.tracking.store.runs_by_sql import add_indexes
 
 USE_LOG = "PRAGMA journal_mode = WAL"  # a write-ahead log: readers never wait, and writers wait less
 
@@ -27,6 +29,7 @@ def build(path: Path, project: Project) -> None:
     with closing(sqlite3.connect(temporary)) as store:
         with new_store(project.artifacts.absolute().as_uri()) as made:
             made.backup(store)
+        add_indexes(store)
         _start_log(store, path)
     put_in_place(temporary, path)
 
@@ -80,7 +83,7 @@ def _start_log(store: sqlite3.Connection, path: Path) -> None:
 
 def _upgrade(path: Path, name: str) -> None:
     """Run `mlflow db upgrade` on `path`. Raises PiecewiseError with MLflow's reason; `name` is the store it is for."""
-    command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{path.absolute()}"]
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", database_address(path.absolute())]
     done = subprocess.run(
         command, env=os.environ | PRIVATE, capture_output=True, encoding="utf-8", errors="replace", check=False
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from piecewise import terminal
 from piecewise.journal.run_folder import RunFolder
+from piecewise.tracking.store.addresses import is_database
 from piecewise.tracking.store.errors import explain, is_temporary, store_problem
+from piecewise.tracking.sync.arrivals import Arrivals, has_measured
 from piecewise.tracking.sync.background import INCOMPLETE
+from piecewise.tracking.sync.priority import idle_cores, lower_priority
 from piecewise.tracking.sync.sync_runs import SyncResult, open_mirror, push_all
 from piecewise.tracking.sync.waiting import Backoff, Waiting, check_answers
 
@@ -30,6 +32,8 @@ IDLE_CORES = 0.5  # enough to open the store without slowing down training
 LONGEST_WAIT_SECONDS = 90.0  # for idle cores; opening a store costs a training on two busy cores about 5 s
 # Added to the niceness of the training. On a full CPU, opening takes 15 s, and following then uses 1 % of a core.
 OPENING_NICENESS, FOLLOWING_NICENESS = 5, 19
+# Of a sweep, which may keep all cores busy for hours, the runs should be in the store soon after the last has ended.
+SWEEP_NICENESS = 5
 
 
 class Follower:
@@ -41,11 +45,14 @@ class Follower:
     def __init__(self, uri: str, sizes: dict[RunFolder, int]) -> None:
         self.uri = uri
         self.sizes = sizes
-        self.live = list(sizes)
+        self.is_sweep = len(sizes) > 1
+        self.live: list[RunFolder] = []  # the runs that have begun, and are not sent whole
         self.is_over = threading.Event()
         self.has_warned = False
-        self._next_try = dict.fromkeys(sizes, 0.0)
+        self._arrivals = Arrivals(sizes)
+        self._next_try: dict[RunFolder, float] = {}
         self._waiting = Waiting()
+        self._begun = list(sizes)  # what the last push has to look at
         self._result = SyncResult()  # of the last push
         self._mirror: Any = None
         self._followed: Followed = {}  # the points already sent, also after the store is opened again
@@ -57,7 +64,8 @@ class Follower:
         thread.start()
         self.is_over.wait()  # the thread may fail before the training is over
         thread.join()
-        result = push_all(self.uri, list(self.sizes), self._open, self._result)
+        self._begun = [folder for folder in self.sizes if folder.journal.is_file()]
+        result = push_all(self.uri, self._begun, self._open, self._result)
         for problem in result.problems:
             self._warn(problem)
         return INCOMPLETE if result.problems else 0
@@ -75,28 +83,30 @@ class Follower:
         os._exit(INCOMPLETE)
 
     def _tell(self) -> None:
-        os.write(1, b"%d\n" % (len(self.sizes) - self._result.num_done))
+        os.write(1, b"%d\n" % (len(self._begun) - self._result.num_done))
 
     def _follow_live(self) -> None:
         """Runs in a thread of its own: on Linux, niceness belongs to a thread, and the last push has the usual one."""
-        _lower_priority(OPENING_NICENESS)
+        lower_priority(OPENING_NICENESS)
         self._wait_for_idle_core()
         while not self.is_over.wait(self._backoff.seconds):
             self._update()
 
     def _wait_for_idle_core(self) -> None:
-        """Wait for a first metric, then for IDLE_CORES or LONGEST_WAIT_SECONDS.
+        """Wait for a first metric, then for IDLE_CORES or LONGEST_WAIT_SECONDS; of a sweep, for the metric alone.
 
         Only then are MLflow imported and the store opened: they slow down neither the start of a training nor a short
         training that keeps all cores busy.
         """
-        while not any(_has_measured(folder, size) for folder, size in self.sizes.items()):
+        while not any(has_measured(folder, self.sizes[folder]) for folder in self._look()):
             if self.is_over.wait(POLL_SECONDS):
                 return
+        if self.is_sweep:
+            return
         deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-        _idle_cores()  # measured from now on
+        idle_cores()  # measured from now on
         while not self.is_over.wait(POLL_SECONDS):
-            if _idle_cores() >= IDLE_CORES or time.monotonic() >= deadline:
+            if idle_cores() >= IDLE_CORES or time.monotonic() >= deadline:
                 return
 
     def _update(self) -> None:
@@ -105,19 +115,23 @@ class Follower:
                 with self._waiting.call():
                     check_answers(self.uri)
                 self._mirror = self._open()
-                _lower_priority(FOLLOWING_NICENESS)
+                lower_priority(SWEEP_NICENESS if self.is_sweep else FOLLOWING_NICENESS)
             # Once the training is over, the last push sends the rest.
-            self.live = [folder for folder in self.live if self.is_over.is_set() or not self._push_live(folder)]
+            self.live = [folder for folder in self._look() if self.is_over.is_set() or not self._push_live(folder)]
             self._backoff.failures = 0
         except Exception as error:
             self._backoff.failures += 1
-            if not (is_temporary(error) and self.uri.startswith("sqlite:")):  # another writer will soon be done
+            if not (is_temporary(error) and is_database(self.uri)):  # another writer will soon be done
                 outlook = "training goes on, and piecewise sync brings everything later"
                 self._warn(f"{self.uri}: {explain(error)}", outlook)
 
+    def _look(self) -> list[RunFolder]:
+        self.live += self._arrivals.look()
+        return self.live
+
     def _push_live(self, folder: RunFolder) -> bool:
         """Whether the run is complete. A problem of this run alone does not stop the other runs."""
-        if time.monotonic() < self._next_try[folder]:
+        if time.monotonic() < self._next_try.get(folder, 0.0):
             return False
         try:
             return bool(self._mirror.push_live(folder))
@@ -162,31 +176,6 @@ def _wait_for_silence(waiting: Waiting, tell: Callable[[], None]) -> str:
     return f"it has not answered for {SILENT_SECONDS:.0f} s"
 
 
-def _lower_priority(niceness: int) -> None:
-    """Make this thread so much nicer than its process was started; outside Linux, the whole process."""
-    with contextlib.suppress(OSError):  # a sandbox may forbid it
-        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, os.getpid()) + niceness))
-
-
-def _idle_cores() -> float:
-    """How many of the cores that this process may use were idle since the last call."""
-    import psutil
-
-    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    percents: list[float] = psutil.cpu_percent(percpu=True)
-    return sum(1 - busy / 100 for core, busy in enumerate(percents) if usable is None or core in usable)
-
-
-def _has_measured(folder: RunFolder, size: int) -> bool:
-    """Whether the journal has a metric after its first `size` bytes."""
-    try:
-        with folder.journal.open("rb") as file:
-            file.seek(size)
-            return any(b'"kind":"metrics"' in line for line in file)
-    except OSError:  # the run has not started
-        return False
-
-
 def main(uri: str) -> int:
     """Read the runs and the sizes of their journals from standard input, and follow them until it ends."""
     # An empty line ends the list. A parent that died ends it too.
@@ -196,5 +185,16 @@ def main(uri: str) -> int:
     return follower.follow()
 
 
+def leave(code: int) -> NoReturn:
+    """End this process without Python's own clearing up, which takes a second of CPU time after MLflow and torch."""
+    if "mlflow" in sys.modules:
+        from piecewise.tracking.store.mlflow_internals import close_all_connections
+
+        close_all_connections()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))
+    leave(main(*sys.argv[1:]))

@@ -12,16 +12,17 @@ from piecewise.journal.reader import read_end, read_start
 from piecewise.journal.run_folder import RunFolder
 from piecewise.journal.writer import end_journals
 from piecewise.project import Project
+from piecewise.tracking.mirror.job_states import JobStates, state_of_sweep
 from piecewise.tracking.mirror.lookup import all_runs_of, is_deleted
 from piecewise.tracking.mirror.points import milliseconds
-from piecewise.tracking.mirror.states import is_abandoned, state_of_sweep, statuses_of_jobs
+from piecewise.tracking.mirror.states import is_abandoned
 from piecewise.tracking.store.filesystem import network_kind
 from piecewise.tracking.tags import HEARTBEAT, RUN_ID
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from piecewise.tracking.store.mlflow_internals import End
+    from piecewise.tracking.store.runs_by_sql import End
 
 BUSY_SECONDS = 1.0  # how long to wait for another writer; the next command tries again
 
@@ -35,7 +36,7 @@ def end_here(project: Project) -> None:
         return
     import sqlite3
 
-    from piecewise.tracking.store.mlflow_internals import end_running
+    from piecewise.tracking.store.runs_by_sql import end_running
 
     runs = functools.cache(lambda: _folders_by_id(project))  # read only if the store has a running run
     try:
@@ -68,5 +69,5 @@ def _end_of(tags: dict[str, str], runs: dict[str, RunFolder]) -> End | None:
     start, end = read_start(folder.journal), read_end(folder.journal)
     if start is None or end is None:
         return None
-    status = end.status if start.num_jobs is None else state_of_sweep(statuses_of_jobs(folder), start.num_jobs)
+    status = end.status if start.num_jobs is None else state_of_sweep(JobStates(folder).update(), start.num_jobs)
     return status, milliseconds(end.time)

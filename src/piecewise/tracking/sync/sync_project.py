@@ -4,7 +4,8 @@ import time
 from typing import TYPE_CHECKING
 
 from piecewise import terminal
-from piecewise.journal.run_folder import RunFolder, all_runs
+from piecewise.journal.find import run_folders
+from piecewise.journal.run_folder import RunFolder
 from piecewise.project import Project
 from piecewise.tracking.store.addresses import EMBEDDED, tracking_uri
 from piecewise.tracking.sync.sync_runs import SyncResult, change_stamp, sync
@@ -18,7 +19,7 @@ FULL_SYNC_SECONDS = 60.0  # a full sync covers unchanged runs too: their store m
 
 def sync_once(project: Project, restores: bool) -> int:
     """Sync all runs and print what was updated. Returns the exit code."""
-    folders = all_runs(project)
+    folders = run_folders(project)
     done = sync(tracking_uri(project) or EMBEDDED, folders, restores)
     _print(done, len(folders))
     for problem in done.problems:
@@ -35,7 +36,7 @@ def sync_forever(project: Project, restores: bool) -> None:
     while True:
         if time.monotonic() - last_full_sync > FULL_SYNC_SECONDS:
             last_full_sync, synced = time.monotonic(), {}
-        stamps = {folder: change_stamp(folder) for folder in all_runs(project)}
+        stamps = {folder: change_stamp(folder, is_ended) for folder, is_ended in run_folders(project).items()}
         changed = [folder for folder, now in stamps.items() if now is None or synced.get(folder) != now]
         done = sync(tracking_uri(project) or EMBEDDED, changed, restores, followed)
         if done.updated:

@@ -78,14 +78,20 @@ def sync(
     return result
 
 
-def change_stamp(folder: RunFolder) -> tuple[int, ...] | None:
-    """Times that differ once anything of a finished run may have changed; None while the run goes on."""
+def change_stamp(folder: RunFolder, is_ended: bool) -> tuple[int, ...] | None:
+    """Times that differ once anything of a finished run may have changed; None while the run goes on.
+
+    Of a run that the index calls ended the journal is not read, and if it is a sweep all of its jobs have ended.
+    """
     # A sweep's state depends on its jobs, and a job's sweep says whether its model is wanted.
-    paths = (folder.journal, folder.metrics, folder.figures, folder.parent, *folder.children)
+    paths = [folder.journal, folder.metrics, folder.figures, folder.parent]
     try:
-        last = last_record(folder.journal)
-        is_over = last is not None and last["kind"] == "end"
-        return tuple(path.stat().st_mtime_ns for path in paths if path.exists()) if is_over else None
+        if not is_ended:
+            last = last_record(folder.journal)
+            if last is None or last["kind"] != "end":
+                return None
+            paths += folder.children
+        return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
     except OSError:  # removed meanwhile, or unreadable, which the sync reports
         return None
 
@@ -121,7 +127,9 @@ def push_all(
     try:
         end_journals(project)
         mirror = retry(uri, opens)
-        for folder in folders:
+        complete = retry(uri, lambda: mirror.complete(folders))
+        result.num_done += len(complete)
+        for folder in (folder for folder in folders if folder not in complete):
             _push(uri, mirror, folder, result)
             result.num_done += 1
         retry(uri, lambda: end_runs(mirror.client, project))
