@@ -16,7 +16,7 @@ from piecewise.models.gabor import Gabor
 from piecewise.models.linear import Linear
 from piecewise.models.mlp import Mlp
 from piecewise.models.residual import Residual
-from piecewise.models.resnet import ResNet
+from piecewise.models.resnet import Block, ResNet
 from piecewise.models.shallow import Shallow
 
 X = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -113,7 +113,7 @@ def test_resnet_is_a_sum_of_its_paths() -> None:
     model = ResNet((1, 8, 8), 3, width=[4, 6]).eval()
     for block in model.blocks:
         nn.init.zeros_(block.conv2.weight)
-    h = model.blocks[0].shortcut(model.input(IMAGES)) / np.sqrt(1 + 1e-5)
+    h = model.blocks[0].shortcut(model.input(IMAGES)[:, :, ::2, ::2]) / np.sqrt(1 + 1e-5)
     torch.testing.assert_close(model(IMAGES), model.output(h.clamp_min(0).mean(dim=(2, 3))))
     assert model.blocks[0](model.input(IMAGES)).shape == (2, 6, 4, 4)
 
@@ -240,3 +240,15 @@ def test_a_convolutional_trace_holds_the_inputs_of_each_relu(kind: type[Cnn]) ->
 def test_negative_dropout_and_a_width_without_layers_are_refused(make: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         make()
+
+
+@pytest.mark.parametrize("channels_in", [1, 2, 3, 7, 8])
+def test_a_block_of_few_channels_has_the_gradient_of_its_equation(channels_in: int) -> None:
+    """The shortcut's, for which a strided convolution writes past its memory on some CPUs."""
+    torch.manual_seed(0)
+    h = torch.randn(8, channels_in, 6, 6).to(memory_format=torch.channels_last)
+    block = Block(channels_in, 3).to(memory_format=torch.channels_last)
+    block(h).sum().backward()
+    assert block.shortcut.weight.grad is not None
+    expected = h[:, :, ::2, ::2].sum(dim=(0, 2, 3)).expand(3, -1)
+    torch.testing.assert_close(block.shortcut.weight.grad[:, :, 0, 0], expected, rtol=1e-4, atol=1e-4)
