@@ -32,6 +32,16 @@ def test_help_and_list_import_no_heavy_package() -> None:
     assert done.stdout.endswith("set()\n")
 
 
+def test_a_sweep_starts_its_fork_server_before_it_imports_what_takes_seconds() -> None:
+    code = (
+        "import sys; from multiprocessing import forkserver; from piecewise.cli import main\n"
+        "def started(): print({'hydra', 'torch', 'matplotlib', 'pytorch_lightning'} & set(sys.modules)); sys.exit()\n"
+        "forkserver.ensure_running = started; main(['train', '-m', 'seed=0,1'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "set()\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "words"),

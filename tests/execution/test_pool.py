@@ -20,6 +20,7 @@ from piecewise.execution.executors import child, pool, running
 from piecewise.execution.executors.contract import FAILED, FINISHED, KILLED, Outcome
 from piecewise.execution.executors.inline import Inline
 from piecewise.execution.executors.pool import Auto, Pool
+from piecewise.execution.executors.server import start_server
 from piecewise.execution.executors.slots import Slot, make_slots
 from piecewise.execution.pack import Pack
 from piecewise.jobs.job import Job
@@ -137,6 +138,18 @@ def test_a_fork_server_killed_while_it_starts_a_process_is_replaced(tmp_path: Pa
     heard = run(Pool(slots=1), packs[1:])
     assert {outcome.state for outcome in heard.outcomes.values()} == {FINISHED}
     assert forkserver._forkserver._forkserver_pid != server
+
+
+@pytest.mark.slow
+def test_a_fork_server_that_has_just_started_ignores_ctrl_c(tmp_path: Path, composed_tiny_job: Job) -> None:
+    forkserver._forkserver._stop()
+    start_server()
+    server = forkserver._forkserver._forkserver_pid
+    os.kill(server, signal.SIGINT)
+    heard = run(Pool(slots=1), make_packs(tmp_path, composed_tiny_job, ["finish"], [0.0]))
+    assert {outcome.state for outcome in heard.outcomes.values()} == {FINISHED}
+    assert forkserver._forkserver._forkserver_pid == server
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_fork_server_that_starts_nothing_is_a_temporary_failure(

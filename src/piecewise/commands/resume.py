@@ -45,6 +45,9 @@ def main(project: Project, arguments: Arguments) -> int:
 def _resume_sweep(project: Project, run: KnownRun, options: list[str], is_strict: bool) -> int:
     from dataclasses import replace
 
+    from piecewise.execution.executors.server import start_early
+
+    start_early(options)  # it imports what this process imports next, at the same time
     from piecewise.commands.sweep import run_to_end
     from piecewise.commands.sweep_words import read_sweep_words
     from piecewise.execution.resume import refuse_changed_surroundings

@@ -10,12 +10,10 @@ starts nothing. `piecewise list GROUP` prints the options of a group. Hydra's fl
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from piecewise import terminal
 from piecewise.commands.arguments import Arguments
-from piecewise.errors import BadInput
 from piecewise.project import Project
 
 if TYPE_CHECKING:
@@ -32,12 +30,10 @@ def main(project: Project, arguments: Arguments) -> int:
 
     is_dry = DRY_RUN in arguments.words
     asked = read_sweep_words([word for word in arguments.words if word != DRY_RUN])  # Hydra parses the others
-    if not is_dry and not set(MULTIRUN).isdisjoint(asked.words) and "executor=inline" not in asked.words:
-        from piecewise.execution.executors.pool import start_server
+    if not is_dry and not set(MULTIRUN).isdisjoint(asked.words):
+        from piecewise.execution.executors.server import start_early
 
-        # It imports what this process imports too, at the same time.
-        with contextlib.suppress(BadInput):  # whether there are jobs for a pool is not known yet: the pool tries again
-            start_server(*(["piecewise.analysis.draw"] if "figures=all" in asked.words else []))
+        start_early(asked.words)  # it imports what this process imports too, at the same time
     from piecewise.planning.plan import plan_command_line
 
     jobs = plan_command_line(project.conf, asked.words)

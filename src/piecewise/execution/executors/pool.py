@@ -1,14 +1,13 @@
 """The executor `pool`: several packs at the same time, in a process for each slot.
 
-`multiprocessing`'s fork server has imported everything once; a new process takes a hundredth of a second.
+The fork server has imported everything once; a new process takes a hundredth of a second.
 """
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from multiprocessing import connection, forkserver, get_context
+from multiprocessing import connection
 from typing import Literal
 
 from piecewise import stopping
@@ -16,33 +15,20 @@ from piecewise.errors import BadInput, TryAgain
 from piecewise.execution.executors.contract import Executor, Listener
 from piecewise.execution.executors.inline import Inline
 from piecewise.execution.executors.running import Running, SlotProcess
+from piecewise.execution.executors.server import CONTEXT, start_server
 from piecewise.execution.executors.slots import Slot, make_slots, take, visible_gpus
 from piecewise.execution.pack import Pack
 from piecewise.jobs.trainer import accelerator
 
-PRELOADED = "piecewise.execution.executors.preloaded"
 POLL_SECONDS = 0.2  # between two looks at signals and at jobs that may hang, or two tries to start a process
 TRIES = 25  # to start a process, five seconds in all
-SERVER = get_context("forkserver")
-
-
-def start_server(*modules: str) -> None:
-    """Let the fork server begin to import, which takes seconds, while this process goes on. Raises BadInput."""
-    SERVER.set_forkserver_preload([PRELOADED, *modules])
-    try:
-        forkserver.ensure_running()
-    except OSError as error:
-        raise BadInput(
-            f"executor=pool: its server of processes cannot start in {tempfile.gettempdir()}: {error}; "
-            "allowed: a TMPDIR that is writable and has a short name, or executor=inline"
-        ) from error
 
 
 def _start_process(slots: Sequence[Slot]) -> SlotProcess:
     """A new process of the fork server, or of another one if the server is killed meanwhile. Raises TryAgain."""
     for _ in range(TRIES):
         try:
-            return SlotProcess(slots, SERVER)
+            return SlotProcess(slots, CONTEXT)
         except (EOFError, OSError) as error:
             cause = error
             time.sleep(POLL_SECONDS)  # a process that is killed closes its connections before it counts as ended

@@ -10,6 +10,7 @@ from pathlib import Path
 
 os.setpgid(0, 0)  # Ctrl-C is for the command, which stops the jobs in order
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the command started this process
 
 import piecewise.analysis.evaluate  # noqa: E402
 import piecewise.execution.executors.child  # noqa: E402
