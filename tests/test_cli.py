@@ -18,7 +18,6 @@ from piecewise.errors import BadInput, NonFiniteLoss, TryAgain
 from piecewise.manifest import manifest_faults
 from piecewise.project import Project
 from piecewise.stopping import Stopped
-from time_limits import assert_within
 
 
 def test_help_and_list_import_no_heavy_package() -> None:
@@ -44,33 +43,32 @@ def test_a_sweep_starts_its_fork_server_before_it_imports_what_takes_seconds() -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("limit", "words"),
     [
-        (0.3, ""),
-        (0.3, "list"),
-        (0.3, "list model"),
-        (0.6, "train --cfg job"),
-        (0.6, "train --help"),
-        (0.6, "train --hydra-help"),
-        (0.6, "-sc query=bash"),
+        (1.8, ""),
+        (1.8, "list"),
+        (1.8, "list model"),
+        (3.6, "train --cfg job"),
+        (3.6, "train --help"),
+        (3.6, "train --hydra-help"),
+        (3.6, "-sc query=bash"),
     ],
 )
-def test_frequent_commands_are_quick(seconds: float, words: str) -> None:
-    """The limit is on the least CPU time of five runs, because the machine may be busy."""
+def test_frequent_commands_are_quick(limit: float, words: str) -> None:
+    """The limit is a multiple of the CPU time to import Hydra, 0.17 s on a usual machine; each is the least of five."""
+    hydra = [sys.executable, "-c", "import hydra.utils, hydra._internal.hydra"]
     command = [str(Path(sys.executable).with_name("piecewise")), *words.split()]
+    taken = [(_cpu_seconds(hydra), _cpu_seconds(command)) for _ in range(5)]
+    least, ours = (min(times) for times in zip(*taken, strict=True))
+    assert ours < limit * least, f"{ours:.2f} s, and importing Hydra takes {least:.2f} s"
+
+
+def _cpu_seconds(command: list[str]) -> float:
     environment = os.environ | {"COMP_LINE": "piecewise train model.", "COMP_POINT": "22"}
-    taken = []
-    for _ in range(5):
-        before = _cpu_seconds()
-        subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
-        taken.append(_cpu_seconds() - before)
-    assert_within(seconds, min(taken))
-
-
-def _cpu_seconds() -> float:
-    """The CPU time of all child processes that have ended."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.mark.parametrize("command", ["piecewise", "piecewise list", "piecewise train model=nope"])
