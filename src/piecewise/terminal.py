@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -74,11 +73,6 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> str:
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     lines = [[cell + " " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)] for row in rows]
     return "\n".join((indent + "  ".join(line)).rstrip() for line in lines)
-
-
-def columns() -> int:
-    """The width of the terminal."""
-    return shutil.get_terminal_size().columns
 
 
 def width(text: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from piecewise.commands import watch
 from piecewise.errors import BadInput, TryAgain
 from piecewise.execution.executors.contract import FAILED, FINISHED, Outcome
 from piecewise.execution.ledger import LEDGER, REUSED, Ledger, Planned, Record, begun
@@ -128,6 +129,33 @@ def test_plain_lines_tell_changes_a_new_best_job_and_after_a_minute_the_steps(sw
         assert changes.lines(120.9) == []
         (counts,) = changes.lines(121.0)  # no job runs
         assert counts.startswith("4 jobs: 3 finished, 1 failed")
+
+
+def test_watch_redraws_what_fits_on_the_screen(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    height, screens = 4, []
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("LINES", str(height))
+
+    def next_second(seconds: float) -> None:
+        screens.append(capsys.readouterr().out)
+        if len(screens) == 1:
+            ledger.ended(2, Outcome(FINISHED, {}, 0.125))
+        else:
+            status.is_alive = False
+
+    status = SweepStatus(sweep.folders.root)
+    with Ledger(sweep.ledger) as ledger, monkeypatch.context() as patch:
+        status.look()
+        patch.setattr(time, "sleep", next_second)
+        patch.setattr(status, "look", lambda: status.is_alive and SweepStatus.look(status))
+        watch._redraw(status)
+    first, second = (screen.splitlines() for screen in screens)
+    assert first[0] == "4 jobs: 1 finished, 1 running, 1 failed, 1 waiting"[:20]
+    assert second[0] == f"\x1b[{len(first)}F\x1b[J" + "4 jobs: 2 finished, 1 failed, 1 waiting"[:20]
+    assert len(first) == len(second) == height - 1
+    assert {len(line) for line in first} == {20}
 
 
 def test_failed_jobs_do_not_say_how_long_the_others_take(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ least once a minute.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -48,9 +49,9 @@ def _redraw(status: SweepStatus) -> None:
     from piecewise.execution.sweep_status import lines
 
     while status.is_alive:
-        shown = list(lines(status))
-        width = terminal.columns()
-        terminal.show("\n".join(line[:width] for line in shown))
+        width, height = shutil.get_terminal_size()
+        shown = [line[:width] for line in lines(status)][: height - 1]  # only what is on the screen can be redrawn
+        terminal.show("\n".join(shown))
         time.sleep(REDRAW_SECONDS)
         terminal.show(f"\x1b[{len(shown)}F\x1b[J", end="")
         status.look()
