@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import resource
@@ -9,8 +10,10 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from piecewise.cli import guarded, main
@@ -39,6 +42,27 @@ def test_a_sweep_starts_its_fork_server_before_it_imports_what_takes_seconds() -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "set()\n"
+
+
+def test_a_command_that_ends_early_leaves_no_fork_server() -> None:
+    command = [sys.executable, "-m", "piecewise", "train", "-m", "seed=0,1"]
+    stopped = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not _is_importing(stopped.pid):
+        time.sleep(0.05)
+    stopped.terminate()
+    assert stopped.wait(60) == 143
+    time.sleep(2)  # importing takes three times as long
+    assert not _is_importing(stopped.pid)
+
+
+def _is_importing(session: int) -> bool:
+    """Whether a fork server is among the processes of a session."""
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        if "multiprocessing.forkserver" in " ".join(process.info["cmdline"] or ()):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(process.pid) == session:
+                    return True
+    return False
 
 
 @pytest.mark.slow
