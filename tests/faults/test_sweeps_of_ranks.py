@@ -44,7 +44,8 @@ def test_a_sweep_of_ranks_is_as_solo_runs(project: Project, commands: WarmComman
 
 
 def test_ctrl_c_is_answered_once_and_not_by_each_rank(project: Project, commands: WarmCommands) -> None:
-    words = [*SWEEP, *RANKS, "executor=pool", "executor.slots=4", seeds(range(2))]
+    endless = "trainer.max_epochs=1000"  # the first job must not end before the second has begun
+    words = [*SWEEP, *RANKS, endless, "executor=pool", "executor.slots=4", seeds(range(2))]
     command = commands.start(project.root, *words, STEPS=str(project.root), STEP_SECONDS="0.3")
     wait_for(lambda: all(steps_in(project / name) for name in ("0", "1")), "a step of each job")
     os.killpg(command.pid, signal.SIGINT)
